@@ -1,0 +1,55 @@
+# make run    serve WORKERS=http://a:8000,http://b:8000, or, with none named, two emulated workers to try things on
+# make test   format, lint, types, layers and tests; what CI runs
+# make check  the same without the tests
+# make format, make docs: write what make test checks
+#
+# Each sets up .venv by itself. PYTHON=/path/to/python chooses the interpreter (3.11 or newer).
+
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := router policies tokenizer_cache loadtests tests
+comma := ,
+
+.PHONY: run test check format docs
+
+run: $(VENV)/.installed-demo
+ifdef WORKERS
+	@exec $(BIN)/warmroute serve $(foreach worker,$(subst $(comma), ,$(WORKERS)),--worker '$(worker)') \
+		$(if $(PORT),--port '$(PORT)') $(if $(TOKENIZER),--tokenizer '$(TOKENIZER)') $(ARGS)
+else
+	@exec $(BIN)/python -m loadtests.demo $(if $(PORT),--port '$(PORT)') $(ARGS)
+endif
+
+test: check
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.installed-test
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+docs: $(VENV)/.installed-test
+	$(BIN)/python -m router.settings.page > docs/configuration.md
+
+# A stamp per set of extras, so that pip runs again only when pyproject.toml has changed.
+$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(BIN)/python:
+	@for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			"$$python" -m venv $(VENV) && exit 0; \
+			rm -rf $(VENV); \
+			echo "$$python could not make the virtual environment $(VENV)." >&2; \
+			exit 1; \
+		fi; \
+	done; \
+	echo "Warmroute needs Python 3.11 or newer$(if $(PYTHON),: $(PYTHON) is not). Name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
+	exit 1

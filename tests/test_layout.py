@@ -1,0 +1,57 @@
+"""What the linters cannot be told: sizes, and that what is imported is declared."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PRODUCT = ("router", "tokenizer_cache", "policies")
+OURS = {*PRODUCT, "loadtests", "tests"}
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+
+def modules(*packages: str) -> list[Path]:
+    return sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Top-level names of all that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def names(requirements: list[str]) -> set[str]:
+    """Normalised distribution names of requirement strings."""
+    return {re.split(r"[\[<>=!~ ]", requirement)[0].lower().replace("_", "-") for requirement in requirements}
+
+
+def test_every_import_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    distributions = packages_distributions()
+    found = {name for path in modules(*PRODUCT) for name in imported(path)} - OURS - sys.stdlib_module_names
+    needed = {distributions[name][0].lower().replace("_", "-") for name in found}
+    assert needed - names(project["dependencies"]) == set()
+
+
+def test_policies_import_the_standard_library_only() -> None:
+    allowed = sys.stdlib_module_names | {"policies"}
+    assert {name for path in modules("policies") for name in imported(path)} <= allowed
+
+
+@pytest.mark.parametrize("path", modules(*OURS), ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_stay_small(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= MAX_FILE_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < MAX_FUNCTION_LINES, node.name
