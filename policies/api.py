@@ -1,0 +1,78 @@
+"""What a policy sees and what it answers.
+
+A policy is a pure function from candidates to a selection: it reads no clock, does no I/O and knows neither the router
+nor the index. The same object serves traffic and replays a trace. This package imports the standard library only.
+
+Nouns: a *candidate* is an immutable snapshot of one worker for one request; a *selection* is the chosen candidate and
+the reason, as a value.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal, NamedTuple, Protocol
+
+
+class RequestFacts(NamedTuple):
+    """What a policy may know of the request itself. Holds no text."""
+
+    prompt_tokens: int
+    """Prompt length in tokens, exact where the conversation is known, else estimated. 0 when the route has no
+    prompt."""
+    session: bytes
+    """Key of the session: the session header's value, else empty."""
+    prefix: bytes
+    """Key of the prompt's start (its first block's hash), else empty. Equal beginnings have equal keys."""
+
+
+class Candidate(NamedTuple):
+    """One worker as this request would find it. Token counts are whole tokens, times are seconds."""
+
+    worker: str
+    """Opaque worker id."""
+    cached_tokens: int
+    """Tokens of this prompt that the worker holds, or will hold once the prefills queued on it are done.
+    Already floored to the worker's own block alignment and to prompt - 1."""
+    uncached_tokens: int
+    """Prompt tokens that the worker would have to prefill: prompt_tokens - cached_tokens."""
+    queued_tokens: int
+    """Prefill work ahead of this request there, as it is now: uncached tokens of the requests whose first byte has not
+    come, less what the worker must have worked off meanwhile."""
+    in_flight: int
+    """Requests dispatched to the worker whose last byte has not come, over all routers known."""
+    held_tokens: int
+    """Prompt tokens of the requests in flight: KV space that cannot be evicted."""
+    waiting: int
+    """Requests that the engine itself reports as waiting (last scrape; 0 when unknown)."""
+    kv_usage: float
+    """Share of KV blocks referenced by running requests, 0..1, as the engine reports (last scrape; 0 when unknown)."""
+    kv_capacity_tokens: int
+    """KV pool size in tokens (0 when unknown)."""
+    prefill_rate: float
+    """Uncached prompt tokens per second that the worker's hardware class prefills (prior, then measured). Never 0."""
+
+
+class Selection(NamedTuple):
+    """The decision, as a value. Logs, metrics, response headers and tests read it."""
+
+    candidate: Candidate
+    reason: str
+    """A short snake_case word from the policy's own closed set (it becomes a metric label): e.g. `cached`, `idle`."""
+    cost: float
+    """The chosen candidate's cost, in the policy's own unit; lower is better."""
+
+
+class Policy(Protocol):
+    """One routing rule. Built with an `random.Random`; may keep counters of its own, nothing else."""
+
+    reasons: ClassVar[tuple[str, ...]]
+    """All reasons that `select` may give."""
+    scope: ClassVar[Literal["few", "all"]]
+    """`few`: sees the deepest holders, the least loaded few and a few at random (at most 32), so that its cost does not
+    grow with the fleet. `all`: needs every eligible worker (rings, round robin)."""
+
+    def costs(self, request: RequestFacts, candidates: Sequence[Candidate]) -> list[float]:
+        """One cost per candidate, in order; lower is better. Has no side effect (used to explain a decision)."""
+        ...
+
+    def select(self, request: RequestFacts, candidates: Sequence[Candidate]) -> Selection:
+        """Choose one of `candidates` (never empty). Must not block and must not fail."""
+        ...

@@ -1,0 +1,37 @@
+"""`lmetric`: prefill tokens times batch size, a rule without any weight to tune.
+
+Source: D. Zhang et al., "LMetric: Simple is Better - Multiplication May Be All You Need for LLM Request Scheduling",
+arXiv 2603.15202; the same product, in blocks, is Dynamo's `lmetric` selection policy.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from policies.api import Candidate, RequestFacts, Selection
+from policies.ties import EXACT, lowest
+
+
+class LMetric:
+    """cost = (queued + uncached + 1) x (in_flight + 1) token-requests: both factors as they would be with this request.
+
+    A product with a zero says nothing of its other factor: an idle worker would cost 0 whether it holds the prompt or
+    not. Hence the batch counts this request, as in Dynamo, and the tokens one more (for routes without a prompt).
+    """
+
+    scope: ClassVar[Literal["few", "all"]] = "few"
+    reasons: ClassVar[tuple[str, ...]] = ("cached", "cold")
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def costs(self, request: RequestFacts, candidates: Sequence[Candidate]) -> list[float]:
+        """Tokens to prefill times requests in the batch."""
+        return [(c.queued_tokens + c.uncached_tokens + 1) * (c.in_flight + 1) for c in candidates]
+
+    def select(self, request: RequestFacts, candidates: Sequence[Candidate]) -> Selection:
+        """The candidate with the smallest product; `cached` says that it holds some of the prompt."""
+        costs = self.costs(request, candidates)
+        index = lowest(costs, self._rng, EXACT)
+        chosen = candidates[index]
+        return Selection(chosen, "cached" if chosen.cached_tokens else "cold", costs[index])

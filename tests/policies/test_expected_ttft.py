@@ -1,0 +1,133 @@
+"""The default's terms one by one, when sessions stay or leave, and a burst of one new prompt."""
+
+import random
+
+import pytest
+
+from policies.api import Candidate, Policy, RequestFacts, Selection
+from policies.expected_ttft import ExpectedTtft
+from policies.round_robin import RoundRobin
+from tests.policies.candidates import a_request, a_worker
+from tests.policies.fleet import Fleet, Part, p99
+
+SEEDS = range(20)
+DOCUMENT = Part("new document", 20_032)  # 313 blocks of 64; all but the last can be reused
+
+
+class OneFixedWorker:
+    """The opponent that never recomputes: every request to the first worker."""
+
+    scope = "all"
+
+    def costs(self, request: RequestFacts, candidates: list[Candidate]) -> list[float]:
+        return [float(number) for number in range(len(candidates))]
+
+    def select(self, request: RequestFacts, candidates: list[Candidate]) -> Selection:
+        return Selection(candidates[0], "fixed", 0.0)
+
+
+def select(*candidates: Candidate, prompt_tokens: int = 10_000, seed: int = 0) -> Selection:
+    """The selection, the same in both orders."""
+    there = ExpectedTtft(random.Random(seed)).select(a_request(prompt_tokens), candidates)
+    assert there == ExpectedTtft(random.Random(seed)).select(a_request(prompt_tokens), candidates[::-1])
+    return there
+
+
+def cost(prompt_tokens: int = 10_000, cached_tokens: int = 0, **load: float) -> float:
+    candidate = a_worker("a", prompt_tokens, cached_tokens, **load)
+    return ExpectedTtft(random.Random(0)).costs(a_request(prompt_tokens), [candidate])[0]
+
+
+def test_each_term_of_the_cost() -> None:
+    assert cost() == pytest.approx(1.3125)  # 10,000 x 1.05 / 8,000
+    assert cost(cached_tokens=8_000) == pytest.approx(0.2625)
+    assert cost(queued_tokens=24_000) == pytest.approx(1.3125 + 3.0)
+    assert cost(waiting=5) == pytest.approx(1.3125 + 0.5)
+    assert cost(in_flight=15) == pytest.approx(1.3125 + 0.3)
+    assert cost(prefill_rate=20_000.0, queued_tokens=24_000) == pytest.approx(0.525 + 1.2)
+
+
+def test_memory_is_waited_for_in_proportion_to_what_is_missing() -> None:
+    assert cost(held_tokens=290_000) == pytest.approx(1.3125)  # just fits
+    assert cost(held_tokens=350_000) == pytest.approx(1.3125 + 5.0 * 0.2)
+    assert cost(held_tokens=590_000) == pytest.approx(1.3125 + 5.0)
+    assert cost(held_tokens=590_000, kv_usage=0.5) == pytest.approx(1.3125 + 2.5)  # shared blocks, counted once each
+    assert cost(held_tokens=590_000, kv_capacity_tokens=0) == pytest.approx(1.3125)  # unknown
+    assert cost(held_tokens=50_000, kv_usage=0.9) == pytest.approx(1.3125)
+
+
+@pytest.mark.parametrize(
+    ("queued_tokens", "worker", "reason"),
+    [(0, "home", "cached"), (40_000, "home", "cached"), (98_500, "home", "cached"), (101_000, "other", "spilled")],
+)
+def test_a_session_stays_unless_its_queue_costs_more_than_recomputing(
+    queued_tokens: int, worker: str, reason: str
+) -> None:
+    home = a_worker("home", 100_000, 95_000, queued_tokens=queued_tokens, in_flight=4)
+    selection = select(home, a_worker("other", 100_000, in_flight=4), prompt_tokens=100_000)
+    assert (selection.candidate.worker, selection.reason) == (worker, reason)
+
+
+@pytest.mark.parametrize("prompt_tokens", [20_000, 60_000, 200_000])
+def test_a_session_stays_under_ordinary_differences_of_load(prompt_tokens: int) -> None:
+    cached = prompt_tokens * 95 // 100
+    home = a_worker("home", prompt_tokens, cached, in_flight=30, queued_tokens=6_000, waiting=4, held_tokens=310_000)
+    others = [a_worker(f"w{load}", prompt_tokens, in_flight=load, held_tokens=9_000 * load) for load in (6, 14, 22)]
+    assert {select(home, *others, prompt_tokens=prompt_tokens, seed=seed).candidate for seed in SEEDS} == {home}
+
+
+def test_of_equal_expected_times_the_one_that_recomputes_less_wins() -> None:
+    waits = a_worker("waits", 50_000, 40_000, queued_tokens=40_000)
+    computes = a_worker("computes", 50_000, 0, queued_tokens=0)
+    assert {select(waits, computes, prompt_tokens=50_000, seed=seed).candidate for seed in SEEDS} == {waits}
+
+
+def test_equal_holders_share_by_batch_and_equal_batches_by_lot() -> None:
+    holders = [
+        a_worker(worker, cached_tokens=9_984, in_flight=load) for worker, load in (("a", 9), ("b", 4), ("c", 17))
+    ]
+    assert select(*holders).candidate.worker == "b"
+    level = [holder._replace(in_flight=6) for holder in holders]
+    chosen = {ExpectedTtft(random.Random(seed)).select(a_request(), level).candidate.worker for seed in range(60)}
+    assert chosen == {"a", "b", "c"}
+
+
+def test_a_faster_worker_takes_the_cold_prompt() -> None:
+    slow, fast = a_worker("slow"), a_worker("fast", prefill_rate=24_000.0, queued_tokens=11_000, in_flight=5)
+    assert (select(slow, fast).candidate, select(slow, fast).reason) == (fast, "cold")
+
+
+def test_a_route_without_a_prompt_goes_by_load() -> None:
+    candidates = [a_worker(worker, 0, in_flight=load) for worker, load in (("a", 31), ("b", 12), ("c", 5))]
+    assert (select(*candidates, prompt_tokens=0).candidate, select(*candidates, prompt_tokens=0).reason) == (
+        candidates[2],
+        "no_prompt",
+    )
+
+
+def burst(policy: Policy, requests: int, gap_s: float) -> tuple[float, int]:
+    """p99 TTFT in seconds of equal new prompts on eight idle workers, and the tokens prefilled more than once."""
+    fleet = Fleet(policy, workers=8)
+    for number in range(requests):
+        fleet.send(number * gap_s, DOCUMENT)
+    prefilled = sum(sent.uncached_tokens for sent in fleet.sent)
+    return p99([sent.ttft_s for sent in fleet.sent]), prefilled - DOCUMENT.tokens
+
+
+@pytest.mark.parametrize(("requests", "gap_s"), [(16, 0.0), (64, 0.0), (64, 0.01), (64, 0.2), (200, 0.0), (200, 0.01)])
+def test_a_burst_of_one_new_prompt_is_no_slower_than_the_better_simple_rule(requests: int, gap_s: float) -> None:
+    round_robin_p99_s, round_robin_twice = burst(RoundRobin(random.Random(0)), requests, gap_s)
+    fixed_p99_s, fixed_twice = burst(OneFixedWorker(), requests, gap_s)  # type: ignore[arg-type]
+    assert fixed_twice == 64 * (requests - 1)  # the model: each later equal prompt recomputes its last block
+    for seed in SEEDS:
+        p99_s, twice = burst(ExpectedTtft(random.Random(seed)), requests, gap_s)
+        assert p99_s <= 1.02 * min(round_robin_p99_s, fixed_p99_s)
+        assert twice <= round_robin_twice
+
+
+def test_a_small_burst_is_not_scattered() -> None:
+    _, round_robin_twice = burst(RoundRobin(random.Random(0)), 8, 0.0)
+    assert round_robin_twice == 7 * DOCUMENT.tokens
+    for seed in SEEDS:
+        _, twice = burst(ExpectedTtft(random.Random(seed)), 8, 0.0)
+        assert twice < 2 * DOCUMENT.tokens
