@@ -1,0 +1,100 @@
+"""The conversation cache: bounds, sharing, and what eviction leaves."""
+
+import xxhash
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenizer_cache.conversation import Boundary, Conversations, Spine
+
+
+def boundary(cache: Conversations, base: Boundary | None, hashes: bytes, chars: int = 0) -> Boundary:
+    spine, blocks = cache.grow(base, hashes)
+    return Boundary(spine, blocks, b"", tokens=blocks, chars=chars)
+
+
+def h(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(8, "big") for number in numbers)
+
+
+def test_the_deepest_known_boundary_is_found() -> None:
+    cache = Conversations(1 << 20)
+    one = boundary(cache, None, h(1))
+    cache.add(b"k1", one)
+    two = boundary(cache, one, h(2, 3))
+    cache.add(b"k2", two)
+    assert cache.find([b"k0", b"k1", b"k2", b"k3"]) == (2, two)
+    assert cache.find([b"k0", b"k1"]) == (1, one)
+    assert cache.find([b"k0"]) == (0, None)
+    assert two.chain() == h(1, 2, 3)
+    assert one.chain() == h(1)
+    assert (one.parent(b"root"), Boundary(Spine(), 0, b"", 0).parent(b"root")) == (h(1), b"root")
+
+
+def test_a_growing_conversation_has_one_spine_and_a_fork_its_own() -> None:
+    cache = Conversations(1 << 20)
+    one = boundary(cache, None, h(1))
+    cache.add(b"1", one)
+    two = boundary(cache, one, h(2))
+    cache.add(b"2", two)
+    fork = boundary(cache, one, h(9))
+    cache.add(b"f", fork)
+    assert two.spine is one.spine
+    assert fork.spine is not one.spine
+    assert (two.chain(), fork.chain()) == (h(1, 2), h(1, 9))
+
+
+def test_two_growths_from_one_tip_do_not_mix() -> None:
+    cache = Conversations(1 << 20)
+    one = boundary(cache, None, h(1))
+    cache.add(b"1", one)
+    left, right = boundary(cache, one, h(2)), boundary(cache, one, h(3))
+    cache.add(b"l", left)
+    cache.add(b"r", right)
+    assert (left.chain(), right.chain()) == (h(1, 2), h(1, 3))
+
+
+def test_the_running_digest_belongs_to_the_tip_alone() -> None:
+    cache = Conversations(1 << 20)
+    one = boundary(cache, None, h(1), chars=1)
+    cache.add(b"1", one, xxhash.xxh3_128(b"a"))
+    running = cache.text_of(one)
+    assert running is not None
+    running.update(b"b")
+    two = boundary(cache, one, b"", chars=2)
+    cache.add(b"2", two, running)
+    assert cache.text_of(one) is None
+    found = cache.text_of(two)
+    assert found is not None
+    assert found.digest() == xxhash.xxh3_128_digest(b"ab")
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(0, 40)), max_size=60))
+def test_it_never_holds_more_than_its_bound_and_accounts_for_every_byte(steps: list[tuple[int, int, int]]) -> None:
+    cache = Conversations(20_000)
+    chains: dict[bytes, bytes] = {}
+    for base_name, name, blocks in steps:
+        _, base = cache.find([bytes([base_name])])
+        new = h(*(name * 1000 + number for number in range(blocks)))
+        made = boundary(cache, base, new)
+        chains[bytes([name])] = (base.chain() if base else b"") + new
+        cache.add(bytes([name]), made)
+        assert cache.size_bytes <= 20_000
+    for key, chain in chains.items():
+        _, found = cache.find([key])
+        assert found is None or found.chain() == chain
+    for key in chains:
+        cache.remove(key)
+    assert (len(cache), cache.size_bytes) == (0, 0)
+
+
+def test_what_was_not_used_for_longest_goes_first() -> None:
+    cache = Conversations(8_000)
+    for number in range(3):
+        cache.add(bytes([number]), boundary(cache, None, h(number)))
+    cache.find([bytes([0])])
+    number = 3
+    while not cache.evictions:
+        cache.add(bytes([number]), boundary(cache, None, h(number)))
+        number += 1
+    assert cache.find([bytes([0])])[1] is not None
+    assert cache.find([bytes([1])])[1] is None

@@ -1,0 +1,37 @@
+"""From a request's raw bytes to its prompt: token count and block chain.
+
+Nouns: a *prompt* is what the engine will see (token ids plus identity); a *block* is a fixed run of token ids hashed
+together with its parent; a *chain* is the hashes of a prompt's blocks, 8 bytes each, joined. A *format* is all that
+makes equal requests give equal ids: engine, tokenizer, template, block size. This package knows neither the router nor
+the policies.
+"""
+
+import msgspec
+
+
+class BadRequest(ValueError):
+    """The request cannot be read: a client's fault, answered 400 in the style of the API that was called."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """A prompt as known at this moment. First recognised (partly estimated), then encoded (exact, where possible)."""
+
+    chain: bytes
+    """8-byte hashes of the full blocks. The first `known_blocks` are exact; the rest stand for the unseen tail,
+    estimated from its bytes (one hash per about block_tokens tokens): they match equal tails that are in flight,
+    nothing else."""
+    known_blocks: int
+    tokens: int
+    """Length in tokens: exact when `exact`, else known part + estimate."""
+    block_tokens: int
+    exact: bool
+    """True when ids are equal to what the engine sees. False: estimated so far, or only canonical-text chunks exist."""
+    source: str
+    """Where the ids came from, a metric label: `ids`, `conversation`, `encoded`, `estimate`, `text`."""
+    teachable: bool = True
+    """False where the engine's cached-token count says nothing (several prompts, prompt logprobs)."""

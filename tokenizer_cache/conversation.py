@@ -1,0 +1,144 @@
+"""The conversation cache: how far each known conversation has been turned into blocks.
+
+A *boundary* is a place in a conversation (its context and first k items) whose blocks are known exactly. A growing
+conversation would need quadratic room if every boundary held its own chain: boundaries of one conversation share one
+*spine* that only grows, and keep counts into it. Bounded in bytes, least recently used first out. One lock, held for
+microseconds: encoder threads add while the event loop finds.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import xxhash
+
+from tokenizer_cache.chain import HASH_BYTES
+
+_BOUNDARY_BYTES: Final = 480
+"""Size of a key, a Boundary and their place in the table, without what depends on the prompt."""
+_SPINE_BYTES: Final = 800
+
+
+class Spine:
+    """A chain that the boundaries of one conversation share. Only its tip may extend it, under the cache's lock."""
+
+    __slots__ = ("chain", "text", "tip", "users")
+
+    def __init__(self, chain: bytes = b"") -> None:
+        self.chain = bytearray(chain)
+        self.users = 0
+        self.tip: Boundary | None = None
+        """The boundary that came last."""
+        self.text: xxhash.xxh3_128 | None = None
+        """Running digest of the rendered text up to the tip's cut: a tail can be added to it without that text."""
+
+
+@dataclass(slots=True, eq=False)
+class Boundary:
+    """What is known at one place of a conversation. Not changed once it is in the cache."""
+
+    spine: Spine
+    blocks: int
+    """Full blocks before the cut, in `spine`."""
+    remainder: bytes
+    """Packed ids (or text bytes) after the last full block, up to the cut."""
+    tokens: int
+    """Tokens before the cut."""
+    chars: int = 0
+    """Length of the rendered text before the cut."""
+    digest: bytes = b""
+    """Digest of that text: proves that another rendering begins with it."""
+    overhang: str = ""
+    """Rendered text from the cut to the end of the last item; only where `shape` is given."""
+    shape: str | None = None
+    """The known items' kinds, condensed; None where the tail must not be rendered alone."""
+    ending: bytes | None = None
+    """Packed ids from the cut to the end of the whole prompt, where the prompt ended here."""
+
+    def chain(self) -> bytes:
+        return bytes(self.spine.chain[: self.blocks * HASH_BYTES])
+
+    def parent(self, root: bytes) -> bytes:
+        end = self.blocks * HASH_BYTES
+        return bytes(self.spine.chain[end - HASH_BYTES : end]) if end else root
+
+
+class Conversations:
+    """Boundaries by key. `max_bytes` bounds what it holds, counted generously."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._boundaries: OrderedDict[bytes, Boundary] = OrderedDict()
+        self._lock = threading.Lock()
+        self.size_bytes = 0
+        self.evictions = 0
+
+    def __len__(self) -> int:
+        return len(self._boundaries)
+
+    def find(self, keys: Sequence[bytes]) -> tuple[int, Boundary | None]:
+        """The deepest known boundary: its place in `keys`, and itself. Counts as a use."""
+        boundaries = self._boundaries
+        with self._lock:
+            for place in range(len(keys) - 1, -1, -1):
+                found = boundaries.get(keys[place])
+                if found is not None:
+                    boundaries.move_to_end(keys[place])
+                    return place, found
+        return 0, None
+
+    def grow(self, base: Boundary | None, new_chain: bytes) -> tuple[Spine, int]:
+        """The spine that holds `base`'s blocks and then `new_chain`, and its count of blocks."""
+        if base is None:
+            return Spine(new_chain), len(new_chain) // HASH_BYTES
+        end = base.blocks * HASH_BYTES
+        with self._lock:
+            spine = base.spine
+            if spine.tip is base and len(spine.chain) == end:
+                spine.chain += new_chain
+                self.size_bytes += len(new_chain) if spine.users else 0
+            else:
+                spine = Spine(bytes(spine.chain[:end]) + new_chain)
+        return spine, (end + len(new_chain)) // HASH_BYTES
+
+    def text_of(self, boundary: Boundary) -> xxhash.xxh3_128 | None:
+        """A running digest of the text before the boundary's cut; None where the conversation went on from there."""
+        with self._lock:
+            spine = boundary.spine
+            return spine.text.copy() if spine.text is not None and spine.tip is boundary else None
+
+    def add(self, key: bytes, boundary: Boundary, text: xxhash.xxh3_128 | None = None) -> None:
+        """Remember a boundary (replacing one of the same key), and evict what no longer has room. `text` is the running
+        digest of the text before its cut."""
+        with self._lock:
+            boundary.spine.tip, boundary.spine.text = boundary, text
+            self._drop(key)
+            self._boundaries[key] = boundary
+            self.size_bytes += _size(boundary)
+            if not boundary.spine.users:
+                self.size_bytes += _SPINE_BYTES + len(boundary.spine.chain)
+            boundary.spine.users += 1
+            while self.size_bytes > self._max_bytes and self._boundaries:
+                self._drop(next(iter(self._boundaries)))
+                self.evictions += 1
+
+    def remove(self, key: bytes) -> None:
+        """Forget one boundary, if it is there."""
+        with self._lock:
+            self._drop(key)
+
+    def _drop(self, key: bytes) -> None:
+        boundary = self._boundaries.pop(key, None)
+        if boundary is None:
+            return
+        self.size_bytes -= _size(boundary)
+        boundary.spine.users -= 1
+        if not boundary.spine.users:
+            self.size_bytes -= _SPINE_BYTES + len(boundary.spine.chain)
+
+
+def _size(boundary: Boundary) -> int:
+    text = len(boundary.overhang) * 2 + len(boundary.shape or "")
+    return _BOUNDARY_BYTES + len(boundary.remainder) + text + len(boundary.ending or b"")

