@@ -1,0 +1,4 @@
+"""Load and truth: an emulated engine, the cost benchmark against other routers, and the demo.
+
+Ships with the product and imports the router's parts; the router never imports it.
+"""

@@ -1,0 +1,8 @@
+"""The prefix index: which worker probably holds which blocks.
+
+Nouns: a *block* is a fixed run of token ids; a *chain* is a prompt's block hashes; a *holder* is one incarnation of a
+worker; a *record* is one fact about one holder; *pending* blocks are still being prefilled. In the tree a *run* is the
+stretch of blocks that one *node* stands for, and a *holding* is what one holder has of one run, its first *extent*
+blocks. Contract: `api`. In memory: `tree` (the index), over `residency` (what records mean), `radix` (the shape of the
+tree), `lookup` (reading it) and `node` (its parts). `batcher` writes records off the hot path, for every index.
+"""

@@ -1,0 +1,90 @@
+"""Reading the tree: who holds how much of one chain.
+
+Nothing is changed, and the cost must not grow with the fleet: of a node with a thousand holders only the most recently
+touched are looked at. It rests on the tree's invariant that who has an extent in a node has all of its ancestors.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from router.prefix.api import Held
+from router.prefix.node import Holder, Node
+
+DEEPEST = 16
+"""Holders returned, besides those that were asked for."""
+SCANNED = 64
+"""Holders looked at in one node. More than `DEEPEST`, since their extents in one run may differ."""
+
+
+def deepest_holders(path: list[Node], known: int) -> dict[str, Held]:
+    """The `DEEPEST` holders of the first `known` blocks of a chain, which lie on `path`."""
+    found: dict[str, Held] = {}
+    end = known
+    for node in reversed(path):
+        if len(node.holders) > len(found):  # else they are the same: who is found below is here too
+            _gather(node, end, path, found)
+            if len(found) >= DEEPEST:
+                break
+        end = node.start
+    return found
+
+
+def add_holders(
+    path: list[Node], known: int, also: Sequence[str], holders: Mapping[str, Holder], found: dict[str, Held]
+) -> None:
+    """Add to `found` those of `also` that hold anything of the path."""
+    if not path:
+        return
+    top = path[0].holders
+    whole: dict[int, Held] = {}
+    for name in also:
+        if name in found or (holder := holders.get(name)) not in top or holder is None:
+            continue
+        blocks, reach = _held(path, known, holder)
+        if blocks != reach:
+            found[name] = Held(blocks, reach)
+        elif (held := whole.get(blocks)) is not None:
+            found[name] = held
+        else:
+            found[name] = whole[blocks] = Held(blocks, blocks)
+
+
+def _gather(node: Node, end: int, path: list[Node], found: dict[str, Held]) -> None:
+    """Add holders of `node` whose depth lies in it, up to `end`, the deepest first, until there are `DEEPEST`."""
+    wanted = end - node.start
+    whole = Held(end, end)
+    shorter: list[tuple[int, int, str]] = []
+    holdings = node.holders.items()
+    for holder, holding in holdings if len(holdings) <= DEEPEST else islice(reversed(holdings), SCANNED):
+        name = holder.name
+        if name in found or holder.removed:
+            continue
+        if holding.extent >= wanted:
+            found[name] = whole
+        else:
+            blocks, reach = _held(path, end, holder)
+            if reach < end:
+                shorter.append((reach, blocks, name))
+                continue
+            found[name] = Held(blocks, reach)
+        if len(found) >= DEEPEST:
+            return
+    if shorter:
+        shorter.sort(reverse=True)
+        for reach, blocks, name in shorter[: DEEPEST - len(found)]:
+            found[name] = Held(blocks, reach)
+
+
+def _held(path: list[Node], end: int, holder: Holder) -> tuple[int, int]:
+    """Blocks that are held, and that are held or pending, of the path's first `end`. Extents add up: all but the last
+    are whole."""
+    blocks = reach = 0
+    for node in path:
+        holding = node.holders.get(holder)
+        if holding is None:
+            break
+        extent = holding.extent
+        pending = holding.pending
+        blocks += extent
+        reach += extent if extent > pending else pending
+    return blocks if blocks < end else end, reach if reach < end else end
