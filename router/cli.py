@@ -1,0 +1,96 @@
+"""The command `warmroute`: flags to settings, then `router.app.serve`.
+
+Flags and help are made from the declared settings. Flags are taken as plain texts and checked by `settings.load`, like
+every other source, so that an error reads the same wherever a value came from: one line that names the setting, no
+traceback, exit code 2.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from itertools import groupby
+
+from router.settings import Settings, SettingsError, load
+from router.settings.fields import declared
+from router.settings.setting import Setting, flag_of
+from router.settings.sources import names, unknown
+
+DESCRIPTION = (
+    "Serve an OpenAI-compatible base_url in front of vLLM and SGLang workers, and send each prompt to the worker that "
+    "already holds its prefix."
+)
+EPILOG = (
+    "Every setting can also be given as the variable shown beside it, and in the TOML file by its name (max_body_bytes "
+    '= "64MiB"). A flag wins over a variable, a variable over the file. A key can be given as a file: --api-key-file.'
+)
+
+
+def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+    """Run the command. Returns the exit code: 2 for settings that cannot be used."""
+    args, rest = _parser().parse_known_args(argv)
+    try:
+        return _serve(_settings(vars(args), rest, environ))
+    except SettingsError as error:
+        print(f"warmroute: error: {error}", file=sys.stderr)
+        return 2
+
+
+def _serve(settings: Settings) -> int:
+    from router.app import serve  # noqa: PLC0415  (loads the whole router: not for --help and a misspelt flag)
+
+    serve(settings)
+    return 0
+
+
+def _settings(flags: dict[str, object], rest: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    if rest:
+        flag = rest[0].partition("=")[0]  # what follows may be a key
+        raise SettingsError(flag, unknown(flag, [flag_of(name) for name in names()]))
+    return load({name: value for name, value in flags.items() if name != "command"}, environ)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="warmroute", description="A router for LLM workers.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"warmroute {version('warmroute')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="route requests",
+        usage="warmroute serve --worker URL [--worker URL ...] [options]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    _add_settings(serve)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="TOML file with settings. [WARMROUTE_CONFIG]")
+    for title, settings in groupby(declared(), key=lambda setting: setting.group):
+        group = parser.add_argument_group(title)
+        for setting in settings:
+            _add_setting(group, setting)
+
+
+def _add_setting(group: "argparse._ArgumentGroup", setting: Setting) -> None:
+    kind, help = setting.kind, _explained(setting).replace("%", "%%")
+    if not kind.metavar:
+        group.add_argument(setting.flag, dest=setting.name, action=argparse.BooleanOptionalAction, help=help)
+        return
+    action = "append" if kind.many else "store"
+    group.add_argument(setting.flag, dest=setting.name, metavar=kind.metavar, action=action, help=help)
+    if setting.file_name:
+        flag = flag_of(setting.file_name)
+        group.add_argument(
+            flag, dest=setting.file_name, metavar="FILE", help=f"The same from a file: {setting.file_help}."
+        )
+
+
+def _explained(setting: Setting) -> str:
+    repeatable = " Repeatable." if setting.kind.many else ""
+    default = f"default {setting.default_text}; " if setting.default_text else ""
+    return f"{setting.help}{repeatable} [{default}{setting.variable}]"

@@ -1,0 +1,264 @@
+"""`Settings`: every setting with its default, range, unit and explanation, in one place.
+
+The text given here is what `warmroute serve --help` and `docs/configuration.md` say. A setting's flag, environment
+variable and TOML key all come from its one name, so a name must not change lightly.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+from policies import POLICIES
+from router.settings import kinds
+from router.settings.setting import Secret, Setting, setting
+
+SERVING = "Serving"
+WORKERS = "Workers"
+ROUTING = "Routing"
+TOKENS = "Tokens"
+ACCESS = "Access"
+LIMITS = "Limits"
+TIMES = "Time limits"
+FAILURE = "Failures"
+LOGS = "Logs"
+
+SECONDS = "SECONDS"
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of one router process. `load` checks them; who builds one by hand answers for the values."""
+
+    host: str = setting(
+        SERVING,
+        "127.0.0.1",
+        kinds.name("ADDRESS", "a host name or address"),
+        "Address to listen on. 0.0.0.0 is every interface: set api_key before you choose it.",
+    )
+    port: int = setting(SERVING, 8080, kinds.whole(0, 65535, "PORT"), "Port to listen on; 0 takes a free one.")
+    tls_certificate: str = setting(
+        SERVING, "", kinds.file(), "Certificate chain (PEM) to serve HTTPS with. Needs tls_key. Unset: plain HTTP."
+    )
+    tls_key: str = setting(SERVING, "", kinds.file(), "Private key (PEM) of tls_certificate.")
+    drain_timeout_s: float = setting(
+        SERVING,
+        60,
+        kinds.whole(1, 86400, SECONDS),
+        "After SIGTERM no request is accepted and the running ones may take this long to finish; then they are cut.",
+    )
+
+    workers: tuple[str, ...] = setting(
+        WORKERS,
+        (),
+        kinds.many(kinds.worker_url()),
+        "Root URL of a worker (vLLM, SGLang or anything that speaks the OpenAI API), without /v1. Its models, "
+        "adapters, context length, block size and KV capacity are read from the worker itself.",
+        name="worker",
+    )
+    worker_api_key: Secret | None = setting(
+        WORKERS,
+        None,
+        kinds.secret(),
+        "Key sent to every worker. Unset: the client's own key is passed on, unless api_key is set.",
+    )
+    health_interval_s: float = setting(
+        WORKERS, 2.0, kinds.number(0.1, 300, SECONDS), "Time between two health probes of one worker."
+    )
+    health_timeout_s: float = setting(
+        WORKERS, 5.0, kinds.number(0.1, 300, SECONDS), "A health probe that takes longer has failed."
+    )
+    unhealthy_after: int = setting(
+        WORKERS, 3, kinds.whole(1, 100), "Failed probes in a row after which a worker gets no more requests."
+    )
+    scrape_interval_s: float = setting(
+        WORKERS,
+        1.0,
+        kinds.number(0.1, 300, SECONDS),
+        "Time between two readings of a worker's load metrics, off the request's path.",
+    )
+
+    policy: str = setting(
+        ROUTING, "expected_ttft", kinds.choice(*sorted(POLICIES), metavar="NAME"), "The rule that chooses the worker."
+    )
+    seed: int | None = setting(
+        ROUTING,
+        None,
+        kinds.whole(0, 2**63 - 1),
+        "Seed of all random choices, for runs that must repeat. Unset: drawn at start, so that several routers do not "
+        "choose alike.",
+    )
+    session_header: str = setting(
+        ROUTING,
+        "x-session-id",
+        kinds.header_name(),
+        "Request header that names the client's session, for the policies that keep a session on one worker.",
+    )
+    prefill_rate: float = setting(
+        ROUTING,
+        8000.0,
+        kinds.number(1, 1e9, "TOKENS/S"),
+        "Uncached prompt tokens per second that a worker is believed to prefill, until its own have been measured.",
+    )
+    block_tokens: int = setting(
+        ROUTING,
+        0,
+        kinds.blocks(16, 8192),
+        "Length of the prefix index's blocks. 0: the smallest multiple of the workers' own block that is at least 64.",
+    )
+    index_max_blocks: int = setting(
+        ROUTING,
+        2_000_000,
+        kinds.whole(1_000, 1_000_000_000),
+        "Entries (one block on one worker) that the prefix index holds at most. When it is full, new prefixes are not "
+        "recorded, and that is counted.",
+    )
+    index_secret: Secret | None = setting(
+        ROUTING,
+        None,
+        kinds.secret(),
+        "Key of the block hashes, so that nobody can guess a prompt from them. Unset: drawn at start.",
+    )
+    default_kv_tokens: int = setting(
+        ROUTING,
+        500_000,
+        kinds.whole(1_000, 10**12, "TOKENS"),
+        "KV capacity assumed for a worker that does not report one. Too high predicts cache hits that do not come.",
+    )
+    redis: str = setting(
+        ROUTING,
+        "",
+        kinds.url("redis", "rediss", "unix"),
+        "Redis or Valkey for a prefix index shared by several routers. Not part of this version, which refuses it.",
+    )
+
+    tokenizer: str = setting(
+        TOKENS,
+        "auto",
+        kinds.tokenizer(),
+        "Tokenizer of all models: a path, a Hugging Face id, or package:NAME for one shipped in a Python package. "
+        "auto: the model path that each worker reports. off: prefixes are compared as text.",
+    )
+    model_tokenizers: Mapping[str, str] = setting(
+        TOKENS,
+        {},
+        kinds.pair(kinds.tokenizer(), "MODEL=TOKENIZER"),
+        "Tokenizer of one model, where it is not the one of tokenizer.",
+        name="model_tokenizer",
+    )
+    encode_budget_ms: float = setting(
+        TOKENS,
+        3.0,
+        kinds.number(0, 1000, "MILLISECONDS"),
+        "A prompt never seen before is encoded before the decision if that takes at most about this long. 0: never.",
+    )
+    encode_threads: int = setting(TOKENS, 2, kinds.whole(1, 64), "Threads that encode, beside the event loop.")
+    conversation_cache_bytes: int = setting(
+        TOKENS,
+        256 * MIB,
+        kinds.size(1 * MIB, 1024 * GIB),
+        "Memory for known conversations, whose next turn then costs only what is new in it.",
+    )
+
+    api_keys: tuple[Secret, ...] = setting(
+        ACCESS,
+        (),
+        kinds.many(kinds.secret()),
+        "Key that a client must send (Authorization: Bearer, or x-api-key). Unset: everyone is served.",
+        name="api_key",
+    )
+    admin_api_key: Secret | None = setting(
+        ACCESS, None, kinds.secret(), "Key of the admin API. Unset: there is no admin API."
+    )
+    decision_headers: bool = setting(
+        ACCESS,
+        False,
+        kinds.switch(),
+        "Send the x-warmroute-* headers with every response, not only to the admin key. They let one tenant probe for "
+        "another's prompts.",
+    )
+
+    max_body_bytes: int = setting(LIMITS, 64 * MIB, kinds.size(1024, 4 * GIB), "A larger request body is answered 413.")
+    max_buffered_bytes: int = setting(
+        LIMITS,
+        1 * GIB,
+        kinds.size(1024, 1024 * GIB),
+        "All request bodies held together; beyond it new ones are answered 429.",
+    )
+    max_header_bytes: int = setting(
+        LIMITS, 64 * KIB, kinds.size(1024, 1 * MIB), "Request line and headers together; beyond it 431."
+    )
+    max_requests_in_flight: int = setting(
+        LIMITS, 4096, kinds.whole(1, 1_000_000), "Requests running at once; beyond it new ones are answered 429."
+    )
+
+    header_timeout_s: float = setting(
+        TIMES, 10.0, kinds.number(0.1, 3600, SECONDS), "From the first byte of a request to the end of its headers."
+    )
+    body_timeout_s: float = setting(
+        TIMES, 60.0, kinds.number(0.1, 3600, SECONDS), "Silence of a client that is uploading its body."
+    )
+    write_timeout_s: float = setting(
+        TIMES, 60.0, kinds.number(0.1, 3600, SECONDS), "A client that takes no byte of its answer for so long is gone."
+    )
+    keepalive_timeout_s: float = setting(
+        TIMES, 75, kinds.whole(1, 3600, SECONDS), "Idle time after which a client's connection is closed."
+    )
+    connect_timeout_s: float = setting(
+        TIMES, 5.0, kinds.number(0.05, 300, SECONDS), "To open a connection to a worker."
+    )
+    first_byte_timeout_s: float = setting(
+        TIMES,
+        600.0,
+        kinds.number(0.1, 86400, SECONDS),
+        "From dispatch to the worker's first byte: its queue and the whole prefill, and without streaming the answer.",
+    )
+    silence_timeout_s: float = setting(
+        TIMES, 120.0, kinds.number(0.1, 86400, SECONDS), "Between two bytes of a worker's answer."
+    )
+
+    retry_budget: float = setting(
+        FAILURE,
+        0.1,
+        kinds.number(0, 1, "SHARE"),
+        "Retries as a share of the traffic, so that an outage is not multiplied. 0: none.",
+    )
+    max_attempts: int = setting(
+        FAILURE, 3, kinds.whole(1, 10), "Workers that one request tries at most, the first included."
+    )
+    breaker_failures: int = setting(
+        FAILURE,
+        5,
+        kinds.whole(1, 1000),
+        "Failures in a row (never a 4xx, never a client that left) after which a worker is set aside.",
+    )
+    breaker_open_s: float = setting(
+        FAILURE, 10.0, kinds.number(0.1, 3600, SECONDS), "Time for which it is set aside, before one request tries it."
+    )
+
+    log_level: str = setting(
+        LOGS, "info", kinds.choice("debug", "info", "warning", "error", metavar="LEVEL"), "The least that is logged."
+    )
+    access_log: bool = setting(
+        LOGS, True, kinds.switch(), "Write one JSON line for every request. It never holds prompt text."
+    )
+
+
+def declared() -> tuple[Setting, ...]:
+    """All settings, in the order of the documentation."""
+    return tuple(Setting.of(field) for field in dataclasses.fields(Settings))
+
+
+def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What is wrong between settings that are right one by one: (field, what it must be)."""
+    if settings.redis:
+        yield "redis", "the shared prefix index is not part of this version; leave it unset"
+    if not settings.workers and settings.admin_api_key is None:
+        yield "workers", "name at least one, or set admin_api_key so that workers can be added while the router runs"
+    if len(set(settings.workers)) < len(settings.workers):
+        yield "workers", "must not name a worker twice"
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        yield "tls_key" if settings.tls_key else "tls_certificate", "tls_certificate and tls_key need each other"
+    if settings.max_body_bytes > settings.max_buffered_bytes:
+        yield "max_body_bytes", "must not be more than max_buffered_bytes"
+    if settings.admin_api_key in settings.api_keys:
+        yield "admin_api_key", "must not be one of the clients' keys"

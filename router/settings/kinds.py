@@ -1,0 +1,224 @@
+"""Kinds of values: how a text or a TOML value becomes a setting, and what is refused.
+
+A reader raises ValueError with a sentence that completes "<setting> ...": what the value must be. It quotes the value,
+except where the value is a secret. A secret never shows in `repr`, in logs or in an error.
+"""
+
+import math
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from router.settings.setting import Kind, Secret
+
+SWITCH_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+SIZE_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
+
+
+def whole(low: int, high: int, metavar: str = "N") -> Kind:
+    """A whole number, both ends included."""
+
+    def read(given: object) -> int:
+        if isinstance(given, str) and re.fullmatch(r"[+-]?[0-9]{1,30}", given):
+            given = int(given)
+        if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}, not {given!r}")
+        return given
+
+    return Kind(read, f"{low} to {high}", metavar)
+
+
+def blocks(low: int, high: int) -> Kind:
+    """A block length in tokens, or 0 for what the workers say."""
+    inner = whole(0, high, "TOKENS")
+
+    def read(given: object) -> object:
+        count = inner.read(given)
+        if isinstance(count, int) and 0 < count < low:
+            raise ValueError(f"must be 0 or from {low} to {high}, not {count}")
+        return count
+
+    return Kind(read, f"0, or {low} to {high}", "TOKENS")
+
+
+def number(low: float, high: float, metavar: str) -> Kind:
+    """A finite number, both ends included."""
+
+    def read(given: object) -> float:
+        value = _as_float(given)
+        if not low <= value <= high:
+            raise ValueError(f"must be a number from {low:g} to {high:g}, not {given!r}")
+        return value
+
+    return Kind(read, f"{low:g} to {high:g}", metavar, show=lambda value: f"{value:g}")
+
+
+def _as_float(given: object) -> float:
+    """NaN, which no range contains, for everything that is not a number."""
+    if isinstance(given, bool) or not isinstance(given, int | float | str):
+        return math.nan
+    try:
+        return float(given)
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def size(low: int, high: int) -> Kind:
+    """A number of bytes, with or without a unit."""
+
+    def read(given: object) -> int:
+        count = _as_bytes(given)
+        if count is None or not low <= count <= high:
+            raise ValueError(f"must be a size from {in_units(low)} to {in_units(high)}, such as 64MiB, not {given!r}")
+        return count
+
+    return Kind(read, f"{in_units(low)} to {in_units(high)}", "BYTES", show=in_units)
+
+
+def _as_bytes(given: object) -> int | None:
+    if isinstance(given, str) and (parts := re.fullmatch(r"([0-9]{1,18})(KiB|MiB|GiB)?", given)):
+        return int(parts[1]) * SIZE_UNITS.get(parts[2], 1)
+    return given if isinstance(given, int) and not isinstance(given, bool) else None
+
+
+def in_units(count: object) -> str:
+    """The shortest exact way to write a number of bytes."""
+    assert isinstance(count, int)
+    for unit, factor in reversed(SIZE_UNITS.items()):
+        if count and count % factor == 0:
+            return f"{count // factor}{unit}"
+    return str(count)
+
+
+def switch() -> Kind:
+    """Yes or no."""
+
+    def read(given: object) -> bool:
+        value = SWITCH_WORDS.get(given.lower()) if isinstance(given, str) else given
+        if not isinstance(value, bool):
+            raise ValueError(f"must be true or false, not {given!r}")
+        return value
+
+    return Kind(read, "true, false", show=lambda value: str(value).lower())
+
+
+def choice(*words: str, metavar: str) -> Kind:
+    """One of a closed set of words."""
+
+    def read(given: object) -> str:
+        if not isinstance(given, str) or given not in words:
+            raise ValueError(f"must be one of {', '.join(words)}; not {given!r}")
+        return given
+
+    return Kind(read, ", ".join(words), metavar)
+
+
+def name(metavar: str, allowed: str) -> Kind:
+    """A word without white space."""
+    return Kind(_word, allowed, metavar)
+
+
+def _word(given: object) -> str:
+    if not isinstance(given, str) or not given or UNPRINTABLE.search(given):
+        raise ValueError(f"must be a text without white space, not {given!r}")
+    return given
+
+
+def header_name() -> Kind:
+    """An HTTP header's name, in lower case as the router compares it."""
+
+    def read(given: object) -> str:
+        if not isinstance(given, str) or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", given):
+            raise ValueError(f"must be the name of an HTTP header, not {given!r}")
+        return given.lower()
+
+    return Kind(read, "a header's name", "NAME")
+
+
+def file() -> Kind:
+    """A file that exists."""
+
+    def read(given: object) -> str:
+        if not isinstance(given, str) or not Path(given).is_file():
+            raise ValueError(f"must be a file that exists, not {given!r}")
+        return given
+
+    return Kind(read, "a file", "FILE")
+
+
+def url(*schemes: str) -> Kind:
+    """An absolute URL of one of `schemes`."""
+    return Kind(lambda given: _url(given, schemes), f"a URL ({', '.join(schemes)})", "URL")
+
+
+def _url(given: object, schemes: tuple[str, ...]) -> str:
+    example = f"{schemes[0]}://host:port"
+    try:
+        parts = urlsplit(_word(given))
+        sound = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        seen = "" if "@" in str(given) else f", not {given!r}"  # before an @ stands a password
+        raise ValueError(f"must be a URL such as {example}{seen}")
+    return str(given)
+
+
+def worker_url() -> Kind:
+    """A worker's root: what `/v1/...` and `/metrics` are appended to. Read without its trailing slash."""
+
+    def read(given: object) -> str:
+        parts = urlsplit(_url(given, ("http", "https")))
+        if parts.username is not None:
+            raise ValueError("must not hold a user name or password: give the key as worker_api_key")
+        if parts.query or parts.fragment:
+            raise ValueError(f"must have neither query nor fragment, not {given!r}")
+        if re.search(r"/v1/*$", parts.path):
+            raise ValueError(f"must be the worker's root, without /v1, not {given!r}")
+        return str(given).rstrip("/")
+
+    return Kind(read, "a URL (http, https)", "URL")
+
+
+def tokenizer() -> Kind:
+    """Where a tokenizer comes from. A value that can only be a path must exist."""
+
+    def read(given: object) -> str:
+        source = _word(given)
+        if source == "package:":
+            raise ValueError("must name the package: package:NAME")
+        if source.startswith(("/", "./", "../")) and not Path(source).exists():
+            raise ValueError(f"must be a path that exists, not {given!r}")
+        return source
+
+    return Kind(read, "auto, off, a path, a model id, package:NAME", "TOKENIZER")
+
+
+def secret() -> Kind:
+    """A key of visible ASCII characters, as a header can carry it."""
+
+    def read(given: object) -> Secret:
+        if not isinstance(given, str) or not re.fullmatch(r"[\x21-\x7e]+", given):
+            raise ValueError("must be a key of visible ASCII characters without spaces")
+        return Secret(given)
+
+    return Kind(read, "a secret", "KEY", secret=True)
+
+
+def pair(value: Kind, metavar: str) -> Kind:
+    """NAME=VALUE; the name may hold anything but `=`."""
+
+    def read(given: object) -> tuple[str, object]:
+        if isinstance(given, str):
+            given = tuple(given.split("=", 1))
+        if not isinstance(given, tuple) or len(given) != 2 or not given[0]:
+            raise ValueError(f"must be {metavar}")
+        return given[0], value.read(given[1])
+
+    return Kind(read, f"{metavar} pairs", metavar, many=True, mapping=True)
+
+
+def many(kind: Kind) -> Kind:
+    """Any number of different values of `kind`."""
+    return Kind(kind.read, f"any number of: {kind.allowed}", kind.metavar, secret=kind.secret, many=True)
