@@ -1,0 +1,169 @@
+"""Keeps requests away from a worker that fails, and lets one at a time try whether it is well again.
+
+Only a worker's own faults count: never a 4xx (the worker answered: `success`), never a client that left (`abandon`).
+A worker that sheds load (503) is busy, not broken: that is counted apart and opens late. Nothing here waits or does
+I/O; `allow` and `success` run for every request and every candidate, and stay below a microsecond while all is well.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+
+WINDOW_S = 10
+"""Span over which the share of failures is taken, in whole seconds (one bucket each)."""
+SATURATION_FACTOR = 4
+"""So many times `failures` requests must be shed one after the other before the breaker opens for 503s alone."""
+_NEVER = float("-inf")
+_HTTP_SERVER_ERROR = 500
+_NOT_IMPLEMENTED = 501
+_UNAVAILABLE = 503
+
+
+class BreakerState(Enum):
+    """Where a breaker stands."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Fault(Enum):
+    """What a worker did wrong."""
+
+    CONNECT = "connect"
+    """No connection: refused, unreachable, TLS."""
+    RESET = "reset"
+    """The connection ended before the first byte."""
+    TIMEOUT = "timeout"
+    """No connection, no first byte or no next byte in time."""
+    ERROR = "error"
+    """An answer of 500 and above, other than 501 and 503."""
+    SATURATED = "saturated"
+    """503: alive, and will not take more at present."""
+
+
+def fault_of_status(status: int) -> Fault | None:
+    """What an HTTP status says of the worker; None where the worker did its part (501 too: it will never do that)."""
+    if status < _HTTP_SERVER_ERROR or status == _NOT_IMPLEMENTED:
+        return None
+    return Fault.SATURATED if status == _UNAVAILABLE else Fault.ERROR
+
+
+class Breaker:
+    """One worker's breaker.
+
+    Opens after `failures` faults in a row, or when more than half of the requests of the last ten seconds failed and at
+    least `failures` did (requests before the first of these faults are not counted), or after `SATURATION_FACTOR *
+    failures` 503s in a row. After `open_s` seconds one request at a time may try; its success closes."""
+
+    __slots__ = (
+        "_bad",
+        "_clean",
+        "_clock",
+        "_failures",
+        "_good",
+        "_in_a_row",
+        "_open_s",
+        "_opened",
+        "_seconds",
+        "_shed_in_a_row",
+        "_trial_since",
+        "_until",
+    )
+
+    def __init__(self, clock: Callable[[], float], failures: int = 5, open_s: float = 5.0) -> None:
+        if failures < 1 or open_s <= 0:
+            raise ValueError("a breaker needs failures >= 1 and open_s > 0")
+        self._clock = clock
+        self._failures = failures
+        self._open_s = open_s
+        self._clean = True
+        """No fault within the window: nothing to count."""
+        self._opened = False
+        self._until = 0.0
+        self._trial_since = _NEVER
+        self._in_a_row = 0
+        self._shed_in_a_row = 0
+        self._good = [0] * WINDOW_S
+        self._bad = [0] * WINDOW_S
+        self._seconds = [0] * WINDOW_S
+
+    @property
+    def state(self) -> BreakerState:
+        """HALF_OPEN from the moment at which a request may try."""
+        if not self._opened:
+            return BreakerState.CLOSED
+        return BreakerState.OPEN if self._clock() < self._until else BreakerState.HALF_OPEN
+
+    def allow(self) -> bool:
+        """May a request go there now? Changes nothing: ask for as many candidates as there are."""
+        if not self._opened:
+            return True
+        now = self._clock()
+        return now >= self._until and now >= self._trial_since + self._open_s
+
+    def begin(self) -> None:
+        """A request goes there: call at dispatch. While half-open it is the one that tries. Its verdict should follow
+        (`success`, `failure` or `abandon`); after `open_s` without one, another may try."""
+        if self._opened:
+            self._trial_since = self._clock()
+
+    def success(self) -> None:
+        """The worker answered as it should; a 4xx or 501 counts."""
+        if self._clean:
+            return
+        if self._opened:
+            if self._clock() >= self._until:
+                self._close()
+            return
+        self._in_a_row = self._shed_in_a_row = 0
+        second = self._turn()
+        if not any(self._bad):
+            self._close()
+            return
+        self._good[second] += 1
+
+    def failure(self, fault: Fault) -> None:
+        """The worker failed a request. While open it changes nothing: that request was sent before."""
+        if self._opened:
+            if self._clock() >= self._until:
+                self._open()
+            return
+        self._clean = False
+        if fault is Fault.SATURATED:
+            self._shed_in_a_row += 1
+            if self._shed_in_a_row >= SATURATION_FACTOR * self._failures:
+                self._open()
+            return
+        self._in_a_row += 1
+        self._bad[self._turn()] += 1
+        bad = sum(self._bad)
+        if self._in_a_row >= self._failures or (bad >= self._failures and bad > sum(self._good)):
+            self._open()
+
+    def abandon(self) -> None:
+        """The request ended without a verdict (the client left): another may try."""
+        self._trial_since = _NEVER
+
+    def _open(self) -> None:
+        self._clean = False
+        self._opened = True
+        self._until = self._clock() + self._open_s
+        self._trial_since = _NEVER
+
+    def _close(self) -> None:
+        self._clean = True
+        self._opened = False
+        self._trial_since = _NEVER
+        self._in_a_row = self._shed_in_a_row = 0
+        self._good = [0] * WINDOW_S
+        self._bad = [0] * WINDOW_S
+
+    def _turn(self) -> int:
+        """The present second's bucket; buckets that fell out of the window are emptied."""
+        now = int(self._clock())
+        for i, second in enumerate(self._seconds):
+            if second <= now - WINDOW_S:
+                self._good[i] = self._bad[i] = 0
+        bucket = now % WINDOW_S
+        self._seconds[bucket] = now
+        return bucket

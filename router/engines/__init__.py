@@ -1,0 +1,24 @@
+"""What an engine says of itself, and how to ask it.
+
+Nouns: an *engine* is the kind of server behind a worker (vLLM, SGLang or unknown); *facts* are what stays true while
+its process lives; a *load* is one look at its gauges and counters. All of it is asked off the hot path, over httpx, and
+every bad answer becomes one `WorkerAnswerError`.
+"""
+
+from router.engines.answers import Fault, WorkerAnswerError, control_client, fetch
+from router.engines.api import Engine, EngineKind, Facts, Load, ModelCard, restarted
+from router.engines.detect import detect
+
+__all__ = [
+    "Engine",
+    "EngineKind",
+    "Facts",
+    "Fault",
+    "Load",
+    "ModelCard",
+    "WorkerAnswerError",
+    "control_client",
+    "detect",
+    "fetch",
+    "restarted",
+]

@@ -1,0 +1,116 @@
+"""The values that engines answer with, and the contract that each kind of engine keeps.
+
+Facts and loads are snapshots: nothing here changes, and zero or empty always means "the engine does not say".
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import httpx
+
+EngineKind = Literal["vllm", "sglang", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One entry of `/v1/models`: a base model or a LoRA adapter."""
+
+    id: str
+    root: str
+    """Where it was loaded from: a path or a hub name."""
+    parent: str
+    """The base model's id when this is a LoRA adapter, else empty."""
+    max_model_len: int
+    """Longest prompt plus output, in tokens; 0 when not said (LoRA adapters: see the parent)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What stays true of a worker while its engine's process lives (LoRA adapters may come and go)."""
+
+    engine: EngineKind
+    version: str
+    models: tuple[ModelCard, ...]
+    block_tokens: int
+    """Cached prompt tokens are a multiple of this: a prediction must be floored to it."""
+    kv_capacity_tokens: int
+    """KV pool size in tokens, over all DP ranks."""
+    generation: str
+    """Identity of the engine's process: equal for as long as it lives, on every router that asks. Empty when the engine
+    shows none; then a restart is noticed by `restarted` and by refused connections."""
+    refused: str | None = None
+    """Why the worker must not be used (it is one half of a prefill/decode pair); None when it may."""
+    dp_size: int = 1
+    """Data-parallel ranks behind this one URL."""
+    prefix_caching: bool = True
+    """False when the engine says that its prefix cache is off: then no prompt is ever cached there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One look at an engine's gauges and counters, over all its DP ranks. Counters count from the process's start."""
+
+    running: int
+    waiting: int
+    kv_usage: float
+    """Share of the KV pool in use by running requests, 0..1; the mean of the ranks."""
+    prefill_seconds_sum: float
+    """vLLM: sum of the requests' own prefill times, which overlap. SGLang: time for which prefill kept it busy."""
+    prefill_tokens_sum: int
+    """Prompt tokens really computed (not found in a cache)."""
+    prompt_tokens_total: int | None
+    """None where the engine does not export it (SGLang without --enable-metrics); so the two below."""
+    hit_tokens_total: int | None
+    """Prompt tokens found in the engine's own KV pool."""
+    generated_tokens_total: int | None
+    ranks: int
+    """DP ranks that reported. Counters of different numbers of ranks do not compare."""
+    generation: str
+    """As in Facts, where the same answer bears it; else empty."""
+    scraped_at: float
+    """When the answer was read, in seconds of the given clock."""
+
+
+class Engine(Protocol):
+    """How to ask one kind of engine. Holds no state of any worker. Every method does its I/O within the client's time
+    limit and raises WorkerAnswerError, nothing else, whatever the worker answers."""
+
+    @property
+    def kind(self) -> EngineKind: ...
+
+    @property
+    def health_path(self) -> str:
+        """Answers 2xx, cheaply, when the worker can take requests."""
+        ...
+
+    async def facts(self, client: httpx.AsyncClient, url: str) -> Facts:
+        """Several requests; ask when a worker appears, not every second."""
+        ...
+
+    async def load(self, client: httpx.AsyncClient, url: str, clock: Callable[[], float]) -> Load | None:
+        """None when this engine shows no load at all."""
+        ...
+
+
+def restarted(before: Load, after: Load) -> bool:
+    """Did the engine's process change between two looks? By its identity where it has one; else because a counter that
+    only grows ran backwards, which a restarted engine can hide only by overtaking its past between two looks."""
+    if before.generation and after.generation:
+        return before.generation != after.generation
+    if before.ranks != after.ranks:
+        return False
+    return any(
+        then is not None and now is not None and now < then
+        for then, now in zip(_counters(before), _counters(after), strict=True)
+    )
+
+
+def _counters(load: Load) -> tuple[float | None, ...]:
+    return (
+        load.prefill_seconds_sum,
+        load.prefill_tokens_sum,
+        load.prompt_tokens_total,
+        load.hit_tokens_total,
+        load.generated_tokens_total,
+    )

@@ -1,0 +1,40 @@
+"""Arithmetic over an engine's samples, one number per DP rank, and the address of a page with only these samples.
+
+A page of hundreds of metrics is some 50 KB a rank. `/metrics/?name[]=...` (the trailing slash matters: it reaches
+prometheus_client's own application) answers with the named ones alone; a server that does not know this is asked
+for the whole page.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from router.exposition import Sample
+
+WHOLE_PAGE = "/metrics"
+_MOST_DIGITS = 18
+
+
+def filtered_page(names: Iterable[str]) -> str:
+    """Path and query of the page with these metrics alone."""
+    return "/metrics/?" + "&".join(f"name[]={name}" for name in names)
+
+
+def values(samples: Sequence[Sample], name: str) -> list[float]:
+    """The finite values of one metric."""
+    return [sample.value for sample in samples if sample.name == name and math.isfinite(sample.value)]
+
+
+def total(samples: Sequence[Sample], name: str) -> int:
+    """Sum over all ranks, never negative; 0 when absent."""
+    return max(0, round(sum(values(samples, name))))
+
+
+def share(samples: Sequence[Sample], name: str) -> float:
+    """Mean over all ranks, within 0..1; 0 when absent."""
+    found = values(samples, name)
+    return min(1.0, max(0.0, sum(found) / len(found))) if found else 0.0
+
+
+def count(text: str) -> int:
+    """A label's text as a positive whole number; 0 when it is none (`None`, empty)."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else 0

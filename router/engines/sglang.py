@@ -1,0 +1,152 @@
+"""SGLang: readiness at /ready, facts at /server_info, load at /v1/loads; metrics only where it was started with them.
+
+Its /health runs a generation, so it is asked only where /ready is missing. Names as of 0.5.23.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import httpx
+import msgspec
+
+from router.engines.answers import Fault, WorkerAnswerError, fetch, fetch_json, fetch_models, fetch_samples
+from router.engines.api import EngineKind, Facts, Load
+from router.engines.metrics import filtered_page, total
+from router.exposition import Sample, Wanted
+
+_INFO_PATH = "/server_info"
+_LOADS_PATH = "/v1/loads?include=core"
+_PROMPT_TOKENS = "sglang:prompt_tokens_total"
+_CACHED_TOKENS = "sglang:cached_tokens_total"
+_GENERATED_TOKENS = "sglang:generation_tokens_total"
+_COUNTERS = (_PROMPT_TOKENS, _CACHED_TOKENS, _GENERATED_TOKENS)
+_WANTED = Wanted(_COUNTERS)
+_COUNTERS_PAGE = filtered_page(_COUNTERS)
+_OWN_POOL = ("device", "total")
+"""Sources of cached tokens that are the engine's own pool; `total` is what it says when it knows no sources."""
+_MICROSECONDS = 1e6
+
+
+class _ServerInfo(msgspec.Struct):
+    disaggregation_mode: str | None
+    """Without a default: its presence tells SGLang's answer from anybody else's."""
+    version: str = ""
+    page_size: int | None = None
+    dcp_size: int | None = None
+    dp_size: int | None = None
+    max_total_num_tokens: int | None = None
+    disable_radix_cache: bool | None = None
+    enable_metrics: bool | None = None
+    startup_time: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _RankLoad(msgspec.Struct):
+    num_running_reqs: float
+    num_waiting_reqs: float
+    token_usage: float = 0.0
+    total_prefill_busy_us: float = 0.0
+    total_prefill_uncached_tokens: float = 0.0
+
+
+class _Loads(msgspec.Struct):
+    loads: list[_RankLoad]
+
+
+@dataclass(frozen=True, slots=True)
+class Sglang:
+    """An SGLang server."""
+
+    metrics: bool = False
+    """It was started with --enable-metrics: prompt, cached and generated tokens are counted there."""
+    kind: EngineKind = "sglang"
+    health_path: str = "/ready"
+
+    async def facts(self, client: httpx.AsyncClient, url: str) -> Facts:
+        """See Engine."""
+        models = await fetch_models(client, url)
+        info = await fetch_json(client, url, _INFO_PATH, _ServerInfo)
+        dp_size = max(1, info.dp_size or 1)
+        mode = info.disaggregation_mode or "null"
+        return Facts(
+            engine=self.kind,
+            version=info.version,
+            models=models.cards,
+            block_tokens=max(1, info.page_size or 1) * max(1, info.dcp_size or 1),
+            kv_capacity_tokens=max(0, info.max_total_num_tokens or 0) * dp_size,
+            generation=_generation(info),
+            refused=None if mode == "null" else f"one half of a prefill/decode pair (disaggregation_mode {mode[:20]})",
+            dp_size=dp_size,
+            prefix_caching=not info.disable_radix_cache,
+        )
+
+    async def load(self, client: httpx.AsyncClient, url: str, clock: Callable[[], float]) -> Load | None:
+        """See Engine. None from versions without /v1/loads."""
+        try:
+            ranks = (await fetch_json(client, url, _LOADS_PATH, _Loads)).loads
+        except WorkerAnswerError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return None
+            raise
+        if not ranks:
+            raise WorkerAnswerError(_LOADS_PATH, "no rank reports", Fault.CONTENT)
+        samples = await self._counters(client, url)
+        return Load(
+            running=_sum(rank.num_running_reqs for rank in ranks),
+            waiting=_sum(rank.num_waiting_reqs for rank in ranks),
+            kv_usage=min(1.0, max(0.0, sum(rank.token_usage for rank in ranks) / len(ranks))),
+            prefill_seconds_sum=_sum(rank.total_prefill_busy_us for rank in ranks) / _MICROSECONDS,
+            prefill_tokens_sum=_sum(rank.total_prefill_uncached_tokens for rank in ranks),
+            prompt_tokens_total=None if samples is None else total(samples, _PROMPT_TOKENS),
+            hit_tokens_total=None if samples is None else total(_of_own_pool(samples), _CACHED_TOKENS),
+            generated_tokens_total=None if samples is None else total(samples, _GENERATED_TOKENS),
+            ranks=len(ranks),
+            generation="",
+            scraped_at=clock(),
+        )
+
+    async def _counters(self, client: httpx.AsyncClient, url: str) -> list[Sample] | None:
+        """None where they are not exported; the rest of the load does not depend on them."""
+        if not self.metrics:
+            return None
+        try:
+            return await fetch_samples(client, url, _COUNTERS_PAGE, _WANTED)
+        except WorkerAnswerError:
+            return None
+
+
+async def recognise(client: httpx.AsyncClient, url: str) -> Sglang | None:
+    """The SGLang at `url`, by what /server_info answers; None when that is another's. Raises when nothing answers at
+    all, or when it wants another API key."""
+    try:
+        info = await fetch_json(client, url, _INFO_PATH, _ServerInfo)
+    except WorkerAnswerError as error:
+        if error.fault in (Fault.REFUSED, Fault.NO_ANSWER) or error.status == httpx.codes.UNAUTHORIZED:
+            raise
+        return None
+    return Sglang(metrics=bool(info.enable_metrics), health_path=await _health_path(client, url))
+
+
+async def _health_path(client: httpx.AsyncClient, url: str) -> str:
+    try:
+        await fetch(client, url, "/ready")
+    except WorkerAnswerError as error:
+        if error.status == httpx.codes.NOT_FOUND:
+            return "/health"
+    return "/ready"
+
+
+def _generation(info: _ServerInfo) -> str:
+    """SGLang shows neither its start nor a process id, but how long each part of its start took, to the microsecond and
+    better: no two starts agree in all of them."""
+    raw = bytes(info.startup_time)
+    return "" if raw == b"null" else hashlib.blake2b(raw, digest_size=8).hexdigest()
+
+
+def _of_own_pool(samples: list[Sample]) -> list[Sample]:
+    return [sample for sample in samples if sample.labels.get("cache_source", "total") in _OWN_POOL]
+
+
+def _sum(numbers: Iterable[float]) -> int:
+    return max(0, round(sum(number for number in numbers if math.isfinite(number))))

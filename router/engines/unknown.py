@@ -1,0 +1,28 @@
+"""Any server that lists models as OpenAI does: routed to, but without load, block size or identity."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from router.engines.answers import fetch_models
+from router.engines.api import EngineKind, Facts, Load
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A server of which only `/v1/models` is known."""
+
+    kind: EngineKind = "unknown"
+    health_path: str = "/v1/models"
+
+    async def facts(self, client: httpx.AsyncClient, url: str) -> Facts:
+        """See Engine."""
+        models = await fetch_models(client, url)
+        return Facts(
+            engine=self.kind, version="", models=models.cards, block_tokens=0, kv_capacity_tokens=0, generation=""
+        )
+
+    async def load(self, client: httpx.AsyncClient, url: str, clock: Callable[[], float]) -> Load | None:
+        """See Engine. Always None."""
+        return None

@@ -1,0 +1,166 @@
+"""vLLM: health at /health, models at /v1/models, all else from its metrics. Names as of 0.23 to 0.33.
+
+Being one half of a prefill/decode pair shows in /server_info alone, which vLLM serves in its development mode only, and
+there as `kv_role`, which NIXL pairs set to `kv_both` too. So most such workers cannot be recognised.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import httpx
+import msgspec
+
+from router.engines.answers import Fault, WorkerAnswerError, fetch_json, fetch_models, fetch_samples
+from router.engines.api import EngineKind, Facts, Load
+from router.engines.metrics import WHOLE_PAGE, count, filtered_page, share, total, values
+from router.exposition import Sample, Wanted
+
+_CONFIG = "vllm:cache_config_info"
+_RUNNING = "vllm:num_requests_running"
+_WAITING = "vllm:num_requests_waiting"
+_USAGE = "vllm:kv_cache_usage_perc"
+_PREFILL_SECONDS = "vllm:request_prefill_time_seconds_sum"
+_PREFILL_TOKENS = "vllm:request_prefill_kv_computed_tokens_sum"
+_PROMPT_TOKENS = "vllm:prompt_tokens_total"
+_HIT_TOKENS = "vllm:prefix_cache_hits_total"
+_GENERATED_TOKENS = "vllm:generation_tokens_total"
+_START = "process_start_time_seconds"
+
+_LOAD_NAMES = (
+    _RUNNING,
+    _WAITING,
+    _USAGE,
+    _PREFILL_SECONDS,
+    _PREFILL_TOKENS,
+    _PROMPT_TOKENS,
+    _HIT_TOKENS,
+    _GENERATED_TOKENS,
+    _START,
+)
+_FACT_NAMES = (_CONFIG, _START)
+_LOAD = Wanted(_LOAD_NAMES)
+_FACTS = Wanted(_FACT_NAMES)
+_LOAD_PAGE = filtered_page(_LOAD_NAMES)
+_FACT_PAGE = filtered_page(_FACT_NAMES)
+_HALVES = ("kv_producer", "kv_consumer")
+
+
+class _Version(msgspec.Struct):
+    version: str
+
+
+class _KvTransfer(msgspec.Struct):
+    kv_role: str | None = None
+
+
+class _Config(msgspec.Struct):
+    kv_transfer_config: _KvTransfer | None = None
+
+
+class _ServerInfo(msgspec.Struct):
+    vllm_config: _Config
+
+
+@dataclass(frozen=True, slots=True)
+class Vllm:
+    """A vLLM server."""
+
+    filtered: bool = True
+    """It answers with the named metrics alone."""
+    metrics: bool = True
+    """False with --disable-log-stats: then there is neither load nor block size to read."""
+    kind: EngineKind = "vllm"
+    health_path: str = "/health"
+
+    async def facts(self, client: httpx.AsyncClient, url: str) -> Facts:
+        """See Engine."""
+        models = await fetch_models(client, url)
+        page = _FACT_PAGE if self.filtered else WHOLE_PAGE
+        samples = await fetch_samples(client, url, page, _FACTS) if self.metrics else []
+        configs = {s.labels.get("engine", ""): s.labels for s in samples if s.name == _CONFIG}
+        ranks = list(configs.values())
+        return Facts(
+            engine=self.kind,
+            version=await version(client, url),
+            models=models.cards,
+            block_tokens=max(map(_block_tokens, ranks), default=0),
+            kv_capacity_tokens=sum(map(_capacity_tokens, ranks)),
+            generation=_generation(samples),
+            refused=await _refused(client, url),
+            dp_size=max(1, len(ranks)),
+            prefix_caching=all(rank.get("enable_prefix_caching") != "False" for rank in ranks),
+        )
+
+    async def load(self, client: httpx.AsyncClient, url: str, clock: Callable[[], float]) -> Load | None:
+        """See Engine."""
+        if not self.metrics:
+            return None
+        page = _LOAD_PAGE if self.filtered else WHOLE_PAGE
+        samples = await fetch_samples(client, url, page, _LOAD)
+        ranks = len(values(samples, _RUNNING))
+        if not ranks:
+            raise WorkerAnswerError(page, f"no {_RUNNING}", Fault.CONTENT)
+        return Load(
+            running=total(samples, _RUNNING),
+            waiting=total(samples, _WAITING),
+            kv_usage=share(samples, _USAGE),
+            prefill_seconds_sum=max(0.0, sum(values(samples, _PREFILL_SECONDS))),
+            prefill_tokens_sum=total(samples, _PREFILL_TOKENS),
+            prompt_tokens_total=total(samples, _PROMPT_TOKENS),
+            hit_tokens_total=total(samples, _HIT_TOKENS),
+            generated_tokens_total=total(samples, _GENERATED_TOKENS),
+            ranks=ranks,
+            generation=_generation(samples),
+            scraped_at=clock(),
+        )
+
+
+async def recognise(client: httpx.AsyncClient, url: str) -> Vllm | None:
+    """The vLLM at `url`, by its metrics' names; None when there are none such. Raises when nothing answers at all."""
+    for filtered, page in ((True, _LOAD_PAGE), (False, WHOLE_PAGE)):
+        try:
+            samples = await fetch_samples(client, url, page, _LOAD)
+        except WorkerAnswerError as error:
+            if error.fault in (Fault.REFUSED, Fault.NO_ANSWER):
+                raise
+            continue
+        if values(samples, _RUNNING):
+            return Vllm(filtered=filtered)
+    return None
+
+
+async def version(client: httpx.AsyncClient, url: str) -> str:
+    """What /version says; empty when it says nothing."""
+    try:
+        return (await fetch_json(client, url, "/version", _Version)).version
+    except WorkerAnswerError:
+        return ""
+
+
+async def _refused(client: httpx.AsyncClient, url: str) -> str | None:
+    try:
+        info = await fetch_json(client, url, "/server_info?config_format=json", _ServerInfo)
+    except WorkerAnswerError:  # the rule: this endpoint is not there
+        return None
+    transfer = info.vllm_config.kv_transfer_config
+    if transfer is None or transfer.kv_role not in _HALVES:
+        return None
+    return f"one half of a prefill/decode pair (kv_role {transfer.kv_role})"
+
+
+def _generation(samples: Sequence[Sample]) -> str:
+    """The API server's start in seconds since 1970. Absent with several API servers (metrics of many processes)."""
+    started = values(samples, _START)
+    return f"{started[0]:.2f}" if started else ""
+
+
+def _block_tokens(config: Mapping[str, str]) -> int:
+    """The first that is known: where hits land, the hashed unit, the attention block, the configured block."""
+    names = ("cache_hit_alignment_tokens", "hash_block_size", "effective_attention_block_size", "block_size")
+    return next((size for name in names if (size := count(config.get(name, "")))), 0)
+
+
+def _capacity_tokens(config: Mapping[str, str]) -> int:
+    """The engine's own figure knows hybrid models; blocks times size is right for plain ones."""
+    blocks = count(config.get("num_gpu_blocks", "")) * count(config.get("block_size", ""))
+    return count(config.get("kv_cache_size_tokens", "")) or blocks

@@ -1,0 +1,277 @@
+"""Asks every worker, off the hot path, whether it lives, what it is and how loaded it is, and tells one listener.
+
+One task per worker; together they keep to a concurrency and to a rate, so that 1,000 workers cost no more than the rate
+allows: each is then asked less often. A worker is healthy after one good probe with readable facts, unhealthy after
+several failed ones or at once when nobody listens. This module decides nothing else and keeps no load.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from types import TracebackType
+from typing import Protocol, Self
+
+import httpx
+
+from router.engines import Engine, Facts, Fault, Load, WorkerAnswerError, detect, fetch, restarted
+
+_log = logging.getLogger(__name__)
+
+
+class WorkerEvents(Protocol):
+    """Told what probing finds, in the event loop. Must not block and must not fail. Nothing is told after `unwatch`."""
+
+    def on_facts(self, worker_id: str, facts: Facts) -> None:
+        """Facts were read for the first time, after the worker was away, or have changed. Another `generation` than
+        before (neither empty) is a restart: the engine holds nothing any more."""
+        ...
+
+    def on_load(self, worker_id: str, load: Load) -> None:
+        """The engine's figures, about once per interval."""
+        ...
+
+    def on_healthy(self, worker_id: str) -> None:
+        """It may be given requests. Comes after `on_facts`; not repeated while it lasts."""
+        ...
+
+    def on_unhealthy(self, worker_id: str, reason: str) -> None:
+        """It must not be given requests. Repeated only when the reason changes."""
+        ...
+
+    def on_restart(self, worker_id: str) -> None:
+        """The engine restarted, and it is of a kind that shows no generation (else `on_facts` says it): a counter ran
+        backwards, or it came back after nobody had listened."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeConfig:
+    """How often and how patiently. Times are seconds; how long an answer may take is the client's own limit."""
+
+    interval_s: float = 1.0
+    """Between two looks at one worker: a healthy one's load, an unhealthy one's return."""
+    health_interval_s: float = 5.0
+    """Between two health probes of a healthy worker; after a failure the next look is a health probe."""
+    facts_interval_s: float = 60.0
+    """Between two readings of the facts: LoRA adapters come and go at run time."""
+    unhealthy_after: int = 3
+    """Failed probes in a row until a worker is unhealthy."""
+    looks_per_s: float = 25.0
+    """Over all workers. A look costs about 1 ms of CPU, nearly all of it httpx's, so this bounds the cost of a fleet to
+    a few hundredths of a core: with 1,000 workers all intervals are 40 times as long. Requests in flight, which the
+    router counts itself, stay exact; and a failed request makes its worker's next look immediate (`look_soon`)."""
+    concurrency: int = 32
+    """Looks at the same time. Workers that hang hold a place each for as long as an answer may take."""
+
+
+@dataclass(slots=True, eq=False)
+class _Watch:
+    """What is known of one worker, between two looks."""
+
+    id: str
+    url: str
+    engine: Engine | None = None
+    """None until the worker is introduced: at first, and again after it was unhealthy."""
+    facts: Facts | None = None
+    load: Load | None = None
+    healthy: bool = False
+    reason: str = ""
+    problem: str = ""
+    """Why there is no load, as last logged."""
+    failures: int = 0
+    gone: bool = False
+    """Nobody listened since the facts were read."""
+    health_due: float = 0.0
+    facts_due: float = 0.0
+    soon: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Prober:
+    """Watches workers from `async with` to its end. `watch` and `unwatch` may be called before and while it runs."""
+
+    def __init__(
+        self,
+        workers: WorkerEvents,
+        client: httpx.AsyncClient,
+        clock: Callable[[], float],
+        rng: Random,
+        config: ProbeConfig,
+    ) -> None:
+        self._workers = workers
+        self._client = client
+        self._clock = clock
+        self._rng = rng
+        self._config = config
+        self._slots = asyncio.Semaphore(config.concurrency)
+        self._watches: dict[str, _Watch] = {}
+        self._running = False
+
+    async def __aenter__(self) -> Self:
+        self._running = True
+        for watch in self._watches.values():
+            self._start(watch)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._running = False
+        tasks = [watch.task for watch in self._watches.values() if watch.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def watch(self, worker_id: str, url: str) -> None:
+        """Probe this worker from now on, at once for the first time. Watching it already, with this URL or another,
+        begins anew."""
+        self.unwatch(worker_id)
+        watch = self._watches[worker_id] = _Watch(worker_id, url)
+        if self._running:
+            self._start(watch)
+
+    def unwatch(self, worker_id: str) -> None:
+        """Leave it alone. Fine when it is not watched."""
+        watch = self._watches.pop(worker_id, None)
+        if watch is not None and watch.task is not None:
+            watch.task.cancel()
+
+    def look_soon(self, worker_id: str) -> None:
+        """Something is odd there (a failed request, a missing adapter): look now, at its health and facts too."""
+        watch = self._watches.get(worker_id)
+        if watch is not None:
+            watch.health_due = watch.facts_due = 0.0
+            watch.soon.set()
+
+    def _start(self, watch: _Watch) -> None:
+        watch.task = asyncio.create_task(self._attend(watch), name=f"probe {watch.id}")
+        watch.task.add_done_callback(lambda task: self._ended(watch, task))
+
+    def _ended(self, watch: _Watch, task: asyncio.Task[None]) -> None:
+        """A crash of one worker's task is a fault of ours: report it, and go on probing."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        _log.error("probing of worker %s crashed", watch.id, exc_info=error)
+        if self._running and self._watches.get(watch.id) is watch:
+            asyncio.get_running_loop().call_later(self._config.health_interval_s, self._revive, watch)
+
+    def _revive(self, watch: _Watch) -> None:
+        if self._running and self._watches.get(watch.id) is watch:
+            self._start(watch)
+
+    async def _attend(self, watch: _Watch) -> None:
+        shortest = 0.0  # the first pause is any, so that workers which came together do not stay together
+        while True:
+            async with self._slots:
+                watch.soon.clear()
+                await self._look(watch)
+            pause_s = self._config.interval_s * self._stretch() * self._rng.uniform(shortest, 1.1)
+            shortest = 0.9
+            try:
+                async with asyncio.timeout(pause_s):
+                    await watch.soon.wait()
+            except TimeoutError:
+                pass
+
+    def _stretch(self) -> float:
+        """How many times longer all intervals are, for the rate's sake."""
+        return max(1.0, len(self._watches) / (self._config.looks_per_s * self._config.interval_s))
+
+    async def _look(self, watch: _Watch) -> None:
+        try:
+            if watch.engine is None:
+                await self._introduce(watch)
+            else:
+                await self._look_again(watch, watch.engine)
+        except WorkerAnswerError as error:
+            self._failed(watch, error)
+
+    async def _introduce(self, watch: _Watch) -> None:
+        """A worker that is new or was away: whatever was known of it may be wrong."""
+        engine = await detect(self._client, watch.url)
+        await self._probe_health(watch, engine)
+        facts = await engine.facts(self._client, watch.url)
+        before = watch.facts
+        if before is not None:
+            identified = before.generation and facts.generation
+            if watch.gone and not identified:
+                self._workers.on_restart(watch.id)
+            if watch.gone or before.generation != facts.generation:
+                watch.load = None
+        watch.gone = False
+        watch.facts = None
+        self._accept(watch, engine, facts)
+        if watch.engine is not None:
+            await self._read_load(watch, engine)
+
+    async def _look_again(self, watch: _Watch, engine: Engine) -> None:
+        now = self._clock()
+        if watch.failures or now >= watch.health_due:
+            await self._probe_health(watch, engine)
+        if now >= watch.facts_due:
+            watch.facts_due = now + self._config.interval_s
+            self._accept(watch, engine, await engine.facts(self._client, watch.url))
+        if watch.engine is not None:
+            await self._read_load(watch, engine)
+
+    async def _probe_health(self, watch: _Watch, engine: Engine) -> None:
+        await fetch(self._client, watch.url, engine.health_path)
+        watch.failures = 0
+        watch.health_due = self._clock() + self._config.health_interval_s * self._stretch()
+
+    def _accept(self, watch: _Watch, engine: Engine, facts: Facts) -> None:
+        """The facts are read: the worker is healthy, unless it says itself that it must not be used."""
+        watch.facts_due = self._clock() + self._config.facts_interval_s * self._stretch()
+        if facts.refused is not None:
+            self._down(watch, facts.refused)
+            return
+        watch.engine = engine
+        if facts != watch.facts:
+            watch.facts = facts
+            self._workers.on_facts(watch.id, facts)
+        if not watch.healthy:
+            watch.healthy = True
+            watch.reason = ""
+            self._workers.on_healthy(watch.id)
+
+    async def _read_load(self, watch: _Watch, engine: Engine) -> None:
+        """Unreadable figures are no ill health; a worker that does not answer at all is."""
+        try:
+            load = await engine.load(self._client, watch.url, self._clock)
+        except WorkerAnswerError as error:
+            if error.fault in (Fault.REFUSED, Fault.NO_ANSWER):
+                raise
+            if str(error) != watch.problem:
+                watch.problem = str(error)
+                _log.warning("worker %s shows no load: %s", watch.id, error)
+            return
+        watch.problem = ""
+        if load is None:
+            return
+        before, watch.load = watch.load, load
+        if before is not None and restarted(before, load):
+            await self._reread(watch, engine)
+        if watch.engine is not None:
+            self._workers.on_load(watch.id, load)
+
+    async def _reread(self, watch: _Watch, engine: Engine) -> None:
+        """The engine seems to have restarted between two looks. Its generation says so, if it shows one."""
+        if watch.facts is not None and not watch.facts.generation:
+            self._workers.on_restart(watch.id)
+        watch.facts_due = 0.0
+        self._accept(watch, engine, await engine.facts(self._client, watch.url))
+
+    def _failed(self, watch: _Watch, error: WorkerAnswerError) -> None:
+        watch.failures += 1
+        watch.gone = watch.gone or error.fault is Fault.REFUSED
+        if error.fault is Fault.REFUSED or not watch.healthy or watch.failures >= self._config.unhealthy_after:
+            self._down(watch, str(error))
+
+    def _down(self, watch: _Watch, reason: str) -> None:
+        watch.engine = None
+        if watch.healthy or reason != watch.reason:
+            watch.healthy = False
+            watch.reason = reason
+            self._workers.on_unhealthy(watch.id, reason)
