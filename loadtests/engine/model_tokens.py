@@ -1,0 +1,114 @@
+"""A real tokenizer and chat template: the ids are those that vLLM would see.
+
+Rendering goes through transformers' own function, so that an engine with this source is a fair judge of a router's
+token counts. Long texts are encoded in a thread; equal texts once.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from transformers.utils.chat_template_utils import render_jinja_template
+
+from loadtests.engine.chains import Ids, pseudo_random
+from loadtests.engine.errors import Refused
+from loadtests.engine.prompts import Body, Words
+from tokenizer_cache.render import RENDER_ERRORS
+from tokenizer_cache.tokenizer import load
+from tokenizer_cache.vllm_inputs import NotExact, TemplateCall, template_call, template_format
+
+INLINE_CHARS = 2048
+"""Shorter texts are encoded on the event loop: a thread would cost more."""
+CACHED_CHARS = 32_000_000
+
+_FIRST = ("Here", "This", "That", "Then", "When", "Once", "Well", "Sure", "Good", "Next", "The", "It", "We", "You")
+_REST = (
+    *(" the", " of", " and", " to", " in", " is", " that", " for", " it", " as", " was", " with", " be", " by", " on"),
+    *(" not", " he", " from", " are", " or", " his", " have", " an", " they", " which", " one", " you", " had", " her"),
+    *(" all", " their", " there", " been", " if", " more", " when", " will", " would", " who", " so", " no", " time"),
+    *(" up", " out", " what", " some", " other", " then", " also", " after", " first", " new", " over", " two", " way"),
+)
+
+
+class ModelTokens:
+    """The tokenizer of a spec that `tokenizer_cache.tokenizer.load` takes. Loading takes seconds."""
+
+    def __init__(self, spec: str) -> None:
+        self._tokenizer = load(spec)
+        template = self._tokenizer.chat_template
+        self._template = template
+        self._format = template_format(template, self._tokenizer.special_tokens) if template else None
+        self._first = self._single_tokens(_FIRST)
+        self._rest = self._single_tokens(_REST)
+        self._cache: OrderedDict[tuple[str, bool], Ids] = OrderedDict()
+        self._cached_chars = 0
+        self._threads = ThreadPoolExecutor(2, "engine-encode")
+
+    async def conversation(self, api: str, body: Body) -> Ids:
+        if self._format is None:
+            raise Refused(400, "The model has no chat template.")
+        try:
+            call = template_call(api, body, self._format)
+            text = self._render(call)
+        except NotExact as error:
+            raise Refused(400, f"The request cannot be rendered: {error.reason}") from error
+        except RENDER_ERRORS as error:
+            raise Refused(400, f"The chat template failed: {type(error).__name__}") from error
+        return await self.text(text, call.add_special_tokens)
+
+    async def text(self, text: str, add_special_tokens: bool) -> Ids:
+        key = (text, add_special_tokens)
+        if (found := self._cache.get(key)) is not None:
+            self._cache.move_to_end(key)
+            return found
+        if len(text) <= INLINE_CHARS:
+            ids = self._encode(text, add_special_tokens)
+        else:
+            loop = asyncio.get_running_loop()
+            ids = await loop.run_in_executor(self._threads, self._encode, text, add_special_tokens)
+        if key not in self._cache:
+            self._cached_chars += len(text)
+        self._cache[key] = ids
+        while self._cached_chars > CACHED_CHARS:
+            self._cached_chars -= len(self._cache.popitem(last=False)[0][0])
+        return ids
+
+    def words(self, seed: int, count: int) -> Words:
+        numbers = pseudo_random(seed, count).tolist()
+        chosen = [self._first[numbers[0] % len(self._first)]]
+        chosen += [self._rest[number % len(self._rest)] for number in numbers[1:]]
+        return Words(np.array([token for token, _ in chosen], dtype=np.uint32), [word for _, word in chosen])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer._raw.decode(list(ids), skip_special_tokens=False))
+
+    def _render(self, call: TemplateCall) -> str:
+        # As apply_chat_template does before it renders: templates print a null where they would skip a missing key.
+        messages = [{name: value for name, value in message.items() if value is not None} for message in call.messages]
+        tools: Any = call.tools
+        rendered = render_jinja_template(
+            conversations=[messages],
+            tools=tools,
+            chat_template=self._template,
+            add_generation_prompt=call.add_generation_prompt,
+            continue_final_message=call.continue_final_message,
+            **{**self._tokenizer.special_tokens, **call.kwargs},
+        )
+        return str(rendered[0][0])
+
+    def _encode(self, text: str, add_special_tokens: bool) -> Ids:
+        try:
+            return np.array(self._tokenizer.encode(text, add_special_tokens), dtype=np.uint32)
+        except (UnicodeEncodeError, TypeError):  # both occur, by the version of tokenizers
+            raise Refused(400, "The text holds lone surrogates.") from None
+
+    def _single_tokens(self, words: Sequence[str]) -> list[tuple[int, bytes]]:
+        """The words that are one token each, so that an answer sent back is the ids that were cached for it."""
+        encoded = [(self._tokenizer.encode(word), word.encode()) for word in words]
+        single = [(ids[0], word) for ids, word in encoded if len(ids) == 1]
+        if not single:
+            raise ValueError("the tokenizer has none of the words that answers are made of")
+        return single

@@ -1,0 +1,56 @@
+"""Calibrated engines: how fast a model on given hardware prefills and decodes, and how much KV memory it has.
+
+The numbers are published measurements where there are any, else estimates from the hardware; each profile says which.
+They are never tuned until somebody's end result appears.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One engine. A step takes `step_s + new/prefill_rate + pair_s*pairs`, where `pairs` is n*c + n*n/2 for n new
+    tokens on c computed ones, and on top, if anything decodes, `decode_s + kv_token_s*(their KV tokens)`."""
+
+    name: str
+    prefill_rate: float
+    """Uncached prompt tokens per second at short contexts."""
+    decode_s: float
+    """Reading the weights once, for a step that decodes."""
+    kv_token_s: float
+    """Reading the KV of one token, per decode step."""
+    kv_tokens: int
+    """Capacity of the KV pool."""
+    max_model_len: int
+    step_s: float = 0.002
+    """Fixed cost of a step: scheduling and launching."""
+    pair_s: float = 0.0
+    """Attention of one new token to one earlier token; matters for contexts above about 16K tokens."""
+    block_tokens: int = 16
+    step_tokens: int = 8192
+    """Token budget of a step (`max_num_batched_tokens`): longer prefills are cut into chunks."""
+    max_running: int = 256
+    """Sequences in one batch (`max_num_seqs`)."""
+
+    @property
+    def blocks(self) -> int:
+        return self.kv_tokens // self.block_tokens
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        # Small and quick, for demos and tests; resembles no hardware.
+        Profile("demo", 50_000, 0.004, 0.0, 262_144, 131_072, step_s=0.001),
+        # One A100-40GB. Rate and decode fitted to the audited runs of Ranvier, capacity measured there.
+        Profile("codellama-13b-a100", 6_600, 0.0185, 0.53e-6, 11_648, 8_192, step_tokens=2048),
+        # One A100-40GB. Same sources; decode from the published 75 tokens/s of a single stream.
+        Profile("llama-3.1-8b-a100", 11_500, 0.0108, 0.09e-6, 142_144, 131_072, step_tokens=2048),
+        # Two H100, TP2. Rate published by llm-d; decode and capacity estimated from 64 GB of weights.
+        Profile("qwen3-32b-2xh100", 20_480, 0.0127, 0.065e-6, 250_048, 131_072, block_tokens=64),
+        # Eight H20. Everything estimated from the GPU's peak rates, but KV bytes per token (checked).
+        Profile("minimax-m2.5-8xh20", 45_000, 0.012, 0.013e-6, 1_700_000, 196_608, pair_s=2.6e-9),
+        # One TP4 prefill instance of GB200. Rate derived from Mooncake's published run; decode and capacity estimated.
+        Profile("kimi-k2.5-gb200", 23_700, 0.020, 0.007e-6, 499_968, 262_144, block_tokens=64),
+    )
+}

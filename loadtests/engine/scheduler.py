@@ -1,0 +1,270 @@
+"""Continuous batching over a KV pool: which sequence computes how many tokens in the next step, and when it is done.
+
+Follows vLLM's v1 scheduler: running sequences first, then admission in order of arrival while memory lasts; long
+prefills in chunks; when memory runs out the last running sequence is preempted and recomputed later. Pure: the caller
+hands in the time and asks again at the time it is told. What must not be broken: a block can be matched only after
+the step that computes it has ended, and a job that has ended, however it ended, holds no block.
+"""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from loadtests.engine.kv_pool import KvLease, KvPool
+from loadtests.engine.profiles import Profile
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One prompt and its answer, whose length is known beforehand. The first group of fields is the caller's."""
+
+    chain: Sequence[int]
+    """Chained hashes of the full blocks of prompt and answer together."""
+    prompt_tokens: int
+    answer_tokens: int
+    """At least 1."""
+    each_token: bool = False
+    """True if the caller must hear of every token when it is made, not only of the first and the last."""
+    use_cache: bool = True
+    """False for requests that skip the prefix lookup (prompt logprobs)."""
+
+    arrived: float = 0.0
+    admitted: float | None = None
+    """When it was first scheduled."""
+    cached_tokens: int = 0
+    """Prompt tokens found in the pool when it was first scheduled."""
+    first_token: float | None = None
+    computed: int = 0
+    """Tokens whose KV is in the pool, cached ones included. 0 again after a preemption."""
+    made: int = 0
+    """Tokens of the answer so far."""
+    preempted: int = 0
+    lease: KvLease | None = field(default=None, repr=False)
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.made
+
+    @property
+    def done(self) -> bool:
+        return self.made >= self.answer_tokens
+
+
+class Progress(NamedTuple):
+    """A job has `tokens` more tokens of its answer at time `at`. The job itself may be further on by now."""
+
+    job: Job
+    tokens: int
+    at: float
+    first: bool
+    last: bool
+
+
+@dataclass(slots=True)
+class _Step:
+    """One step, or several equal ones in a row, each `growth_s` longer than the one before."""
+
+    start: float
+    work: list[tuple[Job, int]]
+    first_s: float
+    growth_s: float
+    repeat: int = 1
+
+    @property
+    def end(self) -> float:
+        return self._end_of(self.repeat)
+
+    def _end_of(self, steps: int) -> float:
+        return self.start + steps * self.first_s + self.growth_s * steps * (steps - 1) / 2
+
+    def stop_after(self, now: float) -> None:
+        """Shorten to the steps that have begun by `now`: somebody waits for the next boundary."""
+        if self.repeat == 1 or self.end <= now:
+            return
+        low, high = 1, self.repeat
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._end_of(middle) >= now else (middle + 1, high)
+        self.repeat = low
+
+
+class Scheduler:
+    """One engine's scheduler. Times are seconds on the caller's clock and never go back."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.pool = KvPool(profile.blocks)
+        self.waiting: deque[Job] = deque()
+        self.running: list[Job] = []
+        self.preemptions = 0
+        self.queried_tokens = 0
+        self.hit_tokens = 0
+        self._step: _Step | None = None
+
+    def submit(self, job: Job, now: float) -> None:
+        """Queue the job; ask `step` again: the next time may be earlier now. ValueError if it can never fit."""
+        if math.ceil((job.prompt_tokens + job.answer_tokens) / self.profile.block_tokens) > self.pool.blocks:
+            raise ValueError("prompt and answer are larger than the KV pool")
+        job.arrived = now
+        self.waiting.append(job)
+        if self._step is not None:
+            self._step.stop_after(now)
+
+    def abort(self, job: Job, now: float) -> bool:
+        """Drop the job and free its blocks at once; what it has computed stays cached. False if it had ended."""
+        if job in self.running:
+            self.running.remove(job)
+            self._release(job)
+        elif job in self.waiting:
+            self.waiting.remove(job)
+        else:
+            return False
+        if self._step is not None:
+            self._step.stop_after(now)
+        return True
+
+    def step(self, now: float) -> tuple[list[Progress], float | None]:
+        """End the steps that end by `now` and begin the next one. Returns what was made, in order of time, and the
+        time to ask again (None: nothing to do until `submit`)."""
+        made: list[Progress] = []
+        while True:
+            start = now
+            if self._step is not None:
+                if self._step.end > now:
+                    return made, self._step.end
+                start = self._step.end
+                self._finish(self._step, made)
+            self._step = self._begin(start)
+            if self._step is None:
+                return made, None
+
+    def _begin(self, start: float) -> _Step | None:
+        if not self.running:
+            if not self.waiting:
+                return None
+            start = max(start, self.waiting[0].arrived)
+        work, preempted = self._schedule_running()
+        if not preempted:
+            budget = self.profile.step_tokens - sum(tokens for _, tokens in work)
+            self._admit(work, budget, start)
+        return self._timed(start, work)
+
+    def _schedule_running(self) -> tuple[list[tuple[Job, int]], bool]:
+        budget = self.profile.step_tokens
+        work: list[tuple[Job, int]] = []
+        preempted = False
+        index = 0
+        while index < len(self.running) and budget:
+            job = self.running[index]
+            tokens = min(job.tokens - job.computed, budget)
+            while not self._reserve(job, job.computed + tokens):
+                preempted = True
+                if self._preempt_last() is job:
+                    return work, True
+            work.append((job, tokens))
+            budget -= tokens
+            index += 1
+        return work, preempted
+
+    def _admit(self, work: list[tuple[Job, int]], budget: int, start: float) -> None:
+        while self.waiting and budget and len(self.running) < self.profile.max_running:
+            job = self.waiting[0]
+            if job.arrived > start:
+                return
+            block_tokens = self.profile.block_tokens
+            # The last token is always computed (it makes the next one), and with it its whole block.
+            limit = (job.tokens - 1) // block_tokens if job.use_cache else 0
+            lease = self.pool.admit(job.chain, limit, math.ceil(job.tokens / block_tokens))
+            if lease is None:
+                return
+            self.waiting.popleft()
+            self.running.append(job)
+            job.lease, job.computed = lease, lease.hashed * block_tokens
+            if job.admitted is None:
+                job.admitted, job.cached_tokens = start, job.computed
+                self.queried_tokens += job.prompt_tokens if job.use_cache else 0
+                self.hit_tokens += job.computed
+            tokens = min(job.tokens - job.computed, budget)
+            self._reserve(job, job.computed + tokens)
+            work.append((job, tokens))
+            budget -= tokens
+
+    def _reserve(self, job: Job, tokens: int) -> bool:
+        assert job.lease is not None
+        missing = math.ceil(tokens / self.profile.block_tokens) - job.lease.blocks
+        return missing <= 0 or self.pool.grow(job.lease, missing)
+
+    def _preempt_last(self) -> Job:
+        victim = self.running.pop()
+        self._release(victim)
+        victim.computed = 0
+        victim.preempted += 1
+        self.preemptions += 1
+        self.waiting.appendleft(victim)
+        return victim
+
+    def _release(self, job: Job) -> None:
+        assert job.lease is not None
+        self.pool.release(job.lease)
+        job.lease = None
+
+    def _timed(self, start: float, work: list[tuple[Job, int]]) -> _Step | None:
+        if not work:
+            return None
+        profile = self.profile
+        prefill = pairs = decoding = kv_tokens = 0
+        for job, tokens in work:
+            if tokens == 1 and job.made:
+                decoding += 1
+                kv_tokens += job.computed
+            else:
+                prefill += tokens
+                pairs += tokens * job.computed + tokens * tokens // 2
+        seconds = profile.step_s + prefill / profile.prefill_rate + pairs * profile.pair_s
+        if decoding:
+            seconds += profile.decode_s + kv_tokens * profile.kv_token_s
+        step = _Step(start, work, seconds, decoding * profile.kv_token_s)
+        if not prefill:
+            step.repeat = self._repeatable(start, work)
+        return step
+
+    def _repeatable(self, start: float, work: list[tuple[Job, int]]) -> int:
+        """Steps in which nothing can change but the time: everybody decodes, nobody ends, watches or lacks memory."""
+        if len(work) < len(self.running) or any(job.each_token for job, _ in work):
+            return 1
+        if self.waiting and self.waiting[0].arrived > start:
+            return 1
+        steps = min(self.profile.block_tokens, *(job.answer_tokens - job.made for job, _ in work))
+        missing = [math.ceil((job.computed + steps) / self.profile.block_tokens) for job, _ in work]
+        held = [job.lease.blocks for job, _ in work if job.lease is not None]
+        if sum(missing) - sum(held) > self.pool.free:
+            return 1
+        for job, _ in work:
+            self._reserve(job, job.computed + steps)
+        return steps
+
+    def _finish(self, step: _Step, made: list[Progress]) -> None:
+        end = step.end
+        for job, tokens in step.work:
+            if job.lease is None:
+                continue  # aborted meanwhile
+            job.computed += tokens * step.repeat if job.made else tokens
+            self._publish(job, job.lease)
+            if job.computed < job.tokens:
+                continue
+            new = step.repeat
+            first = job.made == 0
+            job.made += new
+            if first:
+                job.first_token = end
+            made.append(Progress(job, new, end, first, job.done))
+            if job.done:
+                self.running.remove(job)
+                self._release(job)
+
+    def _publish(self, job: Job, lease: KvLease) -> None:
+        full = min(job.computed // self.profile.block_tokens, len(job.chain))
+        if full > lease.hashed:
+            self.pool.publish(lease, job.chain[lease.hashed : full])
