@@ -1,0 +1,239 @@
+"""Builds everything in one place and runs it. Nothing else reads settings or the environment."""
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import secrets
+import sys
+import time
+from contextlib import AsyncExitStack
+from typing import Any, BinaryIO
+
+import uvloop
+
+import policies
+from router.access_log import AccessLog
+from router.breaker import Breaker
+from router.decide import Decider
+from router.encoders import EncoderSet, EncoderSettings
+from router.encoding import EncodePool
+from router.engines import control_client
+from router.http.body import BodyBudget
+from router.http.control import ControlState, control_app
+from router.http.gateway import Admission, Gateway, Parts
+from router.http.keys import KeySet
+from router.http.load_route import LoadRoute
+from router.http.prompt_route import PromptRoute, PromptTools
+from router.http.relay import Relay, RelayLimits
+from router.http.sticky import ResponseOwners
+from router.http.worker_client import WorkerClient
+from router.loop_lag import LoopLag
+from router.metrics import EncoderCollector, Exposition, Gauge, GaugeCollector, Instruments, WorkerCollector
+from router.prefill_rate import PrefillRates
+from router.prefix.residency import Limits
+from router.prefix.tree import TreeIndex
+from router.probe import ProbeConfig, Prober
+from router.retry import RetryBudget
+from router.server import Server, make_server
+from router.settings import Settings
+from router.tasks import Background
+from router.watchdog import Watchdog
+from router.workers import Fleet, ModelGroup, Worker
+
+log = logging.getLogger("warmroute")
+
+SWITCH_INTERVAL_S = 0.0005
+"""A thread that renders a template in Python gives the GIL back this soon; the default of 5 ms would stall the loop."""
+GC_THRESHOLDS = (50_000, 20, 1_000_000)
+"""What lives long here (the index, the conversations) is not cyclic, and going through 190,000 nodes takes 130 ms: the
+oldest generation is left alone. Cycles of failed requests die young."""
+
+
+def serve(settings: Settings) -> None:
+    """Run a router until it is told to stop. Returns after draining."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads spin for work that one prompt does not have
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(settings))
+
+
+async def run(settings: Settings) -> None:
+    """The router's whole life inside a running event loop."""
+    router = Router(settings, sys.stdout.buffer if settings.access_log else None)
+    async with router:
+        server = router.server
+        server.drain_on_signals()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        log.info("serving on %s:%d with policy %s", settings.host, settings.port, settings.policy)
+        await server.serve()
+
+
+class Router:
+    """All parts of one router process, wired. An async context manager: entering starts what runs in the background."""
+
+    def __init__(self, settings: Settings, access_stream: BinaryIO | None = None) -> None:
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        loop = asyncio.get_running_loop()
+        self.rng = random.Random(settings.seed if settings.seed is not None else secrets.randbits(64))
+        self.instruments = Instruments()
+        self.fleet = Fleet(self._make_worker, loop.call_soon, PrefillRates(settings.prefill_rate))
+        limits = Limits(
+            max_blocks=settings.index_max_blocks,
+            default_capacity_blocks=settings.default_kv_tokens // 64,
+            pending_ttl_s=settings.first_byte_timeout_s,
+        )
+        self.index = TreeIndex(limits, time.monotonic, _report)
+        self.fleet.on_forget.append(self.index.remove_worker)
+        self.fleet.on_groups.append(self._set_capacities)
+        secret = settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
+        self.encoders = EncoderSet(
+            self.fleet,
+            EncoderSettings(self._tokenizer_of, secret, settings.conversation_cache_bytes, settings.block_tokens),
+        )
+        self.pool = EncodePool(settings.encode_threads)
+        self.client = WorkerClient(settings.connect_timeout_s)
+        self.watchdog = Watchdog(time.monotonic)
+        self.access_log = AccessLog(access_stream)
+        self.body_budget = BodyBudget(settings.max_buffered_bytes)
+        self.lag = LoopLag()
+        self.prober = self._make_prober()
+        self.gateway = self._make_gateway()
+        self.server: Server = make_server(self.gateway, settings)
+
+    async def __aenter__(self) -> "Router":
+        stack = self._stack
+        await stack.enter_async_context(self.client)
+        await stack.enter_async_context(self.pool)
+        await stack.enter_async_context(self.index)
+        stack.callback(self.access_log.flush)
+        background = await stack.enter_async_context(Background())
+        background.start("watchdog", self.watchdog.run)
+        background.start("access log", self.access_log.run)
+        background.start("loop lag", self.lag.run)
+        background.start("tokenizers", self.encoders.run)
+        background.start("header times", self.server.sweep)
+        for url in self._settings.workers:
+            worker = self.fleet.add(url)
+            self.prober.watch(worker.id, worker.url)
+        stack.push_async_callback(self._prober_client.aclose)
+        await stack.enter_async_context(self.prober)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    def _make_worker(self, url: str) -> Worker:
+        settings = self._settings
+        breaker = Breaker(time.monotonic, settings.breaker_failures, settings.breaker_open_s)
+        return Worker(url, breaker, settings.prefill_rate, time.monotonic)
+
+    def _tokenizer_of(self, group: ModelGroup) -> str:
+        settings = self._settings
+        spec = (
+            settings.model_tokenizers.get(group.name) or settings.model_tokenizers.get(group.base) or settings.tokenizer
+        )
+        return {"off": "", "auto": group.root}.get(spec, spec)
+
+    def _set_capacities(self) -> None:
+        for worker in self.fleet.workers.values():
+            if worker.kv_capacity_tokens:
+                self.index.set_capacity(worker.holder, worker.kv_capacity_tokens // worker.chain_block_tokens)
+
+    def _make_prober(self) -> Prober:
+        settings = self._settings
+        key = settings.worker_api_key.value if settings.worker_api_key else ""
+        self._prober_client = control_client(settings.health_timeout_s, key)
+        config = ProbeConfig(
+            interval_s=settings.scrape_interval_s,
+            health_interval_s=settings.health_interval_s,
+            unhealthy_after=settings.unhealthy_after,
+        )
+        return Prober(self.fleet, self._prober_client, time.monotonic, self.rng, config)
+
+    def _make_gateway(self) -> Gateway:
+        settings, instruments = self._settings, self.instruments
+        admission = admission_of(settings)
+        policy = policies.build(settings.policy, self.rng)
+        decider = Decider(policy, self.index, instruments.match, self.rng)
+        owners = ResponseOwners(self.fleet)
+        relay = Relay(
+            self.client,
+            self.watchdog,
+            RelayLimits(settings.first_byte_timeout_s, settings.silence_timeout_s, settings.write_timeout_s),
+            RetryBudget(settings.retry_budget, settings.max_attempts),
+            instruments,
+        )
+        tools = PromptTools(self.fleet, decider, self.index, self.encoders, self.pool, relay, owners, instruments)
+        prompts = PromptRoute(tools, settings.policy, settings.encode_budget_ms / 1000)
+        others = LoadRoute(self.fleet, decider, relay, owners)
+        control = self._make_control(admission, prompts)
+        app: Any = control_app(control)
+        parts = Parts(prompts, others, app, self.body_budget, self.watchdog, instruments, self.access_log)
+        return Gateway(admission, parts)
+
+    def _make_control(self, admission: Admission, prompts: PromptRoute) -> ControlState:
+        exposition = Exposition(
+            (
+                self.instruments,
+                WorkerCollector(self.fleet.workers.values),
+                EncoderCollector(lambda: self.encoders.exact),
+                GaugeCollector(self._gauges()),
+                self.lag,
+            )
+        )
+        state = ControlState(
+            self.fleet, exposition, admission.keys, admission.admin_keys, lambda: self.server.should_exit
+        )
+        state.prompts = prompts
+        state.on_added = lambda worker: self.prober.watch(worker.id, worker.url)
+        state.on_removed = lambda worker: self.prober.unwatch(worker.id)
+        return state
+
+    def _gauges(self) -> list[Gauge]:
+        tree = self.index.residency.tree
+        return [
+            ("warmroute_requests_in_flight", "Requests that the router is working on.", lambda: self.gateway.in_flight),
+            ("warmroute_buffered_body_bytes", "Request bodies held.", lambda: self.body_budget.used_bytes),
+            ("warmroute_index_blocks", "Blocks in the prefix index.", lambda: tree.blocks),
+            ("warmroute_index_nodes", "Nodes of the prefix index.", lambda: tree.nodes),
+            ("warmroute_index_pending", "Prompts that are being prefilled.", lambda: self.index.residency.pendings),
+            ("warmroute_index_refused_total", "Records refused: the index was full.", lambda: self.index.refused),
+            (
+                "warmroute_index_evicted_total",
+                "Blocks forgotten: the KV pool was full.",
+                lambda: self.index.residency.evicted,
+            ),
+            ("warmroute_encode_backlog", "Prompts being encoded or waiting for it.", lambda: self.pool.backlog),
+            ("warmroute_encode_refused_total", "Prompts not encoded: too many waited.", lambda: self.pool.refused),
+            ("warmroute_access_lines_dropped_total", "Access log lines dropped.", lambda: self.access_log.dropped),
+            ("warmroute_loop_stall_seconds", "The event loop's longest stall.", lambda: self.lag.worst_s),
+        ]
+
+
+def admission_of(settings: Settings) -> Admission:
+    """Who may do what, and how much of it."""
+    worker_key = settings.worker_api_key.value if settings.worker_api_key else ""
+    return Admission(
+        keys=KeySet(key.value for key in settings.api_keys),
+        admin_keys=KeySet([settings.admin_api_key.value] if settings.admin_api_key else []),
+        forward_credentials=not settings.api_keys and not worker_key,
+        worker_authorization=f"authorization: Bearer {worker_key}\r\n".encode() if worker_key else b"",
+        max_in_flight=settings.max_requests_in_flight,
+        max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.body_timeout_s,
+        decision_headers=settings.decision_headers,
+        session_header=settings.session_header.lower().encode(),
+    )
+
+
+def _report(error: BaseException) -> None:
+    log.error("a record of the prefix index was lost", exc_info=error)

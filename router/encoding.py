@@ -1,0 +1,117 @@
+"""Running encoders off the event loop, each equal prompt once, and loading tokenizers without ever blocking serving.
+
+Short work is done on the loop (a thread switch costs more than it), long work in a small pool: the tokenizer releases
+the GIL while it works.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Protocol, Self
+
+from tokenizer_cache.api import Prompt
+from tokenizer_cache.request import Request
+
+INLINE_BYTES = 6144
+"""Unseen bytes up to which the event loop encodes by itself: about 1,500 tokens, 1.5 to 2 ms."""
+
+Encoded = Callable[[Prompt | None], None]
+
+
+MAX_BACKLOG = 512
+"""Distinct prompts that may wait for the pool. Beyond, prompts stay unknown to the index: cheaper than a backlog of
+minutes."""
+ENCODE_NICENESS = 5
+"""Encoding is work for later: where cores are few, the event loop goes first."""
+
+
+class Encoder(Protocol):
+    """Turns requests of one model and format into prompts."""
+
+    def recognise(self, request: Request) -> Prompt:
+        """What is known at once. Tens of microseconds; never fails on a parsed request."""
+        ...
+
+    def tail_bytes(self, request: Request) -> int:
+        """How much of the request's text `encode` would have to work through."""
+        ...
+
+    def encode(self, request: Request) -> Prompt:
+        """The whole truth. Long, and safe to call in any thread."""
+        ...
+
+    def observe(self, request: Request, prompt_tokens: int) -> None:
+        """The engine's own count of the prompt's tokens: corrects estimates where ids are not exact."""
+        ...
+
+
+class EncodePool:
+    """A few threads for long prompts, with single flight: equal prompts at the same time are encoded once."""
+
+    def __init__(self, threads: int) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="encode", initializer=_step_back)
+        self._waiting: dict[tuple[int, bytes], list[Encoded]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.refused = 0
+        """Prompts not encoded since too many were waiting."""
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def backlog(self) -> int:
+        """Distinct prompts that are being encoded or wait to be."""
+        return len(self._waiting)
+
+    def submit(self, encoder: Encoder, request: Request, done: Encoded) -> None:
+        """Encode in a thread; `done` is called on the event loop, with None when it failed or too many wait already."""
+        key = (id(encoder), request.digest)
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            waiting.append(done)
+            return
+        if len(self._waiting) >= MAX_BACKLOG:
+            self.refused += 1
+            done(None)
+            return
+        self._waiting[key] = [done]
+        future = self._executor.submit(_encode_anew, encoder, request)
+        future.add_done_callback(lambda finished: self._deliver(key, finished))
+
+    def _deliver(self, key: tuple[int, bytes], finished: "Future[Prompt]") -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._finish, key, finished)
+
+    def _finish(self, key: tuple[int, bytes], finished: "Future[Prompt]") -> None:
+        waiting = self._waiting.pop(key, [])
+        failed = finished.cancelled() or finished.exception() is not None
+        prompt = None if failed else finished.result()
+        for done in waiting:
+            done(prompt)
+        if not finished.cancelled():
+            error = finished.exception()
+            if error is not None and self._loop is not None:
+                self._loop.call_exception_handler({"message": "encoding failed", "exception": error})
+
+
+def _encode_anew(encoder: Encoder, request: Request) -> Prompt:
+    """Look again before encoding: while the request waited, an earlier turn of its conversation may have become
+    known."""
+    encoder.recognise(request)
+    return encoder.encode(request)
+
+
+def _step_back() -> None:
+    """Lower this thread's own priority (on Linux niceness belongs to the thread)."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), ENCODE_NICENESS)

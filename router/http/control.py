@@ -1,0 +1,233 @@
+"""The control plane: health, metrics, models and the admin API, served by FastAPI behind the hot path.
+
+Nothing here is on a request's way to a worker. The admin API has a key of its own, and none without it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from router.http.errors import ApiError, error_body
+from router.http.explain import explain
+from router.http.keys import KeySet
+from router.http.prompt_route import PromptRoute
+from router.http.routes import PROMPT_ROUTES
+from router.metrics import Exposition
+from router.workers import DuplicateWorkerError, Fleet, UnknownWorkerError, Worker, WorkerState
+
+
+class NewWorker(BaseModel):
+    """Body of `POST /admin/workers`."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", max_length=2048)]
+
+
+class ControlState:
+    """What the control plane needs to see and may change."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        exposition: Exposition,
+        keys: KeySet,
+        admin_keys: KeySet,
+        draining: Callable[[], bool],
+    ) -> None:
+        self.fleet = fleet
+        self.exposition = exposition
+        self.keys = keys
+        self.admin_keys = admin_keys
+        self.draining = draining
+        self.prompts: PromptRoute | None = None
+        self.on_added: Callable[[Worker], None] = lambda worker: None
+        self.on_removed: Callable[[Worker], None] = lambda worker: None
+        self.started_at = int(time.time())
+
+
+def control_app(state: ControlState) -> FastAPI:
+    """The application. Errors have the same shape as on the hot path."""
+    app = FastAPI(title="Warmroute", docs_url="/admin/docs", openapi_url="/admin/openapi.json", redoc_url=None)
+    _add_pages(app, state)
+    _add_admin(app, state)
+    app.exception_handler(ApiError)(_api_error)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(RequestValidationError)(_validation_error)
+    return app
+
+
+def _add_pages(app: FastAPI, state: ControlState) -> None:
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """The process lives and its event loop turns."""
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    async def ready() -> JSONResponse:
+        """At least one healthy worker, and not draining."""
+        healthy = sum(worker.state is WorkerState.HEALTHY for worker in state.fleet.workers.values())
+        up = healthy > 0 and not state.draining()
+        return JSONResponse({"status": "ready" if up else "not ready", "healthy_workers": healthy}, 200 if up else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Prometheus text format, rendered off the event loop."""
+        page = await asyncio.to_thread(state.exposition.render)
+        return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/v1/models")
+    async def models(request: Request) -> dict[str, Any]:
+        """Every model and adapter that a worker serves."""
+        if state.keys and not state.keys.accepts(_credentials(request)):
+            raise ApiError(401, "Incorrect API key provided.", "invalid_api_key")
+        return {"object": "list", "data": [_card(state, name) for name in state.fleet.groups]}
+
+
+def _card(state: ControlState, name: str) -> dict[str, Any]:
+    group = state.fleet.groups[name]
+    return {
+        "id": name,
+        "object": "model",
+        "created": state.started_at,
+        "owned_by": "warmroute",
+        "root": group.root,
+        "parent": group.base if group.base != name else None,
+        "max_model_len": group.max_model_len or None,
+    }
+
+
+def _guard(state: ControlState) -> list[Any]:
+    """The dependency that asks for the admin key."""
+
+    async def admin(request: Request) -> None:
+        if not state.admin_keys:
+            raise ApiError(403, "There is no admin API: no admin key is set.", "admin_disabled")
+        offered = request.headers.get("x-warmroute-admin-key", "").encode() or _credentials(request)
+        if not state.admin_keys.accepts(offered):
+            raise ApiError(401, "Incorrect admin key provided.", "invalid_api_key")
+
+    return [Depends(admin)]
+
+
+def _add_admin(app: FastAPI, state: ControlState) -> None:
+    guarded = _guard(state)
+
+    @app.get("/admin/workers", dependencies=guarded)
+    async def workers() -> dict[str, Any]:
+        """All workers with state and load."""
+        return {"workers": [describe(worker) for worker in state.fleet.workers.values()]}
+
+    @app.post("/admin/workers", dependencies=guarded, status_code=201)
+    async def add(new: NewWorker) -> dict[str, Any]:
+        """Add a worker; it gets requests once a probe has found it healthy."""
+        try:
+            worker = state.fleet.add(new.url)
+        except DuplicateWorkerError:
+            raise ApiError(409, "A worker with this URL is there already.", "duplicate_worker", "url") from None
+        state.on_added(worker)
+        return describe(worker)
+
+    @app.delete("/admin/workers/{worker_id}", dependencies=guarded)
+    async def remove(worker_id: str) -> dict[str, Any]:
+        """Remove a worker; requests that run there finish."""
+        worker = _known(lambda: state.fleet.remove(worker_id))
+        state.on_removed(worker)
+        return describe(worker)
+
+    _add_drain(app, state, guarded)
+
+    @app.post("/admin/explain", dependencies=guarded)
+    async def explain_request(request: Request, path: str = "/v1/chat/completions") -> dict[str, Any]:
+        """A request's body in; per candidate cached tokens, load, cost, and the reason out. Nothing is sent."""
+        if path not in PROMPT_ROUTES or state.prompts is None:
+            raise ApiError(400, f"path must be one of {', '.join(PROMPT_ROUTES)}.", "invalid_request", "path")
+        return await explain(state.prompts, PROMPT_ROUTES[path], await request.body())
+
+
+def _add_drain(app: FastAPI, state: ControlState, guarded: list[Any]) -> None:
+    @app.post("/admin/workers/{worker_id}/drain", dependencies=guarded)
+    async def drain(worker_id: str, wait_s: float = 0.0) -> dict[str, Any]:
+        """Give it nothing new. With `wait_s`, answer when nothing runs there any more, at the latest after so long."""
+        worker = _known(lambda: state.fleet.drain(worker_id))
+        if wait_s > 0:
+            await _idle(worker, min(wait_s, 3600.0))
+        return describe(worker)
+
+    @app.post("/admin/workers/{worker_id}/undrain", dependencies=guarded)
+    async def undrain(worker_id: str) -> dict[str, Any]:
+        """Take it back into service."""
+        return describe(_known(lambda: state.fleet.drain(worker_id, draining=False)))
+
+
+def describe(worker: Worker) -> dict[str, Any]:
+    """A worker for the admin API."""
+    return {
+        "id": worker.id,
+        "url": worker.url,
+        "state": worker.state.value,
+        "reason": worker.reason,
+        "breaker": worker.breaker.state.value,
+        "models": [card.id for card in worker.models],
+        "engine": worker.facts.engine if worker.facts else None,
+        "version": worker.facts.version if worker.facts else None,
+        "block_tokens": worker.facts.block_tokens if worker.facts else None,
+        "kv_capacity_tokens": worker.kv_capacity_tokens,
+        "in_flight": worker.in_flight,
+        "queued_tokens": worker.queued_tokens,
+        "held_tokens": worker.held_tokens,
+        "engine_waiting": worker.waiting,
+        "kv_usage": worker.kv_usage,
+        "prefill_rate": worker.prefill_rate,
+        "restarts": worker.restarts,
+    }
+
+
+async def _idle(worker: Worker, wait_s: float) -> None:
+    idle = asyncio.Event()
+    worker.on_idle = idle.set
+    try:
+        async with asyncio.timeout(wait_s):
+            if worker.in_flight:
+                await idle.wait()
+    except TimeoutError:
+        pass
+    finally:
+        worker.on_idle = None
+
+
+def _known(find: Callable[[], Worker]) -> Worker:
+    try:
+        return find()
+    except UnknownWorkerError:
+        raise ApiError(404, "There is no worker with this id.", "unknown_worker", "worker_id") from None
+
+
+def _credentials(request: Request) -> bytes:
+    return (request.headers.get("authorization") or request.headers.get("x-api-key") or "").encode()
+
+
+async def _api_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    body = error_body("openai", error.status, error.message, error.code, error.param)
+    return Response(body, error.status, media_type="application/json")
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return Response(
+        error_body("openai", error.status_code, str(error.detail)), error.status_code, media_type="application/json"
+    )
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    param = ".".join(str(part) for part in first.get("loc", ())[1:]) or None
+    body = error_body("openai", 400, str(first.get("msg", "The request is not valid.")), "invalid_request", param)
+    return Response(body, 400, media_type="application/json")

@@ -1,0 +1,76 @@
+"""Errors in the shape of the API that was called, as values.
+
+OpenAI: `{"error": {message, type, param, code}}`; Anthropic: `{"type": "error", "error": {type, message}}`. The same
+error inside a running stream is an event of that API. Messages never quote the prompt.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Style = Literal["openai", "anthropic", "responses"]
+
+OPENAI_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    408: "timeout_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+    431: "invalid_request_error",
+    501: "not_implemented_error",
+    503: "service_unavailable_error",
+    504: "timeout_error",
+}
+ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+
+class ApiError(Exception):
+    """An answer that Warmroute itself gives instead of a worker's. `retry_after_s` becomes a Retry-After header."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+
+def error_body(style: Style, status: int, message: str, code: str | None = None, param: str | None = None) -> bytes:
+    """The JSON body of an error answer."""
+    if style == "anthropic":
+        kind = ANTHROPIC_TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+        return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
+    kind = OPENAI_TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": param, "code": code or status}})
+
+
+def error_event(style: Style, message: str) -> bytes:
+    """What ends a stream that broke in the middle: one complete SSE event (OpenAI's is followed by [DONE], as vLLM
+    does)."""
+    if style == "anthropic":
+        error: dict[str, object] = {"type": "error", "error": {"type": "api_error", "message": message}}
+        return b"event: error\ndata: " + msgspec.json.encode(error) + b"\n\n"
+    if style == "responses":
+        error = {"type": "error", "code": "server_error", "message": message, "param": None}
+        return b"event: error\ndata: " + msgspec.json.encode(error) + b"\n\n"
+    error = {"error": {"message": message, "type": "api_error", "param": None, "code": 502}}
+    return b"data: " + msgspec.json.encode(error) + b"\n\ndata: [DONE]\n\n"

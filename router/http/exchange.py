@@ -1,0 +1,155 @@
+"""One client request and its answer: what was asked, what was decided, what went out, when.
+
+The answer is started once; until then it can still become an error, after that only an error event or a cut.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from router.http.errors import ApiError, Style, error_body, error_event
+from router.http.headers import RequestHeaders
+from router.usage import AnswerEnds, Usage
+from router.workers import ModelGroup, Worker
+from tokenizer_cache.api import Prompt
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Scope = dict[str, Any]
+
+EVENT_STREAM = "text/event-stream"
+JSON = (b"content-type", b"application/json")
+
+
+class Exchange:
+    """The state of one request. Plain fields: logs, metrics and the relay read and write them."""
+
+    __slots__ = (
+        "answer",
+        "api",
+        "attempts",
+        "clock",
+        "content_type",
+        "cycle",
+        "decision_headers",
+        "dispatched_at",
+        "endpoint",
+        "ends_clean",
+        "failed",
+        "first_byte_at",
+        "group",
+        "headers",
+        "method",
+        "model",
+        "outcome",
+        "path",
+        "predicted_cached",
+        "prompt",
+        "reason",
+        "receive",
+        "received_at",
+        "request_id",
+        "send",
+        "source",
+        "started",
+        "started_at",
+        "status",
+        "stream",
+        "style",
+        "target",
+        "usage",
+        "worker",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, cycle: Any) -> None:
+        self.clock = time.monotonic
+        self.started_at = self.clock()
+        self.receive = receive
+        self.send = send
+        self.cycle = cycle
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        query = scope["query_string"]
+        raw_path: bytes = scope["raw_path"]
+        self.target = raw_path + b"?" + query if query else raw_path
+        self.headers: RequestHeaders
+        self.api = ""
+        self.endpoint = "other"
+        self.style: Style = "openai"
+        self.request_id = ""
+        self.model = ""
+        self.stream = False
+        self.prompt: Prompt | None = None
+        self.predicted_cached = 0
+        self.source = ""
+        self.reason = ""
+        self.group: ModelGroup | None = None
+        """Those who could serve it; None where only one worker can (the owner of a stored response)."""
+        self.worker: Worker | None = None
+        self.failed: list[Worker] = []
+        self.attempts = 0
+        self.received_at = 0.0
+        self.dispatched_at = 0.0
+        self.first_byte_at = 0.0
+        self.status = 0
+        self.outcome = "ok"
+        self.started = False
+        self.content_type = ""
+        self.ends_clean = True
+        self.decision_headers = False
+        self.answer = AnswerEnds()
+        self.usage: Usage | None = None
+
+    @property
+    def streams(self) -> bool:
+        """The answer is a stream of events."""
+        return self.content_type.startswith(EVENT_STREAM)
+
+    @property
+    def client_gone(self) -> bool:
+        """The client's connection is closed: nobody reads any more."""
+        return bool(self.cycle.disconnected)
+
+    def others_available(self) -> bool:
+        """Could a worker that is neither the chosen one nor has failed take this request?"""
+        group = self.group
+        return group is not None and any(
+            worker is not self.worker and worker not in self.failed and worker.available() for worker in group.workers
+        )
+
+    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Send the answer's status and headers. Once."""
+        self.started = True
+        self.status = status
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def body(self, chunk: bytes, more: bool) -> None:
+        """Send a piece of the answer; waits while the client is slower than the worker."""
+        await self.send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+    async def fail(self, error: ApiError) -> None:
+        """Answer with an error; inside a running answer, end it so that the client cannot take it for complete."""
+        if self.started:
+            await self.break_off(error.message)
+            return
+        headers = [JSON, (b"x-request-id", self.request_id.encode("latin-1"))] if self.request_id else [JSON]
+        if error.retry_after_s is not None:
+            headers.append((b"retry-after", str(error.retry_after_s).encode()))
+        body = error_body(self.style, error.status, error.message, error.code, error.param)
+        headers.append((b"content-length", str(len(body)).encode()))
+        await self.start(error.status, headers)
+        await self.body(b"" if self.method == "HEAD" else body, False)
+
+    async def break_off(self, message: str) -> None:
+        """End a started answer that broke: a stream gets an error event (after the end of a partial frame), anything
+        else is cut without its end, which every HTTP client takes as a failure."""
+        if self.streams:
+            closing = b"" if self.ends_clean else b"\n\n"
+            await self.body(closing + error_event(self.style, message), False)
+        else:
+            self.cut()
+
+    def cut(self) -> None:
+        """Close the client's connection with the answer incomplete."""
+        self.cycle.disconnected = True
+        self.cycle.transport.abort()

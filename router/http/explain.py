@@ -1,0 +1,29 @@
+"""What would be decided for a request, and why, per candidate. Nothing is sent, nothing is recorded."""
+
+from typing import Any
+
+from router.decide import NoWorkerError
+from router.http.errors import ApiError
+from router.http.prompt_route import PromptRoute
+
+
+async def explain(prompts: PromptRoute, api: str, body: bytes) -> dict[str, Any]:
+    """The decision as JSON. Raises ApiError like the request itself would."""
+    asked = prompts.ask(api, body)
+    await prompts.wait_for_unknown(asked)
+    try:
+        decision, costs = await prompts.explain(asked)
+    except NoWorkerError:
+        raise ApiError(503, "No healthy worker serves this request at the moment.", "no_worker") from None
+    prompt = asked.prompts.get(decision.worker.format)
+    return {
+        "worker": decision.worker.id,
+        "reason": decision.selection.reason,
+        "policy": prompts.policy_name,
+        "prompt_tokens": prompt.tokens if prompt is not None else 0,
+        "exact": prompt.exact if prompt is not None else False,
+        "source": prompt.source if prompt is not None else "",
+        "candidates": [
+            {**candidate._asdict(), "cost": cost} for candidate, cost in zip(decision.candidates, costs, strict=True)
+        ],
+    }

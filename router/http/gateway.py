@@ -1,0 +1,264 @@
+"""The ASGI application in front: admission, keys, body, and which route answers. Bare ASGI: this is the hot path.
+
+The control plane (health, metrics, models, admin) is another ASGI application behind it. This is the outermost
+request boundary: whatever goes wrong inside, the client gets an answer in its API's style, and the request is logged
+and counted.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from router.access_log import AccessLine, AccessLog
+from router.http.body import BodyBudget, ClientGoneError, HeldBody, read_body
+from router.http.errors import ApiError
+from router.http.exchange import Exchange, Receive, Scope, Send
+from router.http.headers import RequestHeaders
+from router.http.keys import KeySet
+from router.http.load_route import LoadRoute
+from router.http.prompt_route import PromptRoute
+from router.http.protocol import CYCLE, PROGRESSED
+from router.http.routes import ADMIN_PREFIX, OWN_ROUTES, PROMPT_ROUTES, STYLES, endpoint_label
+from router.metrics import Instruments
+from router.watchdog import Stage, StageTimeoutError, Watch, Watchdog
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+log = logging.getLogger("warmroute")
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """What is let in."""
+
+    keys: KeySet
+    admin_keys: KeySet
+    forward_credentials: bool
+    """Pass the client's own Authorization on: only where the router has no keys of its own and no worker key."""
+    worker_authorization: bytes
+    """The header line that workers get instead; empty for none."""
+    max_in_flight: int
+    max_body_bytes: int
+    body_timeout_s: float
+    decision_headers: bool
+    session_header: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the gateway hands requests to, and reports to."""
+
+    prompts: PromptRoute
+    others: LoadRoute
+    control: App
+    budget: BodyBudget
+    watchdog: Watchdog
+    instruments: Instruments
+    access_log: AccessLog
+
+
+class Gateway:
+    """The application that uvicorn serves."""
+
+    def __init__(self, admission: Admission, parts: Parts) -> None:
+        self._admission = admission
+        self._prompts = parts.prompts
+        self._others = parts.others
+        self._control = parts.control
+        self._budget = parts.budget
+        self._watchdog = parts.watchdog
+        self._instruments = parts.instruments
+        self._access_log = parts.access_log
+        self.in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; an ASGI entry point."""
+        path: str = scope["path"]
+        if path in OWN_ROUTES or path == ADMIN_PREFIX or path.startswith(ADMIN_PREFIX + "/"):
+            await self._serve_control(scope, receive, send)
+            return
+        exchange = Exchange(scope, receive, send, scope[CYCLE])
+        self.in_flight += 1
+        try:
+            await self._answer(exchange, scope)
+        except asyncio.CancelledError:
+            await self._cancelled(exchange)
+        except ClientGoneError:
+            exchange.outcome = "client_gone"
+        except Exception:
+            log.exception("request %s failed inside the router", exchange.request_id)
+            exchange.outcome = "router_error"
+            await self._fail(exchange, ApiError(500, "The router failed to handle this request."))
+        finally:
+            self.in_flight -= 1
+            self._finish(exchange)
+
+    async def _cancelled(self, exchange: Exchange) -> None:
+        """The client has gone; or the drain time is over, and the client is told."""
+        if exchange.client_gone:
+            exchange.outcome = "client_gone"
+            return
+        exchange.outcome = "shutdown"
+        await self._fail(exchange, ApiError(503, "The router is shutting down.", "shutdown", retry_after_s=1))
+
+    async def _answer(self, exchange: Exchange, scope: Scope) -> None:
+        api = PROMPT_ROUTES.get(exchange.path, "") if exchange.method == "POST" else ""
+        exchange.api = api
+        exchange.style = STYLES.get(api, "openai")
+        exchange.endpoint = endpoint_label(exchange.path)
+        try:
+            self._admit(exchange, scope)
+            with self._budget.hold() as held:
+                body = await self._read(exchange, held)
+                exchange.received_at = exchange.clock()
+                if api:
+                    await self._prompts.serve(exchange, body)
+                else:
+                    await self._others.serve(exchange, body or None)
+        except ApiError as error:
+            if exchange.outcome == "ok":
+                exchange.outcome = "refused"
+                self._instruments.client_errors.add(1, (str(error.status),))
+            await self._fail(exchange, error)
+
+    async def _fail(self, exchange: Exchange, error: ApiError) -> None:
+        """Answer with an error; a client that reads nothing is cut, or its request would never end."""
+        try:
+            with self._watchdog.watch() as watch:
+                watch.enter(Stage.CLIENT_STALL, self._admission.body_timeout_s)
+                await exchange.fail(error)
+        except StageTimeoutError:
+            exchange.cut()
+
+    def _admit(self, exchange: Exchange, scope: Scope) -> None:
+        admission = self._admission
+        exchange.request_id = f"{random.getrandbits(128):032x}"
+        headers = exchange.headers = RequestHeaders(
+            scope["headers"], admission.forward_credentials, admission.session_header
+        )
+        if headers.request_id:
+            exchange.request_id = headers.request_id.decode("latin-1")
+        if not exchange.target.startswith(b"/"):  # `*@host` behind a worker's address would be another host
+            raise ApiError(400, "The request target must be an absolute path.", "invalid_target")
+        if exchange.method == "CONNECT":
+            raise ApiError(405, "The router is no tunnel.", "method_not_allowed")
+        if headers.upgrade == b"websocket":
+            raise ApiError(501, "WebSocket connections are not served here.", "not_implemented")
+        if admission.keys and not admission.keys.accepts(headers.authorization):
+            raise ApiError(401, "Incorrect API key provided.", "invalid_api_key")
+        if self.in_flight > admission.max_in_flight:
+            raise ApiError(429, "The router has too many requests in flight.", "overloaded", retry_after_s=1)
+        if admission.worker_authorization:
+            headers.forward += admission.worker_authorization
+        exchange.decision_headers = admission.decision_headers or (
+            bool(admission.admin_keys) and admission.admin_keys.accepts(headers.admin_key)
+        )
+
+    async def _read(self, exchange: Exchange, held: HeldBody) -> bytes:
+        admission, cycle = self._admission, exchange.cycle
+        try:
+            with self._watchdog.watch() as watch:
+
+                def progressed() -> None:
+                    watch.enter(Stage.UPLOAD, admission.body_timeout_s)
+
+                async def receive() -> dict[str, Any]:
+                    progressed()
+                    return await exchange.receive()
+
+                setattr(cycle, PROGRESSED, progressed)
+                try:
+                    return await read_body(receive, exchange.headers.content_length, admission.max_body_bytes, held)
+                finally:
+                    delattr(cycle, PROGRESSED)
+        except StageTimeoutError:
+            raise ApiError(408, "The request body did not arrive in time.", "timeout") from None
+
+    async def _serve_control(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The control plane gets bodies whole: it would read any number of bytes before it asks for a key."""
+        exchange = Exchange(scope, receive, send, scope[CYCLE])
+        try:
+            with self._budget.hold() as held:
+                exchange.headers = RequestHeaders(scope["headers"], False)
+                body = await self._read(exchange, held)
+                with self._watchdog.watch() as watch:
+                    await self._control(scope, _with_body(body, receive), self._watched(send, watch))
+        except ApiError as error:
+            await self._fail(exchange, error)
+        except StageTimeoutError:
+            exchange.cut()
+        except ClientGoneError:
+            pass
+        except asyncio.CancelledError:
+            if not scope[CYCLE].disconnected:
+                raise
+
+    def _watched(self, send: Send, watch: Watch) -> Send:
+        """`send`, for which a client that reads nothing is not waited for without end."""
+
+        async def watched(message: dict[str, Any]) -> None:
+            watch.enter(Stage.CLIENT_STALL, self._admission.body_timeout_s)
+            await send(message)
+            watch.rest()
+
+        return watched
+
+    def _finish(self, exchange: Exchange) -> None:
+        """Count and log, whatever happened."""
+        now = exchange.clock()
+        instruments = self._instruments
+        worker = exchange.worker.id if exchange.worker is not None else ""
+        outcome = exchange.outcome
+        if outcome == "ok" and exchange.status >= 400:
+            outcome = f"status_{exchange.status // 100}xx"
+        instruments.requests.add(1, (exchange.model, worker, exchange.endpoint, outcome))
+        instruments.duration.observe(now - exchange.started_at, (exchange.endpoint,))
+        if exchange.dispatched_at:
+            instruments.overhead.observe(exchange.dispatched_at - exchange.received_at)
+        if exchange.first_byte_at and exchange.status < 400:
+            instruments.ttft.observe(exchange.first_byte_at - exchange.received_at, (exchange.model,))
+        if self._access_log.enabled:
+            self._access_log.write(_line(exchange, now, worker, outcome))
+
+
+def _with_body(body: bytes, receive: Receive) -> Receive:
+    """A channel that gives the body in one piece, and then what else comes."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def read() -> dict[str, Any]:
+        return messages.pop() if messages else await receive()
+
+    return read
+
+
+def _line(exchange: Exchange, now: float, worker: str, outcome: str) -> AccessLine:
+    usage = exchange.usage
+    return AccessLine(
+        ts=time.time(),
+        request_id=exchange.request_id,
+        method=exchange.method,
+        path=exchange.endpoint if exchange.api else exchange.path,
+        status=exchange.status,
+        outcome=outcome,
+        duration_ms=round((now - exchange.started_at) * 1e3, 3),
+        model=exchange.model,
+        worker=worker,
+        attempts=exchange.attempts,
+        reason=exchange.reason,
+        stream=exchange.stream,
+        prompt_tokens=exchange.prompt.tokens if exchange.prompt is not None else 0,
+        predicted_cached_tokens=exchange.predicted_cached,
+        cached_tokens=usage.cached_tokens if usage is not None else None,
+        completion_tokens=usage.completion_tokens if usage is not None else None,
+        overhead_ms=_ms(exchange.received_at, exchange.dispatched_at),
+        ttft_ms=_ms(exchange.received_at, exchange.first_byte_at),
+        source=exchange.source,
+    )
+
+
+def _ms(since: float, until: float) -> float:
+    return round((until - since) * 1e3, 3) if until else 0.0

@@ -1,0 +1,26 @@
+"""API keys, compared in constant time.
+
+A key is `Authorization: Bearer KEY`, or `x-api-key: KEY` as Anthropic's SDK sends it.
+"""
+
+import hmac
+from collections.abc import Iterable
+
+
+class KeySet:
+    """A set of accepted keys. Empty: everybody may."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._keys = tuple(key.encode() for key in keys)
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def accepts(self, authorization: bytes) -> bool:
+        """Is this header value one of the keys? The time taken does not depend on which, or how far it agrees."""
+        scheme, _, rest = authorization.partition(b" ")
+        offered = rest.strip() if scheme.lower() == b"bearer" else authorization
+        found = False
+        for key in self._keys:
+            found |= hmac.compare_digest(key, offered)
+        return found

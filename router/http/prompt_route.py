@@ -1,0 +1,262 @@
+"""Requests with a prompt: read it, recognise it, choose the worker that holds most of it for the least wait, and learn.
+
+The decision does not wait for the encoder: what is known of the conversation is exact at once, the unseen tail is
+estimated, and encoded after dispatch. Only a prompt of which nothing is known waits for it, a few milliseconds.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from router.decide import Decider, Decision, NoWorkerError
+from router.encoders import EncoderSet
+from router.encoding import INLINE_BYTES, EncodePool, Encoder
+from router.http.errors import ApiError
+from router.http.exchange import Exchange
+from router.http.relay import Choice, Relay
+from router.http.sticky import ResponseOwners
+from router.lease import Lease
+from router.metrics import Instruments
+from router.passage import Passage
+from router.prefix.api import PrefixIndex
+from router.usage import Usage
+from router.workers import Fleet, ModelGroup, Worker
+from tokenizer_cache.api import BadRequest, Prompt
+from tokenizer_cache.request import Request, parse
+
+MIN_KNOWN_SHARE = 0.5
+"""Below this share of known tokens, a long prompt waits for the encoder up to the budget."""
+
+
+class Asked(msgspec.Struct):
+    """One request as it was read: its group, and its prompt in each format that the group's workers use."""
+
+    request: Request
+    group: ModelGroup
+    encoders: Mapping[str, Encoder]
+    prompts: dict[str, Prompt]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTools:
+    """What the route works with."""
+
+    fleet: Fleet
+    decider: Decider
+    index: PrefixIndex
+    encoders: EncoderSet
+    pool: EncodePool
+    relay: Relay
+    owners: ResponseOwners
+    instruments: Instruments
+
+
+class PromptRoute:
+    """The four prompt APIs."""
+
+    def __init__(self, tools: PromptTools, policy_name: str, encode_budget_s: float) -> None:
+        self._fleet = tools.fleet
+        self._decider = tools.decider
+        self._index = tools.index
+        self._encoders = tools.encoders
+        self._pool = tools.pool
+        self._relay = tools.relay
+        self._owners = tools.owners
+        self._instruments = tools.instruments
+        self.policy_name = policy_name
+        self._encode_budget_s = encode_budget_s
+        self._loop = asyncio.get_running_loop()
+
+    async def serve(self, exchange: Exchange, body: bytes) -> None:
+        """Answer one request. Raises ApiError."""
+        asked = self.ask(exchange.api, body)
+        request = asked.request
+        exchange.model = request.model
+        exchange.stream = request.stream
+        owner = self._owner(request)
+        exchange.group = asked.group if owner is None else None
+        await self.wait_for_unknown(asked)
+        passages: list[Passage] = []
+
+        async def choose(failed: Collection[Worker]) -> Choice:
+            choice = await self._choose(exchange, asked, failed, owner)
+            if choice.passage is not None:
+                passages.append(choice.passage)
+            return choice
+
+        def dispatched(choice: Choice) -> None:
+            self._dispatched(asked, choice, exchange)
+
+        await self._relay.run(exchange, body, choose, dispatched)
+        if exchange.worker is not None and exchange.status < 400:
+            if exchange.api == "responses":
+                self._owners.learn(exchange.answer.head, exchange.worker)
+            if passages:
+                self._learn(exchange, asked, passages[-1])
+
+    def ask(self, api: str, body: bytes) -> Asked:
+        """Read the request and recognise its prompt. Raises ApiError 400 or 404."""
+        try:
+            request = parse(api, body)
+        except BadRequest as error:
+            raise ApiError(400, error.message, "invalid_request", error.param) from None
+        group = self._fleet.group(request.model)
+        if group is None:
+            raise self._unknown_model()
+        encoders = self._encoders.of(group)
+        return Asked(request, group, encoders, {name: encoder.recognise(request) for name, encoder in encoders.items()})
+
+    async def decide(self, asked: Asked, session: bytes, excluded: Collection[Worker] = ()) -> Decision:
+        """Look and choose. Raises NoWorkerError."""
+        sight = await self._decider.look(asked.group, asked.prompts, excluded)
+        return self._decider.choose(sight, asked.prompts, session)
+
+    async def explain(self, asked: Asked) -> tuple[Decision, list[float]]:
+        """What would be decided, and every candidate's cost. Raises NoWorkerError."""
+        decision = await self.decide(asked, b"")
+        return decision, self._decider.costs(decision, asked.prompts)
+
+    def _unknown_model(self) -> ApiError:
+        if not self._fleet.groups:
+            return ApiError(503, "No worker has told yet which models it serves.", "no_worker", retry_after_s=1)
+        served = ", ".join(sorted(self._fleet.groups)[:20])
+        return ApiError(404, f"The model does not exist here. Served: {served}.", "model_not_found", "model")
+
+    def _owner(self, request: Request) -> Worker | None:
+        if not request.previous_response_id:
+            return None
+        return self._owners.find(request.previous_response_id)
+
+    async def wait_for_unknown(self, asked: Asked) -> None:
+        """Give the encoder its small budget where deciding now would be blind: shared prefixes of new prompts match
+        then."""
+        for name, prompt in asked.prompts.items():
+            known = prompt.known_blocks * prompt.block_tokens
+            if prompt.exact or prompt.source == "text" or known >= prompt.tokens * MIN_KNOWN_SHARE:
+                continue
+            encoder = asked.encoders[name]
+            if encoder.tail_bytes(asked.request) <= INLINE_BYTES:
+                asked.prompts[name] = encoder.encode(asked.request)
+            elif self._encode_budget_s > 0:
+                arrived = asyncio.Event()
+                self._pool.submit(encoder, asked.request, _arrival(asked.prompts, name, arrived))
+                try:
+                    async with asyncio.timeout(self._encode_budget_s):
+                        await arrived.wait()
+                except TimeoutError:
+                    self._instruments.degraded.add(1, ("encoding",))
+
+    async def _choose(
+        self, exchange: Exchange, asked: Asked, failed: Collection[Worker], owner: Worker | None
+    ) -> Choice:
+        if owner is not None:
+            return self._at_owner(asked, owner, failed)
+        decision = await self.decide(asked, exchange.headers.session, failed)
+        worker, selection = decision.worker, decision.selection
+        exchange.reason = selection.reason
+        self._instruments.decisions.add(1, (self.policy_name, selection.reason))
+        candidate = selection.candidate
+        prompt = asked.prompts.get(worker.format)
+        if prompt is None:
+            return Choice(worker, Lease(worker, 0, 0), None, 0.0)
+        exchange.source = prompt.source
+        exchange.predicted_cached = candidate.cached_tokens
+        lease = Lease(worker, prompt.tokens, candidate.uncached_tokens)
+        passage = Passage(self._index, worker.holder, prompt, candidate.cached_tokens)
+        prefill_s = (candidate.queued_tokens + candidate.uncached_tokens) / candidate.prefill_rate
+        return Choice(worker, lease, passage, prefill_s)
+
+    @staticmethod
+    def _at_owner(asked: Asked, owner: Worker, failed: Collection[Worker]) -> Choice:
+        if owner in failed or not owner.available():
+            raise NoWorkerError
+        prompt = asked.prompts.get(owner.format)
+        tokens = prompt.tokens if prompt is not None else 0
+        return Choice(owner, Lease(owner, tokens, 0), None, 0.0)
+
+    # After dispatch -----------------------------------------------------------------------------------------------
+
+    def _dispatched(self, asked: Asked, choice: Choice, exchange: Exchange) -> None:
+        passage = choice.passage
+        if passage is None:
+            return
+        if not asked.request.stream:
+            handle = self._loop.call_later(max(0.05, choice.prefill_s), choice.computed)
+            choice.lease.on_end = handle.cancel
+        if passage.settled:
+            passage.dispatched()
+            return
+        encoder = asked.encoders[choice.worker.format]
+        if encoder.tail_bytes(asked.request) > INLINE_BYTES:
+            passage.dispatched()
+            self._pool.submit(encoder, asked.request, lambda prompt: _encoded(asked, choice, prompt))
+            return
+        # Two turns of the loop: in the first the request's bytes are written, so the worker does not wait for us.
+        self._loop.call_soon(self._loop.call_soon, self._encode_now, encoder, asked, choice)
+
+    @staticmethod
+    def _encode_now(encoder: Encoder, asked: Asked, choice: Choice) -> None:
+        name = choice.worker.format
+        prompt = asked.prompts[name]
+        if not prompt.exact:  # a retry may find it done
+            prompt = encoder.encode(asked.request)
+        _encoded(asked, choice, prompt)
+
+    # After the last byte ------------------------------------------------------------------------------------------
+
+    def _learn(self, exchange: Exchange, asked: Asked, passage: Passage) -> None:
+        worker = exchange.worker
+        usage = exchange.usage = exchange.answer.usage()
+        if worker is None:
+            return
+        exchange.prompt = passage.prompt
+        label = (worker.id,)
+        instruments = self._instruments
+        instruments.prompts.add(1, (exchange.source,))
+        instruments.prompt_tokens.add(passage.prompt.tokens, label)
+        if usage is None or usage.prompt_tokens is None:
+            instruments.learn_skipped.add(1, label)
+            passage.finished(None, None)
+            return
+        passage.finished(usage.cached_tokens, usage.completion_tokens)
+        self._compare(exchange, asked, passage, usage)
+
+    def _compare(self, exchange: Exchange, asked: Asked, passage: Passage, usage: Usage) -> None:
+        worker, prompt = exchange.worker, passage.prompt
+        assert worker is not None and usage.prompt_tokens is not None
+        asked.encoders[worker.format].observe(asked.request, usage.prompt_tokens)
+        label = (worker.id,)
+        instruments = self._instruments
+        if prompt.exact and prompt.tokens != usage.prompt_tokens:
+            instruments.token_mismatches.add(1, (exchange.model,))
+        if usage.cached_tokens is None or not prompt.teachable:
+            instruments.learn_skipped.add(1, label)
+            return
+        predicted = passage.predicted_tokens
+        instruments.reported_prompt_tokens.add(usage.prompt_tokens, label)
+        instruments.predicted_cached_tokens.add(predicted, label)
+        instruments.cached_tokens.add(usage.cached_tokens, label)
+        instruments.overpredicted_tokens.add(max(0, predicted - usage.cached_tokens), label)
+        self._fleet.reported(worker, predicted, usage.cached_tokens)
+
+
+def _encoded(asked: Asked, choice: Choice, prompt: Prompt | None) -> None:
+    passage = choice.passage
+    if passage is None:
+        return
+    if prompt is None:
+        passage.unknown()
+    else:
+        asked.prompts[choice.worker.format] = prompt
+        passage.encoded(prompt)
+
+
+def _arrival(prompts: dict[str, Prompt], name: str, arrived: asyncio.Event) -> Callable[[Prompt | None], None]:
+    def done(prompt: Prompt | None) -> None:
+        if prompt is not None:
+            prompts[name] = prompt
+        arrived.set()
+
+    return done

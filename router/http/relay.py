@@ -1,0 +1,279 @@
+"""Sends a request to the chosen worker and relays its answer as it comes; tries another worker while no byte has come.
+
+The response start is held until the first byte that engines send after prefill (status, keep-alives come before it).
+After it nothing is retried: a worker that dies then ends the stream with an error event, never silently.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Collection
+
+import msgspec
+from aiohttp.client_exceptions import ClientError
+
+from router.breaker import Fault, fault_of_status
+from router.decide import NoWorkerError
+from router.http.errors import ApiError
+from router.http.exchange import EVENT_STREAM, Exchange
+from router.http.headers import response_headers
+from router.http.worker_client import Outgoing, WorkerClient, WorkerFailure, WorkerResponse
+from router.lease import Lease
+from router.metrics import Instruments
+from router.passage import Passage
+from router.retry import RetryBudget
+from router.watchdog import Stage, StageTimeoutError, Watch, Watchdog
+from router.workers import Worker
+
+RETRIED_STATUS = frozenset({502, 503, 504})
+MAX_HELD_BYTES = 1 << 20
+"""Of what comes before the first byte; more than this, and it is let through."""
+PREAMBLE = (b":", b"event: response.created\n", b"event: response.queued\n", b"event: response.in_progress\n")
+
+FAULTS = {
+    "connect": Fault.CONNECT,
+    "connect_timeout": Fault.TIMEOUT,
+    "reset": Fault.RESET,
+    "mid_stream": Fault.RESET,
+    "first_byte_timeout": Fault.TIMEOUT,
+    "status_503": Fault.SATURATED,
+}
+"""What a failed attempt says of the worker; anything else is an ERROR."""
+
+
+class Choice(msgspec.Struct):
+    """One attempt: where the request goes, the lease that counts it, and what the index is told."""
+
+    worker: Worker
+    lease: Lease
+    passage: Passage | None
+    prefill_s: float
+    """Estimated time until prefill is done; confirms the prompt of an answer that comes in one piece."""
+
+    def computed(self) -> None:
+        """Prefill is done there."""
+        self.lease.first_byte()
+        if self.passage is not None:
+            self.passage.computed()
+
+    def failed(self) -> None:
+        """Nothing was computed."""
+        if self.passage is not None:
+            self.passage.failed()
+
+    def blame(self, kind: str) -> str:
+        """The worker failed this attempt. Returns `kind`."""
+        self.worker.breaker.failure(FAULTS.get(kind, Fault.ERROR))
+        return kind
+
+
+Choose = Callable[[Collection[Worker]], Awaitable[Choice]]
+"""Chooses a worker that is not among the given (failed) ones. Raises NoWorkerError."""
+
+
+class RelayLimits(msgspec.Struct, frozen=True):
+    """Seconds."""
+
+    first_byte_s: float
+    silence_s: float
+    write_s: float
+
+
+class Relay:
+    """The way of one request to a worker and back. Stateless between requests but for the retry budget."""
+
+    def __init__(
+        self,
+        client: WorkerClient,
+        watchdog: Watchdog,
+        limits: RelayLimits,
+        budget: RetryBudget,
+        instruments: Instruments,
+    ) -> None:
+        self._client = client
+        self._watchdog = watchdog
+        self._limits = limits
+        self._budget = budget
+        self._instruments = instruments
+
+    async def run(
+        self, exchange: Exchange, body: bytes | None, choose: Choose, dispatched: Callable[[Choice], None]
+    ) -> None:
+        """Attempt until a worker answers. Raises ApiError when none does. `dispatched` is told of each attempt."""
+        failed = exchange.failed
+        kind = ""
+        self._budget.request()
+        while True:
+            try:
+                choice = await choose(failed)
+            except NoWorkerError:
+                raise _gave_up(exchange, kind) from None
+            exchange.worker = choice.worker
+            exchange.attempts += 1
+            choice.worker.breaker.begin()
+            kind = await self._attempt(exchange, body, choice, dispatched)
+            if not kind:
+                return
+            failed.append(choice.worker)
+            if not self._budget.allows(kind, exchange.attempts):
+                raise _gave_up(exchange, kind)
+            self._budget.spend(kind)
+            self._instruments.retries.add(1, (kind,))
+
+    async def _attempt(
+        self, exchange: Exchange, body: bytes | None, choice: Choice, dispatched: Callable[[Choice], None]
+    ) -> str:
+        """One attempt. Returns what kept it from a first byte, or "" when it was answered."""
+        worker = choice.worker
+        response: WorkerResponse | None = None
+        try:
+            with self._watchdog.watch() as watch, choice.lease:
+                watch.enter(Stage.FIRST_BYTE, self._limits.first_byte_s)
+                dispatched(choice)
+                exchange.dispatched_at = exchange.clock()
+                response = await self._client.send(worker, _outgoing(exchange, body))
+                first = await _first_bytes(response)
+                if response.status in RETRIED_STATUS and self._may_retry(exchange, response.status):
+                    return choice.blame(f"status_{response.status}")
+                await self._relay(exchange, choice, response, first, watch)
+                return ""
+        except WorkerFailure as failure:
+            return choice.blame(failure.kind)
+        except (ClientError, OSError):
+            if not exchange.started:
+                return choice.blame("reset")
+            await self._broken(exchange, choice, "worker_died", "The worker stopped in the middle of its answer.")
+            return ""
+        except StageTimeoutError as timeout:
+            return await self._late(exchange, choice, timeout.stage)
+        finally:
+            if not exchange.started:
+                choice.failed()
+                choice.worker.breaker.abandon()
+            if response is not None:
+                response.close()
+
+    def _may_retry(self, exchange: Exchange, status: int) -> bool:
+        return self._budget.allows(f"status_{status}", exchange.attempts) and exchange.others_available()
+
+    async def _late(self, exchange: Exchange, choice: Choice, stage: Stage) -> str:
+        if stage is Stage.FIRST_BYTE and not exchange.started:
+            return choice.blame("first_byte_timeout")
+        if stage is Stage.CLIENT_STALL:
+            exchange.outcome = "client_stalled"
+            exchange.cut()
+            return ""
+        await self._broken(exchange, choice, "silence_timeout", "The worker fell silent in the middle of its answer.")
+        return ""
+
+    async def _broken(self, exchange: Exchange, choice: Choice, outcome: str, message: str) -> None:
+        exchange.outcome = outcome
+        choice.blame("mid_stream")
+        exchange.ends_clean = exchange.answer.last(2) == b"\n\n"
+        try:
+            with self._watchdog.watch() as watch:
+                watch.enter(Stage.CLIENT_STALL, self._limits.write_s)
+                await exchange.break_off(message)
+        except StageTimeoutError:
+            exchange.cut()
+
+    async def _relay(
+        self, exchange: Exchange, choice: Choice, response: WorkerResponse, first: bytes, watch: Watch
+    ) -> None:
+        status = response.status
+        exchange.first_byte_at = exchange.clock()
+        if status >= 400:
+            choice.failed()
+        else:
+            choice.computed()
+        self._judge(choice.worker, status)
+        exchange.content_type = response.content_type
+        headers = response_headers(response.raw_headers)
+        headers.extend(own_headers(exchange, choice, response))
+        if exchange.cycle.flow.write_paused:
+            watch.enter(Stage.CLIENT_STALL, self._limits.write_s)
+        await exchange.start(status, headers)
+        await self._relay_body(exchange, response, first, watch)
+
+    async def _relay_body(self, exchange: Exchange, response: WorkerResponse, first: bytes, watch: Watch) -> None:
+        """Chunk by chunk, as they come. This loop runs for every token: it makes no calls that it can do without."""
+        content, flow, clock = response.content, exchange.cycle.flow, exchange.clock
+        keep, send = exchange.answer.add, exchange.send
+        gaps = self._instruments.inter_token.series((exchange.model,)) if exchange.streams else None
+        silence_s = self._limits.silence_s
+        now = exchange.first_byte_at
+        chunk = first
+        while True:
+            keep(chunk)
+            if flow.write_paused:
+                watch.enter(Stage.CLIENT_STALL, self._limits.write_s)
+            more = not content.at_eof()
+            await send({"type": "http.response.body", "body": chunk, "more_body": more})
+            if not more:
+                return
+            watch.extend(Stage.SILENCE, now + silence_s)
+            chunk = await content.readany()
+            before, now = now, clock()
+            if gaps is not None:
+                gaps.observe(now - before)
+
+    @staticmethod
+    def _judge(worker: Worker, status: int) -> None:
+        fault = fault_of_status(status)
+        if fault is None:
+            worker.breaker.success()
+        else:
+            worker.breaker.failure(fault)
+
+
+def own_headers(exchange: Exchange, choice: Choice, response: WorkerResponse) -> list[tuple[bytes, bytes]]:
+    """The request id where the worker did not echo one, and the decision where it may be told."""
+    own = [] if "x-request-id" in response.headers else [(b"x-request-id", exchange.request_id.encode("latin-1"))]
+    if exchange.decision_headers:
+        own.append((b"x-warmroute-worker", choice.worker.id.encode()))
+        own.append((b"x-warmroute-reason", exchange.reason.encode()))
+        if choice.passage is not None:
+            own.append((b"x-warmroute-prompt-tokens", b"%d" % choice.passage.prompt.tokens))
+            own.append((b"x-warmroute-cached-tokens", b"%d" % choice.passage.predicted_tokens))
+    return own
+
+
+async def _first_bytes(response: WorkerResponse) -> bytes:
+    """Everything up to and including the first chunk that engines send after prefill; b"" for an empty body."""
+    chunk = await response.content.readany()
+    if chunk[:1] not in (b":", b"e") or not response.content_type.startswith(EVENT_STREAM):
+        return chunk
+    held = chunk
+    while is_preamble(held) and len(held) < MAX_HELD_BYTES:
+        chunk = await response.content.readany()
+        if not chunk:
+            break
+        held += chunk
+    return held
+
+
+def is_preamble(stream: bytes) -> bool:
+    """Is this beginning of an SSE stream nothing but what engines send before prefill: comments (keep-alives), and the
+    events with which the Responses API announces a response?"""
+    *frames, last = re.split(rb"\r?\n\r?\n", stream)
+    cut_off = any(announced.startswith(last) for announced in PREAMBLE)
+    return all(frame.startswith(PREAMBLE) for frame in frames) and (cut_off or last.startswith(PREAMBLE))
+
+
+def _outgoing(exchange: Exchange, body: bytes | None) -> Outgoing:
+    """The request of this attempt. Its id is the client's own at first, then a fresh one, since an engine may refuse to
+    run two requests of one id."""
+    request_id = exchange.request_id.encode("latin-1")
+    if exchange.attempts > 1:
+        request_id += b"-%d" % exchange.attempts
+    headers = b"%sx-request-id: %s\r\n" % (exchange.headers.forward, request_id)
+    if body is None and exchange.headers.has_body:
+        body = b""
+    return Outgoing(exchange.method, exchange.target, headers, body)
+
+
+def _gave_up(exchange: Exchange, kind: str) -> ApiError:
+    exchange.outcome = "no_worker" if not kind else "worker_failed"
+    if not kind:
+        return ApiError(503, "No healthy worker serves this request at the moment.", "no_worker", retry_after_s=1)
+    if kind == "first_byte_timeout":
+        return ApiError(504, "The worker did not answer in time.", "worker_timeout")
+    return ApiError(502, "No worker could answer this request.", "worker_failed", retry_after_s=1)

@@ -1,0 +1,56 @@
+"""A request on a worker is a lease: what is counted up is counted down by the same `with`, at the last byte, on every
+path.
+
+Three counters of the worker change together and nowhere else: requests in flight, prompt tokens held, and tokens
+still to be prefilled. A lease that ended twice or never would lie to every later decision.
+"""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from router.workers import Worker
+
+
+class Lease:
+    """One running request on one worker. Enter at dispatch, leave at the last byte or at any failure."""
+
+    __slots__ = ("_open", "_queued_tokens", "on_end", "prompt_tokens", "worker")
+
+    def __init__(self, worker: "Worker", prompt_tokens: int, uncached_tokens: int) -> None:
+        self.worker = worker
+        self.prompt_tokens = prompt_tokens
+        self._queued_tokens = uncached_tokens
+        self._open = False
+        self.on_end: Callable[[], None] | None = None
+        """Called once when the lease ends."""
+
+    def __enter__(self) -> Self:
+        self._open = True
+        worker = self.worker
+        worker.held_tokens += self.prompt_tokens
+        worker.queue_prefill(self._queued_tokens)
+        worker.leases[self] = None
+        worker.count_in_flight(1)
+        return self
+
+    def first_byte(self) -> None:
+        """Prefill is done: its tokens are no longer work that waits. Safe to call again."""
+        if self._queued_tokens:
+            self.worker.end_prefill(self._queued_tokens)
+            self._queued_tokens = 0
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self.first_byte()
+        worker = self.worker
+        worker.held_tokens -= self.prompt_tokens
+        del worker.leases[self]
+        worker.count_in_flight(-1)
+        if self.on_end is not None:
+            self.on_end()

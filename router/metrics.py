@@ -1,0 +1,204 @@
+"""Every metric that Warmroute exports, on one page.
+
+The hot path touches `Instruments`; gauges are read from their owners when scraped. Histograms never carry a worker's
+name: with 1,000 workers they would be most of the page.
+"""
+
+from collections import Counter as TallyCounter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from router.breaker import BreakerState
+from router.instruments import Counter, Histogram
+from router.workers import Worker, WorkerState
+from tokenizer_cache.encoder import PromptEncoder
+
+
+class Instruments(Collector):
+    """What the hot path counts."""
+
+    def __init__(self) -> None:
+        self.requests = Counter(
+            "warmroute_requests",
+            "Requests by model, worker that answered, endpoint and outcome.",
+            ("model", "worker", "endpoint", "outcome"),
+        )
+        self.retries = Counter("warmroute_retries", "Attempts repeated before the first byte, by cause.", ("cause",))
+        self.decisions = Counter("warmroute_decisions", "Workers chosen, by the policy's reason.", ("policy", "reason"))
+        self.degraded = Counter(
+            "warmroute_degraded", "Decisions made on less than exact tokens, by reason.", ("reason",)
+        )
+        self.prompts = Counter("warmroute_prompts", "Prompts by how their tokens were known at decision.", ("source",))
+        self.prompt_tokens = Counter("warmroute_prompt_tokens", "Prompt tokens sent, by worker.", ("worker",))
+        self.reported_prompt_tokens = Counter(
+            "warmroute_reported_prompt_tokens",
+            "Prompt tokens of requests whose engine reported cached tokens.",
+            ("worker",),
+        )
+        self.predicted_cached_tokens = Counter(
+            "warmroute_predicted_cached_tokens", "Tokens predicted to be cached, of those requests.", ("worker",)
+        )
+        self.cached_tokens = Counter(
+            "warmroute_cached_tokens", "Tokens really cached, as the engine reported, of those requests.", ("worker",)
+        )
+        self.overpredicted_tokens = Counter(
+            "warmroute_overpredicted_tokens", "Tokens predicted to be cached that were not.", ("worker",)
+        )
+        self.token_mismatches = Counter(
+            "warmroute_prompt_token_mismatches", "Prompts whose exact length differs from the engine's.", ("model",)
+        )
+        self.learn_skipped = Counter(
+            "warmroute_reports_missing", "Answers that did not report cached tokens, by worker.", ("worker",)
+        )
+        self.client_errors = Counter(
+            "warmroute_refused_requests", "Requests refused by the router, by status.", ("status",)
+        )
+        self.ttft = Histogram(
+            "warmroute_ttft_seconds", "From the last request byte in to the first answer byte out.", ("model",)
+        )
+        self.inter_token = Histogram(
+            "warmroute_inter_token_latency_seconds", "Between two chunks of a streamed answer.", ("model",)
+        )
+        self.duration = Histogram(
+            "warmroute_request_duration_seconds", "From the request's start to its last byte.", ("endpoint",)
+        )
+        self.overhead = Histogram(
+            "warmroute_overhead_seconds", "From the last request byte in to the first byte out towards the worker."
+        )
+        self.match = Histogram("warmroute_index_match_seconds", "Time of one prefix index lookup.")
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them."""
+        for value in vars(self).values():
+            yield from value.collect()
+
+
+Gauge = tuple[str, str, Callable[[], float]]
+"""Name, help, reader."""
+
+
+class GaugeCollector(Collector):
+    """Single values read from their owners at scrape time. Names that end in `_total` are counters."""
+
+    def __init__(self, gauges: Iterable[Gauge]) -> None:
+        self._gauges = tuple(gauges)
+
+    def collect(self) -> Iterator[Metric]:
+        """One family each."""
+        for name, help_text, read in self._gauges:
+            family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            yield family(name.removesuffix("_total"), help_text, value=read())
+
+
+class WorkerCollector(Collector):
+    """Per worker: load, health, breaker, restarts."""
+
+    def __init__(self, workers: Callable[[], Iterable[Worker]]) -> None:
+        self._workers = workers
+
+    def collect(self) -> Iterator[Metric]:
+        """One family each, one sample per worker."""
+        workers = list(self._workers())
+        columns: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
+            ("warmroute_worker_in_flight", "Requests in flight.", lambda w: w.in_flight),
+            ("warmroute_worker_queued_tokens", "Uncached prompt tokens that await prefill.", lambda w: w.queued_tokens),
+            ("warmroute_worker_held_tokens", "Prompt tokens of requests in flight.", lambda w: w.held_tokens),
+            ("warmroute_worker_engine_waiting", "Requests waiting, as the engine says.", lambda w: w.waiting),
+            ("warmroute_worker_kv_usage_ratio", "KV blocks in use, as the engine says.", lambda w: w.kv_usage),
+            ("warmroute_worker_kv_capacity_tokens", "KV pool size.", lambda w: w.kv_capacity_tokens),
+            ("warmroute_worker_prefill_tokens_per_second", "Prefill rate in use.", lambda w: w.prefill_rate),
+            ("warmroute_worker_healthy", "1 when healthy.", lambda w: float(w.healthy)),
+            ("warmroute_worker_draining", "1 when draining.", lambda w: float(w.state is WorkerState.DRAINING)),
+            (
+                "warmroute_worker_breaker_open",
+                "1 when the breaker is not closed.",
+                lambda w: float(w.breaker.state is not BreakerState.CLOSED),
+            ),
+        )
+        for name, help_text, read in columns:
+            family = GaugeMetricFamily(name, help_text, labels=("worker",))
+            for worker in workers:
+                family.add_metric((worker.id,), read(worker))
+            yield family
+        counts: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
+            ("warmroute_worker_restarts", "Engine restarts noticed.", lambda w: w.restarts),
+            ("warmroute_zero_hits", "Hits predicted of which nothing came.", lambda w: w.zero_hits_total),
+        )
+        for name, help_text, read in counts:
+            counter = CounterMetricFamily(name, help_text, labels=("worker",))
+            for worker in workers:
+                counter.add_metric((worker.id,), read(worker))
+            yield counter
+
+
+class EncoderCollector(Collector):
+    """What the encoders did and cost, over all models and formats."""
+
+    def __init__(self, encoders: Callable[[], Iterable[PromptEncoder]]) -> None:
+        self._encoders = encoders
+
+    def collect(self) -> Iterator[Metric]:
+        """Sums over all encoders."""
+        encoders = list(self._encoders())
+        counters = [encoder.counters for encoder in encoders]
+        sums: tuple[tuple[str, str, float], ...] = (
+            (
+                "warmroute_encode_cpu_seconds",
+                "CPU time inside the tokenizer's own encode call.",
+                sum(c.encode_cpu_s for c in counters),
+            ),
+            ("warmroute_encoded_bytes", "Text given to the tokenizer.", sum(c.encoded_bytes for c in counters)),
+            (
+                "warmroute_tails_verified",
+                "Rendered tails compared with the full rendering that agreed.",
+                sum(c.verified for c in counters),
+            ),
+            (
+                "warmroute_tails_failed",
+                "Kinds of tails given up after a disagreement.",
+                sum(c.failed for c in counters),
+            ),
+            (
+                "warmroute_conversations_evicted",
+                "Conversation boundaries forgotten for room.",
+                sum(e.conversations.evictions for e in encoders),
+            ),
+        )
+        for name, help_text, value in sums:
+            yield CounterMetricFamily(name, help_text, value=value)
+        size = sum(encoder.conversations.size_bytes for encoder in encoders)
+        yield GaugeMetricFamily("warmroute_conversation_cache_bytes", "Memory for known conversations.", value=size)
+        yield _by_label(
+            "warmroute_encodings", "Prompts by the way they were encoded.", "way", (c.hits for c in counters)
+        )
+        help_text = "Prompts that could not be exact and became text chunks, by reason."
+        yield _by_label("warmroute_inexact_prompts", help_text, "reason", (c.inexact for c in counters))
+
+
+def _by_label(name: str, help_text: str, label: str, counts: Iterable[Mapping[str, int]]) -> Metric:
+    totals: TallyCounter[str] = TallyCounter()
+    for one in counts:
+        totals.update(dict(one))
+    family = CounterMetricFamily(name, help_text, labels=(label,))
+    for value, count in totals.items():
+        family.add_metric((value,), count)
+    return family
+
+
+class Exposition:
+    """The `/metrics` page. `render` may take long: call it off the event loop."""
+
+    def __init__(self, collectors: Iterable[Collector]) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        for collector in collectors:
+            self._registry.register(collector)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    def render(self) -> bytes:
+        """Prometheus text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,75 @@
+"""Runs uvicorn around the gateway: its loop, its protocol, its signals.
+
+SIGTERM and SIGINT drain: nothing new is accepted, running requests finish within the drain time, then the process ends
+with exit code 0. A second SIGINT does not wait.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from router.http.gateway import Gateway
+from router.http.protocol import GuardedProtocol, HttpLimits
+from router.settings import Settings
+
+SWEEP_S = 1.0
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which leaves signals to `drain_on_signals`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing: uvicorn would raise the signal again at its end, and kill the process before it is cleaned up."""
+        yield
+
+    def drain_on_signals(self) -> None:
+        """Begin to drain at SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+
+    async def sweep(self) -> None:
+        """Close the connections whose headers do not arrive in time, for ever."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = time.monotonic()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, GuardedProtocol):
+                    connection.check_header_time(now)
+
+
+def make_server(gateway: Gateway, settings: Settings) -> Server:
+    """A server that is not started yet."""
+
+    class Protocol(GuardedProtocol):
+        limits = HttpLimits(settings.max_header_bytes, settings.header_timeout_s, min(1 << 19, settings.max_body_bytes))
+
+    tls: dict[str, Any] = {}
+    if settings.tls_certificate:
+        tls = {"ssl_certfile": settings.tls_certificate, "ssl_keyfile": settings.tls_key}
+    config = uvicorn.Config(
+        gateway,
+        host=settings.host,
+        port=settings.port,
+        loop="none",
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        backlog=2048,
+        timeout_keep_alive=int(settings.keepalive_timeout_s),
+        timeout_graceful_shutdown=max(1, int(settings.drain_timeout_s)),
+        **tls,
+    )
+    return Server(config)

@@ -1,0 +1,343 @@
+"""The workers: their state, their load, and which of them serve which model.
+
+Load and health change here alone. A worker's `holder` is its name in the prefix index: id and engine generation, so
+that a restarted engine starts with nothing.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from enum import Enum
+
+from router.breaker import Breaker
+from router.engines import Facts, Load, ModelCard
+from router.lease import Lease
+from router.load_order import LoadOrder
+from router.prefill_rate import PrefillRates
+
+MIN_CHAIN_BLOCK_TOKENS = 64
+"""Shorter index blocks cost memory and time, and gain less than a block of prefill."""
+
+ZERO_HITS = 3
+"""So many hits that were predicted and did not come, none between, make a worker's cache believed lost."""
+MIN_ZERO_HIT_TOKENS = 512
+"""Smaller predictions may miss by an engine's block."""
+
+log = logging.getLogger("warmroute")
+
+
+class WorkerState(Enum):
+    """What a worker may be given. Draining workers finish what they have."""
+
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    DRAINING = "draining"
+
+
+class DuplicateWorkerError(ValueError):
+    """A worker with this URL is there already."""
+
+
+class UnknownWorkerError(KeyError):
+    """No worker has this id."""
+
+
+def worker_id(url: str) -> str:
+    """A short opaque id: equal for equal URLs on every router, and tells a client nothing of the address."""
+    return "w-" + hashlib.blake2b(url.encode(), digest_size=5).hexdigest()
+
+
+def chain_block_tokens(engine_block_tokens: int) -> int:
+    """The index block for an engine's KV block: its smallest multiple of at least 64 tokens, so that no credit is
+    cut."""
+    block = max(1, engine_block_tokens)
+    return -(-MIN_CHAIN_BLOCK_TOKENS // block) * block
+
+
+class Worker:
+    """One OpenAI-compatible engine endpoint. Counters change through `Lease` only; state through `Fleet` only."""
+
+    def __init__(self, url: str, breaker: Breaker, prefill_rate: float, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._prefill_ends = 0.0
+        self.url = url.rstrip("/")
+        self.id = worker_id(self.url)
+        self.breaker = breaker
+        self.state = WorkerState.UNHEALTHY
+        self.reason = "not probed yet"
+        self.generation = ""
+        self.restarts = 0
+        self.forgotten = 0
+        self.zero_hits = 0
+        self.zero_hits_total = 0
+        self.holder = self.id
+        self.facts: Facts | None = None
+        self.load: Load | None = None
+        self.prefill_rate = prefill_rate
+        self.waiting = 0
+        self.kv_usage = 0.0
+        self.kv_capacity_tokens = 0
+        self.align_tokens = 1
+        self.format = ""
+        """Name of its prompt format: workers of one format share a chain."""
+        self.chain_block_tokens = MIN_CHAIN_BLOCK_TOKENS
+        self.in_flight = 0
+        self.queued_tokens = 0
+        self.held_tokens = 0
+        self.leases: dict[Lease, None] = {}
+        self.orders: list[LoadOrder[Worker]] = []
+        self.draining = False
+        self.healthy = False
+        self.on_idle: Callable[[], None] | None = None
+
+    @property
+    def models(self) -> tuple[ModelCard, ...]:
+        """What the worker said that it serves; empty until it was read."""
+        return self.facts.models if self.facts else ()
+
+    def queue_prefill(self, tokens: int) -> None:
+        """`tokens` uncached prompt tokens more wait there. For `Lease` only."""
+        self.queued_tokens += tokens
+        self._prefill_ends = max(self._clock(), self._prefill_ends) + tokens / self.prefill_rate
+
+    def end_prefill(self, tokens: int) -> None:
+        """They are computed, or given up. For `Lease` only."""
+        self.queued_tokens -= tokens
+        self._prefill_ends = min(self._prefill_ends, self._clock() + self.queued_tokens / self.prefill_rate)
+
+    def prefill_ahead(self, now: float) -> int:
+        """Tokens of prefill that a request would find before it at `now`.
+
+        What waits is worked off while it waits, at the worker's rate: counting all of it until the first byte would
+        make every busy worker look twice as busy, and drive sessions off their prefix. Once the estimate has run out
+        and the first bytes have still not come, the worker is slower than believed, and the doubt grows with the
+        delay."""
+        if not self.queued_tokens:
+            return 0
+        return min(self.queued_tokens, round(abs(self._prefill_ends - now) * self.prefill_rate))
+
+    def available(self) -> bool:
+        """May a new request go there now?"""
+        return self.state is WorkerState.HEALTHY and self.breaker.allow()
+
+    def count_in_flight(self, step: int) -> None:
+        """Add `step` (+1 or -1) to the requests in flight and keep every load order right. For `Lease` only."""
+        before = self.in_flight
+        after = self.in_flight = before + step
+        for order in self.orders:
+            order.remove(self, before)
+            order.add(self, after)
+        if not after and self.on_idle is not None:
+            self.on_idle()
+
+
+class ModelGroup:
+    """The workers that serve one model name (a base model or a LoRA adapter)."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.workers: list[Worker] = []
+        self.order: LoadOrder[Worker] = LoadOrder()
+        self.by_holder: dict[str, Worker] = {}
+        self.holders: tuple[str, ...] = ()
+        self.base = name
+        """The base model's name: a LoRA adapter shares its base model's tokenizer."""
+        self.root = name
+        """Where the model was loaded from, as its workers say: a folder or a hub id."""
+        self.max_model_len = 0
+
+    def index(self) -> None:
+        """Call after the workers or a holder changed."""
+        self.by_holder = {worker.holder: worker for worker in self.workers}
+        self.holders = tuple(self.by_holder)
+
+
+class Fleet:
+    """All workers and the model groups. The one place where they are added, removed and change state."""
+
+    def __init__(
+        self, make_worker: Callable[[str], Worker], defer: Callable[[Callable[[], None]], object], rates: PrefillRates
+    ) -> None:
+        self._make_worker = make_worker
+        self._rates = rates
+        self._defer = defer
+        self._stale = False
+        self.workers: dict[str, Worker] = {}
+        self._groups: dict[str, ModelGroup] = {}
+        self._everyone = ModelGroup("")
+        self.on_forget: list[Callable[[str], None]] = []
+        """Called with a holder whose blocks are gone: worker removed, or its engine restarted."""
+        self.on_groups: list[Callable[[], None]] = []
+        """Called after the model groups changed."""
+
+    def add(self, url: str) -> Worker:
+        """A new worker, unhealthy until it was probed. Raises DuplicateWorkerError."""
+        worker = self._make_worker(url)
+        if worker.id in self.workers:
+            raise DuplicateWorkerError(worker.url)
+        self.workers[worker.id] = worker
+        self._changed()
+        return worker
+
+    def remove(self, worker_id: str) -> Worker:
+        """Forget the worker and all that it holds; its running requests go on. Raises UnknownWorkerError."""
+        worker = self.get(worker_id)
+        del self.workers[worker_id]
+        worker.draining = True
+        worker.state = WorkerState.DRAINING
+        self._forget(worker)
+        self._changed()
+        return worker
+
+    def get(self, worker_id: str) -> Worker:
+        """The worker with this id. Raises UnknownWorkerError."""
+        try:
+            return self.workers[worker_id]
+        except KeyError:
+            raise UnknownWorkerError(worker_id) from None
+
+    def drain(self, worker_id: str, draining: bool = True) -> Worker:
+        """Give it nothing new; what runs there finishes. `draining=False` takes it back into service."""
+        worker = self.get(worker_id)
+        worker.draining = draining
+        self._settle(worker, worker.reason)
+        return worker
+
+    def on_facts(self, worker_id: str, facts: Facts) -> None:
+        """What a probe read. A changed generation is a restart: the worker holds nothing any more."""
+        worker = self.workers.get(worker_id)
+        if worker is None:
+            return
+        restarted = bool(worker.generation and facts.generation and facts.generation != worker.generation)
+        worker.generation = facts.generation or worker.generation
+        changed = worker.facts is None or worker.facts != facts
+        worker.facts = facts
+        worker.kv_capacity_tokens = facts.kv_capacity_tokens
+        worker.align_tokens = max(1, facts.block_tokens)
+        worker.chain_block_tokens = chain_block_tokens(facts.block_tokens)
+        worker.format = f"{facts.engine}/{worker.chain_block_tokens}"
+        if restarted:
+            self.on_restart(worker_id)
+        elif changed:
+            self._changed()
+
+    def on_restart(self, worker_id: str) -> None:
+        """The engine process behind this worker is a new one."""
+        worker = self.workers.get(worker_id)
+        if worker is None:
+            return
+        worker.restarts += 1
+        self._forget(worker)
+        self._changed()
+
+    def on_load(self, worker_id: str, load: Load) -> None:
+        """The engine's own figures, as scraped."""
+        worker = self.workers.get(worker_id)
+        if worker is not None:
+            root = worker.models[0].root if worker.models else ""
+            worker.prefill_rate = self._rates.learn(f"{worker.format} {root}", worker.load, load)
+            worker.load = load
+            worker.waiting = load.waiting
+            worker.kv_usage = load.kv_usage
+
+    def reported(self, worker: Worker, predicted_tokens: int, cached_tokens: int) -> None:
+        """What an engine said of one request that was predicted to hit. Nothing cached, several times in a row, means
+        that it dropped its cache without restarting (a reset, sleep): what is believed of it is forgotten."""
+        if cached_tokens:
+            worker.zero_hits = 0
+        elif predicted_tokens >= MIN_ZERO_HIT_TOKENS:
+            worker.zero_hits += 1
+            worker.zero_hits_total += 1
+            if worker.zero_hits >= ZERO_HITS and self.workers.get(worker.id) is worker:
+                log.warning("worker %s reports no cache hits any more: its prefixes are forgotten", worker.id)
+                worker.zero_hits = 0
+                self._forget(worker)
+                self._changed()
+
+    def on_healthy(self, worker_id: str) -> None:
+        """A probe succeeded."""
+        self._health(worker_id, True, "")
+
+    def on_unhealthy(self, worker_id: str, reason: str) -> None:
+        """Probes failed, or the worker must not be used."""
+        self._health(worker_id, False, reason)
+
+    def _health(self, worker_id: str, healthy: bool, reason: str) -> None:
+        worker = self.workers.get(worker_id)
+        if worker is not None:
+            worker.healthy = healthy
+            self._settle(worker, reason)
+
+    def group(self, model: str) -> ModelGroup | None:
+        """The workers that serve `model`; None when none ever said so."""
+        if self._stale:
+            self._regroup()
+        return self._groups.get(model)
+
+    @property
+    def groups(self) -> dict[str, ModelGroup]:
+        """Every model name served, with its workers."""
+        if self._stale:
+            self._regroup()
+        return self._groups
+
+    @property
+    def everyone(self) -> ModelGroup:
+        """All workers, whatever they serve."""
+        if self._stale:
+            self._regroup()
+        return self._everyone
+
+    def _changed(self) -> None:
+        """Groups are rebuilt once for many changes: 1,000 workers that appear together must not cost 1,000 rebuilds."""
+        if not self._stale:
+            self._stale = True
+            self._defer(self._regroup)
+
+    def _settle(self, worker: Worker, reason: str) -> None:
+        before = worker.state
+        if worker.draining:
+            worker.state = WorkerState.DRAINING
+        else:
+            worker.state = WorkerState.HEALTHY if worker.healthy else WorkerState.UNHEALTHY
+        worker.reason = reason
+        if worker.state is not before:
+            self._changed()
+
+    def _forget(self, worker: Worker) -> None:
+        forgotten = worker.holder
+        worker.forgotten += 1
+        worker.holder = f"{worker.id}.{worker.forgotten}"
+        for callback in self.on_forget:
+            callback(forgotten)
+
+    def _regroup(self) -> None:
+        if not self._stale:
+            return
+        self._stale = False
+        groups: dict[str, ModelGroup] = {}
+        everyone = ModelGroup("")
+        for worker in self.workers.values():
+            worker.orders = []
+            self._join(everyone, worker)
+            for card in worker.models:
+                group = groups.get(card.id)
+                if group is None:
+                    group = groups[card.id] = ModelGroup(card.id)
+                group.base = card.parent or card.id
+                group.root = card.root or card.id
+                group.max_model_len = max(group.max_model_len, card.max_model_len)
+                self._join(group, worker)
+        for group in (everyone, *groups.values()):
+            group.index()
+        self._everyone = everyone
+        self._groups = groups
+        for callback in self.on_groups:
+            callback()
+
+    @staticmethod
+    def _join(group: ModelGroup, worker: Worker) -> None:
+        group.workers.append(worker)
+        if worker.state is WorkerState.HEALTHY:
+            group.order.add(worker, worker.in_flight)
+            worker.orders.append(group.order)

@@ -1,0 +1,141 @@
+"""The end of a process and of a worker's service: what runs finishes, nothing new begins."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from tests.engines import EngineThread
+from tests.router.http.raw import post, wire
+from tests.router.http.site import CHAT, GOOD
+from tests.routers import MODEL, chat, running_router
+
+KEY = {"x-warmroute-admin-key": "admin"}
+SLOW = {"delay_s": 0.05, "path": CHAT}
+STREAM = chat("hello", stream=True, max_tokens=16)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@asynccontextmanager
+async def served(port: int, *flags: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python -m router serve` on this port, ready."""
+    command = [sys.executable, "-m", "router", "serve", "--port", str(port), "--tokenizer", "off", *flags]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with httpx.AsyncClient() as client, asyncio.timeout(20):
+            while not await _ready(client, port):
+                assert process.returncode is None
+                await asyncio.sleep(0.02)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _ready(client: httpx.AsyncClient, port: int) -> bool:
+    try:
+        return (await client.get(f"http://127.0.0.1:{port}/ready")).is_success
+    except httpx.TransportError:
+        return False
+
+
+async def _refused(port: int) -> None:
+    async with asyncio.timeout(3):
+        while True:
+            try:
+                async with wire(port):
+                    await asyncio.sleep(0.02)
+            except ConnectionRefusedError:
+                return
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_lets_running_streams_finish_and_takes_nothing_new(number: signal.Signals) -> None:
+    port = free_port()
+    with EngineThread(model=MODEL) as engine:
+        async with served(port, "--worker", engine.url) as process, wire(port) as idle, wire(port) as client:
+            await idle.send(post(CHAT, GOOD[CHAT]))
+            assert (await idle.answer())[0] == 200
+            engine.fault("slow", **SLOW)
+            await client.send(post(CHAT, STREAM))
+            assert (await client.head())[0] == 200
+            process.send_signal(number)
+            await _refused(port)
+            assert await idle.rest() == b""
+            assert process.returncode is None
+            assert (await client.chunked()).endswith(b"data: [DONE]\n\n")
+            assert await client.rest() == b""
+            async with asyncio.timeout(5):
+                assert await process.wait() == 0
+        await engine.settles(running=0, waiting=0, aborted=0)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_what_outlasts_the_drain_time_is_told_so(stream: bool) -> None:
+    port = free_port()
+    with EngineThread(model=MODEL) as engine:
+        async with served(port, "--worker", engine.url, "--drain-timeout-s", "1") as process, wire(port) as client:
+            engine.fault("hang_after" if stream else "hang_before", path=CHAT)
+            await client.send(post(CHAT, chat("hello", stream=stream)))
+            await engine.settles(faults_struck=1)
+            process.send_signal(signal.SIGTERM)
+            status, body = await client.answer()
+            assert status == (200 if stream else 503)
+            assert b"shutting down" in body
+            async with asyncio.timeout(5):
+                assert await process.wait() == 0
+            await engine.settles(running=0, waiting=0)
+
+
+async def test_draining_a_worker_waits_for_its_leases() -> None:
+    with EngineThread(model=MODEL) as one, EngineThread(model=MODEL) as two:
+        async with running_router(one.url, two.url, policy="round_robin") as router, wire(router.port) as client:
+            one.fault("slow", **SLOW)
+            two.fault("slow", **SLOW)
+            await client.send(post(CHAT, STREAM))
+            assert (await client.head())[0] == 200
+            worker = next(worker for worker in router.parts.fleet.workers.values() if worker.in_flight)
+            drained = asyncio.create_task(router.client.post(f"/admin/workers/{worker.id}/drain?wait_s=5", headers=KEY))
+            async with asyncio.timeout(2):
+                while worker.state.value != "draining":
+                    await asyncio.sleep(0.005)
+            one.fault("none")
+            two.fault("none")
+            busy = one if worker.url == one.url else two
+            before = busy.state()["requests"]
+            for _ in range(3):
+                assert (await router.client.post(CHAT, json=chat())).status_code == 200
+            assert busy.state()["requests"] == before
+            assert not drained.done()
+            assert worker.in_flight == 1
+            assert (await client.chunked()).endswith(b"data: [DONE]\n\n")
+            assert (await drained).json()["in_flight"] == 0
+            assert worker.in_flight == 0
+            await router.client.post(f"/admin/workers/{worker.id}/undrain", headers=KEY)
+            statuses = [(await router.client.post(CHAT, json=chat())).status_code for _ in range(4)]
+            assert statuses == [200] * 4
+            assert busy.state()["requests"] > before
+
+
+async def test_a_worker_that_does_not_get_idle_is_waited_for_no_longer_than_asked() -> None:
+    with EngineThread(model=MODEL) as engine:
+        async with running_router(engine.url) as router, wire(router.port) as client:
+            engine.fault("hang_headers", path=CHAT)
+            await client.send(post(CHAT, STREAM))
+            await engine.settles(faults_struck=1)
+            worker = next(iter(router.parts.fleet.workers.values()))
+            told = await router.client.post(f"/admin/workers/{worker.id}/drain?wait_s=0.1", headers=KEY)
+            assert told.json()["in_flight"] == 1
