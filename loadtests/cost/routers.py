@@ -1,0 +1,272 @@
+"""The arms: how each router is started, when it is ready, and what its processes use.
+
+CPU time is user plus system time of the router's whole process tree (all threads, living children, and children that
+have been waited for), as the kernel counts it in ticks of 10 ms: runs must be long enough for that. A router gets a
+core of its own; its log goes to a file, so that a full pipe never blocks it.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from loadtests.cost.stub_worker import MODEL
+
+_TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_START_TIMEOUT_S = 120.0
+
+
+class NotStarted(RuntimeError):
+    """A process of the benchmark did not become ready; the message says where its log is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a router is started with."""
+
+    python: str
+    """Interpreter of the environment that the router is installed in."""
+    workers: Sequence[str]
+    port: int
+    metrics_port: int
+    tokenizer: str
+    extra: Sequence[str] = ()
+
+
+def _warmroute(setup: Setup) -> list[str]:
+    workers = [part for url in setup.workers for part in ("--worker", url)]
+    command = [setup.python, "-m", "router", "serve", "--host", "127.0.0.1", "--port", str(setup.port), *workers]
+    command += ["--policy", "expected_ttft"]
+    return command + (["--tokenizer", setup.tokenizer] if setup.tokenizer else []) + list(setup.extra)
+
+
+def _rust(setup: Setup, launch: Sequence[str], policy: str) -> list[str]:
+    """sglang-router and its two descendants share most of their command line."""
+    command = [setup.python, *launch, "--host", "127.0.0.1", "--port", str(setup.port), "--policy", policy]
+    command += ["--prometheus-port", str(setup.metrics_port), "--log-level", "error"]
+    return [*command, "--worker-startup-check-interval", "1", "--worker-urls", *setup.workers]
+
+
+ARMS: dict[str, Callable[[Setup], list[str]]] = {
+    "warmroute": _warmroute,
+    "sglang-router": lambda setup: _rust(setup, ["-m", "sglang_router.launch_router"], "cache_aware"),
+    "vllm-router": lambda setup: _rust(setup, ["-m", "vllm_router.launch_router"], "cache_aware"),
+    "smg": lambda setup: _rust(setup, ["-m", "smg.launch_router"], "cache_aware"),
+}
+DIRECT = "direct"
+"""The arm without a router: the client's own latency."""
+
+
+def version(python: str, distribution: str) -> str:
+    """The installed version of a distribution in another environment."""
+    code = f"import importlib.metadata as m; print(m.version({distribution!r}))"
+    asked = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or "?"
+
+
+def pinned(command: Sequence[str], cpu: int) -> list[str]:
+    """The command, on one core (where `taskset` exists)."""
+    return ["taskset", "-c", str(cpu), *command] if shutil.which("taskset") else list(command)
+
+
+class Stat(tuple[int, int, float]):
+    """Parent, resident pages and CPU milliseconds of one process (see proc_pid_stat(5))."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str, *, reaped: bool) -> Self:
+        """From the text of /proc/PID/stat; `reaped` adds the children that have been waited for."""
+        fields = text.rpartition(")")[2].split()
+        ticks = sum(map(int, fields[11:15] if reaped else fields[11:13]))
+        return cls((int(fields[1]), int(fields[21]), ticks * _TICK_MS))
+
+
+def _stats(root: int) -> dict[int, Stat]:
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                found[int(folder.name)] = Stat.parse((folder / "stat").read_text(), reaped=int(folder.name) == root)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it ended while we looked
+    return found
+
+
+def tree(root: int, parents: Mapping[int, int]) -> set[int]:
+    """`root` and all its descendants, given each process's parent."""
+    members = {root}
+    while True:
+        more = {pid for pid, parent in parents.items() if parent in members} - members
+        if not more:
+            return members
+        members |= more
+
+
+class Usage:
+    """CPU and memory of one process tree."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+
+    def read(self) -> tuple[float, float]:
+        """CPU milliseconds since the start, and resident megabytes now."""
+        stats = _stats(self._pid)
+        members = tree(self._pid, {pid: stat[0] for pid, stat in stats.items()}) & stats.keys()
+        return sum(stats[pid][2] for pid in members), sum(stats[pid][1] for pid in members) * _PAGE_BYTES / 1e6
+
+    def cpu_ms(self) -> float:
+        """CPU milliseconds since the start."""
+        return self.read()[0]
+
+    def idle_ms_per_s(self, seconds: float) -> float:
+        """CPU that the router uses when it has nothing to do: probes, scrapes, timers."""
+        before = self.cpu_ms()
+        time.sleep(seconds)
+        return (self.cpu_ms() - before) / seconds
+
+    def settle(self, idle_ms_per_s: float, timeout_s: float = 120.0) -> float:
+        """Wait until work left behind (a queue of prompts to encode) is done: CPU back at the idle rate.
+
+        Returns the seconds that it took."""
+        began = time.monotonic()
+        give_up = began + timeout_s
+        while time.monotonic() < give_up and self.idle_ms_per_s(0.5) > 1.5 * idle_ms_per_s + 2 * _TICK_MS:
+            pass
+        return time.monotonic() - began
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    """Status and text of a GET on this machine; status 0 when nobody answers."""
+    return _exchange(port, "GET", path, None)
+
+
+def _exchange(port: int, method: str, path: str, body: str | None) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    except (OSError, http.client.HTTPException) as error:
+        return 0, str(error)
+    finally:
+        connection.close()
+
+
+@contextmanager
+def process(command: Sequence[str], log: Path, **streams: Any) -> Any:
+    """A child process that is gone at the end: SIGTERM, then SIGKILL."""
+    with log.open("ab") as sink:
+        child = subprocess.Popen(command, stderr=sink, **({"stdout": sink} | streams))
+        try:
+            yield child
+        finally:
+            child.terminate()
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+class Router:
+    """A started router: `with` starts it, waits until it serves and knows all workers, and stops it."""
+
+    def __init__(self, name: str, setup: Setup, cpu: int, log: Path) -> None:
+        self._command = pinned(ARMS[name](setup), cpu)
+        self._setup = setup
+        self._log = log
+        self._name = name
+        self._context = process(self._command, log)
+        self.port = setup.port
+
+    def __enter__(self) -> Self:
+        self._child = self._context.__enter__()
+        self.usage = Usage(self._child.pid)
+        try:
+            self._wait()
+        except BaseException:
+            self._context.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._context.__exit__(kind, error, trace)
+
+    def _wait(self) -> None:
+        give_up = time.monotonic() + _START_TIMEOUT_S
+        while not (self._answers() and self._knows_all()):
+            if self._child.poll() is not None or time.monotonic() > give_up:
+                raise NotStarted(f"{self._name} did not start, see {self._log}")
+            time.sleep(0.25)
+
+    def _answers(self) -> bool:
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "Are you there?"}]}
+        return _exchange(self.port, "POST", "/v1/chat/completions", json.dumps(body))[0] == 200
+
+    def _knows_all(self) -> bool:
+        first = int(self._setup.workers[0].rpartition(":")[2])
+        counts = json.loads(get(first, "/counts")[1])
+        return all(asked for asked, _ in counts.values())
+
+    def said(self) -> "Said | None":
+        """What the router's own metrics say, where they are Warmroute's."""
+        status, text = get(self.port, "/metrics")
+        return Said.parse(text) if status == 200 and "warmroute_" in text else None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Warmroute's own measurements, as totals since its start."""
+
+    encode_ms: float
+    stall_ms: float
+    overhead_buckets: Mapping[float, float]
+    """Upper bound in seconds -> cumulative count."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Said":
+        """From the text of /metrics."""
+        encode = stall = 0.0
+        buckets: dict[float, float] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == "warmroute_encode_cpu_seconds_total":
+                    encode += sample.value
+                elif sample.name == "warmroute_loop_stall_seconds":
+                    stall = max(stall, sample.value)
+                elif sample.name == "warmroute_overhead_seconds_bucket":
+                    bound = float(sample.labels["le"])
+                    buckets[bound] = buckets.get(bound, 0.0) + sample.value
+        return cls(encode * 1000, stall * 1000, buckets)
+
+    def overhead_ms(self, before: "Said", share: float) -> float:
+        """A quantile of the overhead since `before`: its bucket's upper bound, nothing interpolated. 0 of nothing."""
+        counts = {
+            bound: self.overhead_buckets[bound] - before.overhead_buckets.get(bound, 0.0)
+            for bound in sorted(self.overhead_buckets)
+        }
+        total = max(counts.values(), default=0.0)
+        if not total:
+            return 0.0
+        return 1000 * next(bound for bound, count in counts.items() if count >= share * total)
+
+
+def pipes_of(child: "subprocess.Popen[str]") -> tuple[IO[str], IO[str]]:
+    """The pipes to and from a process that answers line by line."""
+    if child.stdin is None or child.stdout is None:
+        raise NotStarted("the process has no pipes")
+    return child.stdin, child.stdout

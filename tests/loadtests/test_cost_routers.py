@@ -1,0 +1,60 @@
+"""Accounting of processes, Warmroute's own metrics, and command lines."""
+
+import os
+
+import pytest
+
+from loadtests.cost import routers
+
+_STAT = "4242 (a (strange) name) S 17 4242 4242 0 -1 4194560 900 0 0 0 250 50 30 20 20 0 9 0 12345 999999 2048 1844674"
+
+
+def test_a_stat_line_gives_parent_pages_and_cpu() -> None:
+    tick_ms = 1000 / os.sysconf("SC_CLK_TCK")
+    assert routers.Stat.parse(_STAT, reaped=False) == (17, 2048, 300 * tick_ms)
+    assert routers.Stat.parse(_STAT, reaped=True) == (17, 2048, 350 * tick_ms)
+
+
+def test_the_tree_holds_grandchildren_and_no_strangers() -> None:
+    assert routers.tree(1, {2: 1, 3: 2, 4: 9, 9: 8}) == {1, 2, 3}
+
+
+def test_usage_counts_the_cpu_of_this_process() -> None:
+    usage = routers.Usage(os.getpid())
+    before = usage.cpu_ms()
+    while usage.cpu_ms() < before + 20:  # ends because this loop itself is counted
+        pass
+    assert usage.read()[1] > 1
+
+
+def _metrics(fast: int, slow: int) -> str:
+    return (
+        "# TYPE warmroute_encode_cpu_seconds counter\nwarmroute_encode_cpu_seconds_total 0.25\n"
+        "# TYPE warmroute_loop_stall_seconds gauge\nwarmroute_loop_stall_seconds 0.004\n"
+        "# TYPE warmroute_overhead_seconds histogram\n"
+        f'warmroute_overhead_seconds_bucket{{le="0.001"}} {fast}\n'
+        f'warmroute_overhead_seconds_bucket{{le="0.005"}} {fast + slow}\n'
+        f'warmroute_overhead_seconds_bucket{{le="+Inf"}} {fast + slow}\n'
+    )
+
+
+def test_own_metrics_are_read() -> None:
+    said = routers.Said.parse(_metrics(1, 1))
+    assert (said.encode_ms, said.stall_ms) == (250.0, 4.0)
+
+
+def test_overhead_quantiles_are_of_the_time_between_two_readings() -> None:
+    before, after = routers.Said.parse(_metrics(0, 100)), routers.Said.parse(_metrics(98, 102))
+    assert after.overhead_ms(before, 0.5) == 1.0
+    assert after.overhead_ms(before, 0.99) == 5.0
+    assert after.overhead_ms(after, 0.5) == 0.0
+
+
+@pytest.mark.parametrize("name", sorted(routers.ARMS))
+def test_every_arm_is_told_its_port_and_workers(name: str) -> None:
+    setup = routers.Setup("/venv/python", ["http://127.0.0.1:1", "http://127.0.0.1:2"], 8080, 8081, "tok", ("--extra",))
+    command = routers.ARMS[name](setup)
+    assert command[0] == "/venv/python"
+    assert command[command.index("--port") + 1] == "8080"
+    assert {"http://127.0.0.1:1", "http://127.0.0.1:2"} <= set(command)
+    assert ("--extra" in command) is (name == "warmroute")
