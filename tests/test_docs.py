@@ -1,0 +1,96 @@
+"""The documentation says what the code does: settings, commands, links, words."""
+
+import re
+import shlex
+from itertools import dropwhile
+from pathlib import Path
+
+import pytest
+
+from router.settings.fields import declared
+from router.settings.page import page
+from router.settings.setting import variable_of
+from router.settings.sources import names
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+COMMANDS = {"make", "warmroute", "python", "curl", "pip", "export", "git", "cd", "vllm"}
+
+
+def page_name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+every_page = pytest.mark.parametrize("path", PAGES, ids=page_name)
+
+
+def commands(path: Path) -> list[list[str]]:
+    """The commands in a page's shell examples, split into words, comments and continuations resolved."""
+    blocks = re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [words for line in lines if (words := without_variables(shlex.split(line, comments=True)))]
+
+
+def without_variables(words: list[str]) -> list[str]:
+    """The command itself: WARMROUTE_PORT=80 warmroute serve -> warmroute serve."""
+    return list(dropwhile(lambda word: re.match(r"[A-Z_]+=", word), words))
+
+
+def test_configuration_page_is_what_the_code_generates() -> None:
+    assert (ROOT / "docs/configuration.md").read_text() == page(), "run: make docs"
+
+
+def test_readme_has_the_two_commands() -> None:
+    assert {("make", "run"), ("make", "test")} <= {tuple(words) for words in commands(ROOT / "README.md")}
+
+
+@every_page
+def test_commands_exist(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for words in commands(path):
+        assert words[0] in COMMANDS, words
+        if words[0] == "make":
+            assert {word for word in words[1:] if "=" not in word} <= targets, words
+        if words[0] == "warmroute":
+            assert words[1] == "serve" or words[1:] == ["--version"], words
+        if words[:2] == ["python", "-m"] and words[2] != "pip":
+            module = ROOT / words[2].replace(".", "/")
+            assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), words
+
+
+@every_page
+def test_flags_of_serve_exist(path: Path) -> None:
+    known = {"--" + name.replace("_", "-") for name in names()} | {"--help"}
+    known |= {f"--no-{s.name.replace('_', '-')}" for s in declared() if not s.kind.metavar}
+    for words in commands(path):
+        if "warmroute" in words[:3] and "serve" in words:
+            flags = {word.partition("=")[0] for word in words if word.startswith("--")}
+            assert flags <= known, words
+
+
+@every_page
+def test_variables_exist(path: Path) -> None:
+    known = {variable_of(name) for name in names()}
+    foreign = {"WARMROUTE_SERVICE_HOST", "WARMROUTE_TEST_", "WARMROUTE_TEST_DATA", "WARMROUTE_"}
+    assert set(re.findall(r"\bWARMROUTE_[A-Z_]*", path.read_text())) <= known | foreign
+
+
+@every_page
+def test_metrics_exist(path: Path) -> None:
+    code = "\n".join(source.read_text() for source in (ROOT / "router").rglob("*.py"))
+    exported = {name.removesuffix("_total") for name in re.findall(r"\"(warmroute_\w+)\"", code)}
+    named = {name.removesuffix("_total") for name in re.findall(r"\bwarmroute_\w+", path.read_text())}
+    assert named <= exported
+
+
+@every_page
+def test_links_inside_the_repository_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+@every_page
+def test_one_word_for_a_worker(path: Path) -> None:
+    """Other words are for other things: a page that mixes them makes its reader guess."""
+    assert not re.findall(r"\b(?:backend|upstream|pod)s?\b", path.read_text(), re.IGNORECASE)
