@@ -132,7 +132,11 @@ def _measure(plan: Plan, case: report.Case, arm: str, client: Client, router: ro
     facts = {"cpu_ms": (used - cpu - spare) / max(1, loop["requests"]), "rss_mb": rss, "idle_ms_per_s": idle}
     if before and after and end:
         facts["encode_ms"] = (after.encode_ms - before.encode_ms) / max(1, loop["requests"])
-        facts |= {"p50": end.overhead_ms(after, 0.5), "p99": end.overhead_ms(after, 0.99), "stall_ms": end.stall_ms}
+        facts |= {
+            "p50": end.overhead_ms(after, 0.5),
+            "p99": end.overhead_ms(after, 0.99),
+            "stall_ms": end.stall_ms(after),
+        }
     return _measurement(case, arm, loop, paced, facts)
 
 

@@ -50,7 +50,7 @@ class Measurement:
     overhead_ms: tuple[float, float]
     """p50 and p99 of what the router itself measured at the paced rate."""
     stall_ms: float
-    """Longest stall of the router's event loop over the whole run."""
+    """The event loop's longest lateness at the paced rate: its bucket's upper bound."""
 
 
 def median(runs: Iterable[Measurement], value: Callable[[Measurement], float]) -> float:

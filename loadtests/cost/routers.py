@@ -228,41 +228,49 @@ class Router:
         return Said.parse(text) if status == 200 and "warmroute_" in text else None
 
 
+_LAG = "warmroute_loop_lag_seconds_bucket"
+_OVERHEAD = "warmroute_overhead_seconds_bucket"
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """Warmroute's own measurements, as totals since its start."""
 
     encode_ms: float
-    stall_ms: float
+    lag_buckets: Mapping[float, float]
+    """How late its event loop woke up. Upper bound in seconds -> cumulative count."""
     overhead_buckets: Mapping[float, float]
-    """Upper bound in seconds -> cumulative count."""
+    """Likewise, from the last request byte in to the first byte out towards the worker."""
 
     @classmethod
     def parse(cls, text: str) -> "Said":
         """From the text of /metrics."""
-        encode = stall = 0.0
-        buckets: dict[float, float] = {}
+        encode = 0.0
+        histograms: dict[str, dict[float, float]] = {_LAG: {}, _OVERHEAD: {}}
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 if sample.name == "warmroute_encode_cpu_seconds_total":
                     encode += sample.value
-                elif sample.name == "warmroute_loop_stall_seconds":
-                    stall = max(stall, sample.value)
-                elif sample.name == "warmroute_overhead_seconds_bucket":
+                elif (buckets := histograms.get(sample.name)) is not None:
                     bound = float(sample.labels["le"])
                     buckets[bound] = buckets.get(bound, 0.0) + sample.value
-        return cls(encode * 1000, stall * 1000, buckets)
+        return cls(encode * 1000, histograms[_LAG], histograms[_OVERHEAD])
 
     def overhead_ms(self, before: "Said", share: float) -> float:
         """A quantile of the overhead since `before`: its bucket's upper bound, nothing interpolated. 0 of nothing."""
-        counts = {
-            bound: self.overhead_buckets[bound] - before.overhead_buckets.get(bound, 0.0)
-            for bound in sorted(self.overhead_buckets)
-        }
-        total = max(counts.values(), default=0.0)
-        if not total:
-            return 0.0
-        return 1000 * next(bound for bound, count in counts.items() if count >= share * total)
+        return _quantile_ms(self.overhead_buckets, before.overhead_buckets, share)
+
+    def stall_ms(self, before: "Said") -> float:
+        """The event loop's longest lateness since `before`: its bucket's upper bound."""
+        return _quantile_ms(self.lag_buckets, before.lag_buckets, 1.0)
+
+
+def _quantile_ms(after: Mapping[float, float], before: Mapping[float, float], share: float) -> float:
+    counts = {bound: after[bound] - before.get(bound, 0.0) for bound in sorted(after)}
+    total = max(counts.values(), default=0.0)
+    if not total:
+        return 0.0
+    return 1000 * next(bound for bound, count in counts.items() if count >= share * total)
 
 
 def pipes_of(child: "subprocess.Popen[str]") -> tuple[IO[str], IO[str]]:

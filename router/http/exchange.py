@@ -35,6 +35,7 @@ class Exchange:
         "dispatched_at",
         "endpoint",
         "ends_clean",
+        "extensible",
         "failed",
         "first_byte_at",
         "group",
@@ -95,6 +96,9 @@ class Exchange:
         self.outcome = "ok"
         self.started = False
         self.content_type = ""
+        self.extensible = False
+        """What was sent of the answer is a stream to which an event can be added: neither compressed nor of a declared
+        length."""
         self.ends_clean = True
         self.decision_headers = False
         self.answer = AnswerEnds()
@@ -143,7 +147,7 @@ class Exchange:
     async def break_off(self, message: str) -> None:
         """End a started answer that broke: a stream gets an error event (after the end of a partial frame), anything
         else is cut without its end, which every HTTP client takes as a failure."""
-        if self.streams:
+        if self.extensible:
             closing = b"" if self.ends_clean else b"\n\n"
             await self.body(closing + error_event(self.style, message), False)
         else:

@@ -22,6 +22,7 @@ HOP_BY_HOP = frozenset(
 DROPPED_FROM_REQUEST = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"x-request-id", b"x-warmroute-admin-key"}
 CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 
+BODYLESS = frozenset({204, 304})
 MAX_REQUEST_ID_BYTES = 128
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
@@ -88,8 +89,9 @@ class RequestHeaders:
             hops.update(hop for hop in named if hop not in (b"close", b"keep-alive", b""))
 
 
-def response_headers(raw: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """A worker's response headers for the client: the same bytes, without hop-by-hop headers."""
+def response_headers(raw: RawHeaders, status: int) -> list[tuple[bytes, bytes]]:
+    """A worker's response headers for the client: the same bytes, without hop-by-hop headers, and without the length of
+    a body that the status does not have (uvicorn would insist on it)."""
     kept = []
     extra: list[bytes] = []
     for name, value in raw:
@@ -98,4 +100,6 @@ def response_headers(raw: RawHeaders) -> list[tuple[bytes, bytes]]:
             kept.append((lower, value))
         elif lower == b"connection":
             extra.extend(token.strip().lower() for token in value.split(b","))
+    if status in BODYLESS:
+        extra.append(b"content-length")
     return [pair for pair in kept if pair[0] not in extra] if extra else kept

@@ -15,6 +15,7 @@ from router.decide import NoWorkerError
 from router.http.errors import ApiError
 from router.http.exchange import EVENT_STREAM, Exchange
 from router.http.headers import response_headers
+from router.http.protocol import write_chunk
 from router.http.worker_client import Outgoing, WorkerClient, WorkerFailure, WorkerResponse
 from router.lease import Lease
 from router.metrics import Instruments
@@ -186,7 +187,11 @@ class Relay:
             choice.computed()
         self._judge(choice.worker, status)
         exchange.content_type = response.content_type
-        headers = response_headers(response.raw_headers)
+        declared = response.headers
+        exchange.extensible = (
+            exchange.streams and "content-length" not in declared and "content-encoding" not in declared
+        )
+        headers = response_headers(response.raw_headers, status)
         headers.extend(own_headers(exchange, choice, response))
         if exchange.cycle.flow.write_paused:
             watch.enter(Stage.CLIENT_STALL, self._limits.write_s)
@@ -195,7 +200,7 @@ class Relay:
 
     async def _relay_body(self, exchange: Exchange, response: WorkerResponse, first: bytes, watch: Watch) -> None:
         """Chunk by chunk, as they come. This loop runs for every token: it makes no calls that it can do without."""
-        content, flow, clock = response.content, exchange.cycle.flow, exchange.clock
+        content, cycle, clock = response.content, exchange.cycle, exchange.clock
         keep, send = exchange.answer.add, exchange.send
         gaps = self._instruments.inter_token.series((exchange.model,)) if exchange.streams else None
         silence_s = self._limits.silence_s
@@ -203,12 +208,12 @@ class Relay:
         chunk = first
         while True:
             keep(chunk)
-            if flow.write_paused:
-                watch.enter(Stage.CLIENT_STALL, self._limits.write_s)
             more = not content.at_eof()
-            await send({"type": "http.response.body", "body": chunk, "more_body": more})
-            if not more:
-                return
+            if not (more and write_chunk(cycle, chunk)):
+                watch.enter(Stage.CLIENT_STALL, self._limits.write_s)
+                await send({"type": "http.response.body", "body": chunk, "more_body": more})
+                if not more:
+                    return
             watch.extend(Stage.SILENCE, now + silence_s)
             chunk = await content.readany()
             before, now = now, clock()

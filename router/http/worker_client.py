@@ -7,6 +7,7 @@ before vLLM's 5 s keep-alive closes them.
 """
 
 import asyncio
+import re
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -27,6 +28,12 @@ MAX_HEADER_BYTES = 65536
 READ_BUFFER_BYTES = 1 << 18
 """Answer bytes held per request while the client is slower than the worker; then the worker is made to wait."""
 MAX_DIALS = 10_000
+ANNOUNCEMENTS = frozenset({100, 102, 103})
+"""Statuses that do not answer yet."""
+ANSWERS = range(200, 600)
+"""Not 101: the router never asks for another protocol."""
+UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""What aiohttp accepts in a header's value, and uvicorn does not."""
 
 _reused: ContextVar[bool] = ContextVar("reused")
 _TIMER = TimerNoop()
@@ -173,8 +180,11 @@ async def _converse(connection: Connection, host: bytes, outgoing: Outgoing) -> 
         transport.write(outgoing.body)
     while True:
         message, payload = await protocol.read()
-        if message.code >= 200 or message.code == 101:  # 100 and 103 announce, they do not answer
-            return WorkerResponse(message, payload, connection)
+        if message.code not in ANNOUNCEMENTS:
+            break
+    if message.code not in ANSWERS or UNSENDABLE.search(b"".join(value for _, value in message.raw_headers)):
+        raise ClientError("the worker's answer cannot be relayed")
+    return WorkerResponse(message, payload, connection)
 
 
 def head_of(host: bytes, outgoing: Outgoing) -> bytes:

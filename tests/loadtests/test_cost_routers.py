@@ -1,5 +1,6 @@
 """Accounting of processes, Warmroute's own metrics, and command lines."""
 
+import math
 import os
 
 import pytest
@@ -30,7 +31,9 @@ def test_usage_counts_the_cpu_of_this_process() -> None:
 def _metrics(fast: int, slow: int) -> str:
     return (
         "# TYPE warmroute_encode_cpu_seconds counter\nwarmroute_encode_cpu_seconds_total 0.25\n"
-        "# TYPE warmroute_loop_stall_seconds gauge\nwarmroute_loop_stall_seconds 0.004\n"
+        "# TYPE warmroute_loop_lag_seconds histogram\n"
+        'warmroute_loop_lag_seconds_bucket{le="0.002"} 7\nwarmroute_loop_lag_seconds_bucket{le="0.005"} 8\n'
+        'warmroute_loop_lag_seconds_bucket{le="+Inf"} 9\n'
         "# TYPE warmroute_overhead_seconds histogram\n"
         f'warmroute_overhead_seconds_bucket{{le="0.001"}} {fast}\n'
         f'warmroute_overhead_seconds_bucket{{le="0.005"}} {fast + slow}\n'
@@ -40,7 +43,10 @@ def _metrics(fast: int, slow: int) -> str:
 
 def test_own_metrics_are_read() -> None:
     said = routers.Said.parse(_metrics(1, 1))
-    assert (said.encode_ms, said.stall_ms) == (250.0, 4.0)
+    assert said.encode_ms == 250.0
+    before = routers.Said(0.0, {0.002: 6.0, 0.005: 7.0, math.inf: 8.0}, {})
+    assert said.stall_ms(before) == 2.0, "what was before does not count"
+    assert said.stall_ms(routers.Said(0.0, {}, {})) == math.inf
 
 
 def test_overhead_quantiles_are_of_the_time_between_two_readings() -> None:

@@ -1,8 +1,10 @@
 """These tests run on the event loop that serves in production: it closes, half-closes and buffers in its own way."""
 
+import logging
 from asyncio import AbstractEventLoop
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
+import pytest
 import pytest_asyncio
 import uvloop
 
@@ -11,6 +13,14 @@ from tests.router.http.site import Site, running_site
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def nothing_went_wrong_inside(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever clients and workers do, it is no error of the router's: none is logged, nor by the event loop."""
+    yield
+    errors = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
+    assert not errors, [record.getMessage() for record in errors]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
