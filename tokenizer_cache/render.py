@@ -30,7 +30,8 @@ RENDER_ERRORS: Final = (
     ValueError,
 )
 """What a template may raise on input that it does not like."""
-_REASONING = re.compile(r"[</|\[_:](?:think|reason|thought|channel)", re.IGNORECASE)
+_REASONING_WORDS: Final = ("think", "reason", "thought", "channel")
+_REASONING = re.compile(rf"[</|\[_:](?:{'|'.join(_REASONING_WORDS)})", re.IGNORECASE)
 _CLOCK = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
 _DIRECTIVE = re.compile(r"%[-_0^#]?(.)")
 _DAILY: Final = frozenset("aAwdbBmyYjUWuGVx%")
@@ -232,4 +233,10 @@ def _looks_around(message: dict[str, Any], kind: str) -> bool:
     parts = [content] if isinstance(content, str) else [part.get("text", "") for part in content or ()]
     if kind == "u":
         return any("tool_response>" in part for part in parts)
-    return any(_REASONING.search(part) for part in parts)
+    return any(_speaks_of_reasoning(part) for part in parts)
+
+
+def _speaks_of_reasoning(text: str) -> bool:
+    """Plain searches first: the pattern goes through a text letter by letter."""
+    lower = text.lower()
+    return any(word in lower for word in _REASONING_WORDS) and _REASONING.search(text) is not None

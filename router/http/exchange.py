@@ -34,7 +34,6 @@ class Exchange:
         "decision_headers",
         "dispatched_at",
         "endpoint",
-        "ends_clean",
         "extensible",
         "failed",
         "first_byte_at",
@@ -99,7 +98,6 @@ class Exchange:
         self.extensible = False
         """What was sent of the answer is a stream to which an event can be added: neither compressed nor of a declared
         length."""
-        self.ends_clean = True
         self.decision_headers = False
         self.answer = AnswerEnds()
         self.usage: Usage | None = None
@@ -148,7 +146,7 @@ class Exchange:
         """End a started answer that broke: a stream gets an error event (after the end of a partial frame), anything
         else is cut without its end, which every HTTP client takes as a failure."""
         if self.extensible:
-            closing = b"" if self.ends_clean else b"\n\n"
+            closing = b"" if self.answer.last(2) in (b"", b"\n\n") else b"\n\n"
             await self.body(closing + error_event(self.style, message), False)
         else:
             self.cut()

@@ -168,7 +168,6 @@ class Relay:
     async def _broken(self, exchange: Exchange, choice: Choice, outcome: str, message: str) -> None:
         exchange.outcome = outcome
         choice.blame("mid_stream")
-        exchange.ends_clean = exchange.answer.last(2) == b"\n\n"
         try:
             with self._watchdog.watch() as watch:
                 watch.enter(Stage.CLIENT_STALL, self._limits.write_s)

@@ -1,6 +1,7 @@
 """The end of a process and of a worker's service: what runs finishes, nothing new begins."""
 
 import asyncio
+import json
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from tests.engines import EngineThread
 from tests.router.http.raw import post, wire
+from tests.router.http.scripted_worker import STREAM_HEAD, ScriptedWorker, chunk
 from tests.router.http.site import CHAT, GOOD
 from tests.routers import MODEL, chat, running_router
 
@@ -98,6 +100,27 @@ async def test_what_outlasts_the_drain_time_is_told_so(stream: bool) -> None:
             async with asyncio.timeout(5):
                 assert await process.wait() == 0
             await engine.settles(running=0, waiting=0)
+
+
+async def test_a_frame_that_the_drain_time_cuts_is_ended_before_the_error_event() -> None:
+    async def half_a_frame(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD + chunk(b'data: {"half": '))
+        await reader.read()
+
+    port = free_port()
+    async with (
+        ScriptedWorker(half_a_frame) as worker,
+        served(port, "--worker", worker.url, "--drain-timeout-s", "1") as process,
+        wire(port) as client,
+    ):
+        await client.send(post(CHAT, STREAM))
+        assert (await client.head())[0] == 200
+        process.send_signal(signal.SIGTERM)
+        frames = (await client.chunked()).split(b"\n\n")
+        assert frames[0] == b'data: {"half": '
+        assert json.loads(frames[1].removeprefix(b"data: "))["error"]["message"]
+        assert frames[2:] == [b"data: [DONE]", b""]
+        assert await process.wait() == 0
 
 
 async def test_draining_a_worker_waits_for_its_leases() -> None:

@@ -2,6 +2,7 @@
 request sees anything of it."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -65,6 +66,10 @@ async def ask(router: RunningRouter) -> httpx.Response:
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "close", 502),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", "close", 502),
         (b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n", "hang", 504),
+        (b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", "hang", 502),
+        (b"HTTP/1.1 999 Odd\r\ncontent-length: 2\r\n\r\n{}", "close", 502),
+        (b"HTTP/1.1 200 OK\r\nx: a\x01b\r\ncontent-length: 2\r\n\r\n{}", "close", 502),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n{}", "close", 502),
         (STREAM_HEAD, "close", 502),
         (STREAM_HEAD + chunk(b": keep-alive\n\n") * 3, "hang", 504),
     ],
@@ -84,6 +89,7 @@ async def test_no_answer_is_told_as_an_error(written: bytes, then: str, status: 
         (b"HTTP/1.1 200 OK\r\n\r\n{}", 200, b"{}"),
         (b"HTTP/1.0 200 OK\r\n\r\n{}", 200, b"{}"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+        (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n", 304, b""),
         (b"HTTP/1.1 418 I am a teapot\r\ncontent-length: 2\r\n\r\n{}", 418, b"{}"),
         (b"HTTP/1.1 200 OK\r\nx-latin: \xe4\r\ncontent-length: 2\r\n\r\n{}", 200, b"{}"),
     ],
@@ -111,6 +117,15 @@ async def test_a_broken_stream_ends_with_an_error_event(rest: bytes, then: str) 
         assert answer.content.startswith(FRAME)
         assert b'"api_error"' in answer.content
         assert answer.content.endswith(b"\n\ndata: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("framing", ["content-length: 99", "transfer-encoding: chunked\r\ncontent-encoding: gzip"])
+async def test_a_stream_that_no_event_can_be_added_to_is_cut(framing: str) -> None:
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n{framing}\r\n\r\n".encode()
+    body = gzip.compress(FRAME)[:-9] if "gzip" in framing else FRAME
+    async with in_front_of(writes(head, chunk(body) if "chunked" in framing else body)) as router:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await ask(router)
 
 
 async def test_what_a_worker_writes_behind_its_answer_is_no_answer() -> None:
