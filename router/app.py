@@ -40,7 +40,7 @@ from router.server import Server, make_server
 from router.settings import Settings
 from router.tasks import Background
 from router.watchdog import Watchdog
-from router.workers import Fleet, ModelGroup, Worker
+from router.workers import MIN_CHAIN_BLOCK_TOKENS, Fleet, ModelGroup, Worker
 
 log = logging.getLogger("warmroute")
 
@@ -88,7 +88,7 @@ class Router:
         self.fleet = Fleet(self._make_worker, loop.call_soon, PrefillRates(settings.prefill_rate))
         limits = Limits(
             max_blocks=settings.index_max_blocks,
-            default_capacity_blocks=settings.default_kv_tokens // 64,
+            default_capacity_blocks=settings.default_kv_tokens // (settings.block_tokens or MIN_CHAIN_BLOCK_TOKENS),
             pending_ttl_s=settings.first_byte_timeout_s,
         )
         self.index = TreeIndex(limits, time.monotonic, _report)
@@ -97,7 +97,7 @@ class Router:
         secret = settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
         self.encoders = EncoderSet(
             self.fleet,
-            EncoderSettings(self._tokenizer_of, secret, settings.conversation_cache_bytes, settings.block_tokens),
+            EncoderSettings(self._tokenizer_of, secret, settings.conversation_cache_bytes),
         )
         self.pool = EncodePool(settings.encode_threads)
         self.client = WorkerClient(settings.connect_timeout_s)
@@ -134,7 +134,9 @@ class Router:
     def _make_worker(self, url: str) -> Worker:
         settings = self._settings
         breaker = Breaker(time.monotonic, settings.breaker_failures, settings.breaker_open_s)
-        return Worker(url, breaker, settings.prefill_rate, time.monotonic)
+        worker = Worker(url, breaker, settings.prefill_rate, time.monotonic, settings.block_tokens)
+        worker.on_suspect = lambda: self.prober.look_soon(worker.id)
+        return worker
 
     def _tokenizer_of(self, group: ModelGroup) -> str:
         settings = self._settings
@@ -145,8 +147,8 @@ class Router:
 
     def _set_capacities(self) -> None:
         for worker in self.fleet.workers.values():
-            if worker.kv_capacity_tokens:
-                self.index.set_capacity(worker.holder, worker.kv_capacity_tokens // worker.chain_block_tokens)
+            tokens = worker.kv_capacity_tokens or self._settings.default_kv_tokens
+            self.index.set_capacity(worker.holder, tokens // worker.chain_block_tokens)
 
     def _make_prober(self) -> Prober:
         settings = self._settings

@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
 
 
 def _serve(settings: Settings) -> int:
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it misses PyTorch, which is not needed here
     from router.app import serve  # noqa: PLC0415  (loads the whole router: not for --help and a misspelt flag)
 
     serve(settings)

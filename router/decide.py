@@ -144,7 +144,7 @@ def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: 
     tokens = cached = 0
     if prompt is not None:
         tokens = prompt.tokens
-        if held is not None:
+        if held is not None and worker.caches:
             cached = cached_tokens(held.pending_blocks, prompt, worker.align_tokens)
     return Candidate(
         worker.id,

@@ -24,13 +24,10 @@ EXACT_ENGINES = frozenset({"vllm"})
 class EncoderSettings:
     """How encoders are made. `spec_of(group)` names the tokenizer: a path, an id, `package:NAME`, or "" for none."""
 
-    def __init__(
-        self, spec_of: Callable[[ModelGroup], str], secret: bytes, cache_bytes: int, block_tokens: int
-    ) -> None:
+    def __init__(self, spec_of: Callable[[ModelGroup], str], secret: bytes, cache_bytes: int) -> None:
         self.spec_of = spec_of
         self.secret = secret
         self.cache_bytes = cache_bytes
-        self.block_tokens = block_tokens
 
 
 class EncoderSet:
@@ -86,18 +83,17 @@ class EncoderSet:
                 self._tokenizers[spec] = None
                 self._wanted.put_nowait(spec)
 
-    def _encoder(self, group: ModelGroup, name: str, engine_block_tokens: int) -> Encoder:
+    def _encoder(self, group: ModelGroup, name: str, block_tokens: int) -> Encoder:
         spec = self._settings.spec_of(group)
         tokenizer = self._tokenizers.get(spec) if _is_exact(name) else None
         key = (f"{spec} {group.base}", name)
         encoder = self._encoders.get(key)
         if encoder is None:
             settings = self._settings
-            block = settings.block_tokens or engine_block_tokens
             if tokenizer is not None:
-                encoder = PromptEncoder(name, tokenizer, block, settings.secret, settings.cache_bytes)
+                encoder = PromptEncoder(name, tokenizer, block_tokens, settings.secret, settings.cache_bytes)
             else:
-                encoder = TextEncoder(name, block, settings.secret, min(settings.cache_bytes, 64 << 20))
+                encoder = TextEncoder(name, block_tokens, settings.secret, min(settings.cache_bytes, 64 << 20))
             self._encoders[key] = encoder
         return encoder
 

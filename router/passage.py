@@ -84,8 +84,10 @@ class Passage:
         if was_computed and self._recorded:
             self._correct(self.predicted_tokens)
 
-    def finished(self, cached_tokens: int | None, completion_tokens: int | None) -> None:
-        """The last byte came. Only over-prediction lowers belief: generated tails make honest under-predictions."""
+    def finished(self, completion_tokens: int | None) -> None:
+        """The last byte came. The output takes room in the KV pool as well. An over-predicted part needs no
+        correction here: the engine has just computed it, and holds it now (what it says of the rest, `Fleet.reported`
+        judges)."""
         if self._phase is not Phase.COMPUTED or not self._recorded:
             return
         block = self.prompt.block_tokens

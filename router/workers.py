@@ -57,8 +57,11 @@ def chain_block_tokens(engine_block_tokens: int) -> int:
 class Worker:
     """One OpenAI-compatible engine endpoint. Counters change through `Lease` only; state through `Fleet` only."""
 
-    def __init__(self, url: str, breaker: Breaker, prefill_rate: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, url: str, breaker: Breaker, prefill_rate: float, clock: Callable[[], float], block_tokens: int = 0
+    ) -> None:
         self._clock = clock
+        self._block_tokens = block_tokens
         self._prefill_ends = 0.0
         self.url = url.rstrip("/")
         self.id = worker_id(self.url)
@@ -78,6 +81,8 @@ class Worker:
         self.kv_usage = 0.0
         self.kv_capacity_tokens = 0
         self.align_tokens = 1
+        self.caches = True
+        """False when its prefix cache is switched off."""
         self.format = ""
         """Name of its prompt format: workers of one format share a chain."""
         self.chain_block_tokens = MIN_CHAIN_BLOCK_TOKENS
@@ -89,11 +94,22 @@ class Worker:
         self.draining = False
         self.healthy = False
         self.on_idle: Callable[[], None] | None = None
+        self.on_suspect: Callable[[], None] | None = None
 
     @property
     def models(self) -> tuple[ModelCard, ...]:
         """What the worker said that it serves; empty until it was read."""
         return self.facts.models if self.facts else ()
+
+    def set_format(self, facts: Facts) -> None:
+        """Which prompts it shares a chain with. For `Fleet` only."""
+        self.chain_block_tokens = self._block_tokens or chain_block_tokens(facts.block_tokens)
+        self.format = f"{facts.engine}/{self.chain_block_tokens}"
+
+    def suspect(self) -> None:
+        """A request failed there: somebody should look."""
+        if self.on_suspect is not None:
+            self.on_suspect()
 
     def queue_prefill(self, tokens: int) -> None:
         """`tokens` uncached prompt tokens more wait there. For `Lease` only."""
@@ -214,8 +230,8 @@ class Fleet:
         worker.facts = facts
         worker.kv_capacity_tokens = facts.kv_capacity_tokens
         worker.align_tokens = max(1, facts.block_tokens)
-        worker.chain_block_tokens = chain_block_tokens(facts.block_tokens)
-        worker.format = f"{facts.engine}/{worker.chain_block_tokens}"
+        worker.caches = facts.prefix_caching
+        worker.set_format(facts)
         if restarted:
             self.on_restart(worker_id)
         elif changed:

@@ -6,13 +6,18 @@ from itertools import dropwhile
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from router.access_log import AccessLine
+from router.metrics import Instruments
 from router.settings.fields import declared
 from router.settings.page import page
 from router.settings.setting import variable_of
 from router.settings.sources import names
+from tests.routers import running_router
 
 ROOT = Path(__file__).parent.parent
+METRICS_PAGE = ROOT / "docs/metrics.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 COMMANDS = {"make", "warmroute", "python", "curl", "pip", "export", "git", "cd", "vllm"}
 
@@ -79,8 +84,42 @@ def test_variables_exist(path: Path) -> None:
 def test_metrics_exist(path: Path) -> None:
     code = "\n".join(source.read_text() for source in (ROOT / "router").rglob("*.py"))
     exported = {name.removesuffix("_total") for name in re.findall(r"\"(warmroute_\w+)\"", code)}
-    named = {name.removesuffix("_total") for name in re.findall(r"\bwarmroute_\w+", path.read_text())}
-    assert named <= exported
+    named = re.findall(r"\bwarmroute_\w+", path.read_text())
+    assert {re.sub("_(total|bucket|sum|count)$", "", name) for name in named} <= exported
+
+
+def documented_metrics() -> dict[str, tuple[str, str]]:
+    """Of each metric that has a row of its own on the metrics page, its type and labels."""
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) ?\| ", METRICS_PAGE.read_text(), re.MULTILINE)
+    return {name: (kind, labels) for name, kind, labels in rows}
+
+
+async def test_metrics_page_has_what_a_router_exports() -> None:
+    async with running_router("http://127.0.0.1:1", ready=False) as router:
+        exported = (await router.client.get("/metrics")).text
+    families = list(text_string_to_metric_families(exported))
+    ours = {
+        family.name + ("_total" if family.type == "counter" else ""): family.type
+        for family in families
+        if family.name.startswith("warmroute_")
+    }
+    assert {name: kind for name, (kind, _) in documented_metrics().items()} == ours
+    others = {family.name.partition("_")[0] for family in families} - {"warmroute"}
+    assert all(f"`{prefix}_*`" in METRICS_PAGE.read_text() for prefix in others)
+
+
+def test_metrics_page_has_the_labels() -> None:
+    documented = documented_metrics()
+    for metric in vars(Instruments()).values():
+        (family,) = metric.collect()
+        name = family.name + ("_total" if family.type == "counter" else "")
+        assert documented[name] == (family.type, ", ".join(metric.labels))
+
+
+def test_metrics_page_has_the_access_log() -> None:
+    section = METRICS_PAGE.read_text().partition("## The access log")[2]
+    fields = [re.findall(r"`(\w+)`", row) for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)]
+    assert sorted(field for row in fields for field in row) == sorted(AccessLine.__struct_fields__)
 
 
 @every_page

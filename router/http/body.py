@@ -57,13 +57,17 @@ class HeldBody:
         self._bytes += size
 
 
-async def read_body(receive: Receive, content_length: int | None, max_bytes: int, held: HeldBody) -> bytes:
-    """The whole body. Raises ApiError 413 or 429 over a limit, ClientGoneError when it stays incomplete."""
+async def read_body(
+    receive: Receive, content_length: int | None, max_bytes: int, held: HeldBody, waiting: Callable[[], None]
+) -> bytes:
+    """The whole body. Raises ApiError 413 or 429 over a limit, ClientGoneError when it stays incomplete. `waiting` is
+    called before every wait for more of it."""
     if content_length is not None and content_length > max_bytes:
         raise too_large(max_bytes)
     chunks: list[bytes] = []
     size = 0
     while True:
+        waiting()
         message = await receive()
         if message["type"] != "http.request":
             raise ClientGoneError

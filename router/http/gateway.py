@@ -140,6 +140,12 @@ class Gateway:
         headers = exchange.headers = RequestHeaders(
             scope["headers"], admission.forward_credentials, admission.session_header
         )
+        if (
+            admission.forward_credentials
+            and admission.admin_keys
+            and admission.admin_keys.accepts(headers.authorization)
+        ):
+            headers = exchange.headers = RequestHeaders(scope["headers"], False, admission.session_header)
         if headers.request_id:
             exchange.request_id = headers.request_id.decode("latin-1")
         if not exchange.target.startswith(b"/"):  # `*@host` behind a worker's address would be another host
@@ -166,13 +172,10 @@ class Gateway:
                 def progressed() -> None:
                     watch.enter(Stage.UPLOAD, admission.body_timeout_s)
 
-                async def receive() -> dict[str, Any]:
-                    progressed()
-                    return await exchange.receive()
-
                 setattr(cycle, PROGRESSED, progressed)
                 try:
-                    return await read_body(receive, exchange.headers.content_length, admission.max_body_bytes, held)
+                    length = exchange.headers.content_length
+                    return await read_body(exchange.receive, length, admission.max_body_bytes, held, progressed)
                 finally:
                     delattr(cycle, PROGRESSED)
         except StageTimeoutError:

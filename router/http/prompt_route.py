@@ -152,6 +152,7 @@ class PromptRoute:
         self, exchange: Exchange, asked: Asked, failed: Collection[Worker], owner: Worker | None
     ) -> Choice:
         if owner is not None:
+            exchange.reason = "owner"
             return self._at_owner(asked, owner, failed)
         decision = await self.decide(asked, exchange.headers.session, failed)
         worker, selection = decision.worker, decision.selection
@@ -162,6 +163,8 @@ class PromptRoute:
         if prompt is None:
             return Choice(worker, Lease(worker, 0, 0), None, 0.0)
         exchange.source = prompt.source
+        if prompt.source == "text":
+            self._instruments.degraded.add(1, ("text",))
         exchange.predicted_cached = candidate.cached_tokens
         lease = Lease(worker, prompt.tokens, candidate.uncached_tokens)
         passage = Passage(self._index, worker.holder, prompt, candidate.cached_tokens)
@@ -218,9 +221,9 @@ class PromptRoute:
         instruments.prompt_tokens.add(passage.prompt.tokens, label)
         if usage is None or usage.prompt_tokens is None:
             instruments.learn_skipped.add(1, label)
-            passage.finished(None, None)
+            passage.finished(None)
             return
-        passage.finished(usage.cached_tokens, usage.completion_tokens)
+        passage.finished(usage.completion_tokens)
         self._compare(exchange, asked, passage, usage)
 
     def _compare(self, exchange: Exchange, asked: Asked, passage: Passage, usage: Usage) -> None:

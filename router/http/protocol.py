@@ -7,6 +7,7 @@ answered early is read and thrown away, so that the answer arrives.
 """
 
 import time
+from collections import deque
 from typing import Any
 
 import httptools
@@ -24,6 +25,10 @@ FRAMING = (b"content-length", b"transfer-encoding")
 
 PROGRESSED = "progressed"
 """A cycle's attribute: what to call when more of the body has come."""
+
+TRAILERS: Any = deque(maxlen=0)
+"""Takes the place of the list of headers when they are complete. What follows a chunked body nobody has checked: no
+worker is to take it for a header, and there is no end to it."""
 
 LINGER_S = 1.0
 """How long the rest of a refused request is read and thrown away."""
@@ -109,10 +114,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = self._first_chunk_bytes = self._chunk_bytes
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # else it is a trailer: nobody has checked it, and no worker is to take it for a header
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._broken:
@@ -123,6 +124,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.waiting_since = 0.0
         self.scope["extensions"] = {}
         super().on_headers_complete()
+        self.headers = TRAILERS
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False
 
@@ -215,7 +217,7 @@ class GuardedProtocol(HttpToolsProtocol):
         cycle.more_body = True
         cycle.message_event.clear()
         self.parser = httptools.HttpRequestParser(_BodyOnly(self))
-        framing = [name + b": " + value for name, value in self.headers if name in FRAMING]
+        framing = [name + b": " + value for name, value in cycle.scope["headers"] if name in FRAMING]
         self.parser.feed_data(b"\r\n".join([b"POST / HTTP/1.1", *framing, b"\r\n"]))
         if rest:
             self.data_received(rest)

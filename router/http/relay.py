@@ -63,6 +63,7 @@ class Choice(msgspec.Struct):
     def blame(self, kind: str) -> str:
         """The worker failed this attempt. Returns `kind`."""
         self.worker.breaker.failure(FAULTS.get(kind, Fault.ERROR))
+        self.worker.suspect()
         return kind
 
 
@@ -107,6 +108,9 @@ class Relay:
                 choice = await choose(failed)
             except NoWorkerError:
                 raise _gave_up(exchange, kind) from None
+            if kind:
+                self._budget.spend(kind)
+                self._instruments.retries.add(1, (kind,))
             exchange.worker = choice.worker
             exchange.attempts += 1
             choice.worker.breaker.begin()
@@ -116,8 +120,6 @@ class Relay:
             failed.append(choice.worker)
             if not self._budget.allows(kind, exchange.attempts):
                 raise _gave_up(exchange, kind)
-            self._budget.spend(kind)
-            self._instruments.retries.add(1, (kind,))
 
     async def _attempt(
         self, exchange: Exchange, body: bytes | None, choice: Choice, dispatched: Callable[[Choice], None]
@@ -129,7 +131,7 @@ class Relay:
             with self._watchdog.watch() as watch, choice.lease:
                 watch.enter(Stage.FIRST_BYTE, self._limits.first_byte_s)
                 dispatched(choice)
-                exchange.dispatched_at = exchange.clock()
+                exchange.dispatched_at = exchange.dispatched_at or exchange.clock()
                 response = await self._client.send(worker, _outgoing(exchange, body))
                 first = await _first_bytes(response)
                 if response.status in RETRIED_STATUS and self._may_retry(exchange, response.status):

@@ -44,7 +44,8 @@ class Settings:
         SERVING,
         60,
         kinds.whole(1, 86400, SECONDS),
-        "After SIGTERM no request is accepted and the running ones may take this long to finish; then they are cut.",
+        "After SIGTERM no request is accepted and the running ones may take this long to finish; then they end with an "
+        "error.",
     )
 
     workers: tuple[str, ...] = setting(
@@ -59,22 +60,30 @@ class Settings:
         WORKERS,
         None,
         kinds.secret(),
-        "Key sent to every worker. Unset: the client's own key is passed on, unless api_key is set.",
+        "Key sent to every worker, with probes too, in place of the client's. Unset: the client's own key is passed "
+        "on, but only where api_key is unset too.",
     )
     health_interval_s: float = setting(
-        WORKERS, 2.0, kinds.number(0.1, 300, SECONDS), "Time between two health probes of one worker."
+        WORKERS,
+        2.0,
+        kinds.number(0.1, 300, SECONDS),
+        "Time between two health probes of one worker; longer in large fleets, like scrape_interval_s.",
     )
     health_timeout_s: float = setting(
         WORKERS, 5.0, kinds.number(0.1, 300, SECONDS), "A health probe that takes longer has failed."
     )
     unhealthy_after: int = setting(
-        WORKERS, 3, kinds.whole(1, 100), "Failed probes in a row after which a worker gets no more requests."
+        WORKERS,
+        3,
+        kinds.whole(1, 100),
+        "Failed probes in a row after which a worker gets no more requests. Where nobody listens, one is enough.",
     )
     scrape_interval_s: float = setting(
         WORKERS,
         1.0,
         kinds.number(0.1, 300, SECONDS),
-        "Time between two readings of a worker's load metrics, off the request's path.",
+        "Time between two readings of a worker's load metrics, off the request's path. All workers together are asked "
+        "at most 25 times a second: with 100 of them it is 4 s.",
     )
 
     policy: str = setting(
@@ -91,7 +100,7 @@ class Settings:
         ROUTING,
         "x-session-id",
         kinds.header_name(),
-        "Request header that names the client's session, for the policies that keep a session on one worker.",
+        "Request header that names the client's session: what consistent_hash goes by. No other policy reads it.",
     )
     prefill_rate: float = setting(
         ROUTING,
@@ -103,14 +112,15 @@ class Settings:
         ROUTING,
         0,
         kinds.blocks(16, 8192),
-        "Length of the prefix index's blocks. 0: the smallest multiple of the workers' own block that is at least 64.",
+        "Length of the prefix index's blocks; choose a multiple of the workers' own. 0: its smallest multiple that is "
+        "at least 64.",
     )
     index_max_blocks: int = setting(
         ROUTING,
         2_000_000,
         kinds.whole(1_000, 1_000_000_000),
-        "Entries (one block on one worker) that the prefix index holds at most. When it is full, new prefixes are not "
-        "recorded, and that is counted.",
+        "Blocks that the prefix index holds at most, each counted once, whoever has it. When it is full, new ones are "
+        "not recorded, and that is counted.",
     )
     index_secret: Secret | None = setting(
         ROUTING,
@@ -136,7 +146,8 @@ class Settings:
         "auto",
         kinds.tokenizer(),
         "Tokenizer of all models: a path, a Hugging Face id, or package:NAME for one shipped in a Python package. "
-        "auto: the model path that each worker reports. off: prefixes are compared as text.",
+        "auto: the model path that each worker reports. off: prefixes are compared as text, as they always are for "
+        "workers other than vLLM.",
     )
     model_tokenizers: Mapping[str, str] = setting(
         TOKENS,
@@ -149,14 +160,15 @@ class Settings:
         TOKENS,
         3.0,
         kinds.number(0, 1000, "MILLISECONDS"),
-        "A prompt never seen before is encoded before the decision if that takes at most about this long. 0: never.",
+        "A prompt of which less than half is known waits up to this long for its tokens before the decision. 0: it "
+        "does not. Short ones (6 KiB) are always encoded first.",
     )
     encode_threads: int = setting(TOKENS, 2, kinds.whole(1, 64), "Threads that encode, beside the event loop.")
     conversation_cache_bytes: int = setting(
         TOKENS,
         256 * MIB,
         kinds.size(1 * MIB, 1024 * GIB),
-        "Memory for known conversations, whose next turn then costs only what is new in it.",
+        "Memory, for each model, for known conversations, whose next turn then costs only what is new in it.",
     )
 
     api_keys: tuple[Secret, ...] = setting(
@@ -173,8 +185,8 @@ class Settings:
         ACCESS,
         False,
         kinds.switch(),
-        "Send the x-warmroute-* headers with every response, not only to the admin key. They let one tenant probe for "
-        "another's prompts.",
+        "Send the x-warmroute-* headers with every response, not only where x-warmroute-admin-key bears the admin key. "
+        "They let one tenant probe for another's prompts.",
     )
 
     max_body_bytes: int = setting(LIMITS, 64 * MIB, kinds.size(1024, 4 * GIB), "A larger request body is answered 413.")
@@ -182,7 +194,7 @@ class Settings:
         LIMITS,
         1 * GIB,
         kinds.size(1024, 1024 * GIB),
-        "All request bodies held together; beyond it new ones are answered 429.",
+        "All request bodies together, each held until its answer has ended; one that goes beyond it is answered 429.",
     )
     max_header_bytes: int = setting(
         LIMITS, 64 * KIB, kinds.size(1024, 1 * MIB), "Request line and headers together; beyond it 431."
@@ -192,13 +204,23 @@ class Settings:
     )
 
     header_timeout_s: float = setting(
-        TIMES, 10.0, kinds.number(0.1, 3600, SECONDS), "From the first byte of a request to the end of its headers."
+        TIMES,
+        10.0,
+        kinds.number(0.1, 3600, SECONDS),
+        "From the first byte of a request, or the opening of a connection, to the end of the headers; beyond it 408.",
     )
     body_timeout_s: float = setting(
-        TIMES, 60.0, kinds.number(0.1, 3600, SECONDS), "Silence of a client that is uploading its body."
+        TIMES,
+        60.0,
+        kinds.number(0.1, 3600, SECONDS),
+        "Silence of a client that is uploading its body; beyond it 408. Also for a client that does not take an error "
+        "or one of the router's own pages.",
     )
     write_timeout_s: float = setting(
-        TIMES, 60.0, kinds.number(0.1, 3600, SECONDS), "A client that takes no byte of its answer for so long is gone."
+        TIMES,
+        60.0,
+        kinds.number(0.1, 3600, SECONDS),
+        "A client that takes no byte of a worker's answer for so long is cut off.",
     )
     keepalive_timeout_s: float = setting(
         TIMES, 75, kinds.whole(1, 3600, SECONDS), "Idle time after which a client's connection is closed."
@@ -210,7 +232,8 @@ class Settings:
         TIMES,
         600.0,
         kinds.number(0.1, 86400, SECONDS),
-        "From dispatch to the worker's first byte: its queue and the whole prefill, and without streaming the answer.",
+        "From dispatch to the worker's first byte: connecting, its queue and the whole prefill; without streaming, "
+        "the whole answer.",
     )
     silence_timeout_s: float = setting(
         TIMES, 120.0, kinds.number(0.1, 86400, SECONDS), "Between two bytes of a worker's answer."
@@ -220,26 +243,34 @@ class Settings:
         FAILURE,
         0.1,
         kinds.number(0, 1, "SHARE"),
-        "Retries as a share of the traffic, so that an outage is not multiplied. 0: none.",
+        "Retries as a share of the traffic, so that an outage is not multiplied; up to 256 are saved for bad moments. "
+        "Failed connections are always retried. 0: only these.",
     )
     max_attempts: int = setting(
-        FAILURE, 3, kinds.whole(1, 10), "Workers that one request tries at most, the first included."
+        FAILURE, 3, kinds.whole(1, 10), "Workers that one request tries at most, the first included. 1: no retries."
     )
     breaker_failures: int = setting(
         FAILURE,
         5,
         kinds.whole(1, 1000),
-        "Failures in a row (never a 4xx, never a client that left) after which a worker is set aside.",
+        "Failures (never a 4xx, never a client that left) after which a worker is set aside: so many in a row, or "
+        "within 10 s if that is more than half of its requests. Of 503s it takes four times as many, in a row.",
     )
     breaker_open_s: float = setting(
         FAILURE, 10.0, kinds.number(0.1, 3600, SECONDS), "Time for which it is set aside, before one request tries it."
     )
 
     log_level: str = setting(
-        LOGS, "info", kinds.choice("debug", "info", "warning", "error", metavar="LEVEL"), "The least that is logged."
+        LOGS,
+        "info",
+        kinds.choice("debug", "info", "warning", "error", metavar="LEVEL"),
+        "The least that is logged, on standard error.",
     )
     access_log: bool = setting(
-        LOGS, True, kinds.switch(), "Write one JSON line for every request. It never holds prompt text."
+        LOGS,
+        True,
+        kinds.switch(),
+        "Write one JSON line for every request to standard output. It never holds prompt text.",
     )
 
 

@@ -120,3 +120,12 @@ def test_pending_prefill_counts_as_cached_and_its_work_as_queue() -> None:
     worker.queue_prefill(asked.tokens)
     found = candidate_of(worker, asked, Held(0, 10), 0.0)
     assert (found.cached_tokens, found.uncached_tokens) == (640, 10)
+
+
+def test_a_worker_without_a_prefix_cache_gets_no_credit() -> None:
+    from router.decide import candidate_of
+
+    setting = Setting(1)
+    worker = setting.group.workers[0]
+    worker.caches = False
+    assert candidate_of(worker, prompt(10), Held(10, 10), 0.0).cached_tokens == 0

@@ -66,7 +66,7 @@ def test_pendings_balance_and_failures_confirm_nothing_new(events: list[str], cu
             case "encoded":
                 subject.encoded(EXACT)
             case "finished":
-                subject.finished(64, 500)
+                subject.finished(500)
             case _:
                 getattr(subject, event)()
     subject.failed()
@@ -100,9 +100,9 @@ def test_generated_blocks_are_told_at_the_end() -> None:
     notebook, subject = passage(EXACT)
     subject.dispatched()
     subject.computed()
-    subject.finished(64, 640)
+    subject.finished(640)
     assert notebook.records[-1] == Record("w", EXACT.chain, State.CONFIRMED, generated_blocks=10)
-    subject.finished(64, 10)
+    subject.finished(10)
     assert notebook.records[-1].generated_blocks == 10, "less than a block is nothing"
 
 
@@ -119,7 +119,7 @@ def test_a_prompt_that_cannot_be_encoded_claims_nothing() -> None:
     subject.dispatched()
     subject.unknown()
     subject.computed()
-    subject.finished(0, 1000)
+    subject.finished(1000)
     assert not notebook.pendings()
     assert not notebook.of(State.CONFIRMED)
 
@@ -128,5 +128,5 @@ def test_a_prompt_shorter_than_a_block_leaves_no_record() -> None:
     notebook, subject = passage(SHORT)
     subject.dispatched()
     subject.computed()
-    subject.finished(0, 3)
+    subject.finished(3)
     assert not notebook.records

@@ -151,3 +151,43 @@ async def test_a_slow_client_that_goes_on_reading_is_served() -> None:
             await asyncio.sleep(0.01)
         assert body.count(b"data: {") == 100
         assert b"data: [DONE]" in body
+
+
+async def test_an_upload_may_take_its_time_but_not_stop() -> None:
+    data = post(CHAT, GOOD[CHAT] | {"x": "y" * 6_000})
+    async with running_site(body_timeout_s=0.5) as site, small_wire(site.router.port) as client:
+        for start in range(0, len(data), 1_000):
+            await client.send(data[start : start + 1_000])
+            await asyncio.sleep(0.15)
+        assert (await client.answer())[0] == 200
+        await client.send(data[:1_000])
+        assert (await client.answer())[0] == 408
+
+
+async def test_all_bodies_together_are_bounded() -> None:
+    data = post(CHAT, GOOD[CHAT] | {"x": "y" * 60_000})
+    async with running_site(max_body_bytes=100_000, max_buffered_bytes=100_000) as site:
+        site.engine.fault("hang_before", count=1)
+        async with small_wire(site.router.port) as first, small_wire(site.router.port) as second:
+            await first.send(data)
+            await site.engine.settles(faults_struck=1)
+            await second.send(data)
+            status, headers = await second.head()
+            assert (status, headers["retry-after"]) == (429, "1")
+        await site.unharmed()
+        async with small_wire(site.router.port) as third:
+            await third.send(data)
+            assert (await third.answer())[0] == 200
+
+
+async def test_requests_in_flight_are_bounded() -> None:
+    async with running_site(max_requests_in_flight=2) as site:
+        site.engine.fault("hang_before", count=2)
+        async with small_wire(site.router.port) as one, small_wire(site.router.port) as two:
+            for client in (one, two):
+                await client.send(STREAM)
+            await site.engine.settles(faults_struck=2)
+            refused = await site.router.client.post(CHAT, json=GOOD[CHAT])
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+            assert (await site.router.client.get("/health")).status_code == 200
+        await site.unharmed()
