@@ -34,7 +34,9 @@ class Fault(Enum):
     RESET = "reset"
     """The connection ended before the first byte."""
     TIMEOUT = "timeout"
-    """No connection, no first byte or no next byte in time."""
+    """No connection or no first byte in time."""
+    SILENT = "silent"
+    """An answer began, and its next byte did not come in time."""
     ERROR = "error"
     """An answer of 500 and above, other than 501 and 503."""
     SATURATED = "saturated"
@@ -53,7 +55,10 @@ class Breaker:
 
     Opens after `failures` faults in a row, or when more than half of the requests of the last ten seconds failed and at
     least `failures` did (requests before the first of these faults are not counted), or after `SATURATION_FACTOR *
-    failures` 503s in a row. After `open_s` seconds one request at a time may try; its success closes."""
+    failures` 503s in a row. After `open_s` seconds one request at a time may try; its success closes.
+
+    A worker that begins every answer and then falls silent succeeds and fails by turns. So `failures` such answers
+    with no whole one between open as well, and then only a whole answer closes, not a first byte."""
 
     __slots__ = (
         "_bad",
@@ -66,6 +71,7 @@ class Breaker:
         "_opened",
         "_seconds",
         "_shed_in_a_row",
+        "_silent",
         "_trial_since",
         "_until",
     )
@@ -83,6 +89,8 @@ class Breaker:
         self._trial_since = _NEVER
         self._in_a_row = 0
         self._shed_in_a_row = 0
+        self._silent = 0
+        """Answers that fell silent since the last whole one."""
         self._good = [0] * WINDOW_S
         self._bad = [0] * WINDOW_S
         self._seconds = [0] * WINDOW_S
@@ -108,11 +116,11 @@ class Breaker:
             self._trial_since = self._clock()
 
     def success(self) -> None:
-        """The worker answered as it should; a 4xx or 501 counts."""
+        """The worker answered as it should, so far: its first byte came; a 4xx or 501 counts."""
         if self._clean:
             return
         if self._opened:
-            if self._clock() >= self._until:
+            if self._clock() >= self._until and self._silent < self._failures:
                 self._close()
             return
         self._in_a_row = self._shed_in_a_row = 0
@@ -122,8 +130,16 @@ class Breaker:
             return
         self._good[second] += 1
 
+    def whole(self) -> None:
+        """An answer came to its last byte."""
+        if self._silent:
+            self._silent = 0
+            self.success()
+
     def failure(self, fault: Fault) -> None:
         """The worker failed a request. While open it changes nothing: that request was sent before."""
+        if fault is Fault.SILENT:
+            self._silent += 1
         if self._opened:
             if self._clock() >= self._until:
                 self._open()
@@ -137,7 +153,7 @@ class Breaker:
         self._in_a_row += 1
         self._bad[self._turn()] += 1
         bad = sum(self._bad)
-        if self._in_a_row >= self._failures or (bad >= self._failures and bad > sum(self._good)):
+        if max(self._in_a_row, self._silent) >= self._failures or (bad >= self._failures and bad > sum(self._good)):
             self._open()
 
     def abandon(self) -> None:
@@ -154,7 +170,7 @@ class Breaker:
         self._clean = True
         self._opened = False
         self._trial_since = _NEVER
-        self._in_a_row = self._shed_in_a_row = 0
+        self._in_a_row = self._shed_in_a_row = self._silent = 0
         self._good = [0] * WINDOW_S
         self._bad = [0] * WINDOW_S
 

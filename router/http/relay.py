@@ -33,7 +33,8 @@ FAULTS = {
     "connect": Fault.CONNECT,
     "connect_timeout": Fault.TIMEOUT,
     "reset": Fault.RESET,
-    "mid_stream": Fault.RESET,
+    "worker_died": Fault.RESET,
+    "silence_timeout": Fault.SILENT,
     "first_byte_timeout": Fault.TIMEOUT,
     "status_503": Fault.SATURATED,
 }
@@ -169,7 +170,7 @@ class Relay:
 
     async def _broken(self, exchange: Exchange, choice: Choice, outcome: str, message: str) -> None:
         exchange.outcome = outcome
-        choice.blame("mid_stream")
+        choice.blame(outcome)
         try:
             with self._watchdog.watch() as watch:
                 watch.enter(Stage.CLIENT_STALL, self._limits.write_s)
@@ -198,6 +199,7 @@ class Relay:
             watch.enter(Stage.CLIENT_STALL, self._limits.write_s)
         await exchange.start(status, headers)
         await self._relay_body(exchange, response, first, watch)
+        choice.worker.breaker.whole()
 
     async def _relay_body(self, exchange: Exchange, response: WorkerResponse, first: bytes, watch: Watch) -> None:
         """Chunk by chunk, as they come. This loop runs for every token: it makes no calls that it can do without."""

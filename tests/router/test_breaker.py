@@ -122,6 +122,34 @@ def test_a_success_between_shed_requests_keeps_it_closed(breaker: Breaker) -> No
     assert state(breaker) is BreakerState.CLOSED
 
 
+def test_answers_that_begin_and_fall_silent_open_it(breaker: Breaker) -> None:
+    for _ in range(3):
+        assert state(breaker) is BreakerState.CLOSED
+        breaker.success()
+        breaker.failure(Fault.SILENT)
+    assert state(breaker) is BreakerState.OPEN
+
+
+def test_a_whole_answer_between_silent_ones_keeps_it_closed(breaker: Breaker) -> None:
+    for _ in range(9):
+        breaker.success()
+        breaker.failure(Fault.SILENT)
+        breaker.success()
+        breaker.whole()
+    assert state(breaker) is BreakerState.CLOSED
+
+
+def test_after_silence_only_a_whole_answer_closes(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, 3, Fault.SILENT)
+    clock.now += 5
+    breaker.begin()
+    breaker.success()
+    assert state(breaker) is BreakerState.HALF_OPEN
+    assert not breaker.allow()
+    breaker.whole()
+    assert state(breaker) is BreakerState.CLOSED
+
+
 def test_half_open_lets_one_request_through_at_a_time(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.now += 4.9
@@ -212,8 +240,8 @@ def test_settings_without_sense_are_refused(failures: int, open_s: float) -> Non
         Breaker(Clock(), failures, open_s)
 
 
-@given(st.lists(st.tuples(st.sampled_from([*Fault, "ok", "begin", "abandon"]), st.floats(0, 20)), max_size=60))
-def test_whatever_happened_rest_and_a_success_close_it(steps: list[tuple[Fault | str, float]]) -> None:
+@given(st.lists(st.tuples(st.sampled_from([*Fault, "ok", "whole", "begin", "abandon"]), st.floats(0, 20)), max_size=60))
+def test_whatever_happened_rest_and_a_whole_answer_close_it(steps: list[tuple[Fault | str, float]]) -> None:
     clock = Clock(0.0)
     breaker = Breaker(clock, failures=2, open_s=5.0)
     for step, pause_s in steps:
@@ -221,11 +249,13 @@ def test_whatever_happened_rest_and_a_success_close_it(steps: list[tuple[Fault |
         if isinstance(step, Fault):
             breaker.failure(step)
         else:
-            {"ok": breaker.success, "begin": breaker.begin, "abandon": breaker.abandon}[step]()
+            steps_of = {"ok": breaker.success, "whole": breaker.whole}
+            {**steps_of, "begin": breaker.begin, "abandon": breaker.abandon}[step]()
         assert (state(breaker) is BreakerState.CLOSED) <= breaker.allow()
         assert (state(breaker) is BreakerState.OPEN) <= (not breaker.allow())
     clock.now += 5
     assert breaker.allow()
     breaker.begin()
     breaker.success()
+    breaker.whole()
     assert state(breaker) is BreakerState.CLOSED
