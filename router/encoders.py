@@ -39,6 +39,7 @@ class EncoderSet:
         self._encoders: dict[tuple[str, str], Encoder] = {}
         self._tokenizers: dict[str, Tokenizer | None] = {}
         self._wanted: asyncio.Queue[str] = asyncio.Queue()
+        self._unloaded = 0
         fleet.on_groups.append(self._by_group.clear)
         fleet.on_groups.append(lambda: self._want(fleet))
 
@@ -60,8 +61,8 @@ class EncoderSet:
 
     @property
     def loading(self) -> int:
-        """Tokenizers that are still to be loaded."""
-        return self._wanted.qsize()
+        """Tokenizers that are still to be loaded, the one at work included."""
+        return self._unloaded
 
     async def run(self) -> None:
         """Load tokenizers as they are wanted, for ever."""
@@ -72,6 +73,8 @@ class EncoderSet:
             except TokenizerUnavailable as error:
                 log.warning("no exact tokens for %s, prompts are compared as text: %s", spec, error)
                 continue
+            finally:
+                self._unloaded -= 1
             log.info("tokenizer %s is loaded", spec)
             self._encoders.clear()
             self._by_group.clear()
@@ -82,6 +85,7 @@ class EncoderSet:
             if spec and spec not in self._tokenizers and any(_is_exact(worker.format) for worker in group.workers):
                 self._tokenizers[spec] = None
                 self._wanted.put_nowait(spec)
+                self._unloaded += 1
 
     def _encoder(self, group: ModelGroup, name: str, block_tokens: int) -> Encoder:
         spec = self._settings.spec_of(group)

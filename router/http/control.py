@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from router.http.errors import ApiError, error_body
@@ -20,13 +20,15 @@ from router.http.keys import KeySet
 from router.http.prompt_route import PromptRoute
 from router.http.routes import PROMPT_ROUTES
 from router.metrics import Exposition
+from router.settings import kinds
 from router.workers import DuplicateWorkerError, Fleet, UnknownWorkerError, Worker, WorkerState
 
 
 class NewWorker(BaseModel):
     """Body of `POST /admin/workers`."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", max_length=2048)]
+    url: Annotated[str, Field(max_length=2048), AfterValidator(kinds.worker_url().read)]
+    """As the setting `worker` takes it."""
 
 
 class ControlState:

@@ -217,6 +217,7 @@ class Relay:
                 await send({"type": "http.response.body", "body": chunk, "more_body": more})
                 if not more:
                     return
+                now = clock()  # for as long as the client kept it waiting, the worker was not silent
             watch.extend(Stage.SILENCE, now + silence_s)
             chunk = await content.readany()
             before, now = now, clock()

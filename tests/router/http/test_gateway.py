@@ -158,8 +158,16 @@ async def test_admin_adds_drains_and_removes() -> None:
             assert added.status_code == 201
             again = await router.client.post("/admin/workers", json={"url": two.url}, headers=KEY)
             assert again.status_code == 409
-            bad = await router.client.post("/admin/workers", json={"url": "file:///etc/passwd"}, headers=KEY)
-            assert bad.status_code == 400
+            for url in (
+                "file:///etc/passwd",
+                "http://a:99999999",
+                "http://[::1",
+                "http://u:p@a:1",
+                "http://a:1/v1",
+                "",
+            ):
+                bad = await router.client.post("/admin/workers", json={"url": url}, headers=KEY)
+                assert (bad.status_code, bad.json()["error"]["param"]) == (400, "url"), url
             first, second = (await router.client.get("/admin/workers", headers=KEY)).json()["workers"]
             drained = await router.client.post(f"/admin/workers/{first['id']}/drain?wait_s=5", headers=KEY)
             assert drained.json()["state"] == "draining"

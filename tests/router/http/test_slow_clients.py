@@ -90,9 +90,12 @@ async def test_backpressure_reaches_the_worker() -> None:
 
 
 async def test_nothing_is_lost_to_backpressure() -> None:
-    async with streaming(MANY_FRAMES, "whole") as (router, source), small_wire(router.port) as client:
+    """Nor is the time for which the client kept the worker waiting taken for the worker's silence."""
+    limits = {"silence_timeout_s": 0.2, "write_timeout_s": 5.0}
+    async with streaming(MANY_FRAMES, "whole", **limits) as (router, source), small_wire(router.port) as client:
         await client.send(STREAM)
-        await stands_still(source)
+        for _ in range(4):
+            await stands_still(source)
         async with asyncio.timeout(5):
             assert (await client.head())[0] == 200
             assert await client.chunked() == FRAME * MANY_FRAMES + b"data: [DONE]\n\n"
