@@ -155,9 +155,9 @@ async def visit(port: int, rng: random.Random) -> None:
         await leave(client, rng.choice(WAYS))
 
 
-async def misbehave(engines: list[EngineThread], rng: random.Random) -> None:
-    """Change what is wrong with the workers, all the time."""
-    while True:
+async def misbehave(engines: list[EngineThread], rng: random.Random, enough: asyncio.Event) -> None:
+    """Change what is wrong with the workers, until it is enough: cancelling would leave a change on its way."""
+    while not enough.is_set():
         for engine in engines:
             kind = rng.choice(["none", "slow", "hang_headers", "comments_first", "hang_after"])
             await asyncio.to_thread(engine.fault, kind, delay_s=0.02, after_chunks=rng.randrange(5))
@@ -181,9 +181,11 @@ async def test_two_hundred_clients_that_leave_at_random_moments(tmp_path: Path, 
     small_raw().save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "chat_template.jinja").write_text(CHATML)
     async with two_workers(str(tmp_path / "tokenizer.json") if exact else "off") as (router, engines):
-        wrong = asyncio.create_task(misbehave(engines, rng))
+        enough = asyncio.Event()
+        wrong = asyncio.create_task(misbehave(engines, rng, enough))
         await asyncio.gather(*(visit(router.port, random.Random(rng.random())) for _ in range(CLIENTS)))
-        wrong.cancel()
+        enough.set()
+        await wrong
         for engine in engines:
             engine.fault("none")
         await nothing_left(router, *engines)
