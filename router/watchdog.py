@@ -85,7 +85,7 @@ class Watch:
 
 
 class Watchdog:
-    """All running watches, and the longest time for which the event loop did not get round to its own timer."""
+    """All running watches."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
