@@ -15,8 +15,10 @@ import uvloop
 
 import policies
 from router.access_log import AccessLog
+from router.allow import AllowList
 from router.breaker import Breaker
 from router.decide import Decider
+from router.dial import Resolver
 from router.encoders import EncoderSet, EncoderSettings
 from router.encoding import EncodePool
 from router.engines import control_client
@@ -30,6 +32,7 @@ from router.http.relay import Relay, RelayLimits
 from router.http.sticky import ResponseOwners
 from router.http.worker_client import WorkerClient
 from router.loop_lag import LoopLag
+from router.membership import Membership
 from router.metrics import EncoderCollector, Exposition, Gauge, GaugeCollector, Instruments, WorkerCollector
 from router.prefill_rate import PrefillRates
 from router.prefix.residency import Limits
@@ -100,12 +103,15 @@ class Router:
             EncoderSettings(self._tokenizer_of, secret, settings.conversation_cache_bytes),
         )
         self.pool = EncodePool(settings.encode_threads)
-        self.client = WorkerClient(settings.connect_timeout_s)
+        self.allow = AllowList(settings.worker_allow, settings.workers)
+        self.resolver = Resolver(self.allow)
+        self.client = WorkerClient(settings.connect_timeout_s, self.resolver)
         self.watchdog = Watchdog(time.monotonic)
         self.access_log = AccessLog(access_stream)
         self.body_budget = BodyBudget(settings.max_buffered_bytes)
         self.lag = LoopLag()
         self.prober = self._make_prober()
+        self.members = Membership(self.fleet, self.allow, self.prober)
         self.gateway = self._make_gateway()
         self.server: Server = make_server(self.gateway, settings)
 
@@ -122,8 +128,7 @@ class Router:
         background.start("tokenizers", self.encoders.run)
         background.start("header times", self.server.sweep)
         for url in self._settings.workers:
-            worker = self.fleet.add(url)
-            self.prober.watch(worker.id, worker.url)
+            self.members.join(url)
         stack.push_async_callback(self._prober_client.aclose)
         await stack.enter_async_context(self.prober)
         return self
@@ -153,7 +158,7 @@ class Router:
     def _make_prober(self) -> Prober:
         settings = self._settings
         key = settings.worker_api_key.value if settings.worker_api_key else ""
-        self._prober_client = control_client(settings.health_timeout_s, key)
+        self._prober_client = control_client(settings.health_timeout_s, key, resolver=self.resolver)
         config = ProbeConfig(
             interval_s=settings.scrape_interval_s,
             health_interval_s=settings.health_interval_s,
@@ -193,11 +198,9 @@ class Router:
             )
         )
         state = ControlState(
-            self.fleet, exposition, admission.keys, admission.admin_keys, lambda: self.server.should_exit
+            self.members, exposition, admission.keys, admission.admin_keys, lambda: self.server.should_exit
         )
         state.prompts = prompts
-        state.on_added = lambda worker: self.prober.watch(worker.id, worker.url)
-        state.on_removed = lambda worker: self.prober.unwatch(worker.id)
         return state
 
     def _gauges(self) -> list[Gauge]:

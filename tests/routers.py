@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import httpx
 
+from router.allow import read_rule
 from router.app import Router
 from router.settings import Secret, Settings
 
@@ -63,6 +64,7 @@ def settings_for(*urls: str, **changes: Any) -> Settings:
     base = Settings(
         port=0,
         workers=urls,
+        worker_allow=(read_rule("127.0.0.0/8"),),
         tokenizer="off",
         admin_api_key=Secret("admin"),
         access_log=False,

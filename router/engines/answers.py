@@ -14,6 +14,7 @@ from typing import TypeVar
 import httpx
 import msgspec
 
+from router.dial import CheckedTransport, Resolver
 from router.engines.api import ModelCard
 from router.exposition import Sample, Wanted
 
@@ -47,21 +48,22 @@ class WorkerAnswerError(Exception):
         self.status = status
 
 
-def control_client(timeout_s: float, api_key: str = "", verify: ssl.SSLContext | bool = True) -> httpx.AsyncClient:
-    """The client for control requests to all workers; the caller closes it.
+def control_client(
+    timeout_s: float, api_key: str = "", verify: ssl.SSLContext | bool = True, resolver: Resolver | None = None
+) -> httpx.AsyncClient:
+    """The client for control requests to all workers; the caller closes it. It dials what `resolver` lets through.
 
     `timeout_s` bounds a whole answer. Connections are not kept: with 1,000 workers httpx looks at every idle one for
     each request, which costs more than a new connection; and a new one also proves that the worker still accepts."""
     headers = {"accept-encoding": "identity"}
     if api_key:
         headers["authorization"] = f"Bearer {api_key}"
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits)
+    if resolver is not None:
+        transport = CheckedTransport(transport, resolver)
     return httpx.AsyncClient(
-        headers=headers,
-        timeout=timeout_s,
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-        verify=verify,
-        trust_env=False,
-        follow_redirects=False,
+        headers=headers, timeout=timeout_s, transport=transport, trust_env=False, follow_redirects=False
     )
 
 

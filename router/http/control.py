@@ -6,29 +6,30 @@ Nothing here is on a request's way to a worker. The admin API has a key of its o
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from router.allow import MAX_URL, BadUrlError, NotAllowedError
 from router.http.errors import ApiError, error_body
 from router.http.explain import explain
 from router.http.keys import KeySet
 from router.http.prompt_route import PromptRoute
 from router.http.routes import PROMPT_ROUTES
+from router.membership import Membership
 from router.metrics import Exposition
-from router.settings import kinds
-from router.workers import DuplicateWorkerError, Fleet, UnknownWorkerError, Worker, WorkerState
+from router.workers import DuplicateWorkerError, UnknownWorkerError, Worker, WorkerState
 
 
 class NewWorker(BaseModel):
     """Body of `POST /admin/workers`."""
 
-    url: Annotated[str, Field(max_length=2048), AfterValidator(kinds.worker_url().read)]
-    """As the setting `worker` takes it."""
+    url: str = Field(max_length=MAX_URL)
+    """As the setting `worker` takes it, and as `worker_allow` allows it."""
 
 
 class ControlState:
@@ -36,20 +37,19 @@ class ControlState:
 
     def __init__(
         self,
-        fleet: Fleet,
+        members: Membership,
         exposition: Exposition,
         keys: KeySet,
         admin_keys: KeySet,
         draining: Callable[[], bool],
     ) -> None:
-        self.fleet = fleet
+        self.members = members
+        self.fleet = members.fleet
         self.exposition = exposition
         self.keys = keys
         self.admin_keys = admin_keys
         self.draining = draining
         self.prompts: PromptRoute | None = None
-        self.on_added: Callable[[Worker], None] = lambda worker: None
-        self.on_removed: Callable[[Worker], None] = lambda worker: None
         self.started_at = int(time.time())
 
 
@@ -129,18 +129,18 @@ def _add_admin(app: FastAPI, state: ControlState) -> None:
     async def add(new: NewWorker) -> dict[str, Any]:
         """Add a worker; it gets requests once a probe has found it healthy."""
         try:
-            worker = state.fleet.add(new.url)
+            return describe(state.members.join(new.url))
+        except BadUrlError as error:
+            raise ApiError(400, f"The URL {error}.", "invalid_request", "url") from None
+        except NotAllowedError as error:
+            raise ApiError(403, f"The URL {error}.", "worker_not_allowed", "url") from None
         except DuplicateWorkerError:
             raise ApiError(409, "A worker with this URL is there already.", "duplicate_worker", "url") from None
-        state.on_added(worker)
-        return describe(worker)
 
     @app.delete("/admin/workers/{worker_id}", dependencies=guarded)
     async def remove(worker_id: str) -> dict[str, Any]:
         """Remove a worker; requests that run there finish."""
-        worker = _known(lambda: state.fleet.remove(worker_id))
-        state.on_removed(worker)
-        return describe(worker)
+        return describe(_known(lambda: state.members.leave(worker_id)))
 
     _add_drain(app, state, guarded)
 

@@ -19,6 +19,7 @@ from aiohttp.helpers import TimerNoop
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from router.dial import Resolver
 from router.workers import Worker
 
 POOL_IDLE_S = 4.0
@@ -100,14 +101,16 @@ class _Connector(TCPConnector):
 class WorkerClient:
     """Sends requests to workers. An async context manager; one per process."""
 
-    def __init__(self, connect_timeout_s: float) -> None:
+    def __init__(self, connect_timeout_s: float, resolver: Resolver) -> None:
+        self._resolver = resolver
         self._timeout = ClientTimeout(total=None, sock_connect=connect_timeout_s)
         self._dials: dict[str, tuple[ClientRequest, bytes]] = {}
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._pooled = _Connector(limit=0, keepalive_timeout=POOL_IDLE_S, ttl_dns_cache=DNS_TTL_S)
-        self._fresh = _Connector(limit=0, force_close=True, ttl_dns_cache=DNS_TTL_S)
+        names: dict[str, Any] = {"resolver": self._resolver, "ttl_dns_cache": DNS_TTL_S}
+        self._pooled = _Connector(limit=0, keepalive_timeout=POOL_IDLE_S, **names)
+        self._fresh = _Connector(limit=0, force_close=True, **names)
         return self
 
     async def __aexit__(

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 from policies import POLICIES
+from router.allow import Rule
 from router.settings import kinds
 from router.settings.setting import Secret, Setting, setting
 
@@ -55,6 +56,14 @@ class Settings:
         "Root URL of a worker (vLLM, SGLang or anything that speaks the OpenAI API), without /v1. Its models, "
         "adapters, context length, block size and KV capacity are read from the worker itself.",
         name="worker",
+    )
+    worker_allow: tuple[Rule, ...] = setting(
+        WORKERS,
+        (),
+        kinds.many(kinds.allow_rule()),
+        "Where workers may be that are added while the router runs (admin API, discovery): a network "
+        "(10.0.0.0/8:8000), an address, a name or *.suffix, with or without scheme and port. Those listed as worker "
+        "need no rule. Unset: the admin API and files add none. See docs/discovery.md.",
     )
     worker_api_key: Secret | None = setting(
         WORKERS,
@@ -285,6 +294,8 @@ def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "redis", "the shared prefix index is not part of this version; leave it unset"
     if not settings.workers and settings.admin_api_key is None:
         yield "workers", "name at least one, or set admin_api_key so that workers can be added while the router runs"
+    elif not settings.workers and not settings.worker_allow:
+        yield "worker_allow", "say where workers may be that are added while the router runs, or name a worker"
     if len(set(settings.workers)) < len(settings.workers):
         yield "workers", "must not name a worker twice"
     if bool(settings.tls_certificate) != bool(settings.tls_key):

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from router.allow import Rule, read_rule
 from router.settings.setting import Kind, Secret
 
 SWITCH_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -179,6 +180,15 @@ def worker_url() -> Kind:
         return str(given).rstrip("/")
 
     return Kind(read, "a URL (http, https)", "URL")
+
+
+def allow_rule() -> Kind:
+    """One entry of the list of what workers may be."""
+
+    def read(given: object) -> Rule:
+        return read_rule(_word(given))
+
+    return Kind(read, "[scheme://]host[:port[-port]]", "RULE")
 
 
 def tokenizer() -> Kind:

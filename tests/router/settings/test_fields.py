@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from router.allow import read_rule
 from router.settings import Secret, Settings
 from router.settings.fields import conflicts, declared
 from router.settings.setting import Setting
@@ -68,4 +69,5 @@ def test_settings_cannot_change() -> None:
 def test_defaults_only_lack_a_worker() -> None:
     assert [field for field, _ in conflicts(Settings())] == ["workers"]
     assert list(conflicts(Settings(workers=("http://a",)))) == []
-    assert list(conflicts(Settings(admin_api_key=Secret("k")))) == []
+    assert [field for field, _ in conflicts(Settings(admin_api_key=Secret("k")))] == ["worker_allow"]
+    assert list(conflicts(Settings(admin_api_key=Secret("k"), worker_allow=(read_rule("10.0.0.1"),)))) == []

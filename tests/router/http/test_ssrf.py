@@ -1,0 +1,105 @@
+"""Nobody can make the router call an address of their choice: every attempt, by every way in, is refused, and nothing
+is sent.
+
+The rules allow one network and one suffix, neither of which an attempt is in. A worker listens on loopback, on the port
+that the attempts name: were one of them let through, its probe would be heard there.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import pytest
+import pytest_asyncio
+
+from router.allow import read_rule
+from tests.router.fake_worker import FakeWorker, vllm
+from tests.routers import RunningRouter, running_router
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+KEY = {"x-warmroute-admin-key": "admin"}
+RULES = ("10.9.0.0/16:8000", "*.workers.test:8000")
+
+ATTEMPTS = (
+    # loopback, as it is and in disguise
+    "http://127.0.0.1:{port}", "http://127.1.2.3:{port}", "http://localhost:{port}", "http://LOCALHOST:{port}",
+    "http://localhost.localdomain:{port}", "http://localhost.:{port}", "http://127.0.0.1.:{port}", "http://127.1:{port}",
+    "http://2130706433:{port}", "http://0x7f000001:{port}", "http://0x7f.0.0.1:{port}", "http://0177.0.0.1:{port}",
+    "http://017700000001:{port}", "http://127.0.0.01:{port}", "http://0:{port}", "http://0.0.0.0:{port}",
+    "http://[::1]:{port}", "http://[::]:{port}", "http://[::ffff:127.0.0.1]:{port}", "http://[::ffff:7f00:1]:{port}",
+    "http://[::127.0.0.1]:{port}", "http://[64:ff9b::7f00:1]:{port}", "http://[2002:7f00:1::]:{port}",
+    "http://[0:0:0:0:0:0:0:1]:{port}", "http://[::1%25lo]:{port}", "http://[::1%lo]:{port}",
+    "http://127.0.0.1.nip.io:{port}", "http://①②⑦.⓪.⓪.①:{port}", "http://127。0。0。1:{port}",
+    "http://\uff4cocalhost:{port}", "http://%6cocalhost:{port}", "http://127.0.0.1%2f@10.9.0.1:{port}",
+    # metadata services and link-local
+    "http://169.254.169.254", "http://169.254.169.254:8000", "http://2852039166:8000", "http://0xa9fea9fe:8000",
+    "http://[::ffff:169.254.169.254]:8000", "http://[fd00:ec2::254]:8000", "http://[fe80::1%25eth0]:8000",
+    "http://[fe80::1]:8000", "http://100.100.100.200:8000", "http://168.63.129.16:8000",
+    "http://metadata.google.internal", "http://169.254.170.2:8000", "http://192.0.0.192:8000",
+    # two parsers, two hosts
+    "http://10.9.0.1:8000@127.0.0.1:{port}", "http://127.0.0.1:{port}#@10.9.0.1:8000",
+    "http://127.0.0.1:{port}\\@10.9.0.1:8000", "http://10.9.0.1:8000\\@127.0.0.1:{port}",
+    "http://127.0.0.1:{port}?@10.9.0.1:8000", "http://127.0.0.1:{port}/@10.9.0.1:8000",
+    "http://10.9.0.1:8000 @127.0.0.1:{port}", "http://10.9.0.1:8000\t127.0.0.1", "http://10.9.0.1:8000\r\nhost: x",
+    "http:/127.0.0.1:{port}", "http:///127.0.0.1:{port}", "http:127.0.0.1:{port}", "//127.0.0.1:{port}",
+    "127.0.0.1:{port}", " http://127.0.0.1:{port}", "http://10.9.0.1:8000:{port}", "http://u:p@a.workers.test:8000",
+    # other schemes
+    "file:///etc/passwd", "unix:///var/run/docker.sock", "http+unix://%2Fvar%2Frun%2Fdocker.sock", "ftp://10.9.0.1:8000",
+    "gopher://10.9.0.1:8000", "ws://10.9.0.1:8000", "dict://127.0.0.1:6379", "HTTP+UNIX://10.9.0.1",
+    "javascript:alert(1)",
+    # beside what is allowed
+    "http://10.9.0.1:6379", "http://10.9.0.1", "http://10.8.0.1:8000", "http://8.8.8.8:8000",
+    "http://workers.test:8000", "http://evil-workers.test:8000", "http://a.workers.test.evil.net:8000",
+    "http://a.workers.test:22", "http://a.workers.test:8000/../x", "http://.workers.test:8000",
+    "http://a..workers.test:8000", "http://a.workers.test.:8000", "http://*.workers.test:8000", "http://224.0.0.1:8000",
+    "http://255.255.255.255:8000", "http://a.workers.test:0", "http://a.workers.test:99999", "http://", "",
+    "http://" + "a" * 3000 + ".workers.test:8000",
+)  # fmt: skip
+
+
+class Place(NamedTuple):
+    """A router that allows little, and a worker that must not hear from it."""
+
+    router: RunningRouter
+    hidden: FakeWorker
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place() -> AsyncIterator[Place]:
+    async with FakeWorker(vllm()) as hidden, FakeWorker(vllm()) as listed:
+        rules = tuple(read_rule(rule) for rule in RULES)
+        async with running_router(listed.url, worker_allow=rules, tokenizer="off") as router:
+            yield Place(router, hidden)
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+async def test_the_admin_api_refuses(place: Place, attempt: str) -> None:
+    url = attempt.replace("{port}", place.hidden.url.rpartition(":")[2])
+    answer = await place.router.client.post("/admin/workers", json={"url": url}, headers=KEY)
+    assert answer.status_code in (400, 403)
+    assert answer.json()["error"]["param"] == "url"
+    assert len(place.router.parts.fleet.workers) == 1
+    assert place.hidden.asked == []
+
+
+async def test_a_name_that_turns_to_loopback_after_it_was_allowed_is_not_called(place: Place) -> None:
+    """DNS rebinding: `localhost` stands for a name whose answer has changed."""
+    port = int(place.hidden.url.rpartition(":")[2])
+    rules = (read_rule(f"*.localhost.test:{port}"), read_rule("10.0.0.0/8"))
+    async with running_router(worker_allow=rules, ready=False) as router:
+        worker = router.parts.members.join(f"http://a.localhost.test:{port}")
+        resolver = router.parts.resolver
+        with pytest.raises(OSError, match="allowed"):
+            resolver.allowed("a.localhost.test", port, ["127.0.0.1"])
+        assert not worker.available()
+    assert place.hidden.asked == []
+
+
+async def test_a_worker_cannot_send_the_router_elsewhere(place: Place) -> None:
+    """Redirects are not followed: neither a probe's nor a request's."""
+    away = {"location": place.hidden.url + "/v1/models"}
+    routes = {path: replace(answer, status=307, headers=away) for path, answer in vllm().items()}
+    async with FakeWorker(routes) as turning, running_router(turning.url, ready=False) as router:
+        await turning.heard("/v1/models")
+        assert not next(iter(router.parts.fleet.workers.values())).available()
+    assert place.hidden.asked == []
