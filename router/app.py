@@ -219,6 +219,7 @@ class Router:
             ),
             ("warmroute_encode_backlog", "Prompts being encoded or waiting for it.", lambda: self.pool.backlog),
             ("warmroute_encode_refused_total", "Prompts not encoded: too many waited.", lambda: self.pool.refused),
+            ("warmroute_tokenizers_loading", "Tokenizers still to be loaded.", lambda: self.encoders.loading),
             ("warmroute_access_lines_dropped_total", "Access log lines dropped.", lambda: self.access_log.dropped),
             ("warmroute_loop_stall_seconds", "The event loop's longest stall.", lambda: self.lag.worst_s),
         ]

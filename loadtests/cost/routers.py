@@ -208,7 +208,7 @@ class Router:
 
     def _wait(self) -> None:
         give_up = time.monotonic() + _START_TIMEOUT_S
-        while not (self._answers() and self._knows_all()):
+        while not (self._answers() and self._knows_all() and self._has_loaded()):
             if self._child.poll() is not None or time.monotonic() > give_up:
                 raise NotStarted(f"{self._name} did not start, see {self._log}")
             time.sleep(0.25)
@@ -221,6 +221,11 @@ class Router:
         first = int(self._setup.workers[0].rpartition(":")[2])
         counts = json.loads(get(first, "/counts")[1])
         return all(asked for asked, _ in counts.values())
+
+    def _has_loaded(self) -> bool:
+        """Whether the tokenizer is there: prompts that came before it would be new to it in the measured part."""
+        said = self.said()
+        return said is None or not said.tokenizers_loading
 
     def said(self) -> "Said | None":
         """What the router's own metrics say, where they are Warmroute's."""
@@ -237,6 +242,7 @@ class Said:
     """Warmroute's own measurements, as totals since its start."""
 
     encode_ms: float
+    tokenizers_loading: float
     lag_buckets: Mapping[float, float]
     """How late its event loop woke up. Upper bound in seconds -> cumulative count."""
     overhead_buckets: Mapping[float, float]
@@ -245,16 +251,17 @@ class Said:
     @classmethod
     def parse(cls, text: str) -> "Said":
         """From the text of /metrics."""
-        encode = 0.0
+        values = {"warmroute_encode_cpu_seconds_total": 0.0, "warmroute_tokenizers_loading": 0.0}
         histograms: dict[str, dict[float, float]] = {_LAG: {}, _OVERHEAD: {}}
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                if sample.name == "warmroute_encode_cpu_seconds_total":
-                    encode += sample.value
+                if sample.name in values:
+                    values[sample.name] += sample.value
                 elif (buckets := histograms.get(sample.name)) is not None:
                     bound = float(sample.labels["le"])
                     buckets[bound] = buckets.get(bound, 0.0) + sample.value
-        return cls(encode * 1000, histograms[_LAG], histograms[_OVERHEAD])
+        encode_s, loading = values.values()
+        return cls(encode_s * 1000, loading, histograms[_LAG], histograms[_OVERHEAD])
 
     def overhead_ms(self, before: "Said", share: float) -> float:
         """A quantile of the overhead since `before`: its bucket's upper bound, nothing interpolated. 0 of nothing."""

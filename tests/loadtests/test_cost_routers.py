@@ -31,6 +31,7 @@ def test_usage_counts_the_cpu_of_this_process() -> None:
 def _metrics(fast: int, slow: int) -> str:
     return (
         "# TYPE warmroute_encode_cpu_seconds counter\nwarmroute_encode_cpu_seconds_total 0.25\n"
+        "# TYPE warmroute_tokenizers_loading gauge\nwarmroute_tokenizers_loading 1.0\n"
         "# TYPE warmroute_loop_lag_seconds histogram\n"
         'warmroute_loop_lag_seconds_bucket{le="0.002"} 7\nwarmroute_loop_lag_seconds_bucket{le="0.005"} 8\n'
         'warmroute_loop_lag_seconds_bucket{le="+Inf"} 9\n'
@@ -44,9 +45,10 @@ def _metrics(fast: int, slow: int) -> str:
 def test_own_metrics_are_read() -> None:
     said = routers.Said.parse(_metrics(1, 1))
     assert said.encode_ms == 250.0
-    before = routers.Said(0.0, {0.002: 6.0, 0.005: 7.0, math.inf: 8.0}, {})
+    assert said.tokenizers_loading == 1.0
+    before = routers.Said(0.0, 0.0, {0.002: 6.0, 0.005: 7.0, math.inf: 8.0}, {})
     assert said.stall_ms(before) == 2.0, "what was before does not count"
-    assert said.stall_ms(routers.Said(0.0, {}, {})) == math.inf
+    assert said.stall_ms(routers.Said(0.0, 0.0, {}, {})) == math.inf
 
 
 def test_overhead_quantiles_are_of_the_time_between_two_readings() -> None:
