@@ -35,6 +35,7 @@ format: $(VENV)/.installed-test
 
 docs: $(VENV)/.installed-test
 	$(BIN)/python -m router.settings.page > docs/configuration.md
+	$(BIN)/python -m loadtests.dashboard write
 
 # A stamp per set of extras, so that pip runs again only when pyproject.toml has changed.
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python

