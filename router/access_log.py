@@ -5,12 +5,15 @@ loop. When the writer cannot keep up, lines are dropped and counted.
 """
 
 import asyncio
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
 
 FLUSH_S = 0.25
 MAX_WAITING_LINES = 50_000
+PIECE_BYTES = 4096
+"""Several processes may write to one pipe: only up to so much (PIPE_BUF) is one piece for it, and lines stay whole."""
 
 
 class AccessLine(msgspec.Struct, omit_defaults=True):
@@ -64,8 +67,9 @@ class AccessLog:
         """Write all that waits, in the calling thread."""
         lines, self._lines = self._lines, []
         if lines and self._stream is not None:
-            self._stream.write(b"\n".join(lines) + b"\n")
-            self._stream.flush()
+            for text in _pieces(lines):
+                self._stream.write(text)
+                self._stream.flush()
 
     async def run(self) -> None:
         """Flush for ever, off the event loop."""
@@ -73,3 +77,14 @@ class AccessLog:
             await asyncio.sleep(FLUSH_S)
             if self._lines:
                 await asyncio.to_thread(self.flush)
+
+
+def _pieces(lines: list[bytes]) -> Iterator[bytes]:
+    """The lines joined to pieces, each of one line or not too large."""
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) >= PIECE_BYTES:
+            yield piece
+            piece = b""
+        piece += line + b"\n"
+    yield piece

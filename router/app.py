@@ -9,6 +9,7 @@ import secrets
 import sys
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, BinaryIO
 
 import uvloop
@@ -38,6 +39,8 @@ from router.prefill_rate import PrefillRates
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
 from router.probe import ProbeConfig, Prober
+from router.processes.place import Place, on_orphaned
+from router.processes.siblings import Siblings
 from router.retry import RetryBudget
 from router.server import Server, make_server
 from router.settings import Settings
@@ -49,41 +52,49 @@ log = logging.getLogger("warmroute")
 
 SWITCH_INTERVAL_S = 0.0005
 """A thread that renders a template in Python gives the GIL back this soon; the default of 5 ms would stall the loop."""
+WARM_S = 20.0
+"""A process that shares its port waits so long for workers and tokenizers before it listens."""
+WARM_LOOK_S = 0.02
 GC_THRESHOLDS = (50_000, 20, 1_000_000)
 """What lives long here (the index, the conversations) is not cyclic, and going through 190,000 nodes takes 130 ms: the
 oldest generation is left alone. Cycles of failed requests die young."""
 
 
-def serve(settings: Settings) -> None:
-    """Run a router until it is told to stop. Returns after draining."""
+def serve(settings: Settings, place: Place | None = None) -> None:
+    """Run a router until it is told to stop. `place` is given to one of several processes. Returns after draining."""
+    who = f"%(name)s [{place.number}]" if place else "%(name)s"
     logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=settings.log_level.upper(), stream=sys.stderr, format=f"%(asctime)s %(levelname)s {who}: %(message)s"
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads spin for work that one prompt does not have
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(settings))
+        runner.run(run(settings, place))
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, place: Place | None = None) -> None:
     """The router's whole life inside a running event loop."""
-    router = Router(settings, sys.stdout.buffer if settings.access_log else None)
+    router = Router(settings, sys.stdout.buffer if settings.access_log else None, place)
     async with router:
         server = router.server
         server.drain_on_signals()
+        if place is not None:
+            on_orphaned(server.drain)
+            await router.warm()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         log.info("serving on %s:%d with policy %s", settings.host, settings.port, settings.policy)
-        await server.serve()
+        await server.serve(place.sockets() if place else None)
 
 
 class Router:
     """All parts of one router process, wired. An async context manager: entering starts what runs in the background."""
 
-    def __init__(self, settings: Settings, access_stream: BinaryIO | None = None) -> None:
+    def __init__(self, settings: Settings, access_stream: BinaryIO | None = None, place: Place | None = None) -> None:
         self._settings = settings
+        self._place = place
         self._stack = AsyncExitStack()
         loop = asyncio.get_running_loop()
         self.rng = random.Random(settings.seed if settings.seed is not None else secrets.randbits(64))
@@ -131,10 +142,24 @@ class Router:
             self.members.join(url)
         stack.push_async_callback(self._prober_client.aclose)
         await stack.enter_async_context(self.prober)
+        if self.siblings is not None:
+            await stack.enter_async_context(self.siblings)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
+
+    async def warm(self) -> None:
+        """Wait, not for ever, until a worker can be given requests and tokenizers are loaded: a process that shares its
+        port gets its part of the connections as soon as it listens."""
+        for _ in range(int(WARM_S / WARM_LOOK_S)):
+            if self.server.should_exit or (self._any_available() and not self.encoders.loading):
+                return
+            await asyncio.sleep(WARM_LOOK_S)
+        log.warning("no worker is healthy yet, or no tokenizer loaded: serving all the same")
+
+    def _any_available(self) -> bool:
+        return any(worker.available() for worker in self.fleet.workers.values())
 
     def _make_worker(self, url: str) -> Worker:
         settings = self._settings
@@ -197,9 +222,9 @@ class Router:
                 self.lag,
             )
         )
-        state = ControlState(
-            self.members, exposition, admission.keys, admission.admin_keys, lambda: self.server.should_exit
-        )
+        self.siblings = Siblings(self._place, exposition.render) if self._place else None
+        page = self.siblings.page if self.siblings else partial(asyncio.to_thread, exposition.render)
+        state = ControlState(self.members, page, admission.keys, admission.admin_keys, lambda: self.server.should_exit)
         state.prompts = prompts
         return state
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from itertools import groupby
 
+from router.processes.supervisor import supervise
 from router.settings import Settings, SettingsError, load
 from router.settings.fields import declared
 from router.settings.setting import Setting, flag_of
@@ -38,6 +39,8 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
 
 
 def _serve(settings: Settings) -> int:
+    if settings.processes > 1:
+        return supervise(settings)
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it misses PyTorch, which is not needed here
     from router.app import serve  # noqa: PLC0415  (loads the whole router: not for --help and a misspelt flag)
 

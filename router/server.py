@@ -34,6 +34,10 @@ class Server(uvicorn.Server):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_exit, number, None)
 
+    def drain(self) -> None:
+        """Begin to drain. Safe to call again."""
+        self.should_exit = True
+
     async def sweep(self) -> None:
         """Close the connections whose headers do not arrive in time, for ever."""
         while True:
@@ -72,4 +76,5 @@ def make_server(gateway: Gateway, settings: Settings) -> Server:
         timeout_graceful_shutdown=max(1, int(settings.drain_timeout_s)),
         **tls,
     )
+    config.load()  # a certificate that cannot be used shows now, not after other things have started
     return Server(config)

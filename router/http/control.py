@@ -5,7 +5,7 @@ Nothing here is on a request's way to a worker. The admin API has a key of its o
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -21,7 +21,6 @@ from router.http.keys import KeySet
 from router.http.prompt_route import PromptRoute
 from router.http.routes import PROMPT_ROUTES
 from router.membership import Membership
-from router.metrics import Exposition
 from router.workers import DuplicateWorkerError, UnknownWorkerError, Worker, WorkerState
 
 
@@ -38,14 +37,15 @@ class ControlState:
     def __init__(
         self,
         members: Membership,
-        exposition: Exposition,
+        page: Callable[[], Awaitable[bytes]],
         keys: KeySet,
         admin_keys: KeySet,
         draining: Callable[[], bool],
     ) -> None:
         self.members = members
         self.fleet = members.fleet
-        self.exposition = exposition
+        self.page = page
+        """Makes the metrics page, off the event loop."""
         self.keys = keys
         self.admin_keys = admin_keys
         self.draining = draining
@@ -79,9 +79,8 @@ def _add_pages(app: FastAPI, state: ControlState) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        """Prometheus text format, rendered off the event loop."""
-        page = await asyncio.to_thread(state.exposition.render)
-        return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
+        """Prometheus text format, rendered off the event loop: of all processes, whichever is asked."""
+        return Response(await state.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/v1/models")
     async def models(request: Request) -> dict[str, Any]:

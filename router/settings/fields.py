@@ -41,6 +41,14 @@ class Settings:
         SERVING, "", kinds.file(), "Certificate chain (PEM) to serve HTTPS with. Needs tls_key. Unset: plain HTTP."
     )
     tls_key: str = setting(SERVING, "", kinds.file(), "Private key (PEM) of tls_certificate.")
+    processes: int = setting(
+        SERVING,
+        1,
+        kinds.whole(1, 256, "COUNT"),
+        "Router processes that share the port, what they know of prefixes and load, and one /metrics. Limits hold for "
+        "each. Without redis a Valkey is started beside them, which needs the extra `embedded`, or valkey-server or "
+        "redis-server installed.",
+    )
     drain_timeout_s: float = setting(
         SERVING,
         60,

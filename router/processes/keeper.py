@@ -1,0 +1,71 @@
+"""Keeps one process running: starts it again when it ends, after a wait that grows while it ends soon."""
+
+import asyncio
+import logging
+import signal
+from asyncio.subprocess import Process
+from collections.abc import Awaitable, Callable
+
+FIRST_WAIT_S = 0.25
+MAX_WAIT_S = 30.0
+STEADY_S = 30.0
+"""A process that lived so long was a good one: the next wait is short again."""
+log = logging.getLogger("warmroute")
+
+
+class Keeper:
+    """One process. `run` returns after `stop`, once it has ended."""
+
+    def __init__(self, name: str, start: Callable[[], Awaitable[Process]], ended: Callable[[], None]) -> None:
+        self.name = name
+        self.starts = 0
+        self._start = start
+        self._ended = ended
+        self._process: Process | None = None
+        self._stopping = asyncio.Event()
+        self._number = signal.SIGTERM
+
+    async def run(self) -> None:
+        """Until stopped. `ended` is called each time that the process has ended."""
+        loop = asyncio.get_running_loop()
+        wait_s = FIRST_WAIT_S
+        while not self._stopping.is_set():
+            began = loop.time()
+            code = await self._once()
+            self._ended()
+            if self._stopping.is_set():
+                break
+            wait_s = FIRST_WAIT_S if loop.time() - began > STEADY_S else wait_s
+            log.error("%s ended (%s), starting again in %.2f s", self.name, _cause(code), wait_s)
+            await self._pause(wait_s)
+            wait_s = min(MAX_WAIT_S, 2 * wait_s)
+
+    def stop(self, number: signal.Signals) -> None:
+        """Send this signal, now and to a process that is just being started, and start no other."""
+        self._stopping.set()
+        self._number = number
+        self._signal()
+
+    async def _once(self) -> int:
+        self.starts += 1
+        self._process = await self._start()
+        if self._stopping.is_set():
+            self._signal()
+        code = await self._process.wait()
+        self._process = None
+        return code
+
+    def _signal(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(self._number)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+
+def _cause(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
