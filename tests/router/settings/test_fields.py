@@ -13,7 +13,7 @@ from router.settings.fields import conflicts, declared
 from router.settings.setting import Setting
 
 ROUTER = Path(__file__).parents[3] / "router"
-REFUSED = {"redis"}  # exists so that it is refused with a sentence; read by `conflicts` alone
+REFUSED: set[str] = set()
 
 
 def names(setting: Setting) -> str:
