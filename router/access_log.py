@@ -38,6 +38,7 @@ class AccessLine(msgspec.Struct, omit_defaults=True):
     overhead_ms: float = 0.0
     ttft_ms: float = 0.0
     source: str = ""
+    client: str = ""
 
 
 class AccessLog:

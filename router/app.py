@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import uvloop
@@ -18,6 +19,7 @@ import policies
 from router.access_log import AccessLog
 from router.allow import AllowList
 from router.breaker import Breaker
+from router.clients import Clients
 from router.decide import Decider
 from router.dial import Resolver
 from router.encoders import EncoderSet, EncoderSettings
@@ -119,6 +121,7 @@ class Router:
         self.client = WorkerClient(settings.connect_timeout_s, self.resolver)
         self.watchdog = Watchdog(time.monotonic)
         self.access_log = AccessLog(access_stream)
+        self.clients = clients_of(settings)
         self.body_budget = BodyBudget(settings.max_buffered_bytes)
         self.lag = LoopLag()
         self.prober = self._make_prober()
@@ -136,6 +139,7 @@ class Router:
         background.start("watchdog", self.watchdog.run)
         background.start("access log", self.access_log.run)
         background.start("loop lag", self.lag.run)
+        background.start("keys file", self.clients.run)
         background.start("tokenizers", self.encoders.run)
         background.start("header times", self.server.sweep)
         for url in self._settings.workers:
@@ -193,7 +197,7 @@ class Router:
 
     def _make_gateway(self) -> Gateway:
         settings, instruments = self._settings, self.instruments
-        admission = admission_of(settings)
+        admission = admission_of(settings, self.clients)
         policy = policies.build(settings.policy, self.rng)
         decider = Decider(policy, self.index, instruments.match, self.rng)
         owners = ResponseOwners(self.fleet)
@@ -224,7 +228,9 @@ class Router:
         )
         self.siblings = Siblings(self._place, exposition.render) if self._place else None
         page = self.siblings.page if self.siblings else partial(asyncio.to_thread, exposition.render)
-        state = ControlState(self.members, page, admission.keys, admission.admin_keys, lambda: self.server.should_exit)
+        state = ControlState(
+            self.members, page, admission.clients, admission.admin_keys, lambda: self.server.should_exit
+        )
         state.prompts = prompts
         return state
 
@@ -242,6 +248,8 @@ class Router:
                 "Blocks forgotten: the KV pool was full.",
                 lambda: self.index.residency.evicted,
             ),
+            ("warmroute_keys_file_broken", "1 when the keys file cannot be used.", lambda: float(self.clients.broken)),
+            ("warmroute_keys_file_reloads_total", "Changed keys files read.", lambda: self.clients.reloads),
             ("warmroute_encode_backlog", "Prompts being encoded or waiting for it.", lambda: self.pool.backlog),
             ("warmroute_encode_refused_total", "Prompts not encoded: too many waited.", lambda: self.pool.refused),
             ("warmroute_tokenizers_loading", "Tokenizers still to be loaded.", lambda: self.encoders.loading),
@@ -250,13 +258,19 @@ class Router:
         ]
 
 
-def admission_of(settings: Settings) -> Admission:
+def clients_of(settings: Settings) -> Clients:
+    """Who may ask. Raises KeysFileError."""
+    path = Path(settings.keys_file) if settings.keys_file else None
+    return Clients((key.value for key in settings.api_keys), path, time.monotonic)
+
+
+def admission_of(settings: Settings, clients: Clients) -> Admission:
     """Who may do what, and how much of it."""
     worker_key = settings.worker_api_key.value if settings.worker_api_key else ""
     return Admission(
-        keys=KeySet(key.value for key in settings.api_keys),
+        clients=clients,
         admin_keys=KeySet([settings.admin_api_key.value] if settings.admin_api_key else []),
-        forward_credentials=not settings.api_keys and not worker_key,
+        forward_credentials=not clients.required and not worker_key,
         worker_authorization=f"authorization: Bearer {worker_key}\r\n".encode() if worker_key else b"",
         max_in_flight=settings.max_requests_in_flight,
         max_body_bytes=settings.max_body_bytes,

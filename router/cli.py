@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from itertools import groupby
 
+from router.clients import hash_command
 from router.processes.supervisor import supervise
 from router.settings import Settings, SettingsError, load
 from router.settings.fields import declared
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     """Run the command. Returns the exit code: 2 for settings that cannot be used."""
     args, rest = _parser().parse_known_args(argv)
     try:
+        if args.command == "hash-key":
+            return _hash_key(args, rest)
         return _serve(_settings(vars(args), rest, environ))
     except SettingsError as error:
         print(f"warmroute: error: {error}", file=sys.stderr)
@@ -46,6 +49,14 @@ def _serve(settings: Settings) -> int:
 
     serve(settings)
     return 0
+
+
+def _hash_key(args: argparse.Namespace, rest: Sequence[str]) -> int:
+    if rest:
+        raise SettingsError(
+            "hash-key", "takes the key from standard input, and no other arguments than its --help says"
+        )
+    return hash_command.run(args, sys.stdin)
 
 
 def _settings(flags: dict[str, object], rest: Sequence[str], environ: Mapping[str, str]) -> Settings:
@@ -69,6 +80,13 @@ def _parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
     )
     _add_settings(serve)
+    hash_key = commands.add_parser(
+        "hash-key",
+        help="hash a client's key for the keys file",
+        description="Read a key from standard input and print what the keys file says of it. See docs/clients.md.",
+        allow_abbrev=False,
+    )
+    hash_command.add_arguments(hash_key)
     return parser
 
 

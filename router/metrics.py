@@ -56,6 +56,7 @@ class Instruments(Collector):
         self.client_errors = Counter(
             "warmroute_refused_requests", "Requests refused by the router, by status.", ("status",)
         )
+        self._add_clients()
         self.ttft = Histogram(
             "warmroute_ttft_seconds", "From the last request byte in to the first answer byte out.", ("model",)
         )
@@ -69,6 +70,24 @@ class Instruments(Collector):
             "warmroute_overhead_seconds", "From the last request byte in to the first byte out towards the worker."
         )
         self.match = Histogram("warmroute_index_match_seconds", "Time of one prefix index lookup.")
+
+    def _add_clients(self) -> None:
+        """By the label of the client's key: a closed set, from the keys file."""
+        self.client_requests = Counter(
+            "warmroute_client_requests", "Requests by the client's label and outcome.", ("client", "outcome")
+        )
+        self.client_refusals = Counter(
+            "warmroute_client_refusals", "Requests refused because of who sent them, by reason.", ("client", "reason")
+        )
+        self.client_prompt_tokens = Counter(
+            "warmroute_client_prompt_tokens", "Prompt tokens of answered requests, by client.", ("client",)
+        )
+        self.client_uncached_tokens = Counter(
+            "warmroute_client_uncached_tokens", "Of these, not cached: what the limit counts.", ("client",)
+        )
+        self.client_completion_tokens = Counter(
+            "warmroute_client_completion_tokens", "Generated tokens, as engines report them, by client.", ("client",)
+        )
 
     def collect(self) -> Iterator[Metric]:
         """All of them."""

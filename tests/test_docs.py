@@ -57,7 +57,7 @@ def test_commands_exist(path: Path) -> None:
         if words[0] == "make":
             assert {word for word in words[1:] if "=" not in word} <= targets, words
         if words[0] == "warmroute":
-            assert words[1] == "serve" or words[1:] == ["--version"], words
+            assert words[1] in ("serve", "hash-key") or words[1:] == ["--version"], words
         if words[:2] == ["python", "-m"] and words[2] not in ("pip", "pytest"):
             module = ROOT / words[2].replace(".", "/")
             assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), words

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from router.allow import MAX_URL, BadUrlError, NotAllowedError
+from router.clients import Clients
 from router.http.errors import ApiError, error_body
 from router.http.explain import explain
 from router.http.keys import KeySet
@@ -38,7 +39,7 @@ class ControlState:
         self,
         members: Membership,
         page: Callable[[], Awaitable[bytes]],
-        keys: KeySet,
+        clients: Clients,
         admin_keys: KeySet,
         draining: Callable[[], bool],
     ) -> None:
@@ -46,7 +47,7 @@ class ControlState:
         self.fleet = members.fleet
         self.page = page
         """Makes the metrics page, off the event loop."""
-        self.keys = keys
+        self.clients = clients
         self.admin_keys = admin_keys
         self.draining = draining
         self.prompts: PromptRoute | None = None
@@ -84,10 +85,12 @@ def _add_pages(app: FastAPI, state: ControlState) -> None:
 
     @app.get("/v1/models")
     async def models(request: Request) -> dict[str, Any]:
-        """Every model and adapter that a worker serves."""
-        if state.keys and not state.keys.accepts(_credentials(request)):
+        """Every model and adapter that a worker serves and this client may use."""
+        client = state.clients.find(_credentials(request))
+        if client is None or client.expired(time.time()):
             raise ApiError(401, "Incorrect API key provided.", "invalid_api_key")
-        return {"object": "list", "data": [_card(state, name) for name in state.fleet.groups]}
+        names = [name for name in state.fleet.groups if client.may_use(name)]
+        return {"object": "list", "data": [_card(state, name) for name in names]}
 
 
 def _card(state: ControlState, name: str) -> dict[str, Any]:

@@ -7,8 +7,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from router.clients import Client
 from router.http.errors import ApiError, Style, error_body, error_event
 from router.http.headers import RequestHeaders
+from router.http.limits import limit_headers
 from router.usage import AnswerEnds, Usage
 from router.workers import ModelGroup, Worker
 from tokenizer_cache.api import Prompt
@@ -28,6 +30,7 @@ class Exchange:
         "answer",
         "api",
         "attempts",
+        "client",
         "clock",
         "content_type",
         "cycle",
@@ -77,6 +80,8 @@ class Exchange:
         self.endpoint = "other"
         self.style: Style = "openai"
         self.request_id = ""
+        self.client: Client | None = None
+        """Who asks; None until that is known."""
         self.model = ""
         self.stream = False
         self.prompt: Prompt | None = None
@@ -135,6 +140,8 @@ class Exchange:
             await self.break_off(error.message)
             return
         headers = [JSON, (b"x-request-id", self.request_id.encode("latin-1"))] if self.request_id else [JSON]
+        if self.client is not None:
+            headers += limit_headers(self.client)
         if error.retry_after_s is not None:
             headers.append((b"retry-after", str(error.retry_after_s).encode()))
         body = error_body(self.style, error.status, error.message, error.code, error.param)

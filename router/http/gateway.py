@@ -16,11 +16,13 @@ from typing import Any
 import msgspec
 
 from router.access_log import AccessLine, AccessLog
+from router.clients import Client, Clients
 from router.http.body import BodyBudget, ClientGoneError, HeldBody, read_body
 from router.http.errors import ApiError
 from router.http.exchange import Exchange, Receive, Scope, Send
 from router.http.headers import RequestHeaders
 from router.http.keys import KeySet
+from router.http.limits import ClientError, limit_error
 from router.http.load_route import LoadRoute
 from router.http.prompt_route import PromptRoute
 from router.http.protocol import CYCLE, PROGRESSED
@@ -35,7 +37,7 @@ log = logging.getLogger("warmroute")
 class Admission(msgspec.Struct, frozen=True):
     """What is let in."""
 
-    keys: KeySet
+    clients: Clients
     admin_keys: KeySet
     forward_credentials: bool
     """Pass the client's own Authorization on: only where the router has no keys of its own and no worker key."""
@@ -110,8 +112,9 @@ class Gateway:
         exchange.api = api
         exchange.style = STYLES.get(api, "openai")
         exchange.endpoint = endpoint_label(exchange.path)
+        client: Client | None = None
         try:
-            self._admit(exchange, scope)
+            client = self._admit(exchange, scope)
             with self._budget.hold() as held:
                 body = await self._read(exchange, held)
                 exchange.received_at = exchange.clock()
@@ -120,10 +123,19 @@ class Gateway:
                 else:
                     await self._others.serve(exchange, body or None)
         except ApiError as error:
-            if exchange.outcome == "ok":
-                exchange.outcome = "refused"
-                self._instruments.client_errors.add(1, (str(error.status),))
+            self._count_refused(exchange, error)
             await self._fail(exchange, error)
+        finally:
+            if client is not None:
+                client.leave()
+
+    def _count_refused(self, exchange: Exchange, error: ApiError) -> None:
+        if exchange.outcome != "ok":
+            return
+        exchange.outcome = "refused"
+        self._instruments.client_errors.add(1, (str(error.status),))
+        if isinstance(error, ClientError) and exchange.client is not None:
+            self._instruments.client_refusals.add(1, (exchange.client.label, error.reason))
 
     async def _fail(self, exchange: Exchange, error: ApiError) -> None:
         """Answer with an error; a client that reads nothing is cut, or its request would never end."""
@@ -134,7 +146,8 @@ class Gateway:
         except StageTimeoutError:
             exchange.cut()
 
-    def _admit(self, exchange: Exchange, scope: Scope) -> None:
+    def _admit(self, exchange: Exchange, scope: Scope) -> Client:
+        """Who asks, entered: must leave. Raises ApiError."""
         admission = self._admission
         exchange.request_id = f"{random.getrandbits(128):032x}"
         headers = exchange.headers = RequestHeaders(
@@ -154,8 +167,7 @@ class Gateway:
             raise ApiError(405, "The router is no tunnel.", "method_not_allowed")
         if headers.upgrade == b"websocket":
             raise ApiError(501, "WebSocket connections are not served here.", "not_implemented")
-        if admission.keys and not admission.keys.accepts(headers.authorization):
-            raise ApiError(401, "Incorrect API key provided.", "invalid_api_key")
+        client = self._identify(exchange, headers.authorization)
         if self.in_flight > admission.max_in_flight:
             raise ApiError(429, "The router has too many requests in flight.", "overloaded", retry_after_s=1)
         if admission.worker_authorization:
@@ -163,6 +175,18 @@ class Gateway:
         exchange.decision_headers = admission.decision_headers or (
             bool(admission.admin_keys) and admission.admin_keys.accepts(headers.admin_key)
         )
+        if refusal := client.enter():
+            raise limit_error(client, refusal)
+        return client
+
+    def _identify(self, exchange: Exchange, authorization: bytes) -> Client:
+        client = self._admission.clients.find(authorization)
+        if client is None:
+            raise ApiError(401, "Incorrect API key provided.", "invalid_api_key")
+        exchange.client = client
+        if client.expired(time.time()):
+            raise ClientError(401, "This API key has expired.", "expired_api_key", "expired")
+        return client
 
     async def _read(self, exchange: Exchange, held: HeldBody) -> bytes:
         admission, cycle = self._admission, exchange.cycle
@@ -219,6 +243,8 @@ class Gateway:
         if outcome == "ok" and exchange.status >= 400:
             outcome = f"status_{exchange.status // 100}xx"
         instruments.requests.add(1, (exchange.model, worker, exchange.endpoint, outcome))
+        client = exchange.client.label if exchange.client is not None else ""
+        instruments.client_requests.add(1, (client, outcome))
         instruments.duration.observe(now - exchange.started_at, (exchange.endpoint,))
         if exchange.dispatched_at:
             instruments.overhead.observe(exchange.dispatched_at - exchange.received_at)
@@ -260,6 +286,7 @@ def _line(exchange: Exchange, now: float, worker: str, outcome: str) -> AccessLi
         overhead_ms=_ms(exchange.received_at, exchange.dispatched_at),
         ttft_ms=_ms(exchange.received_at, exchange.first_byte_at),
         source=exchange.source,
+        client=exchange.client.label if exchange.client is not None else "",
     )
 
 

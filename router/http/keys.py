@@ -18,9 +18,14 @@ class KeySet:
 
     def accepts(self, authorization: bytes) -> bool:
         """Is this header value one of the keys? The time taken does not depend on which, or how far it agrees."""
-        scheme, _, rest = authorization.partition(b" ")
-        offered = rest.strip() if scheme.lower() == b"bearer" else authorization
+        offered = offered_key(authorization)
         found = False
         for key in self._keys:
             found |= hmac.compare_digest(key, offered)
         return found
+
+
+def offered_key(authorization: bytes) -> bytes:
+    """The key that a header value bears."""
+    scheme, _, rest = authorization.partition(b" ")
+    return rest.strip() if scheme.lower() == b"bearer" else authorization

@@ -11,6 +11,7 @@ import msgspec
 from router.decide import Decider, NoWorkerError
 from router.http.errors import ApiError
 from router.http.exchange import Exchange
+from router.http.limits import ClientError, model_error
 from router.http.relay import Choice, Relay
 from router.http.routes import RESPONSE_ID, WORKER_CONTROL
 from router.http.sticky import ResponseOwners
@@ -40,8 +41,11 @@ class LoadRoute:
         if WORKER_CONTROL.match(exchange.path):
             raise ApiError(403, "Worker control paths are not relayed: talk to the worker itself.", "forbidden_path")
         stored = RESPONSE_ID.match(exchange.path)
+        model = None if stored else _model_of(exchange, body)
+        if not stored:
+            _check_rights(exchange, model)
         owner = self._owners.find(stored["id"]) if stored else None
-        group = self._group(exchange, body)
+        group = self._group(exchange, model)
         exchange.group = group if owner is None else None
 
         async def choose(failed: Collection[Worker]) -> Choice:
@@ -57,8 +61,7 @@ class LoadRoute:
 
         await self._relay.run(exchange, body, choose, lambda choice: None)
 
-    def _group(self, exchange: Exchange, body: bytes | None) -> ModelGroup:
-        model = _model_of(exchange, body)
+    def _group(self, exchange: Exchange, model: str | None) -> ModelGroup:
         if model is None:
             return self._fleet.everyone
         group = self._fleet.group(model)
@@ -66,6 +69,18 @@ class LoadRoute:
             raise ApiError(404, "The model does not exist here.", "model_not_found", "model")
         exchange.model = model
         return group
+
+
+def _check_rights(exchange: Exchange, model: str | None) -> None:
+    """Raises ClientError for a path on which what the client may do cannot be checked, or a model it may not use."""
+    client = exchange.client
+    if client is None:
+        return
+    if client.spec.models is not None and (model is None or model not in client.spec.models):
+        raise model_error(client)
+    if client.spec.cache_salt and exchange.endpoint == "other":
+        message = f"{client.label} has a cache of its own, which this path cannot keep apart."
+        raise ClientError(403, message, "path_not_allowed", "path")
 
 
 def _model_of(exchange: Exchange, body: bytes | None) -> str | None:

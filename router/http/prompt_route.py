@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import msgspec
 
+from router.clients import Charge, Client
 from router.decide import Decider, Decision, NoWorkerError
 from router.encoders import EncoderSet
 from router.encoding import INLINE_BYTES, EncodePool, Encoder
 from router.http.errors import ApiError
 from router.http.exchange import Exchange
+from router.http.limits import limit_error, model_error
 from router.http.relay import Choice, Relay
 from router.http.sticky import ResponseOwners
 from router.lease import Lease
@@ -25,6 +27,7 @@ from router.usage import Usage
 from router.workers import Fleet, ModelGroup, Worker
 from tokenizer_cache.api import BadRequest, Prompt
 from tokenizer_cache.request import Request, parse
+from tokenizer_cache.splice import with_field
 
 MIN_KNOWN_SHARE = 0.5
 """Below this share of known tokens, a long prompt waits for the encoder up to the budget."""
@@ -37,6 +40,8 @@ class Asked(msgspec.Struct):
     group: ModelGroup
     encoders: Mapping[str, Encoder]
     prompts: dict[str, Prompt]
+    charge: Charge | None = None
+    """What it takes of its client's tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +76,14 @@ class PromptRoute:
 
     async def serve(self, exchange: Exchange, body: bytes) -> None:
         """Answer one request. Raises ApiError."""
-        asked = self.ask(exchange.api, body)
+        client = exchange.client
+        asked = self.ask(exchange.api, body, client)
         request = asked.request
         exchange.model = request.model
+        if client is not None:
+            if refusal := client.check_tokens():
+                raise limit_error(client, refusal)
+            asked.charge = Charge(client)
         exchange.stream = request.stream
         owner = self._owner(request)
         exchange.group = asked.group if owner is None else None
@@ -89,22 +99,27 @@ class PromptRoute:
         def dispatched(choice: Choice) -> None:
             self._dispatched(asked, choice, exchange)
 
-        await self._relay.run(exchange, body, choose, dispatched)
+        try:
+            await self._relay.run(exchange, request.body, choose, dispatched)
+        finally:
+            self._settle(exchange, asked)
         if exchange.worker is not None and exchange.status < 400:
             if exchange.api == "responses":
                 self._owners.learn(exchange.answer.head, exchange.worker)
             if passages:
                 self._learn(exchange, asked, passages[-1])
 
-    def ask(self, api: str, body: bytes) -> Asked:
-        """Read the request and recognise its prompt. Raises ApiError 400 or 404."""
+    def ask(self, api: str, body: bytes, client: Client | None = None) -> Asked:
+        """Read the request and recognise its prompt. Raises ApiError 400, 403 or 404."""
         try:
             request = parse(api, body)
         except BadRequest as error:
             raise ApiError(400, error.message, "invalid_request", error.param) from None
+        if client is not None:
+            request = _by_rights_of(client, request)
         group = self._fleet.group(request.model)
         if group is None:
-            raise self._unknown_model()
+            raise self._unknown_model(client)
         encoders = self._encoders.of(group)
         return Asked(request, group, encoders, {name: encoder.recognise(request) for name, encoder in encoders.items()})
 
@@ -118,10 +133,11 @@ class PromptRoute:
         decision = await self.decide(asked, b"")
         return decision, self._decider.costs(decision, asked.prompts)
 
-    def _unknown_model(self) -> ApiError:
+    def _unknown_model(self, client: Client | None) -> ApiError:
         if not self._fleet.groups:
             return ApiError(503, "No worker has told yet which models it serves.", "no_worker", retry_after_s=1)
-        served = ", ".join(sorted(self._fleet.groups)[:20])
+        names = [name for name in self._fleet.groups if client is None or client.may_use(name)]
+        served = ", ".join(sorted(names)[:20])
         return ApiError(404, f"The model does not exist here. Served: {served}.", "model_not_found", "model")
 
     def _owner(self, request: Request) -> Worker | None:
@@ -153,7 +169,10 @@ class PromptRoute:
     ) -> Choice:
         if owner is not None:
             exchange.reason = "owner"
-            return self._at_owner(asked, owner, failed)
+            choice = self._at_owner(asked, owner, failed)
+            if asked.charge is not None:
+                asked.charge.set(choice.lease.prompt_tokens)
+            return choice
         decision = await self.decide(asked, exchange.headers.session, failed)
         worker, selection = decision.worker, decision.selection
         exchange.reason = selection.reason
@@ -166,6 +185,8 @@ class PromptRoute:
         if prompt.source == "text":
             self._instruments.degraded.add(1, ("text",))
         exchange.predicted_cached = candidate.cached_tokens
+        if asked.charge is not None:
+            asked.charge.set(candidate.uncached_tokens)
         lease = Lease(worker, prompt.tokens, candidate.uncached_tokens)
         passage = Passage(self._index, worker.holder, prompt, candidate.cached_tokens)
         prefill_s = (candidate.queued_tokens + candidate.uncached_tokens) / candidate.prefill_rate
@@ -209,9 +230,27 @@ class PromptRoute:
 
     # After the last byte ------------------------------------------------------------------------------------------
 
-    def _learn(self, exchange: Exchange, asked: Asked, passage: Passage) -> None:
-        worker = exchange.worker
+    def _settle(self, exchange: Exchange, asked: Asked) -> None:
+        """What its client pays, on every path: what the engine reports, else what was predicted; nothing where there
+        was no answer, unless it was the client that did not wait for it."""
+        client, charge = exchange.client, asked.charge
+        if client is None or charge is None:
+            return
+        if exchange.status >= 400 or not (exchange.started or exchange.client_gone):
+            charge.set(0)
+            return
         usage = exchange.usage = exchange.answer.usage()
+        tokens = charge.tokens
+        if usage is not None and usage.prompt_tokens is not None:
+            tokens = usage.prompt_tokens
+            charge.set(max(0, tokens - usage.cached_tokens) if usage.cached_tokens is not None else charge.tokens)
+        label = (client.label,)
+        self._instruments.client_prompt_tokens.add(tokens, label)
+        self._instruments.client_uncached_tokens.add(charge.tokens, label)
+        self._instruments.client_completion_tokens.add((usage and usage.completion_tokens) or 0, label)
+
+    def _learn(self, exchange: Exchange, asked: Asked, passage: Passage) -> None:
+        worker, usage = exchange.worker, exchange.usage
         if worker is None:
             return
         exchange.prompt = passage.prompt
@@ -243,6 +282,14 @@ class PromptRoute:
         instruments.cached_tokens.add(usage.cached_tokens, label)
         instruments.overpredicted_tokens.add(max(0, predicted - usage.cached_tokens), label)
         self._fleet.reported(worker, predicted, usage.cached_tokens)
+
+
+def _by_rights_of(client: Client, request: Request) -> Request:
+    """The request as this client may make it: of its models, in its own cache. Raises ClientError."""
+    if not client.may_use(request.model):
+        raise model_error(client)
+    salt = client.cache_salt(request.cache_salt or "")
+    return with_field(request, "cache_salt", b'"%s"' % salt.encode()) if salt else request
 
 
 def _encoded(asked: Asked, choice: Choice, prompt: Prompt | None) -> None:

@@ -15,6 +15,7 @@ from router.decide import NoWorkerError
 from router.http.errors import ApiError
 from router.http.exchange import EVENT_STREAM, Exchange
 from router.http.headers import response_headers
+from router.http.limits import limit_headers
 from router.http.protocol import write_chunk
 from router.http.worker_client import Outgoing, WorkerClient, WorkerFailure, WorkerResponse
 from router.lease import Lease
@@ -236,6 +237,8 @@ class Relay:
 def own_headers(exchange: Exchange, choice: Choice, response: WorkerResponse) -> list[tuple[bytes, bytes]]:
     """The request id where the worker did not echo one, and the decision where it may be told."""
     own = [] if "x-request-id" in response.headers else [(b"x-request-id", exchange.request_id.encode("latin-1"))]
+    if exchange.client is not None:
+        own += limit_headers(exchange.client)
     if exchange.decision_headers:
         own.append((b"x-warmroute-worker", choice.worker.id.encode()))
         own.append((b"x-warmroute-reason", exchange.reason.encode()))

@@ -6,9 +6,12 @@ variable and TOML key all come from its one name, so a name must not change ligh
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from policies import POLICIES
 from router.allow import Rule
+from router.clients.key_hash import key_digest
+from router.clients.keys_file import KeysFileError, read_keys_file
 from router.settings import kinds
 from router.settings.setting import Secret, Setting, setting
 
@@ -195,6 +198,13 @@ class Settings:
         "Key that a client must send (Authorization: Bearer, or x-api-key). Unset: everyone is served.",
         name="api_key",
     )
+    keys_file: str = setting(
+        ACCESS,
+        "",
+        kinds.file(),
+        "TOML file of clients: for each label hashes of its keys, limits, models, cache salt; read again when it "
+        "changes. See docs/clients.md.",
+    )
     admin_api_key: Secret | None = setting(
         ACCESS, None, kinds.secret(), "Key of the admin API. Unset: there is no admin API."
     )
@@ -312,3 +322,18 @@ def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "max_body_bytes", "must not be more than max_buffered_bytes"
     if settings.admin_api_key in settings.api_keys:
         yield "admin_api_key", "must not be one of the clients' keys"
+    if settings.keys_file:
+        yield from _keys_file_conflicts(settings)
+
+
+def _keys_file_conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
+    try:
+        found = read_keys_file(Path(settings.keys_file))
+    except KeysFileError as error:
+        yield "keys_file", f"{settings.keys_file}: {error}"
+        return
+    digests = {digest for spec in found.key for digest in spec.digests}
+    for field, keys in (("admin_api_key", [settings.admin_api_key]), ("api_keys", settings.api_keys)):
+        for key in keys:
+            if key is not None and key_digest(found.salt_bytes, key.value.encode()) in digests:
+                yield field, "must not be one of the keys of keys_file"

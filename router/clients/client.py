@@ -1,0 +1,115 @@
+"""One client: what it may do, what it has used, and what it is refused.
+
+Its counters change here alone. They live as long as the label: a changed keys file does not forget what was used.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from router.clients.bucket import Bucket
+from router.clients.key_hash import derived_salt
+from router.clients.keys_file import ClientSpec
+
+RETRY_SOON_S = 1
+Reason = Literal["requests", "tokens", "concurrency"]
+
+
+class Refusal(NamedTuple):
+    """Which limit is used up, and in how many seconds it is worth asking again."""
+
+    reason: Reason
+    retry_after_s: int
+
+
+class Client:
+    """Who bears the keys of one label."""
+
+    def __init__(self, spec: ClientSpec, salt: bytes, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.label = spec.label
+        self.in_flight = 0
+        self.requests: Bucket | None = None
+        """None: as many as it likes; so with tokens."""
+        self.tokens: Bucket | None = None
+        self.update(spec, salt)
+
+    def update(self, spec: ClientSpec, salt: bytes) -> None:
+        """The file says something else of it now. `salt` is the file's."""
+        self.spec = spec
+        self._salt = salt
+        self._expires_at = spec.expires_at
+        self.requests = self._bucket(self.requests, spec.requests_per_minute)
+        self.tokens = self._bucket(self.tokens, spec.uncached_tokens_per_minute)
+
+    @property
+    def weight(self) -> float:
+        """Its share of what is scarce, against the others'."""
+        return self.spec.weight
+
+    def expired(self, now: float) -> bool:
+        """Is its key past its time? `now` in seconds since 1970."""
+        return self._expires_at <= now
+
+    def enter(self) -> Refusal | None:
+        """A request comes; counts it, unless a limit is used up. Who entered must `leave`."""
+        limit = self.spec.max_concurrency
+        if limit and self.in_flight >= limit:
+            return Refusal("concurrency", RETRY_SOON_S)
+        requests = self.requests
+        if requests is not None:
+            if requests.level < 1:
+                return Refusal("requests", _whole(requests.wait_s(1)))
+            requests.take(1)
+        self.in_flight += 1
+        return None
+
+    def leave(self) -> None:
+        """A request that had entered has ended."""
+        self.in_flight -= 1
+
+    def check_tokens(self) -> Refusal | None:
+        """May a prompt be sent? Yes, as long as anything is left; what it takes beyond that is owed."""
+        tokens = self.tokens
+        if tokens is None or tokens.level > 0:
+            return None
+        return Refusal("tokens", _whole(tokens.wait_s(1)))
+
+    def may_use(self, model: str) -> bool:
+        """Is `model` one of its models?"""
+        models = self.spec.models
+        return models is None or model in models
+
+    def cache_salt(self, asked: str) -> str:
+        """The salt that its prompts must bear, given the one that the request bears; "" where it has none of its
+        own, and the request's is left alone."""
+        own = self.spec.cache_salt
+        return derived_salt(self._salt, own, asked) if own else ""
+
+    def _bucket(self, bucket: Bucket | None, per_minute: int | None) -> Bucket | None:
+        if per_minute is None:
+            return None
+        if bucket is None:
+            return Bucket(per_minute, self._clock)
+        bucket.change(per_minute)
+        return bucket
+
+
+class Charge:
+    """What one request takes of its client's uncached tokens: first as predicted, then as the engine reports."""
+
+    __slots__ = ("_bucket", "tokens")
+
+    def __init__(self, client: Client) -> None:
+        self._bucket = client.tokens
+        self.tokens = 0
+
+    def set(self, tokens: int) -> None:
+        """It is `tokens` now. 0 gives everything back."""
+        if self._bucket is not None:
+            self._bucket.take(tokens - self.tokens)
+        self.tokens = tokens
+
+
+def _whole(seconds: float) -> int:
+    return max(1, math.ceil(seconds))
