@@ -46,6 +46,10 @@ from router.processes.siblings import Siblings
 from router.retry import RetryBudget
 from router.server import Server, make_server
 from router.settings import Settings
+from router.shared.address import parse_address
+from router.shared.counters import LinkCounters
+from router.shared.keys import Keys
+from router.shared.link import Link, LinkLimits
 from router.tasks import Background
 from router.watchdog import Watchdog
 from router.workers import MIN_CHAIN_BLOCK_TOKENS, Fleet, ModelGroup, Worker
@@ -101,6 +105,8 @@ class Router:
         loop = asyncio.get_running_loop()
         self.rng = random.Random(settings.seed if settings.seed is not None else secrets.randbits(64))
         self.instruments = Instruments()
+        self.link_counters = LinkCounters()
+        self.link = self._make_link() if settings.redis else None
         self.fleet = Fleet(self._make_worker, loop.call_soon, PrefillRates(settings.prefill_rate))
         limits = Limits(
             max_blocks=settings.index_max_blocks,
@@ -133,6 +139,8 @@ class Router:
         stack = self._stack
         await stack.enter_async_context(self.client)
         await stack.enter_async_context(self.pool)
+        if self.link is not None:
+            await stack.enter_async_context(self.link)
         await stack.enter_async_context(self.index)
         stack.callback(self.access_log.flush)
         background = await stack.enter_async_context(Background())
@@ -179,6 +187,13 @@ class Router:
         )
         return {"off": "", "auto": group.root}.get(spec, spec)
 
+    def _make_link(self) -> Link:
+        settings = self._settings
+        password = settings.redis_password.value if settings.redis_password else ""
+        address = parse_address(settings.redis, password)
+        limits = LinkLimits(ask_s=settings.redis_timeout_ms / 1000)
+        return Link(address, Keys(settings.redis_prefix).check, limits, self.link_counters, self.rng)
+
     def _set_capacities(self) -> None:
         for worker in self.fleet.workers.values():
             tokens = worker.kv_capacity_tokens or self._settings.default_kv_tokens
@@ -220,6 +235,7 @@ class Router:
         exposition = Exposition(
             (
                 self.instruments,
+                self.link_counters,
                 WorkerCollector(self.fleet.workers.values),
                 EncoderCollector(lambda: self.encoders.exact),
                 GaugeCollector(self._gauges()),

@@ -19,6 +19,7 @@ SERVING = "Serving"
 WORKERS = "Workers"
 ROUTING = "Routing"
 TOKENS = "Tokens"
+SHARED = "Shared by several routers"
 ACCESS = "Access"
 LIMITS = "Limits"
 TIMES = "Time limits"
@@ -155,10 +156,28 @@ class Settings:
         "KV capacity assumed for a worker that does not report one. Too high predicts cache hits that do not come.",
     )
     redis: str = setting(
-        ROUTING,
+        SHARED,
         "",
-        kinds.url("redis", "rediss", "unix"),
-        "Redis or Valkey for a prefix index shared by several routers. Not part of this version, which refuses it.",
+        kinds.redis_url(),
+        "Redis or Valkey for what several routers share. With a user, password and database where needed; for Sentinel "
+        "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, for a Cluster redis+cluster://HOST:PORT,HOST:PORT; rediss is "
+        "TLS. Needs index_secret, the same on every router. Unset: each router knows only what went through itself.",
+    )
+    redis_password: Secret | None = setting(
+        SHARED, None, kinds.secret(), "Password for Redis, where the URL of redis holds none."
+    )
+    redis_prefix: str = setting(
+        SHARED,
+        "warmroute",
+        kinds.key_prefix(),
+        "What all keys in Redis begin with: one for each deployment. In a Cluster it decides the shard, which holds "
+        "all of them.",
+    )
+    redis_timeout_ms: float = setting(
+        SHARED,
+        5.0,
+        kinds.number(0.5, 1000, "MILLISECONDS"),
+        "A request waits no longer for Redis: then it is routed by what this router knows itself.",
     )
 
     tokenizer: str = setting(
@@ -308,8 +327,8 @@ def declared() -> tuple[Setting, ...]:
 
 def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
     """What is wrong between settings that are right one by one: (field, what it must be)."""
-    if settings.redis:
-        yield "redis", "the shared prefix index is not part of this version; leave it unset"
+    if settings.redis and settings.index_secret is None:
+        yield "redis", "needs index_secret, the same on every router: with different ones they would share nothing"
     if not settings.workers and settings.admin_api_key is None:
         yield "workers", "name at least one, or set admin_api_key so that workers can be added while the router runs"
     elif not settings.workers and not settings.worker_allow:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from router.allow import Rule, read_rule
 from router.settings.setting import Kind, Secret
+from router.shared.address import parse_address
 
 SWITCH_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 SIZE_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -148,11 +149,6 @@ def file() -> Kind:
     return Kind(read, "a file", "FILE")
 
 
-def url(*schemes: str) -> Kind:
-    """An absolute URL of one of `schemes`."""
-    return Kind(lambda given: _url(given, schemes), f"a URL ({', '.join(schemes)})", "URL")
-
-
 def _url(given: object, schemes: tuple[str, ...]) -> str:
     example = f"{schemes[0]}://host:port"
     try:
@@ -164,6 +160,30 @@ def _url(given: object, schemes: tuple[str, ...]) -> str:
         seen = "" if "@" in str(given) else f", not {given!r}"  # before an @ stands a password
         raise ValueError(f"must be a URL such as {example}{seen}")
     return str(given)
+
+
+def redis_url() -> Kind:
+    """Where Redis is. A URL may hold a password, so it is never quoted."""
+
+    def read(given: object) -> str:
+        if not isinstance(given, str) or UNPRINTABLE.search(given):
+            raise ValueError("must be a URL such as redis://host:port")
+        if given:
+            parse_address(given)
+        return given
+
+    return Kind(read, "a URL (redis, rediss, unix, redis+sentinel, redis+cluster)", "URL")
+
+
+def key_prefix() -> Kind:
+    """A word that Redis Cluster can hash, and that needs no escape in a rule of rights."""
+
+    def read(given: object) -> str:
+        if not isinstance(given, str) or not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", given):
+            raise ValueError(f"must be 1 to 64 letters, digits and ._:- and not {given!r}")
+        return given
+
+    return Kind(read, "letters, digits, ._:-", "PREFIX")
 
 
 def worker_url() -> Kind:

@@ -1,0 +1,160 @@
+"""Where the server is: a URL, and, behind Sentinel or in a Cluster, who is in charge right now.
+
+What a URL may say follows redis-py: `redis://`, `rediss://` (TLS), `unix://`, user and password, `/DB`, and as query
+`ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs`, `ssl_check_hostname`. Further `redis+sentinel://` and
+`redis+cluster://` (or `rediss+...`) with several `host:port`; of Sentinel the path names the service. No password ever
+gets into `shown`, which is what is logged.
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redis.asyncio import Sentinel
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from router.shared.failure import Failure, failure_of
+
+DEFAULT_PORTS = {"sentinel": 26379}
+DISCOVERY_TIMEOUT_S = 2.0
+SCHEMES = frozenset({"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
+
+
+class Place(NamedTuple):
+    """One server: a host and port, or the path of a socket."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+
+class UnreachableError(OSError):
+    """Nobody could say where the server is, or the server refused the connection."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail or failure.kind.value)
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a URL says."""
+
+    kind: str
+    """"" for one server, "sentinel" or "cluster"."""
+    places: tuple[Place, ...]
+    service: str = ""
+    username: str = ""
+    password: str = ""
+    sentinel_password: str = ""
+    db: int = 0
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def shown(self) -> str:
+        """For logs."""
+        return ",".join(place.path or f"{place.host}:{place.port}" for place in self.places)
+
+    async def find(self, key: str) -> Place:
+        """The server that holds `key` now. Raises UnreachableError."""
+        if not self.kind:
+            return self.places[0]
+        ask = self._ask_sentinels if self.kind == "sentinel" else self._ask_cluster
+        try:
+            async with asyncio.timeout(DISCOVERY_TIMEOUT_S):
+                return await ask(key)
+        except RedisError as error:
+            raise UnreachableError(failure_of(str(error))) from None
+
+    async def _ask_sentinels(self, key: str) -> Place:
+        options = {**self._options(self.sentinel_password), "retry": Retry(NoBackoff(), 0)}
+        places = [(place.host, place.port) for place in self.places]
+        sentinel = Sentinel(places, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
+        try:
+            host, port = await sentinel.discover_master(self.service)
+        finally:
+            for each in sentinel.sentinels:
+                await each.aclose()
+        return Place(str(host), int(port))
+
+    async def _ask_cluster(self, key: str) -> Place:
+        nodes = [ClusterNode(place.host, place.port) for place in self.places]
+        async with RedisCluster(startup_nodes=nodes, **self._options(self.password, self.username)) as cluster:
+            node = cluster.get_node_from_key(key)
+        if node is None:
+            raise UnreachableError(failure_of("CLUSTERDOWN nobody serves the hash slot"))
+        return Place(str(node.host), int(node.port))
+
+    def _options(self, password: str, username: str = "") -> dict[str, Any]:
+        options: dict[str, Any] = {"socket_timeout": DISCOVERY_TIMEOUT_S, "username": username or None}
+        options["password"] = password or None
+        if self.tls is not None:
+            options |= {"ssl": True, "ssl_check_hostname": self.tls.check_hostname}
+            options["ssl_cert_reqs"] = "required" if self.tls.verify_mode is ssl.CERT_REQUIRED else "none"
+        return options
+
+
+def parse_address(url: str, password: str = "") -> Address:
+    """Read a URL. `password` is used where the URL has none. ValueError says what it must be, without quoting it."""
+    parts = urlsplit(url)
+    scheme, _, kind = parts.scheme.partition("+")
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    login, _, hosts = parts.netloc.rpartition("@")
+    user, _, own_password = login.partition(":")
+    if parts.scheme not in SCHEMES:
+        raise ValueError("must be a URL such as redis://host:port")
+    if scheme == "unix":
+        places: tuple[Place, ...] = (Place(path=unquote(hosts + parts.path)),)
+    else:
+        places = tuple(_place(host, DEFAULT_PORTS.get(kind, 6379)) for host in hosts.split(","))
+    if (not kind and len(places) > 1) or (kind == "sentinel" and not parts.path.strip("/")):
+        raise ValueError("must be redis+sentinel://host:port,host:port/service or redis+cluster://host:port,host:port")
+    return Address(
+        kind=kind,
+        places=places,
+        service=parts.path.strip("/") if kind == "sentinel" else "",
+        username=unquote(user),
+        password=unquote(own_password) or password,
+        sentinel_password=query.get("sentinel_password", ""),
+        db=_database(query.get("db", "") or (parts.path.strip("/") if scheme != "unix" and not kind else "")),
+        tls=_tls(query) if scheme == "rediss" else None,
+    )
+
+
+def _place(text: str, default_port: int) -> Place:
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or port == 0:
+        raise ValueError("must name a host, and a port from 1 to 65535, such as redis://host:port")
+    return Place(host, port or default_port)
+
+
+def _database(text: str) -> int:
+    if not text:
+        return 0
+    if not text.isdecimal():
+        raise ValueError("must name the database by its number, such as redis://host:port/0")
+    return int(text)
+
+
+def _tls(query: dict[str, str]) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=query.get("ssl_ca_certs"))
+        if "ssl_certfile" in query:
+            context.load_cert_chain(query["ssl_certfile"], query.get("ssl_keyfile"))
+    except OSError as error:
+        raise ValueError(f"names certificates that cannot be used: {error.strerror or error}") from None
+    if query.get("ssl_check_hostname", "true").lower() in ("false", "no", "0"):
+        context.check_hostname = False
+    if query.get("ssl_cert_reqs", "required") == "none":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

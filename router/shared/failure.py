@@ -1,0 +1,71 @@
+"""Why a command got no reply that can be used. Failures are values: nothing that the shared server does raises."""
+
+from enum import Enum
+from typing import Any, NamedTuple
+
+Reply = bytes | int | list[Any] | None
+"""What a server answers. Lists hold replies."""
+
+
+class FailureKind(Enum):
+    """The causes; they are label values of a metric."""
+
+    SLOW = "slow"
+    """No reply within the deadline. The server may still do what was asked."""
+    DOWN = "down"
+    """There is no connection."""
+    OPEN = "open"
+    """The breaker is open: the server has been too slow, and is being tried in the background."""
+    LOST = "lost"
+    """The connection ended before the reply. The server may have done what was asked."""
+    BUSY = "busy"
+    """The server is there and cannot answer now: it loads its data, runs a long script, or has lost its cluster."""
+    MOVED = "moved"
+    """The data is on another server now (failover, resharding)."""
+    FULL = "full"
+    """The server's memory is full."""
+    DENIED = "denied"
+    """The user's name, password or rights do not suffice."""
+    ERROR = "error"
+    """Anything else."""
+
+
+class Failure(NamedTuple):
+    """Why there is no reply."""
+
+    kind: FailureKind
+    detail: str = ""
+    """The server's own words; they name commands and keys, never values."""
+
+
+SLOW = Failure(FailureKind.SLOW)
+DOWN = Failure(FailureKind.DOWN)
+OPEN = Failure(FailureKind.OPEN)
+LOST = Failure(FailureKind.LOST)
+
+_KINDS = {
+    "LOADING": FailureKind.BUSY,
+    "BUSY": FailureKind.BUSY,
+    "MASTERDOWN": FailureKind.BUSY,
+    "CLUSTERDOWN": FailureKind.BUSY,
+    "TRYAGAIN": FailureKind.BUSY,
+    "NOREPLICAS": FailureKind.BUSY,
+    "MISCONF": FailureKind.BUSY,
+    "READONLY": FailureKind.MOVED,
+    "MOVED": FailureKind.MOVED,
+    "ASK": FailureKind.MOVED,
+    "UNBLOCKED": FailureKind.MOVED,
+    "OOM": FailureKind.FULL,
+    "NOAUTH": FailureKind.DENIED,
+    "WRONGPASS": FailureKind.DENIED,
+    "NOPERM": FailureKind.DENIED,
+}
+
+
+def failure_of(message: str) -> Failure:
+    """Classify an error reply by its first word. Where a script failed, that is ERR, and the cause comes later."""
+    code = message.partition(" ")[0]
+    kind = _KINDS.get(code)
+    if kind is None:
+        kind = next((kind for word, kind in _KINDS.items() if f"-{word} " in message or f" {word} " in message), None)
+    return Failure(kind or FailureKind.ERROR, message)

@@ -1,0 +1,31 @@
+"""Every key in Redis, on one page. Nothing else in the code makes a key.
+
+All keys of a deployment begin with its prefix in braces, which Redis Cluster reads as a hash tag: a deployment lives
+on one shard. Values are hashes of blocks, counts, times and opaque ids; never text, token ids or addresses of clients.
+Every key has a lifetime.
+
+| key | type | lifetime | meaning |
+|---|---|---|---|
+| `{prefix}:check` | string | 30 days, renewed at each connection | proves that all routers use one index secret |
+"""
+
+from dataclasses import dataclass
+
+CHECK_TTL_S = 30 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one deployment."""
+
+    prefix: str
+
+    @property
+    def tag(self) -> str:
+        """What all keys begin with."""
+        return f"{{{self.prefix}}}:"
+
+    @property
+    def check(self) -> str:
+        """The first router's proof of its index secret."""
+        return f"{self.tag}check"

@@ -1,0 +1,239 @@
+"""The link: this process's one connection to Redis or Valkey, kept by one task.
+
+`ask` is for what a request waits for: milliseconds, refused at once while the breaker is open. `tell` is for what
+nobody waits for. Commands submitted in one turn of the event loop, by whomever, go out in one write and are answered in
+order; so two questions cost one round trip when both are asked before either is awaited. What must not be broken:
+neither ever raises or blocks, and starting needs no server.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from router.shared.address import Address, Place, UnreachableError
+from router.shared.counters import LinkCounters
+from router.shared.failure import DOWN, OPEN, Failure, Reply
+from router.shared.script import Command, command
+from router.shared.wire import Answer, Call, Wire
+
+CONNECT_TIMEOUT_S = 2.0
+BACKOFF_S = 0.05
+"""Longest wait before the first new attempt; doubled with each, to `MAX_BACKOFF_S`. What is waited is drawn between a
+half and the whole, so that routers do not come back all at once."""
+MAX_BACKOFF_S = 2.0
+STEADY_S = 10.0
+"""A connection that lasted so long was a good one: the next attempt begins with a short wait again."""
+
+log = logging.getLogger("warmroute")
+PING = command("PING")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """How patient the link is."""
+
+    ask_s: float = 0.005
+    """A request waits no longer for a reply. A stalled event loop is given 1 ms more, to read what has come."""
+    tell_s: float = 2.0
+    """For what nobody waits for."""
+    slow_in_row: int = 5
+    """So many urgent calls too slow, none in time between, open the breaker."""
+    probe_s: float = 0.2
+    """While the breaker is open, how often the server is tried."""
+    heartbeat_s: float = 1.0
+    """An idle connection is tried so often, to notice a peer that is gone."""
+    stalled_s: float = 2.5
+    """A connection on which the oldest command has waited so long is given up."""
+
+
+class Link:
+    """Use as `async with`. `ask` and `tell` also work before and after: they fail at once."""
+
+    def __init__(
+        self, address: Address, route_key: str, limits: LinkLimits, counters: LinkCounters, rng: random.Random
+    ) -> None:
+        self.counters = counters
+        self.on_up: list[Callable[[], None]] = []
+        """Called after each new connection: what was shared may be gone."""
+        self._address = address
+        self._route_key = route_key
+        self._limits = limits
+        self._rng = rng
+        self._wire: Wire | None = None
+        self._open = False
+        self._failed_before = ""
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="redis link")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+
+    @property
+    def connected(self) -> bool:
+        """There is a connection, quick or slow."""
+        return self._wire is not None
+
+    @property
+    def quick(self) -> bool:
+        """What is asked now has a chance to be answered in time."""
+        return self._wire is not None and not self._open
+
+    def ask(self, words: Command) -> "asyncio.Future[Answer]":
+        """What a request waits for: done within `ask_s`, with a reply or a failure. May be awaited or forgotten."""
+        if self._open:
+            return self._refused(OPEN)
+        return self._send(words, self._limits.ask_s, True)
+
+    def tell(self, words: Command) -> "asyncio.Future[Answer]":
+        """What no request waits for: done within `tell_s`, with a reply or a failure. May be awaited or forgotten."""
+        return self._send(words, self._limits.tell_s, False)
+
+    def _send(self, words: Command, patience_s: float, urgent: bool) -> "asyncio.Future[Answer]":
+        wire = self._wire
+        if wire is None:
+            return self._refused(DOWN)
+        call = Call(words, asyncio.get_running_loop().create_future(), patience_s, urgent)
+        wire.send(call)
+        return call.future
+
+    def _refused(self, failure: Failure) -> "asyncio.Future[Answer]":
+        self.counters.calls.add(1, (failure.kind.value,))
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        future.set_result(failure)
+        return future
+
+    async def _run(self) -> None:
+        wait_s = BACKOFF_S
+        while True:
+            try:
+                wire = await self._connect()
+            except OSError as error:  # TimeoutError and TLS errors are among them
+                self.counters.connect_failures.add()
+                self._say(f"no connection to Redis at {self._address.shown}: {error or type(error).__name__}")
+            else:
+                connected_at = time.monotonic()
+                await self._keep(wire)
+                wait_s = BACKOFF_S if time.monotonic() - connected_at > STEADY_S else wait_s
+            await asyncio.sleep(wait_s * self._rng.uniform(0.5, 1.0))
+            wait_s = min(MAX_BACKOFF_S, 2 * wait_s)
+
+    def _say(self, message: str) -> None:
+        """Log once what goes on happening."""
+        if message != self._failed_before:
+            self._failed_before = message
+            log.warning("%s", message)
+
+    async def _connect(self) -> Wire:
+        place = await self._address.find(self._route_key)
+        wire = None
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                wire = await self._open_wire(place)
+                await self._greet(wire)
+        except BaseException:
+            if wire is not None:
+                wire.abort()
+            raise
+        return wire
+
+    async def _open_wire(self, place: Place) -> Wire:
+        loop = asyncio.get_running_loop()
+        tls = self._address.tls
+
+        def wire() -> Wire:
+            return Wire(self.counters)
+
+        if place.path:
+            return (await loop.create_unix_connection(wire, place.path))[1]
+        host = place.host if tls is not None else None
+        return (await loop.create_connection(wire, place.host, place.port, ssl=tls, server_hostname=host))[1]
+
+    async def _greet(self, wire: Wire) -> None:
+        """Log in. Raises UnreachableError."""
+        address = self._address
+        steps = []
+        if address.password:
+            login = (address.username, address.password) if address.username else (address.password,)
+            steps.append(command("AUTH", *login))
+        if address.db:
+            steps.append(command("SELECT", address.db))
+        for step in (*steps, PING):
+            answer = await self._await(wire, step)
+            if isinstance(answer, Failure):
+                raise UnreachableError(answer)
+
+    async def _await(self, wire: Wire, words: Command) -> Answer:
+        call = Call(words, asyncio.get_running_loop().create_future(), CONNECT_TIMEOUT_S, False)
+        wire.send(call)
+        return await call.future
+
+    async def _keep(self, wire: Wire) -> None:
+        """Have the wire used until it must be given up."""
+        log.info("connected to Redis at %s", self._address.shown)
+        self._failed_before = ""
+        self.counters.connections.add()
+        self._wire, self._open = wire, False
+        self.counters.up = True
+        try:
+            for callback in self.on_up:
+                callback()
+            while not self._finished(wire):
+                await self._watch(wire)
+        finally:
+            self._wire, self._open = None, False
+            self.counters.up = False
+            wire.abort()
+        self._say(f"the connection to Redis at {self._address.shown} has ended")
+
+    def _finished(self, wire: Wire) -> bool:
+        return wire.lost or wire.failed_over or wire.waiting_s(time.monotonic()) > self._limits.stalled_s
+
+    async def _watch(self, wire: Wire) -> None:
+        """One look at the connection: open the breaker, or try whether it can be closed, or a heartbeat."""
+        limits = self._limits
+        wire.stirred.clear()
+        if wire.slow_in_row < limits.slow_in_row and not self._open:
+            await self._stirred_within(wire, limits.heartbeat_s)
+        elif not self._open:
+            self._open = True
+            self.counters.up = False
+            self.counters.breaker_opened.add()
+            self._say("Redis is slow: requests do not wait for it")
+        else:
+            await self._stirred_within(wire, limits.probe_s * self._rng.uniform(0.5, 1.0))
+        if self._open or not wire.stirred.is_set():
+            await self._probe(wire)
+
+    async def _stirred_within(self, wire: Wire, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await wire.stirred.wait()
+        except TimeoutError:
+            pass
+
+    async def _probe(self, wire: Wire) -> None:
+        """An urgent PING: in time, it closes the breaker; too slow, it counts like any request's question."""
+        call = Call(PING, asyncio.get_running_loop().create_future(), self._limits.ask_s, True)
+        wire.send(call)
+        answer = await call.future
+        if self._open and not isinstance(answer, Failure):
+            self._open = False
+            self.counters.up = True
+            log.info("Redis is quick again")
+            self._failed_before = ""
+
+
+__all__ = ["Answer", "Link", "LinkLimits", "Reply"]

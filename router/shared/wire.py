@@ -1,0 +1,150 @@
+"""One connection: commands out, replies back to who asked, in order.
+
+What must not be broken: every command sent takes one reply off the stream, even when nobody waits for it any more (a
+late reply given to the next caller would be a wrong answer). Commands of one loop turn go out in one write. A caller
+who goes away only stops waiting. hiredis packs and parses; redis-py's own client costs several times as much a call.
+"""
+
+import asyncio
+import time
+from collections import deque
+from typing import Any, cast
+
+import hiredis
+
+from router.shared.counters import LinkCounters
+from router.shared.failure import LOST, SLOW, Failure, FailureKind, Reply, failure_of
+from router.shared.script import Command
+
+Answer = Reply | Failure
+LATE_TIMER_S = 0.001
+"""A deadline's timer that fires this late stands for a stalled event loop: the reply may lie in the socket, unread."""
+MAX_UNSENT_BYTES = 4 << 20
+"""A server that takes nothing off the connection gets nothing more."""
+
+
+class Call:
+    """One command under way."""
+
+    __slots__ = ("command", "future", "patience_s", "sent_at", "timer", "urgent")
+
+    def __init__(self, command: Command, future: "asyncio.Future[Answer]", patience_s: float, urgent: bool) -> None:
+        self.command = command
+        self.future = future
+        self.patience_s = patience_s
+        self.urgent = urgent
+        """Its deadline is the request's: it counts for the breaker."""
+        self.sent_at = time.monotonic()
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Wire(asyncio.Protocol):
+    """The protocol of one connection. For `Link`, which owns it."""
+
+    def __init__(self, counters: LinkCounters) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._counters = counters
+        self._reader = hiredis.Reader()
+        self._transport: asyncio.Transport | None = None
+        self._unanswered: deque[Call] = deque()
+        self._unsent: list[bytes] = []
+        self.lost = False
+        """The connection has ended."""
+        self.slow_in_row = 0
+        """Urgent calls that met their deadline since the last timely reply to one."""
+        self.failed_over = False
+        """The server said that the data is elsewhere."""
+        self.stirred = asyncio.Event()
+        """Set when an urgent call was too slow, when the data is elsewhere, and when the connection has ended."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop: who still waits gets LOST."""
+        self._transport = None
+        calls, self._unanswered = self._unanswered, deque()
+        for call in calls:
+            self._settle(call, LOST)
+        self.lost = True
+        self.stirred.set()
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop: hand the replies out."""
+        reader = self._reader
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not False:
+                self._answered(self._unanswered.popleft(), reply)
+        except (hiredis.ProtocolError, IndexError):  # not a Redis, or no longer in step: start anew
+            self.abort()
+
+    def waiting_s(self, now: float) -> float:
+        """For how long the oldest unanswered command has waited."""
+        return now - self._unanswered[0].sent_at if self._unanswered else 0.0
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def send(self, call: Call) -> None:
+        """Send a command with this loop turn's others. Its future is done within its patience, with a reply or a
+        failure; never with an exception."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            self._settle(call, LOST if transport is None or transport.is_closing() else SLOW)
+            return
+        call.timer = self._loop.call_later(call.patience_s, self._expire, call)
+        self._write(call)
+
+    def _write(self, call: Call) -> None:
+        self._unanswered.append(call)
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(hiredis.pack_command(call.command.words))  # type: ignore[arg-type]  # any number of words
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None:
+            self._transport.write(b"".join(unsent))
+
+    def _answered(self, call: Call, reply: Any) -> None:
+        if isinstance(reply, hiredis.ReplyError):
+            message = str(reply)
+            if call.command.script and message.startswith("NOSCRIPT"):
+                call.command = call.command.in_full()
+                self._write(call)
+                return
+            failure = failure_of(message)
+            if failure.kind is FailureKind.MOVED:
+                self.failed_over = True
+                self.stirred.set()
+            self._settle(call, failure)
+            return
+        self._counters.round_trip.observe(time.monotonic() - call.sent_at)
+        if call.future.done():
+            self._counters.late.add()
+        elif call.urgent:
+            self.slow_in_row = 0
+        self._settle(call, reply)
+
+    def _expire(self, call: Call) -> None:
+        late = time.monotonic() - call.sent_at - call.patience_s
+        if late > LATE_TIMER_S and call.patience_s:
+            call.patience_s = 0.0
+            call.timer = self._loop.call_later(LATE_TIMER_S, self._expire, call)
+            return
+        if call.urgent and not call.future.done():
+            self.slow_in_row += 1
+            self.stirred.set()
+        self._settle(call, SLOW)
+
+    def _settle(self, call: Call, answer: Answer) -> None:
+        if call.timer is not None:
+            call.timer.cancel()
+            call.timer = None
+        if not call.future.done():
+            call.future.set_result(answer)
+            self._counters.calls.add(1, (answer.kind.value if isinstance(answer, Failure) else "ok",))
