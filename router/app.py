@@ -224,7 +224,7 @@ class Router:
             instruments,
         )
         tools = PromptTools(self.fleet, decider, self.index, self.encoders, self.pool, relay, owners, instruments)
-        prompts = PromptRoute(tools, settings.policy, settings.encode_budget_ms / 1000)
+        prompts = PromptRoute(tools, settings.policy, settings.encode_wait_share)
         others = LoadRoute(self.fleet, decider, relay, owners)
         control = self._make_control(admission, prompts)
         app: Any = control_app(control)

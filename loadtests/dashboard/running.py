@@ -115,7 +115,7 @@ DECISIONS = Row(
         ),
         Panel(
             "Decisions without exact tokens",
-            "encoding: a new prompt was longer than encode_budget_ms allows. Fine for long new prompts.",
+            "encoding: the tokens of a new prompt came too late (encode_wait_share).",
             (
                 Query(f"sum(rate(warmroute_degraded_total{{{ROUTER}}}[{STEP}])) or vector(0)", "degraded"),
                 Query(per_second("warmroute_decisions_total", ROUTER), "all"),

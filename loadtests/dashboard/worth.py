@@ -140,7 +140,7 @@ LATENCY = Row(
         Panel(
             "The router's own part",
             "From the last byte in to the first byte out towards the worker. A few milliseconds at most; above that "
-            "the process is out of CPU, or new prompts wait for their tokens (encode_budget_ms).",
+            "the process is out of CPU, or new prompts wait for their tokens (encode_wait_share).",
             quantiles("warmroute_overhead_seconds", ROUTER, 0.5, 0.99),
             "s",
         ),

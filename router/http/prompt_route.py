@@ -30,7 +30,7 @@ from tokenizer_cache.request import Request, parse
 from tokenizer_cache.splice import with_field
 
 MIN_KNOWN_SHARE = 0.5
-"""Below this share of known tokens, a long prompt waits for the encoder up to the budget."""
+"""Below this share of known tokens, a long prompt waits for the encoder while that is cheap."""
 
 
 class Asked(msgspec.Struct):
@@ -61,7 +61,7 @@ class PromptTools:
 class PromptRoute:
     """The four prompt APIs."""
 
-    def __init__(self, tools: PromptTools, policy_name: str, encode_budget_s: float) -> None:
+    def __init__(self, tools: PromptTools, policy_name: str, encode_wait_share: float) -> None:
         self._fleet = tools.fleet
         self._decider = tools.decider
         self._index = tools.index
@@ -71,7 +71,7 @@ class PromptRoute:
         self._owners = tools.owners
         self._instruments = tools.instruments
         self.policy_name = policy_name
-        self._encode_budget_s = encode_budget_s
+        self._encode_wait_share = encode_wait_share
         self._loop = asyncio.get_running_loop()
 
     async def serve(self, exchange: Exchange, body: bytes) -> None:
@@ -146,8 +146,8 @@ class PromptRoute:
         return self._owners.find(request.previous_response_id)
 
     async def wait_for_unknown(self, asked: Asked) -> None:
-        """Give the encoder its small budget where deciding now would be blind: shared prefixes of new prompts match
-        then."""
+        """Wait for the encoder where deciding now would be blind, for as long as that is cheap: what is shared with
+        other prompts, or was sent through another router, matches then."""
         for name, prompt in asked.prompts.items():
             known = prompt.known_blocks * prompt.block_tokens
             if prompt.exact or prompt.source == "text" or known >= prompt.tokens * MIN_KNOWN_SHARE:
@@ -155,14 +155,17 @@ class PromptRoute:
             encoder = asked.encoders[name]
             if encoder.tail_bytes(asked.request) <= INLINE_BYTES:
                 asked.prompts[name] = encoder.encode(asked.request)
-            elif self._encode_budget_s > 0:
-                arrived = asyncio.Event()
-                self._pool.submit(encoder, asked.request, _arrival(asked.prompts, name, arrived))
-                try:
-                    async with asyncio.timeout(self._encode_budget_s):
-                        await arrived.wait()
-                except TimeoutError:
-                    self._instruments.degraded.add(1, ("encoding",))
+            elif self._encode_wait_share > 0:
+                await self._wait(asked, name, self._encode_wait_share * _prefill_s(asked, name, prompt.tokens - known))
+
+    async def _wait(self, asked: Asked, name: str, limit_s: float) -> None:
+        arrived = asyncio.Event()
+        self._pool.submit(asked.encoders[name], asked.request, _arrival(asked.prompts, name, arrived))
+        try:
+            async with asyncio.timeout(limit_s):
+                await arrived.wait()
+        except TimeoutError:
+            self._instruments.degraded.add(1, ("encoding",))
 
     async def _choose(
         self, exchange: Exchange, asked: Asked, failed: Collection[Worker], owner: Worker | None
@@ -290,6 +293,11 @@ def _by_rights_of(client: Client, request: Request) -> Request:
         raise model_error(client)
     salt = client.cache_salt(request.cache_salt or "")
     return with_field(request, "cache_salt", b'"%s"' % salt.encode()) if salt else request
+
+
+def _prefill_s(asked: Asked, name: str, tokens: int) -> float:
+    """What computing so many tokens takes a worker of this format: what a decision risks that does not know them."""
+    return min(tokens / worker.prefill_rate for worker in asked.group.workers if worker.format == name)
 
 
 def _encoded(asked: Asked, choice: Choice, prompt: Prompt | None) -> None:

@@ -169,7 +169,7 @@ BAD_FLAGS = [
     ("model_tokenizer", ["=off"]),
     ("model_tokenizer", ["a="]),
     ("model_tokenizer", ["a=off", "a=auto"]),
-    ("encode_budget_ms", "-1"),
+    ("encode_wait_share", "-1"),
     ("encode_threads", "0"),
     ("conversation_cache_bytes", "1KiB"),
     ("conversation_cache_bytes", "lots"),

@@ -1,0 +1,108 @@
+"""Waiting for tokens before the decision: as long as it is cheap against what a blind decision risks, and no longer."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from router.encoding import INLINE_BYTES, EncodePool
+from router.http.prompt_route import Asked, PromptRoute, PromptTools
+from router.metrics import Instruments
+from tests.router.fleet import MODEL, make_fleet
+from tokenizer_cache.api import Prompt
+from tokenizer_cache.request import Request, parse
+
+RATE = 8000.0
+"""Tokens per second of a worker that nobody has measured."""
+ESTIMATE = Prompt(chain=b"", known_blocks=0, tokens=16_000, block_tokens=64, exact=False, source="estimate")
+EXACT = Prompt(chain=b"k" * 8, known_blocks=1, tokens=16_100, block_tokens=64, exact=True, source="encoded")
+
+
+class SlowEncoder:
+    """Encodes when it is let go."""
+
+    def __init__(self, tail_bytes: int) -> None:
+        self._tail_bytes = tail_bytes
+        self.go = threading.Event()
+
+    def recognise(self, request: Request) -> Prompt:
+        return ESTIMATE
+
+    def tail_bytes(self, request: Request) -> int:
+        return self._tail_bytes
+
+    def encode(self, request: Request) -> Prompt:
+        assert self.go.wait(10)
+        return EXACT
+
+    def observe(self, request: Request, prompt_tokens: int) -> None:
+        raise NotImplementedError
+
+
+class Case:
+    """A route with one request that is not known."""
+
+    def __init__(self, share: float, prompt: Prompt = ESTIMATE, tail_bytes: int = 2 * INLINE_BYTES) -> None:
+        fleet = make_fleet(2)
+        group = fleet.group(MODEL)
+        assert group is not None
+        (name,) = {worker.format for worker in group.workers}
+        self.encoder = SlowEncoder(tail_bytes)
+        self.pool = EncodePool(1)
+        self.instruments = Instruments()
+        tools: dict[str, Any] = dict.fromkeys(PromptTools.__dataclass_fields__)
+        tools |= {"fleet": fleet, "pool": self.pool, "instruments": self.instruments}
+        self._route = PromptRoute(PromptTools(**tools), "expected_ttft", share)
+        body = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
+        self._asked = Asked(parse("chat", body), group, {name: self.encoder}, {name: prompt})
+
+    async def wait(self) -> tuple[Prompt, float]:
+        """The prompt that is decided on, and the seconds that it took."""
+        began = time.perf_counter()
+        async with self.pool:
+            await self._route.wait_for_unknown(self._asked)
+            took_s = time.perf_counter() - began
+            self.encoder.go.set()
+        (prompt,) = self._asked.prompts.values()
+        return prompt, took_s
+
+
+async def test_a_new_prompt_waits_for_its_tokens() -> None:
+    case = Case(share=1.0)
+    threading.Timer(0.05, case.encoder.go.set).start()
+    prompt, took_s = await case.wait()
+    assert prompt is EXACT
+    assert 0.04 < took_s < ESTIMATE.tokens / RATE
+    assert not case.instruments.degraded.values
+
+
+async def test_the_wait_ends_at_its_share_of_the_prefill() -> None:
+    case = Case(share=0.05)  # of 2 s
+    prompt, took_s = await case.wait()
+    assert prompt is ESTIMATE
+    assert took_s == pytest.approx(0.1, abs=0.08)
+    assert case.instruments.degraded.values == {("encoding",): 1}
+
+
+@pytest.mark.parametrize(
+    ("share", "prompt"),
+    [
+        (0.0, ESTIMATE),
+        (1.0, EXACT),
+        (1.0, replace(ESTIMATE, known_blocks=125)),
+        (1.0, replace(ESTIMATE, source="text")),
+    ],
+)
+async def test_what_need_not_wait_does_not(share: float, prompt: Prompt) -> None:
+    case = Case(share, prompt)
+    waited, took_s = await case.wait()
+    assert waited is prompt
+    assert took_s < 0.05
+
+
+async def test_a_short_prompt_is_encoded_at_once() -> None:
+    case = Case(share=0.0, tail_bytes=INLINE_BYTES)
+    case.encoder.go.set()
+    assert (await case.wait())[0] is EXACT
