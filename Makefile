@@ -2,6 +2,7 @@
 # make test   format, lint, types, layers and tests; what CI runs
 # make check  the same without the tests
 # make format, make docs: write what make test checks
+# make lock   choose anew, and with hashes, what the container image installs
 #
 # Each sets up .venv by itself. PYTHON=/path/to/python chooses the interpreter (3.11 or newer).
 
@@ -9,8 +10,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 CODE := router policies tokenizer_cache loadtests tests
 comma := ,
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-header
+wanted = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))$(1), sep="\n")'
 
-.PHONY: run test check format docs
+.PHONY: run test check format docs lock
 
 run: $(VENV)/.installed-demo
 ifdef WORKERS
@@ -36,6 +39,11 @@ format: $(VENV)/.installed-test
 docs: $(VENV)/.installed-test
 	$(BIN)/python -m router.settings.page > docs/configuration.md
 	$(BIN)/python -m loadtests.dashboard write
+
+lock: $(VENV)/.installed-lock
+	$(LOCK) pyproject.toml --output-file docker/requirements.lock
+	$(call wanted,["build-system"]["requires"]) | $(LOCK) - --output-file docker/build.lock
+	$(call wanted,["project"]["optional-dependencies"]["demo"]) | $(LOCK) - --no-deps --output-file docker/demo.lock
 
 # A stamp per set of extras, so that pip runs again only when pyproject.toml has changed.
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
