@@ -53,6 +53,8 @@ from router.shared.link import Link, LinkLimits
 from router.tasks import Background
 from router.watchdog import Watchdog
 from router.workers import MIN_CHAIN_BLOCK_TOKENS, Fleet, ModelGroup, Worker
+from tokenizer_cache.items import seed_of
+from tokenizer_cache.reader import Reader
 
 log = logging.getLogger("warmroute")
 
@@ -64,6 +66,8 @@ WARM_LOOK_S = 0.02
 GC_THRESHOLDS = (50_000, 20, 1_000_000)
 """What lives long here (the index, the conversations) is not cyclic, and going through 190,000 nodes takes 130 ms: the
 oldest generation is left alone. Cycles of failed requests die young."""
+READER_SHARE = 8
+"""This part of the conversation cache's room is for recognising bodies."""
 
 
 def serve(settings: Settings, place: Place | None = None) -> None:
@@ -121,6 +125,7 @@ class Router:
             self.fleet,
             EncoderSettings(self._tokenizer_of, secret, settings.conversation_cache_bytes),
         )
+        self.reader = Reader(settings.conversation_cache_bytes // READER_SHARE, seed_of(secret))
         self.pool = EncodePool(settings.encode_threads)
         self.allow = AllowList(settings.worker_allow, settings.workers)
         self.resolver = Resolver(self.allow)
@@ -223,7 +228,9 @@ class Router:
             RetryBudget(settings.retry_budget, settings.max_attempts),
             instruments,
         )
-        tools = PromptTools(self.fleet, decider, self.index, self.encoders, self.pool, relay, owners, instruments)
+        tools = PromptTools(
+            self.fleet, decider, self.index, self.reader, self.encoders, self.pool, relay, owners, instruments
+        )
         prompts = PromptRoute(tools, settings.policy, settings.encode_wait_share)
         others = LoadRoute(self.fleet, decider, relay, owners)
         control = self._make_control(admission, prompts)
@@ -237,7 +244,7 @@ class Router:
                 self.instruments,
                 self.link_counters,
                 WorkerCollector(self.fleet.workers.values),
-                EncoderCollector(lambda: self.encoders.exact),
+                EncoderCollector(lambda: self.encoders.exact, lambda: self.reader.read),
                 GaugeCollector(self._gauges()),
                 self.lag,
             )

@@ -154,10 +154,13 @@ class WorkerCollector(Collector):
 
 
 class EncoderCollector(Collector):
-    """What the encoders did and cost, over all models and formats."""
+    """How bodies were read, and what the encoders did and cost, over all models and formats."""
 
-    def __init__(self, encoders: Callable[[], Iterable[PromptEncoder]]) -> None:
+    def __init__(
+        self, encoders: Callable[[], Iterable[PromptEncoder]], bodies: Callable[[], Mapping[str, int]]
+    ) -> None:
         self._encoders = encoders
+        self._bodies = bodies
 
     def collect(self) -> Iterator[Metric]:
         """Sums over all encoders."""
@@ -190,6 +193,7 @@ class EncoderCollector(Collector):
             yield CounterMetricFamily(name, help_text, value=value)
         size = sum(encoder.conversations.size_bytes for encoder in encoders)
         yield GaugeMetricFamily("warmroute_conversation_cache_bytes", "Memory for known conversations.", value=size)
+        yield _by_label("warmroute_bodies_read", "Bodies by how much was parsed.", "part", [self._bodies()])
         yield _by_label(
             "warmroute_encodings", "Prompts by the way they were encoded.", "way", (c.hits for c in counters)
         )

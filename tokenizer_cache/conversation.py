@@ -78,15 +78,17 @@ class Conversations:
     def __len__(self) -> int:
         return len(self._boundaries)
 
-    def find(self, keys: Sequence[bytes]) -> tuple[int, Boundary | None]:
-        """The deepest known boundary: its place in `keys`, and itself. Counts as a use."""
+    def find(self, keys: Sequence[bytes], end: int | None = None) -> tuple[int, Boundary | None]:
+        """The deepest known boundary among `keys[:end]`: its place, and itself. Counts as a use."""
         boundaries = self._boundaries
-        with self._lock:
-            for place in range(len(keys) - 1, -1, -1):
-                found = boundaries.get(keys[place])
-                if found is not None:
-                    boundaries.move_to_end(keys[place])
-                    return place, found
+        for place in range((len(keys) if end is None else end) - 1, -1, -1):
+            key = keys[place]
+            found = boundaries.get(key)
+            if found is not None:
+                with self._lock:
+                    if key in boundaries:  # another thread may just have evicted it
+                        boundaries.move_to_end(key)
+                return place, found
         return 0, None
 
     def grow(self, base: Boundary | None, new_chain: bytes) -> tuple[Spine, int]:

@@ -5,7 +5,7 @@ for any thread; what it learns goes into the conversation cache by itself, under
 ever fails for a request that was parsed: what cannot be exact becomes text chunks, and is counted.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import jinja2
 import msgspec
@@ -16,10 +16,11 @@ from tokenizer_cache.chain import HASH_BYTES, ID_BYTES, Chain, pack
 from tokenizer_cache.conversation import Boundary, Conversations, Spine
 from tokenizer_cache.counters import Counters
 from tokenizer_cache.fields import ChatFields, CompletionFields, Fields, ResponseFields, given, holds_media
-from tokenizer_cache.identity import boundary_keys, context_key, scope_key, unmarked
+from tokenizer_cache.identity import context_key, scope_key
+from tokenizer_cache.items import Keys
 from tokenizer_cache.messages import MessageEncoder, Recognised, close
 from tokenizer_cache.render import RENDER_ERRORS
-from tokenizer_cache.request import Request
+from tokenizer_cache.request import Frame, Request
 from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, TextEncoder, prompt_head
 from tokenizer_cache.tokenizer import Tokenizer
 from tokenizer_cache.vllm_inputs import NotExact
@@ -27,6 +28,15 @@ from tokenizer_cache.vllm_inputs import NotExact
 LONG_TEXT_BYTES: Final = 32 << 10
 """A longer completion prompt is matched by its text, so that a growing one matches before it is encoded."""
 _LEARN = 0.1
+
+
+class _Realm(NamedTuple):
+    """What a request's frame says of its prompt's identity."""
+
+    root: bytes
+    """The parent of first blocks."""
+    context: bytes
+    """Stands for all that changes how messages become ids: seeds the conversation keys."""
 
 
 class PromptEncoder:
@@ -57,17 +67,17 @@ class PromptEncoder:
         """What is known of the prompt at once. Tens of microseconds for a known conversation."""
         if reason := self._why_text(request):
             return self._as_text(request, reason)
-        scope = scope_key(self._format, request.fields)
-        root = self._chain.root(scope)
+        realm = self._realm(request.frame)
+        root = realm.root
         if request.prompts:
-            return self._recognise_prompts(request, scope, root)
-        context = context_key(scope, request.fields) + (self._messages.day() if self._messages else b"")
-        keys = boundary_keys(context, unmarked(request.items))
+            return self._recognise_prompts(request, realm)
+        context = realm.context + (self._messages.day() if self._messages else b"")
+        keys = Keys(context, request.conversation)
         place, boundary = self.conversations.find(keys)
-        unseen = b"".join(map(bytes, request.items[place:]))
+        unseen = b"".join(request.conversation.since(place))
         if holds_media(unseen):
             return self._as_text(request, "media")
-        request.memo[self] = Recognised(root, keys, place, boundary)
+        request.memo[self] = Recognised(root, context, keys, place, boundary, len(unseen))
         if boundary is not None and boundary.ending is not None and not unseen:
             return self._known(request, boundary, root)
         return self._estimate(request, root, boundary, unseen if boundary else prompt_head(request) + unseen)
@@ -79,9 +89,9 @@ class PromptEncoder:
             return 0
         if request.prompts:
             return sum(len(prompt) for prompt in request.prompts if isinstance(prompt, str))
-        if seen.boundary is None or self._messages is None or self._messages.tails.due(seen.keys[0], seen.boundary):
+        if seen.boundary is None or self._messages is None or self._messages.tails.due(seen.context, seen.boundary):
             return len(request.body)
-        return sum(len(bytes(item)) for item in request.items[seen.place :])
+        return seen.unseen_bytes
 
     def encode(self, request: Request) -> Prompt:
         """The exact prompt, or text chunks where it cannot be exact. Safe in any thread."""
@@ -154,28 +164,36 @@ class PromptEncoder:
 
     def _learn(self, request: Request, seen: Recognised, tokens: int) -> None:
         new = tokens - (seen.boundary.tokens if seen.boundary else 0)
-        size = sum(len(bytes(item)) for item in request.items[seen.place :])
-        size += 0 if seen.boundary else len(prompt_head(request))
+        size = seen.unseen_bytes + (0 if seen.boundary else len(prompt_head(request)))
         if new > 16 and size > 64:
             self.bytes_per_token += _LEARN * (min(max(size / new, 1.0), 16.0) - self.bytes_per_token)
 
-    def _recognise_prompts(self, request: Request, scope: bytes, root: bytes) -> Prompt:
+    def _realm(self, frame: Frame) -> _Realm:
+        realm = frame.memo.get(self)
+        if not isinstance(realm, _Realm):
+            scope = scope_key(self._format, frame.fields)
+            context = xxhash.xxh3_128_digest(context_key(scope, frame.fields))
+            realm = frame.memo[self] = _Realm(self._chain.root(scope), context)
+        return realm
+
+    def _recognise_prompts(self, request: Request, realm: _Realm) -> Prompt:
         longest = max(request.prompts, key=len)
         if all(isinstance(prompt, bytes) for prompt in request.prompts):
             self.counters.hits["ids"] += 1
             assert isinstance(longest, bytes)
             tokens = sum(len(prompt) // ID_BYTES for prompt in request.prompts)
-            return self._exact(request, self._chain.extend(root, b"", longest)[0], tokens, "ids")
+            return self._exact(request, self._chain.extend(realm.root, b"", longest)[0], tokens, "ids")
         assert isinstance(longest, str)
-        key = xxhash.xxh3_128_digest(context_key(scope, request.fields) + b"\0".join(map(_bytes, request.prompts)))
+        texts = [_bytes(prompt) for prompt in request.prompts]
+        key = xxhash.xxh3_128_digest(realm.context + b"\0".join(texts))
         _, boundary = self.conversations.find([key])
-        request.memo[self] = Recognised(root, [key], 0, boundary)
+        request.memo[self] = Recognised(realm.root, realm.context, [key], 0, boundary, sum(map(len, texts)))
         if boundary is not None:
-            return self._known(request, boundary, root)
+            return self._known(request, boundary, realm.root)
         text = _bytes(longest)
         if len(text) > LONG_TEXT_BYTES:
             return self._text.recognise(request)
-        return self._estimate(request, root, None, text)
+        return self._estimate(request, realm.root, None, text)
 
     def _encode_prompts(self, request: Request, seen: Recognised) -> Prompt:
         special = given(request.fields.add_special_tokens) != b"false"

@@ -5,6 +5,7 @@ template. The *tail* way renders the new messages alone; each kind of tail must 
 uses and then by sample, and one difference ends it for good. Boundaries are cut before cut tokens only.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -29,10 +30,15 @@ class Recognised(NamedTuple):
     """How much of a request was known when it came."""
 
     root: bytes
-    keys: list[bytes]
+    context: bytes
+    """Stands for all that changes how messages become ids."""
+    keys: Sequence[bytes]
+    """Of its starts: as many as it has items, and one."""
     place: int
     """How many of its items are known."""
     boundary: Boundary | None
+    unseen_bytes: int
+    """Length of the items that are not."""
 
 
 class _Cut(NamedTuple):
@@ -62,7 +68,7 @@ class MessageEncoder:
         """The prompt's chain and its count of tokens. Raises NotExact, or one of RENDER_ERRORS."""
         known, tail = seen.boundary, None
         if known is not None:
-            tail = self.tails.render(request, seen.keys[0], seen.place, known)
+            tail = self.tails.render(request, seen.context, seen.place, known)
         if known is None or tail is None:
             return self._encode_full(request, seen, self._whole_call(request))
         if tail.trust.due:
@@ -106,7 +112,7 @@ class MessageEncoder:
             place, end = lead
             cut = _Cut(end, _digest(text[:end]))
             known = self._store(seen.root, seen.keys[place], None, self._ids(text[:end]), cut)
-        closing = self._closing(request, seen.keys[0], call, text)
+        closing = self._closing(request, seen.context, call, text)
         start = known.chars if known else 0
         if closing is not None and closing.chars >= start:
             known = self._store(seen.root, seen.keys[-1], known, self._ids(text[start : closing.chars]), closing)
@@ -122,7 +128,7 @@ class MessageEncoder:
                 return known
             if known is seen.boundary:
                 self._counters.retracted += 1
-            place, known = self._conversations.find(seen.keys[:place])
+            place, known = self._conversations.find(seen.keys, place)
         return None
 
     def _lead(self, request: Request, call: TemplateCall, text: str) -> tuple[int, int] | None:

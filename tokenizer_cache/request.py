@@ -8,6 +8,7 @@ worker judges the rest.
 import codecs
 import re
 from array import array
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -26,10 +27,11 @@ from tokenizer_cache.fields import (
     given,
     holds_media,
 )
+from tokenizer_cache.items import Items
 
 _LIST_START = re.compile(rb"\[\s*(\S)")
 _MAX_PROMPTS = 4096
-_MAX_ITEMS = 100_000
+MAX_ITEMS: Final = 100_000
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _PIECE_BYTES = 16 << 10
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
@@ -45,22 +47,50 @@ _IDS: Final = msgspec.json.Decoder(list[int])
 _ID_LISTS: Final = msgspec.json.Decoder(list[list[int]])
 
 
+class Frame:
+    """A request without its items: the same for nearly all turns of a client's conversations, and then shared by them.
+    Immutable but for `memo`, where encoders keep what they made of it."""
+
+    __slots__ = ("fields", "memo", "teachable")
+
+    def __init__(self, fields: Fields, prompts: Sequence[str | bytes] = ()) -> None:
+        self.fields = fields
+        """Without the items."""
+        self.teachable = _teachable(fields, prompts)
+        self.memo: dict[object, object] = {}
+
+
 class Request:
     """One request as the client sent it. Immutable but for `memo`, where encoders keep what they have recognised."""
 
-    __slots__ = ("_digest", "api", "body", "fields", "items", "memo", "prompts", "teachable")
+    __slots__ = ("_digest", "api", "body", "conversation", "frame", "memo", "prompts")
 
-    def __init__(self, api: str, body: bytes, fields: Fields, items: list[Raw], prompts: list[str | bytes]) -> None:
+    def __init__(
+        self, api: str, body: bytes, frame: Frame, conversation: Items, prompts: Sequence[str | bytes] = ()
+    ) -> None:
         self.api = api
         self.body = body
-        self.fields = fields
-        self.items = items
+        self.frame = frame
+        self.conversation = conversation
         """Raw messages (chat, messages) or input items (responses, where a string is one item); else empty."""
         self.prompts = prompts
         """Completions only: strings, or token ids packed as little-endian u32."""
-        self.teachable = _teachable(fields, prompts)
         self.memo: dict[object, object] = {}
         self._digest: bytes | None = None
+
+    @property
+    def fields(self) -> Fields:
+        return self.frame.fields
+
+    @property
+    def teachable(self) -> bool:
+        """False where the engine's cached-token count says nothing."""
+        return self.frame.teachable
+
+    @property
+    def items(self) -> list[Raw]:
+        """All items. Reads those that were not read yet."""
+        return self.conversation.since(0)
 
     @property
     def model(self) -> str:
@@ -110,23 +140,45 @@ class Request:
         return self._digest
 
 
-def parse(api: str, body: bytes) -> Request:
-    """Read the body of a request to `api` ("chat", "completions", "messages" or "responses").
+def parse(api: str, body: bytes, seed: int = 0) -> Request:
+    """Read the body of a request to `api` ("chat", "completions", "messages" or "responses"). `seed` keys the digests.
 
     Costs one pass over the body (about 0.4 us per KB). Raises BadRequest, with the parameter's name where there is one.
     """
-    fields = _decode(_DECODERS[api], body)
+    fields = decode(api, body)
     if not fields.model:
         raise BadRequest("you must provide a model parameter", "model")
     if isinstance(fields, CompletionFields):
         prompts = _read_prompts(fields)
-        return Request(api, body, fields, [] if prompts else [fields.prompt_embeds], prompts)
-    items = _read_input(fields) if isinstance(fields, ResponseFields) else fields.messages
+        return Request(api, body, Frame(fields, prompts), Items([] if prompts else [fields.prompt_embeds]), prompts)
+    items = take_items(fields)
     if not items and api != "responses":
         raise BadRequest("[] is too short - 'messages'", "messages")
-    if len(items) > _MAX_ITEMS:
-        raise BadRequest(f"Too many messages: at most {_MAX_ITEMS} are accepted.", "messages")
-    return Request(api, body, fields, items, [])
+    if len(items) > MAX_ITEMS:
+        raise BadRequest(f"Too many messages: at most {MAX_ITEMS} are accepted.", "messages")
+    return Request(api, body, Frame(fields), Items(items, seed))
+
+
+def decode(api: str, body: bytes) -> Fields:
+    """The fields of a body. Raises BadRequest."""
+    fields: Fields = _decode(_DECODERS[api], body)
+    return fields
+
+
+def decode_list(raw: bytes) -> list[Raw]:
+    """The members of a JSON array. Raises BadRequest."""
+    members: list[Raw] = _decode(_RAW_LIST, raw)
+    return members
+
+
+def take_items(fields: Fields) -> list[Raw]:
+    """The items, taken out of the fields. Raises BadRequest."""
+    if isinstance(fields, ResponseFields):
+        items, fields.input = _read_input(fields), ABSENT
+        return items
+    assert isinstance(fields, ChatFields | MessageFields)
+    items, fields.messages = fields.messages, []
+    return items
 
 
 def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
@@ -159,8 +211,7 @@ def _read_input(fields: ResponseFields) -> list[Raw]:
         return [fields.input]
     if not raw.startswith(b"["):
         raise BadRequest("Invalid type for 'input': expected a string or an array.", "input")
-    items: list[Raw] = _decode(_RAW_LIST, raw)
-    return items
+    return decode_list(raw)
 
 
 def _read_prompts(fields: CompletionFields) -> list[str | bytes]:
@@ -208,7 +259,7 @@ def _text_of(raw: Raw) -> str | None:
     return text
 
 
-def _teachable(fields: Fields, prompts: list[str | bytes]) -> bool:
+def _teachable(fields: Fields, prompts: Sequence[str | bytes]) -> bool:
     if len(prompts) > 1 or given(fields.prompt_logprobs):
         return False
     echoed = given(fields.echo) == b"true" and isinstance(fields, CompletionFields)

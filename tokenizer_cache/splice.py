@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from tokenizer_cache.fields import ABSENT, Raw
-from tokenizer_cache.request import Request
+from tokenizer_cache.request import Frame, Request
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
 
@@ -25,4 +25,4 @@ def with_field(request: Request, name: str, value: bytes) -> Request:
         table[name] = Raw(value)
         body = msgspec.json.encode(table)
     fields = msgspec.structs.replace(request.fields, **{name: Raw(value)})
-    return Request(request.api, body, fields, request.items, request.prompts)
+    return Request(request.api, body, Frame(fields, request.prompts), request.conversation, request.prompts)

@@ -83,7 +83,7 @@ class Tails:
 
     def render(self, request: Request, context: bytes, place: int, known: Boundary) -> Tail | None:
         """The tail of a conversation that is known up to item `place`; None where only a full rendering is safe."""
-        new, found = request.items[place:], self._contexts.get(context)
+        new, found = request.conversation.since(place), self._contexts.get(context)
         before = self._conversations.text_of(known)
         if known.shape is None or not new or found is None or before is None:
             return None

@@ -14,7 +14,8 @@ from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import HASH_BYTES, Chain
 from tokenizer_cache.conversation import Boundary, Conversations
 from tokenizer_cache.fields import ChatFields, MessageFields, ResponseFields, given
-from tokenizer_cache.identity import boundary_keys, context_key, scope_key, unmarked
+from tokenizer_cache.identity import context_key, scope_key
+from tokenizer_cache.items import Keys, unmarked
 from tokenizer_cache.request import Request
 
 CHUNK_BYTES_PER_TOKEN = 4
@@ -45,12 +46,11 @@ class TextEncoder:
         root = self._chain.root(scope)
         if request.prompts:
             return self._of_prompts(request, root)
-        context = xxhash.xxh3_128_digest(b"text" + context_key(scope, request.fields))
-        items = unmarked(request.items)
-        keys = boundary_keys(context, items)
+        keys = Keys(xxhash.xxh3_128_digest(b"text" + context_key(scope, request.fields)), request.conversation)
         place, known = self.conversations.find(keys)
         head = b"" if known else prompt_head(request)
-        new = head + b"".join(_without_blobs(bytes(item)) for item in (items[place:] if known else items))
+        items = unmarked(request.conversation.since(place if known else 0))
+        new = head + b"".join(_without_blobs(bytes(item)) for item in items)
         parent = known.parent(root) if known else root
         chain, remainder = self._chain.extend(parent, known.remainder if known else b"", new)
         known_chain = known.chain() if known else b""

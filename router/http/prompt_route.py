@@ -26,7 +26,8 @@ from router.prefix.api import PrefixIndex
 from router.usage import Usage
 from router.workers import Fleet, ModelGroup, Worker
 from tokenizer_cache.api import BadRequest, Prompt
-from tokenizer_cache.request import Request, parse
+from tokenizer_cache.reader import Reader
+from tokenizer_cache.request import Request
 from tokenizer_cache.splice import with_field
 
 MIN_KNOWN_SHARE = 0.5
@@ -51,6 +52,7 @@ class PromptTools:
     fleet: Fleet
     decider: Decider
     index: PrefixIndex
+    reader: Reader
     encoders: EncoderSet
     pool: EncodePool
     relay: Relay
@@ -65,6 +67,7 @@ class PromptRoute:
         self._fleet = tools.fleet
         self._decider = tools.decider
         self._index = tools.index
+        self._reader = tools.reader
         self._encoders = tools.encoders
         self._pool = tools.pool
         self._relay = tools.relay
@@ -112,7 +115,7 @@ class PromptRoute:
     def ask(self, api: str, body: bytes, client: Client | None = None) -> Asked:
         """Read the request and recognise its prompt. Raises ApiError 400, 403 or 404."""
         try:
-            request = parse(api, body)
+            request = self._reader.parse(api, body)
         except BadRequest as error:
             raise ApiError(400, error.message, "invalid_request", error.param) from None
         if client is not None:

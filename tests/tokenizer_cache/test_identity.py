@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import msgspec
 import pytest
 
-from tokenizer_cache.identity import boundary_keys, context_key, scope_key, unmarked
+from tokenizer_cache.identity import context_key, scope_key
 from tokenizer_cache.request import parse
 
 USER = {"role": "user", "content": "hi"}
@@ -68,34 +67,3 @@ def test_a_billing_header_does_not_separate_conversations() -> None:
 
     assert context("cc_version=1; cch=abc") == context("cc_version=1; cch=def")
     assert context("a") != context("a", "You cook.")
-
-
-def items(*messages: Any) -> list[msgspec.Raw]:
-    return [msgspec.Raw(json.dumps(message).encode()) for message in messages]
-
-
-def test_boundaries_are_keyed_by_all_that_comes_before() -> None:
-    one = boundary_keys(b"c", items("a", "b", "c"))
-    other = boundary_keys(b"c", items("a", "x", "c"))
-    assert len(one) == 4
-    assert one[:2] == other[:2]
-    assert not set(one[2:]) & set(other[2:])
-    assert not set(one) & set(boundary_keys(b"d", items("a", "b", "c")))
-
-
-def test_moving_cache_marks_do_not_count() -> None:
-    def turn(marked: bool) -> dict[str, Any]:
-        block: dict[str, Any] = {"type": "text", "text": "hi"}
-        return {"role": "user", "content": [block | ({"cache_control": {"type": "ephemeral"}} if marked else {})]}
-
-    assert list(map(bytes, unmarked(items(turn(True))))) == list(map(bytes, items(turn(False))))
-    assert list(map(bytes, unmarked(items(turn(False))))) == list(map(bytes, items(turn(False))))
-
-
-def test_a_tool_input_of_the_same_name_is_left_alone() -> None:
-    call = {
-        "role": "assistant",
-        "content": [{"type": "tool_use", "input": {"a": 1, "cache_control": {"type": "ephemeral"}}}],
-    }
-    quoted = {"role": "user", "content": json.dumps({"a": 1, "cache_control": {"type": "ephemeral"}})}
-    assert list(map(bytes, unmarked(items(call, quoted)))) == list(map(bytes, items(call, quoted)))

@@ -1,0 +1,136 @@
+"""Bodies recognised by their first bytes, before any of them is parsed.
+
+A body's digest is taken at every step of `STEP_BYTES`, as long as such a beginning was seen before; the last step that
+was knows to which lengths bodies were read that began so. The digest at one of those proves the bytes: it is keyed and
+128 bits wide, and an equal one is taken for equal bytes. Bounded, least recently used first out; one thread only.
+"""
+
+from collections import OrderedDict
+from typing import Final
+
+import msgspec
+import xxhash
+
+from tokenizer_cache.items import Start
+
+STEP_BYTES: Final = 16 << 10
+"""Bodies below it are not recognised: reading them costs a few microseconds."""
+_LENGTHS = 8
+"""Lengths remembered for one step: those of the latest bodies that began so."""
+_TRIED = 12
+"""Lengths tried for one body. Each costs a digest of that many bytes."""
+_MARK_BYTES: Final = 700
+"""A mark with its key, its place in the table and what was known there."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What is known of the bodies that begin with certain bytes: these end after an item."""
+
+    length: int
+    start: Start
+    """The items that they hold."""
+    head_bytes: int
+    """Where the first item begins."""
+    frame: bytes
+    """Key of the frame that was around them."""
+
+
+class _Mark:
+    __slots__ = ("known", "lengths")
+
+    def __init__(self) -> None:
+        self.known: Known | None = None
+        self.lengths: list[int] = []
+
+
+class Scan:
+    """The digests of one body at every step, as far as they were asked for."""
+
+    __slots__ = ("_body", "_running", "_seed", "steps")
+
+    def __init__(self, body: bytes, seed: int) -> None:
+        self._body = memoryview(body)
+        self._seed = seed
+        self._running = xxhash.xxh3_128(seed=seed)
+        self.steps: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self._body)
+
+    def step(self, number: int) -> bytes:
+        """Digest of the first `number + 1` steps."""
+        while len(self.steps) <= number:
+            start = len(self.steps) * STEP_BYTES
+            self._running.update(self._body[start : start + STEP_BYTES])
+            self.steps.append(self._running.digest())
+        return self.steps[number]
+
+    def at(self, length: int) -> bytes:
+        """Digest of the first `length` bytes."""
+        return xxhash.xxh3_128_digest(self._body[:length], self._seed)
+
+
+class Prefixes:
+    """Known beginnings of the bodies of one API."""
+
+    def __init__(self, max_bytes: int, seed: int) -> None:
+        self._max_marks = max(1, max_bytes // _MARK_BYTES)
+        self._marks: OrderedDict[bytes, _Mark] = OrderedDict()
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory they take."""
+        return len(self._marks) * _MARK_BYTES
+
+    def find(self, body: bytes) -> tuple[Known | None, Scan]:
+        """The longest known beginning that was found, and the scan for `add`."""
+        scan = Scan(body, self._seed)
+        seen = []
+        for number in range(len(body) // STEP_BYTES):
+            digest = scan.step(number)
+            mark = self._marks.get(digest)
+            if mark is None:
+                break
+            self._marks.move_to_end(digest)
+            seen.append(mark)
+        tried = 0
+        for mark in reversed(seen):
+            for length in reversed(mark.lengths):
+                if length > len(body):
+                    continue
+                digest = scan.at(length)
+                found = self._marks.get(digest)
+                if found is not None and found.known is not None:
+                    self._marks.move_to_end(digest)
+                    return found.known, scan
+                tried += 1
+                if tried == _TRIED:
+                    return None, scan
+        return None, scan
+
+    def add(self, scan: Scan, known: Known) -> None:
+        """Remember the first `known.length` bytes of the scanned body."""
+        steps = known.length // STEP_BYTES
+        if not steps:
+            return
+        for number in range(steps):
+            mark = self._mark(scan.step(number))
+        if known.length in mark.lengths:
+            mark.lengths.remove(known.length)
+        mark.lengths.append(known.length)
+        del mark.lengths[:-_LENGTHS]
+        self._mark(scan.at(known.length)).known = known
+        while len(self._marks) > self._max_marks:
+            self._marks.popitem(last=False)
+
+    def _mark(self, digest: bytes) -> _Mark:
+        mark = self._marks.get(digest)
+        if mark is None:
+            mark = self._marks[digest] = _Mark()
+        else:
+            self._marks.move_to_end(digest)
+        return mark

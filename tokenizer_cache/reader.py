@@ -1,0 +1,192 @@
+"""Reading bodies, and of a known conversation only what is new in it.
+
+A body whose first bytes were read before need not be parsed again from its start: a token takes the place of the known
+items, and what the same decoder makes of that shorter body is what it would make of the whole. That is proved each
+time: JSON is read from left to right, so where the token comes out as the first item, the bytes before it end where the
+list of items begins, and only the items stand between. Whatever does not fit is read in full, so that errors are those
+of a full reading. Used by one thread.
+"""
+
+import re
+import secrets
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from functools import partial
+from itertools import islice
+from typing import Final
+
+import msgspec
+import xxhash
+
+from tokenizer_cache.api import BadRequest
+from tokenizer_cache.items import Items, first_marked
+from tokenizer_cache.prefixes import STEP_BYTES, Known, Prefixes
+from tokenizer_cache.request import MAX_ITEMS, Frame, Request, decode, decode_list, parse, take_items
+
+_LISTS: Final = {
+    "chat": re.compile(rb'"messages"\s*:\s*\['),
+    "messages": re.compile(rb'"messages"\s*:\s*\['),
+    "responses": re.compile(rb'"input"\s*:\s*\['),
+}
+"""How the list of items begins; the same may stand elsewhere in a body."""
+_MAX_TRIED_LISTS = 4
+_BETWEEN = re.compile(rb"[ \t\r\n,]*")
+_MAX_FRAMES = 256
+_FRAME_SHARE = 8
+"""This part of the room is for frames: they hold tools and system prompts."""
+
+
+class _Framed(msgspec.Struct, frozen=True):
+    """A frame, and the bytes that follow the last item in its bodies."""
+
+    frame: Frame
+    trailer: bytes
+
+
+class Reader:
+    """Reads bodies of all APIs. `seed` keys the digests of bodies and items."""
+
+    def __init__(self, max_bytes: int, seed: int) -> None:
+        self._seed = seed
+        self._prefixes = {api: Prefixes(max_bytes // 4, seed) for api in ("chat", "messages", "responses")}
+        self._max_frame_bytes = max_bytes // _FRAME_SHARE
+        self._frames: OrderedDict[bytes, _Framed] = OrderedDict()
+        self._frame_bytes = 0
+        self._token = b'"%s"' % secrets.token_hex(16).encode()
+        """No client can have written it."""
+        self.read: Counter[str] = Counter()
+        """Bodies by how much of them was parsed: `items` (nothing but the new ones), `rest` (these and all other
+        fields), `whole`."""
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        return self._frame_bytes + sum(prefixes.size_bytes for prefixes in self._prefixes.values())
+
+    def parse(self, api: str, body: bytes) -> Request:
+        """As `request.parse`, which says what may be raised."""
+        prefixes = self._prefixes.get(api)
+        if prefixes is None or len(body) < STEP_BYTES:
+            self.read["whole"] += 1
+            return parse(api, body, self._seed)
+        known, scan = prefixes.find(body)
+        request = self._resume(api, body, known) if known is not None else None
+        if known is None or request is None:
+            self.read["whole"] += 1
+            request = parse(api, body, self._seed)
+            place = self._first_place(request)
+        else:
+            place = self._next_place(request, known)
+        if place is not None:
+            prefixes.add(scan, place)
+        return request
+
+    # What is known of the body ------------------------------------------------------------------------------------
+
+    def _resume(self, api: str, body: bytes, known: Known) -> Request | None:
+        """The request without its known items; None where it does not fit after all."""
+        try:
+            framed = self._frames.get(known.frame)
+            items = self._new_items(body, known, framed.trailer) if framed is not None else None
+            if framed is not None and items is not None:
+                frame, way = framed.frame, "items"
+            else:
+                fields = decode(api, body[: known.head_bytes] + self._token + body[known.length :])
+                items, frame, way = take_items(fields), Frame(fields), "rest"
+        except BadRequest:
+            return None
+        if not frame.fields.model or not items or bytes(items[0]) != self._token:
+            return None
+        if known.start.count + len(items) - 1 > MAX_ITEMS:
+            return None
+        self.read[way] += 1
+        whole = partial(parse, api, body, self._seed)
+        return Request(api, body, frame, Items(items[1:], self._seed, known.start, lambda: whole().conversation))
+
+    def _new_items(self, body: bytes, known: Known, trailer: bytes) -> list[msgspec.Raw] | None:
+        """The token and the items between the known bytes and a known trailer, if that is what stands there."""
+        if len(trailer) > len(body) - known.length or not body.endswith(trailer):
+            return None
+        try:
+            return decode_list(b"[%b%b]" % (self._token, body[known.length : len(body) - len(trailer)]))
+        except BadRequest:
+            return None
+
+    # What will be known of the next one ---------------------------------------------------------------------------
+
+    def _next_place(self, request: Request, known: Known) -> Known | None:
+        """The known beginning and the new items: up to the last, or to the first that bears a mark."""
+        items = request.conversation
+        kept = first_marked(items.read)
+        ends = ends_of(request.body, known.length, items.read)
+        if ends is None or not kept:
+            return None
+        frame = known.frame
+        framed = self._frames.get(frame)
+        if framed is None or framed.frame is not request.frame:
+            trailer = _trailer(request.body, ends[-1])
+            key = self._key(request.api, request.body[: known.head_bytes], trailer)
+            frame = self._keep(key, request.frame, trailer)
+        return Known(ends[kept], items.start(items.unread.count + kept), known.head_bytes, frame)
+
+    def _first_place(self, request: Request) -> Known | None:
+        """The same for a body that was read in full. None where its list of items is not found."""
+        body, items = request.body, request.conversation
+        for found in islice(_LISTS[request.api].finditer(body), _MAX_TRIED_LISTS):
+            head_bytes = found.end()
+            ends = ends_of(body, head_bytes, items.read)
+            if ends is not None and (frame := self._prove(request.api, body[:head_bytes], _trailer(body, ends[-1]))):
+                kept = first_marked(items.read)
+                return Known(ends[kept], items.start(kept), head_bytes, frame)
+        return None
+
+    def _prove(self, api: str, head: bytes, trailer: bytes) -> bytes:
+        """The key of the frame that stands around the items; empty where the list does not begin after `head`."""
+        key = self._key(api, head, trailer)
+        if key in self._frames:
+            self._frames.move_to_end(key)
+            return key
+        try:
+            fields = decode(api, head + self._token + trailer)
+            items = take_items(fields)
+        except BadRequest:
+            return b""
+        return self._keep(key, Frame(fields), trailer) if list(map(bytes, items)) == [self._token] else b""
+
+    def _keep(self, key: bytes, frame: Frame, trailer: bytes) -> bytes:
+        if key not in self._frames:
+            self._frames[key] = _Framed(frame, trailer)
+            self._frame_bytes += _size(trailer)
+            while len(self._frames) > _MAX_FRAMES or self._frame_bytes > self._max_frame_bytes:
+                self._frame_bytes -= _size(self._frames.popitem(last=False)[1].trailer)
+        return key
+
+    def _key(self, api: str, head: bytes, trailer: bytes) -> bytes:
+        return xxhash.xxh3_128_digest(b"%b %d %b%b" % (api.encode(), len(head), head, trailer), self._seed)
+
+
+def ends_of(body: bytes, start: int, items: Sequence[msgspec.Raw]) -> list[int] | None:
+    """Where in `body` the list is after each of `items`, `start` first; None where they do not stand there."""
+    ends = [start]
+    for item in items:
+        raw = bytes(item)
+        at = _after_separator(body, ends[-1])
+        if not body.startswith(raw, at):
+            return None
+        ends.append(at + len(raw))
+    return ends
+
+
+def _trailer(body: bytes, end: int) -> bytes:
+    """What follows the last item, from the end of the list on."""
+    return body[_after_separator(body, end) :]
+
+
+def _after_separator(body: bytes, at: int) -> int:
+    found = _BETWEEN.match(body, at)
+    return found.end() if found is not None else at
+
+
+def _size(trailer: bytes) -> int:
+    """Of a frame: the trailer, and the fields' own copy of it."""
+    return 2 * len(trailer) + 2000
