@@ -6,7 +6,7 @@ without being carried out.
 
 import random
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from policies.api import Candidate, Policy, RequestFacts, Selection
@@ -44,12 +44,19 @@ class Decision(NamedTuple):
 class Decider:
     """Makes candidates and runs the policy."""
 
-    def __init__(self, policy: Policy, index: PrefixIndex, match_seconds: Histogram, rng: random.Random) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        index: PrefixIndex,
+        match_seconds: Histogram,
+        rng: random.Random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._policy = policy
         self._index = index
         self._match_seconds = match_seconds
         self._rng = rng
-        self._clock = time.monotonic
+        self._clock = clock
 
     async def look(self, group: ModelGroup, prompts: Mapping[str, Prompt], excluded: Collection[Worker] = ()) -> Sight:
         """Ask the index once per prompt format in use (nearly always one). `prompts` is by worker format."""

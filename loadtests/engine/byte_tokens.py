@@ -47,6 +47,11 @@ class ByteTokens:
         return np.array(ids, dtype="<u4").tobytes().replace(b"\0", b"").decode("utf-8", "replace")
 
 
+def chat_ids(body: Body) -> Ids:
+    """The ids of a chat request. Raises Refused where the messages cannot be read."""
+    return _ids(_chat(body))
+
+
 def _ids(pieces: list[bytes]) -> Ids:
     return np.frombuffer(b"".join(pieces), dtype="<u4")
 

@@ -101,6 +101,8 @@ class Scheduler:
         self.preemptions = 0
         self.queried_tokens = 0
         self.hit_tokens = 0
+        self.busy_s = 0.0
+        """Time spent in steps that have ended."""
         self._step: _Step | None = None
 
     def submit(self, job: Job, now: float) -> None:
@@ -247,6 +249,7 @@ class Scheduler:
 
     def _finish(self, step: _Step, made: list[Progress]) -> None:
         end = step.end
+        self.busy_s += end - step.start
         for job, tokens in step.work:
             if job.lease is None:
                 continue  # aborted meanwhile

@@ -1,0 +1,97 @@
+"""What all arms of a comparison meet: the traffic, the fleet, and what goes wrong in it."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from loadtests.engine.profiles import Profile
+from loadtests.simulate.hosts import Change
+from loadtests.simulate.traffic import Mix, Start
+from loadtests.traces.script import BLOCK_TOKENS
+
+ROOM = 1.1
+"""Least size of a KV pool, in longest prompts: below, a prompt could never run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routers:
+    """How many there are, and what they know of each other."""
+
+    count: int = 1
+    staleness_s: float = 0.005
+    """What one router did is known to the others after this."""
+    private: bool = False
+    """They know nothing of each other: neither prefixes nor load."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One cell of a sweep."""
+
+    name: str
+    mix: Mix
+    requests_per_s: float
+    profiles: Sequence[Profile]
+    """One per worker; their blocks are of the traces' 64 tokens."""
+    routers: Routers = Routers()
+    requests: int = 2000
+    """So many are measured, after the warm-up."""
+    changes: Sequence[Change] = ()
+    """Times are from the beginning of the measured span."""
+    extra: Sequence[Start] = ()
+    """Sessions on top of the mix. Times are from the beginning of the measured span."""
+    patience_s: float = 120.0
+    """After the measured span, this long is waited for what has not ended."""
+    warm_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "warm_s", self._warm_s())
+
+    @property
+    def measured_s(self) -> float:
+        return self.requests / self.requests_per_s
+
+    @property
+    def capacity(self) -> int:
+        """KV tokens of the whole fleet."""
+        return sum(profile.kv_tokens for profile in self.profiles)
+
+    @property
+    def ratio(self) -> float:
+        """Working set over capacity."""
+        return self.mix.working_set(self.requests_per_s) / self.capacity
+
+    def unlimited(self) -> "Scenario":
+        """The same with KV memory for everything."""
+        plenty = [dataclasses.replace(profile, kv_tokens=1 << 33) for profile in self.profiles]
+        return dataclasses.replace(self, profiles=plenty)
+
+    def _warm_s(self) -> float:
+        """Time to compute the contexts of all sessions that are under way, half as much again, and some to settle."""
+        if self.mix.recorded:
+            return 0.25 * self.measured_s
+        live = self.mix.live_sessions(self.requests_per_s)
+        tokens = self.mix.held / max(1e-9, self.mix.duration_s)
+        return min(30.0, 0.5 * self.mix.duration_s) + 1.5 * live * cold_s(self.profiles[0], round(tokens)) / len(
+            self.profiles
+        )
+
+
+def cold_s(profile: Profile, tokens: int, computed: int = 0) -> float:
+    """Seconds of prefill for the tokens behind `computed` ones, on an idle engine."""
+    new = max(1, tokens - computed)
+    steps = -(-new // profile.step_tokens)
+    pairs = new * computed + new * new / 2
+    return steps * profile.step_s + new / profile.prefill_rate + pairs * profile.pair_s
+
+
+def fleet(profile: Profile, workers: int, mix: Mix, requests_per_s: float, ratio: float | None) -> list[Profile]:
+    """Equal workers. With a `ratio`, their KV memory is such that the working set over all of it is this ratio (but
+    no less than the longest prompt needs); without, it is the profile's own."""
+    tokens = profile.kv_tokens
+    if ratio is not None:
+        tokens = round(mix.working_set(requests_per_s) / ratio / workers)
+    tokens = max(tokens, round(ROOM * mix.largest()) + BLOCK_TOKENS)
+    max_len = max(profile.max_model_len, mix.largest())
+    one = dataclasses.replace(profile, kv_tokens=tokens, block_tokens=BLOCK_TOKENS, max_model_len=max_len)
+    return [one] * workers

@@ -1,0 +1,89 @@
+"""What several routers know of each other: one prefix index and one load, each seen by the others a moment later.
+
+Every router has a view of its own. What it does itself is in its view at once; what another does arrives after the
+staleness, as through a shared store. Private views never hear of each other.
+"""
+
+from collections.abc import Callable, Sequence
+
+from router.lease import Lease
+from router.prefix.api import Held, Record
+from router.prefix.residency import Limits, Residency
+from router.workers import Fleet
+
+Later = Callable[[Callable[[], None]], None]
+"""Has something done once the others may know of it."""
+
+
+class View:
+    """One router's view of the index: the serving tree, without the queue that writes it off the hot path (which is
+    emptied within a millisecond)."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self._residency = Residency(limits, clock)
+        self.on_record: list[Callable[[Record], None]] = []
+        """Told of every record that this router makes."""
+
+    @property
+    def pendings(self) -> int:
+        """PENDING records that are still open."""
+        return self._residency.pendings
+
+    async def match(self, chain: bytes, also: Sequence[str] = ()) -> dict[str, Held]:
+        """See `PrefixIndex`. Never suspends."""
+        return self._residency.find(chain, also)
+
+    def record(self, record: Record) -> None:
+        """See `PrefixIndex`."""
+        self.apply(record)
+        for tell in self.on_record:
+            tell(record)
+
+    def apply(self, record: Record) -> None:
+        """Take note of what this or another router has recorded."""
+        self._residency.apply(record)
+        self._residency.sweep()
+
+    def set_capacity(self, holder: str, blocks: int) -> None:
+        """See `PrefixIndex`."""
+        self._residency.set_capacity(holder, blocks)
+
+    def remove_worker(self, holder: str) -> None:
+        """See `PrefixIndex`."""
+        self._residency.remove_worker(holder)
+        self._residency.sweep()
+
+
+class Mirror:
+    """Repeats one router's records and leases at another."""
+
+    def __init__(self, view: View, fleet: Fleet, later: Later) -> None:
+        self._view = view
+        self._fleet = fleet
+        self._later = later
+
+    def record(self, worker_id: str, record: Record) -> None:
+        """The same record, under the name that the worker has there by then."""
+
+        def arrive() -> None:
+            worker = self._fleet.workers.get(worker_id)
+            if worker is not None:
+                self._view.apply(record._replace(holder=worker.holder))
+
+        self._later(arrive)
+
+    def lease(self, worker_id: str, prompt_tokens: int, uncached_tokens: int) -> Lease:
+        """A lease there that begins late. Its events must be passed on through `first_byte` and `end`."""
+        lease = Lease(self._fleet.workers[worker_id], prompt_tokens, uncached_tokens)
+        self._later(lambda: _ignored(lease.__enter__()))
+        return lease
+
+    def first_byte(self, lease: Lease) -> None:
+        self._later(lease.first_byte)
+
+    def end(self, lease: Lease) -> None:
+        self._later(lambda: lease.__exit__(None, None, None))
+
+
+def _ignored(_: object) -> None:
+    """For calls whose result nobody needs."""
