@@ -21,9 +21,9 @@ from tokenizer_cache.items import Keys
 from tokenizer_cache.messages import MessageEncoder, Recognised, close
 from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.request import Frame, Request
+from tokenizer_cache.rules import NotExact
 from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, TextEncoder, prompt_head
 from tokenizer_cache.tokenizer import Tokenizer
-from tokenizer_cache.vllm_inputs import NotExact
 
 LONG_TEXT_BYTES: Final = 32 << 10
 """A longer completion prompt is matched by its text, so that a growing one matches before it is encoded."""
@@ -124,7 +124,9 @@ class PromptEncoder:
         fields = request.fields
         if reason := _beyond_us(fields):
             return reason
-        return None if self._messages is not None or request.prompts else self._not_exact
+        if request.prompts:
+            return None if self._tokenizer.served.completions_exact else "template"
+        return None if self._messages is not None else self._not_exact
 
     def _as_text(self, request: Request, reason: str) -> Prompt:
         self.counters.inexact[reason] += 1
@@ -196,7 +198,8 @@ class PromptEncoder:
         return self._estimate(request, realm.root, None, text)
 
     def _encode_prompts(self, request: Request, seen: Recognised) -> Prompt:
-        special = given(request.fields.add_special_tokens) != b"false"
+        always = self._tokenizer.served.engine == "sglang"
+        special = always or given(request.fields.add_special_tokens) != b"false"
         texts = [prompt for prompt in request.prompts if isinstance(prompt, str)]
         encoded = [self.counters.timed(self._tokenizer, text, special) for text in texts]
         self.counters.hits["cold"] += 1

@@ -16,9 +16,9 @@ from tokenizer_cache.conversation import Boundary, Conversations, Spine
 from tokenizer_cache.counters import Counters
 from tokenizer_cache.render import Renderer, arguments_key, condensed, kinds_of, prototype
 from tokenizer_cache.request import Request
+from tokenizer_cache.rules import TemplateCall
 from tokenizer_cache.tails import Tail, Tails
 from tokenizer_cache.tokenizer import Tokenizer
-from tokenizer_cache.vllm_inputs import TemplateCall
 
 _MAX_OVERHANG = 256
 _MAX_ENDINGS = 1024
@@ -117,7 +117,14 @@ class MessageEncoder:
         if closing is not None and closing.chars >= start:
             known = self._store(seen.root, seen.keys[-1], known, self._ids(text[start : closing.chars]), closing)
             start = closing.chars
-        return close(self._chain, known or _nothing(), seen.root, self._ending(text[start:]))
+        ending = self._ending(text[start:]) + self._suffix(call)
+        return close(self._chain, known or _nothing(), seen.root, ending)
+
+    def _suffix(self, call: TemplateCall) -> bytes:
+        if not call.suffix:
+            return b""
+        ids = self._ids(call.suffix, add_special_tokens=True)
+        return ids[ID_BYTES:] if ids.startswith(self._tokenizer.bos) else ids
 
     def _proven(self, seen: Recognised, text: str) -> Boundary | None:
         """The deepest boundary whose text this text begins with."""
@@ -144,7 +151,9 @@ class MessageEncoder:
 
     def _closing(self, request: Request, context: bytes, call: TemplateCall, text: str) -> _Cut | None:
         """Where the next boundary is cut: before the last cut token of the messages."""
-        if call.continue_final_message or not call.add_generation_prompt or call.messages[-1]["role"] == "assistant":
+        if not call.settled or call.continue_final_message or not call.add_generation_prompt:
+            return None
+        if call.messages[-1]["role"] == "assistant":
             return None
         kinds, closed = kinds_of(call.messages), len(text)
         shape = condensed(kinds) if kinds else None

@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import jinja2
+import jinja2.nodes
 import msgspec
 from transformers.utils.chat_template_utils import _alias_reasoning_fields, render_jinja_template
 
 from tokenizer_cache.jinja import compiled
 from tokenizer_cache.mould import Moulds
+from tokenizer_cache.rules import NotExact, Rules, TemplateCall
+from tokenizer_cache.sglang_inputs import SglangRules
 from tokenizer_cache.tokenizer import Tokenizer
-from tokenizer_cache.vllm_anthropic import chat_messages
-from tokenizer_cache.vllm_inputs import NotExact, TemplateCall, normalise_messages, template_call, template_format
+from tokenizer_cache.vllm_inputs import VllmRules
 
 RENDER_ERRORS: Final = (
     jinja2.TemplateError,
@@ -79,7 +81,9 @@ class Renderer:
         self._moulds = Moulds(self._source, self._template.environment)
         self._variables: dict[str, Any] = {"documents": None, **tokenizer.special_tokens}
         self._stand_ins: dict[tuple[str, bytes], StandIn | None] = {}
-        self.format = template_format(self._source, tokenizer.special_tokens)
+        rules = SglangRules if tokenizer.served.engine == "sglang" else VllmRules
+        self.rules: Rules = rules(self._source, tokenizer.special_tokens, tokenizer.served)
+        self._reads_thinking = reads_thinking(self._template.environment.parse(self._source))
         self._reads_clock = "strftime_now" in self._source
         self.changes_by_the_minute = self._reads_clock and not _is_daily(self._source)
         """No known part may be trusted without rendering it."""
@@ -90,20 +94,28 @@ class Renderer:
 
     def call(self, api: str, body: dict[str, Any]) -> TemplateCall:
         """The template's arguments for a decoded body. Raises NotExact."""
-        call = template_call(api, body, self.format)
+        call = self.rules.call(api, body)
         if call.tools and self._tokenizer.has_tool_template:
             raise NotExact("tool_template")
+        if self._reads_thinking and any(message.get("reasoning_content") is not None for message in call.messages):
+            raise NotExact("reasoning")
         return call
 
     def full(self, call: TemplateCall) -> str:
         """The whole prompt's text. Raises one of RENDER_ERRORS where the template refuses."""
         if call.continue_final_message:
             return self._continued(call)
-        return self._render(_present(call.messages), call)
+        try:
+            return self._render(_present(call.messages), call)
+        except RENDER_ERRORS:
+            if not (call.bare_tools and call.tools):
+                raise
+            bare = [tool.get("function", tool) for tool in call.tools]
+            return self._render(_present(call.messages), msgspec.structs.replace(call, tools=bare))
 
     def messages(self, api: str, items: Sequence[Any]) -> list[dict[str, Any]]:
         """What some raw messages of a conversation become. Raises NotExact."""
-        return normalise_messages(chat_messages(list(items)) if api == "messages" else list(items), self.format)
+        return self.rules.messages(api, items)
 
     def stand_in(self, shape: str, like: TemplateCall, key: bytes) -> StandIn | None:
         """A stand-in for conversations of `shape` that are rendered with the arguments of `like`, which `key` stands
@@ -133,7 +145,7 @@ class Renderer:
         return both[len(stand_in.closed) :] if both.startswith(stand_in.closed) else None
 
     def _build(self, place: tuple[str, bytes], like: TemplateCall) -> StandIn | None:
-        messages = _present(normalise_messages([_STAND_INS[kind] for kind in place[0]], self.format))
+        messages = _present(self.rules.messages("chat", [_STAND_INS[kind] for kind in place[0]]))
         try:
             closed = self._render(messages, msgspec.structs.replace(like, add_generation_prompt=False))
             opened = self._render(messages, like)
@@ -189,6 +201,13 @@ def _present(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def arguments_key(call: TemplateCall, day: bytes) -> bytes:
     """Stands for all the arguments of a rendering but its messages and what its tools are."""
     return msgspec.json.encode((bool(call.tools), call.add_generation_prompt, call.kwargs)) + day
+
+
+def reads_thinking(tree: jinja2.nodes.Template) -> bool:
+    """True where the template reads a message's `thinking`, a name that only some versions of transformers fill."""
+    attributes = {node.attr for node in tree.find_all(jinja2.nodes.Getattr)}
+    keys = {node.arg.value for node in tree.find_all(jinja2.nodes.Getitem) if isinstance(node.arg, jinja2.nodes.Const)}
+    return "thinking" in attributes | keys
 
 
 def _is_daily(source: str) -> bool:

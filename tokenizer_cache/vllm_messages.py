@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from tokenizer_cache.rules import NotExact
 from tokenizer_cache.vllm_template import TemplateFormat
 
 BILLING_HEADER = "x-anthropic-billing-header"
@@ -26,15 +27,6 @@ _PART_FIELDS = _MEDIA_FIELDS.union(
 _FIRST_CALL_KEYS = ("id", "function", "type")
 _FIRST_FUNCTION_KEYS = ("arguments", "name")
 _TOOL_FUNCTION_KEYS = ("name", "description", "parameters", "strict")
-
-
-class NotExact(Exception):
-    """The request cannot be rendered exactly here. Holds no text of the request."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        """One word from a closed set, a metric label."""
 
 
 def normalise_messages(

@@ -7,7 +7,7 @@ order. Only what reaches the prompt is translated. State that an engine keeps (p
 import json
 from typing import Any
 
-from tokenizer_cache.vllm_messages import NotExact
+from tokenizer_cache.rules import NotExact
 from tokenizer_cache.vllm_template import TemplateFormat
 
 _UNFINISHED = ("in_progress", "incomplete")

@@ -17,8 +17,10 @@ from loadtests.engine.chains import Ids, pseudo_random
 from loadtests.engine.errors import Refused
 from loadtests.engine.prompts import Body, Words
 from tokenizer_cache.render import RENDER_ERRORS
+from tokenizer_cache.rules import NotExact, TemplateCall
 from tokenizer_cache.tokenizer import load
-from tokenizer_cache.vllm_inputs import NotExact, TemplateCall, template_call, template_format
+from tokenizer_cache.vllm_inputs import template_call
+from tokenizer_cache.vllm_template import template_format
 
 INLINE_CHARS = 2048
 """Shorter texts are encoded on the event loop: a thread would cost more."""

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 
 from tokenizer_cache.render import Renderer
+from tokenizer_cache.rules import NotExact
 from tokenizer_cache.tokenizer import Tokenizer
-from tokenizer_cache.vllm_inputs import NotExact
 
 RENDER_ROUTES = {
     "chat": "/v1/chat/completions/render",

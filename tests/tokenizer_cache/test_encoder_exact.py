@@ -16,7 +16,9 @@ from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.identity import scope_key
 from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.request import parse
-from tokenizer_cache.vllm_inputs import NotExact, template_call, template_format
+from tokenizer_cache.rules import NotExact
+from tokenizer_cache.vllm_inputs import template_call
+from tokenizer_cache.vllm_template import template_format
 
 BLOCK = 4
 SECRET = b"a secret of the tests"

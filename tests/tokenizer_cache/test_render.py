@@ -8,8 +8,8 @@ import pytest
 
 from tests.tokenizer_cache.small import TEMPLATES, small, small_raw
 from tokenizer_cache.render import Renderer, arguments_key, condensed, kinds_of, prototype
+from tokenizer_cache.rules import NotExact, TemplateCall
 from tokenizer_cache.tokenizer import Tokenizer
-from tokenizer_cache.vllm_inputs import NotExact, TemplateCall
 
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": {}}}
 TOOL = {"type": "function", "function": {"name": "f"}}

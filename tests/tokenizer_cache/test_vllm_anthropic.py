@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.tokenizer_cache.formats import JOINING, SYSTEM_FIRST
+from tokenizer_cache.rules import NotExact
 from tokenizer_cache.vllm_anthropic import chat_body
 from tokenizer_cache.vllm_inputs import template_call
-from tokenizer_cache.vllm_messages import NotExact
 from tokenizer_cache.vllm_template import template_format
 
 HEADER = "x-anthropic-billing-header: cch=1;"

@@ -9,7 +9,9 @@ import pytest
 
 from tests.real.bodies import ALL
 from tests.tokenizer_cache.formats import JOINING, JOINS, LISTING
-from tokenizer_cache.vllm_inputs import NotExact, TemplateCall, content_format, template_call, template_format
+from tokenizer_cache.rules import NotExact, TemplateCall
+from tokenizer_cache.vllm_inputs import template_call
+from tokenizer_cache.vllm_template import content_format, template_format
 
 USER = {"role": "user", "content": "hi"}
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.tokenizer_cache.formats import JOINING, LISTING
-from tokenizer_cache.vllm_messages import NotExact, merge_developer, normalise_messages
+from tokenizer_cache.rules import NotExact
+from tokenizer_cache.vllm_messages import merge_developer, normalise_messages
 from tokenizer_cache.vllm_template import template_format
 
 HEADER = "x-anthropic-billing-header: cch=1;"

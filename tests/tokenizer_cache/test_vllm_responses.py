@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from tests.tokenizer_cache.formats import JOINING, JOINS
-from tokenizer_cache.vllm_inputs import TemplateCall, template_call, template_format
-from tokenizer_cache.vllm_messages import NotExact
+from tokenizer_cache.rules import NotExact, TemplateCall
+from tokenizer_cache.vllm_inputs import template_call
 from tokenizer_cache.vllm_responses import chat_messages
+from tokenizer_cache.vllm_template import template_format
 
 USER = {"role": "user", "content": "hi"}
 THOUGHT = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "why"}]}

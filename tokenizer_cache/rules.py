@@ -1,0 +1,77 @@
+"""How one engine turns a request into a prompt: the contract that each engine's rules keep, and its values.
+
+Rules are exact or silent: whatever they cannot know for sure raises NotExact, and the caller falls back to chunks of
+the text, because a wrong prompt would be worse than none. They work on plain dicts and must not change what they are
+given. Never log a body from here.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+
+class NotExact(Exception):
+    """The request cannot be rendered exactly here. Holds no text of the request."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """One word from a closed set, a metric label."""
+
+
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server's own options change in the prompts of its model. Equal values render equally."""
+
+    engine: str = "vllm"
+    default_kwargs: dict[str, Any] = {}
+    """Template arguments that the server sets where a request does not (--default-chat-template-kwargs)."""
+    reasoning_parser: str = ""
+    """SGLang only: decides how an Anthropic client's thinking reaches the template."""
+    own_template: bool = False
+    """The server was told to use a template other than the tokenizer's."""
+    not_exact: str = ""
+    """Why no chat prompt of this server can be known here (a metric label); empty where they can."""
+    completions_exact: bool = True
+    """False where the server puts completion prompts into a template of its own."""
+
+    @property
+    def key(self) -> str:
+        """Tells formats apart: the engine, and a digest of everything else where it is not as usual."""
+        if self == Served(engine=self.engine):
+            return self.engine
+        import xxhash  # noqa: PLC0415
+
+        return f"{self.engine}~{xxhash.xxh3_64_hexdigest(msgspec.json.encode(self, order='sorted'))[:8]}"
+
+
+class TemplateCall(msgspec.Struct, frozen=True):
+    """The arguments of one rendering: `apply_chat_template(messages, tools=tools, add_generation_prompt=...,
+    continue_final_message=..., tokenize=False, **kwargs)`, then an encode with `add_special_tokens`."""
+
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] | None
+    kwargs: dict[str, Any]
+    """Template arguments after precedence, `documents` among them."""
+    add_generation_prompt: bool
+    continue_final_message: bool
+    add_special_tokens: bool
+    suffix: str = ""
+    """Text that is encoded by itself, with special tokens but the first, and put behind the prompt's ids."""
+    bare_tools: bool = False
+    """Where the template refuses the tools, it is tried with their functions alone."""
+    settled: bool = True
+    """False where the last message is shown in another way than it will be once others follow it."""
+
+
+class Rules(Protocol):
+    """One engine's way from a body to a template call. Pure; safe in several threads."""
+
+    def call(self, api: str, body: dict[str, Any]) -> TemplateCall:
+        """What is rendered for a decoded body of `api` (`chat`, `messages` or `responses`). Parts of the body are
+        shared with the answer. Raises NotExact."""
+        ...
+
+    def messages(self, api: str, items: Sequence[Any]) -> list[dict[str, Any]]:
+        """What some raw messages in the middle of a conversation become, each handled alone. Raises NotExact."""
+        ...
