@@ -8,6 +8,7 @@ import random
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from router.breaker import Breaker
 from router.clients import Clients
 from router.decide import Decider
 from router.dial import Resolver
-from router.encoders import EncoderSet, EncoderSettings
+from router.encoders import EncoderSet, EncoderSettings, TokenSource
 from router.encoding import EncodePool
 from router.engines import control_client
 from router.http.body import BodyBudget
@@ -123,7 +124,7 @@ class Router:
         secret = settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
         self.encoders = EncoderSet(
             self.fleet,
-            EncoderSettings(self._tokenizer_of, secret, settings.conversation_cache_bytes),
+            EncoderSettings(self._tokens_of, secret, settings.conversation_cache_bytes),
         )
         self.reader = Reader(settings.conversation_cache_bytes // READER_SHARE, seed_of(secret))
         self.pool = EncodePool(settings.encode_threads)
@@ -185,12 +186,18 @@ class Router:
         worker.on_suspect = lambda: self.prober.look_soon(worker.id)
         return worker
 
-    def _tokenizer_of(self, group: ModelGroup) -> str:
+    def _tokens_of(self, group: ModelGroup) -> TokenSource:
         settings = self._settings
-        spec = (
-            settings.model_tokenizers.get(group.name) or settings.model_tokenizers.get(group.base) or settings.tokenizer
+
+        def of_model(named: Mapping[str, str], otherwise: str) -> str:
+            return named.get(group.name) or named.get(group.base) or otherwise
+
+        spec = of_model(settings.model_tokenizers, settings.tokenizer)
+        return TokenSource(
+            {"off": "", "auto": group.root}.get(spec, spec),
+            of_model(settings.model_chat_templates, ""),
+            of_model(settings.model_template_kwargs, "{}"),
         )
-        return {"off": "", "auto": group.root}.get(spec, spec)
 
     def _make_link(self) -> Link:
         settings = self._settings

@@ -7,25 +7,41 @@ compared as text chunks: requests are routed all the same, the degradation is co
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from router.encoding import Encoder
-from router.workers import Fleet, ModelGroup
+from router.workers import Fleet, ModelGroup, Worker
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.request import parse
+from tokenizer_cache.rules import Served
 from tokenizer_cache.text import TextEncoder
 from tokenizer_cache.tokenizer import Tokenizer, TokenizerUnavailable, load
 
 log = logging.getLogger("warmroute")
 
-EXACT_ENGINES = frozenset({"vllm"})
+EXACT_ENGINES = frozenset({"vllm", "sglang"})
 """Engines whose rendering of a request into ids is reproduced here."""
 
 
-class EncoderSettings:
-    """How encoders are made. `spec_of(group)` names the tokenizer: a path, an id, `package:NAME`, or "" for none."""
+class TokenSource(NamedTuple):
+    """Where one model's tokenizer and template come from."""
 
-    def __init__(self, spec_of: Callable[[ModelGroup], str], secret: bytes, cache_bytes: int) -> None:
-        self.spec_of = spec_of
+    spec: str
+    """A path, an id, `package:NAME`, or "" for none."""
+    template: str = ""
+    """A file with the chat template, in place of the tokenizer's own."""
+    default_kwargs: str = "{}"
+    """Template arguments that the model's workers set where a request does not, as JSON."""
+
+
+class EncoderSettings:
+    """How encoders are made."""
+
+    def __init__(self, source_of: Callable[[ModelGroup], TokenSource], secret: bytes, cache_bytes: int) -> None:
+        self.source_of = source_of
         self.secret = secret
         self.cache_bytes = cache_bytes
 
@@ -37,8 +53,8 @@ class EncoderSet:
         self._settings = settings
         self._by_group: dict[str, Mapping[str, Encoder]] = {}
         self._encoders: dict[tuple[str, str], Encoder] = {}
-        self._tokenizers: dict[str, Tokenizer | None] = {}
-        self._wanted: asyncio.Queue[str] = asyncio.Queue()
+        self._tokenizers: dict[tuple[str, str], Tokenizer | None] = {}
+        self._wanted: asyncio.Queue[TokenSource] = asyncio.Queue()
         self._unloaded = 0
         fleet.on_groups.append(self._by_group.clear)
         fleet.on_groups.append(lambda: self._want(fleet))
@@ -47,10 +63,7 @@ class EncoderSet:
         """The encoders for this group's requests, by worker format."""
         found = self._by_group.get(group.name)
         if found is None:
-            found = {
-                worker.format: self._encoder(group, worker.format, worker.chain_block_tokens)
-                for worker in group.workers
-            }
+            found = {worker.format: self._encoder(group, worker) for worker in group.workers}
             self._by_group[group.name] = found
         return found
 
@@ -67,48 +80,63 @@ class EncoderSet:
     async def run(self) -> None:
         """Load tokenizers as they are wanted, for ever."""
         while True:
-            spec = await self._wanted.get()
+            source = await self._wanted.get()
             try:
-                self._tokenizers[spec] = await asyncio.to_thread(_load_warm, spec)
+                self._tokenizers[source[:2]] = await asyncio.to_thread(_load_warm, source)
             except TokenizerUnavailable as error:
-                log.warning("no exact tokens for %s, prompts are compared as text: %s", spec, error)
+                log.warning("no exact tokens for %s, prompts are compared as text: %s", source.spec, error)
                 continue
             finally:
                 self._unloaded -= 1
-            log.info("tokenizer %s is loaded", spec)
+            log.info("tokenizer %s is loaded", source.spec)
             self._encoders.clear()
             self._by_group.clear()
 
     def _want(self, fleet: Fleet) -> None:
         for group in fleet.groups.values():
-            spec = self._settings.spec_of(group)
-            if spec and spec not in self._tokenizers and any(_is_exact(worker.format) for worker in group.workers):
-                self._tokenizers[spec] = None
-                self._wanted.put_nowait(spec)
+            source = self._settings.source_of(group)
+            if source.spec and source[:2] not in self._tokenizers and any(map(_is_exact, group.workers)):
+                self._tokenizers[source[:2]] = None
+                self._wanted.put_nowait(source)
                 self._unloaded += 1
 
-    def _encoder(self, group: ModelGroup, name: str, block_tokens: int) -> Encoder:
-        spec = self._settings.spec_of(group)
-        tokenizer = self._tokenizers.get(spec) if _is_exact(name) else None
-        key = (f"{spec} {group.base}", name)
+    def _encoder(self, group: ModelGroup, worker: Worker) -> Encoder:
+        source, name, settings = self._settings.source_of(group), worker.format, self._settings
+        key = (f"{source} {group.base}", name)
         encoder = self._encoders.get(key)
         if encoder is None:
-            settings = self._settings
+            tokenizer = self._tokenizers.get(source[:2]) if _is_exact(worker) else None
             if tokenizer is not None:
-                encoder = PromptEncoder(name, tokenizer, block_tokens, settings.secret, settings.cache_bytes)
+                used = tokenizer.served_by(_served(worker, source))
+                encoder = PromptEncoder(name, used, worker.chain_block_tokens, settings.secret, settings.cache_bytes)
             else:
-                encoder = TextEncoder(name, block_tokens, settings.secret, min(settings.cache_bytes, 64 << 20))
+                cache_bytes = min(settings.cache_bytes, 64 << 20)
+                encoder = TextEncoder(name, worker.chain_block_tokens, settings.secret, cache_bytes)
             self._encoders[key] = encoder
         return encoder
 
 
-def _load_warm(spec: str) -> Tokenizer:
+def _load_warm(source: TokenSource) -> Tokenizer:
     """Load, and encode once: the first use compiles the template, which takes as long as many requests."""
-    tokenizer = load(spec)
+    try:
+        template = Path(source.template).read_text(encoding="utf-8") if source.template else None
+    except (OSError, ValueError) as error:
+        raise TokenizerUnavailable(f"{source.template}: {error}") from error
+    tokenizer = load(source.spec, template)
     probe = parse("chat", b'{"model":"m","messages":[{"role":"user","content":"hello"}]}')
     PromptEncoder("warm-up", tokenizer, 64, b"warm-up", 1 << 20).encode(probe)
     return tokenizer
 
 
-def _is_exact(name: str) -> bool:
-    return name.partition("/")[0] in EXACT_ENGINES
+def _served(worker: Worker, source: TokenSource) -> Served:
+    """What the worker says of itself, and what the operator says where it cannot."""
+    served = worker.facts.served if worker.facts is not None else Served()
+    if served.own_template and not source.template:
+        return msgspec.structs.replace(served, not_exact=served.not_exact or "chat_template")
+    if source.default_kwargs == "{}":
+        return served
+    return msgspec.structs.replace(served, default_kwargs=msgspec.json.decode(source.default_kwargs))
+
+
+def _is_exact(worker: Worker) -> bool:
+    return worker.facts is not None and worker.facts.served.engine in EXACT_ENGINES

@@ -104,7 +104,7 @@ class Worker:
     def set_format(self, facts: Facts) -> None:
         """Which prompts it shares a chain with. For `Fleet` only."""
         self.chain_block_tokens = self._block_tokens or chain_block_tokens(facts.block_tokens)
-        self.format = f"{facts.engine}/{self.chain_block_tokens}"
+        self.format = f"{facts.served.key}/{self.chain_block_tokens}"
 
     def suspect(self) -> None:
         """A request failed there: somebody should look."""

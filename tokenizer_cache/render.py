@@ -1,4 +1,4 @@
-"""Chat templates, rendered exactly as transformers' `apply_chat_template(tokenize=False)` does.
+"""Chat templates, rendered exactly as transformers' `apply_chat_template(tokenize=False)` does in the engines.
 
 A full render grows with the conversation. A *tail render* does not: it renders a short stand-in for the known messages
 with and without the new ones, and takes the difference. That is right only where a template writes each message without
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import jinja2
 import jinja2.nodes
 import msgspec
-from transformers.utils.chat_template_utils import _alias_reasoning_fields, render_jinja_template
+from transformers.utils.chat_template_utils import render_jinja_template
 
 from tokenizer_cache.jinja import compiled
 from tokenizer_cache.mould import Moulds
@@ -106,12 +106,12 @@ class Renderer:
         if call.continue_final_message:
             return self._continued(call)
         try:
-            return self._render(_present(call.messages), call)
+            return self._render(call.messages, call)
         except RENDER_ERRORS:
             if not (call.bare_tools and call.tools):
                 raise
             bare = [tool.get("function", tool) for tool in call.tools]
-            return self._render(_present(call.messages), msgspec.structs.replace(call, tools=bare))
+            return self._render(call.messages, msgspec.structs.replace(call, tools=bare))
 
     def messages(self, api: str, items: Sequence[Any]) -> list[dict[str, Any]]:
         """What some raw messages of a conversation become. Raises NotExact."""
@@ -139,13 +139,13 @@ class Renderer:
 
     def _added(self, stand_in: StandIn, messages: list[dict[str, Any]], like: TemplateCall) -> str | None:
         try:
-            both = self._render(stand_in.messages + _present(messages), like)
+            both = self._render(stand_in.messages + messages, like)
         except RENDER_ERRORS:
             return None
         return both[len(stand_in.closed) :] if both.startswith(stand_in.closed) else None
 
     def _build(self, place: tuple[str, bytes], like: TemplateCall) -> StandIn | None:
-        messages = _present(self.rules.messages("chat", [_STAND_INS[kind] for kind in place[0]]))
+        messages = self.rules.messages("chat", [_STAND_INS[kind] for kind in place[0]])
         try:
             closed = self._render(messages, msgspec.structs.replace(like, add_generation_prompt=False))
             opened = self._render(messages, like)
@@ -157,11 +157,11 @@ class Renderer:
             return None
         return StandIn(place, messages, closed, opened[len(closed) :], token)
 
-    def _render(self, present: list[dict[str, Any]], call: TemplateCall) -> str:
+    def _render(self, messages: list[dict[str, Any]], call: TemplateCall) -> str:
         return str(
             self._template.render(
                 self._variables,
-                messages=present,
+                messages=messages,
                 tools=call.tools,
                 add_generation_prompt=call.add_generation_prompt,
                 **call.kwargs,
@@ -171,7 +171,7 @@ class Renderer:
     def _continued(self, call: TemplateCall) -> str:
         tools: Any = call.tools
         rendered: Any = render_jinja_template(
-            conversations=[_present(call.messages)],
+            conversations=[call.messages],
             tools=tools,
             chat_template=self._source,
             continue_final_message=True,
@@ -188,14 +188,6 @@ def _only_switches(kwargs: dict[str, Any]) -> bool:
 def prototype(call: TemplateCall) -> TemplateCall:
     """The arguments of a rendering without its messages, and with a stand-in for its tools."""
     return msgspec.structs.replace(call, messages=[], tools=[_TOOL] if call.tools else call.tools)
-
-
-def _present(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Messages as `apply_chat_template` shows them to the template: no nulls, reasoning under all its names."""
-    shown: list[dict[str, Any]] = _alias_reasoning_fields(
-        [{key: value for key, value in message.items() if value is not None} for message in messages]
-    )
-    return shown
 
 
 def arguments_key(call: TemplateCall, day: bytes) -> bytes:

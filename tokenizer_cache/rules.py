@@ -30,6 +30,8 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     """SGLang only: decides how an Anthropic client's thinking reaches the template."""
     own_template: bool = False
     """The server was told to use a template other than the tokenizer's."""
+    multimodal: bool = False
+    """SGLang only: such a model's prompts are turned into text again, and only some tokenizers survive that."""
     not_exact: str = ""
     """Why no chat prompt of this server can be known here (a metric label); empty where they can."""
     completions_exact: bool = True

@@ -68,7 +68,12 @@ class Tokenizer:
     def served_by(self, served: Served) -> "Tokenizer":
         """The same tokenizer as one server uses it."""
         changed = copy.copy(self)
-        changed.served, changed.not_exact = served, self.not_exact or served.not_exact or None
+        doubtful = "media" if served.multimodal and served.engine == "sglang" and self.encode("", True) else ""
+        changed.served, changed.not_exact = served, self.not_exact or served.not_exact or doubtful or None
+        if served.engine == "sglang":
+            changed.not_exact = changed.not_exact or ("tool_template" if self.has_tool_template else None)
+            if served.own_template and changed.chat_template is not None:  # read from a file in a way of its own
+                changed.chat_template = changed.chat_template.strip("\n").replace("\\n", "\n")
         return changed
 
     def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:

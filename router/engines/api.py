@@ -5,11 +5,14 @@ Facts and loads are snapshots: nothing here changes, and zero or empty always me
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import httpx
 
+from tokenizer_cache.rules import Served
+
 EngineKind = Literal["vllm", "sglang", "unknown"]
+UNKNOWN_SERVER: Final = Served(engine="unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Facts:
     """Why the worker must not be used (it is one half of a prefill/decode pair); None when it may."""
     dp_size: int = 1
     """Data-parallel ranks behind this one URL."""
+    served: Served = UNKNOWN_SERVER
+    """What it does to prompts."""
     prefix_caching: bool = True
     """False when the engine says that its prefix cache is off: then no prompt is ever cached there."""
 

@@ -3,6 +3,7 @@
 Its /health runs a generation, so it is asked only where /ready is missing. Names as of 0.5.23.
 """
 
+import dataclasses
 import hashlib
 import math
 from collections.abc import Callable, Iterable
@@ -12,8 +13,9 @@ import httpx
 import msgspec
 
 from router.engines.answers import Fault, WorkerAnswerError, fetch, fetch_json, fetch_models, fetch_samples
-from router.engines.api import EngineKind, Facts, Load
+from router.engines.api import EngineKind, Facts, Load, ModelCard
 from router.engines.metrics import filtered_page, total
+from router.engines.sglang_served import ServerOptions, served
 from router.exposition import Sample, Wanted
 
 _INFO_PATH = "/server_info"
@@ -29,7 +31,7 @@ _OWN_POOL = ("device", "total")
 _MICROSECONDS = 1e6
 
 
-class _ServerInfo(msgspec.Struct):
+class _ServerInfo(ServerOptions, kw_only=True):
     disaggregation_mode: str | None
     """Without a default: its presence tells SGLang's answer from anybody else's."""
     version: str = ""
@@ -67,17 +69,19 @@ class Sglang:
         """See Engine."""
         models = await fetch_models(client, url)
         info = await fetch_json(client, url, _INFO_PATH, _ServerInfo)
+        loaded_from = info.tokenizer_path or info.model_path
         dp_size = max(1, info.dp_size or 1)
         mode = info.disaggregation_mode or "null"
         return Facts(
             engine=self.kind,
             version=info.version,
-            models=models.cards,
+            models=tuple(_with_root(card, loaded_from) for card in models.cards),
             block_tokens=max(1, info.page_size or 1) * max(1, info.dcp_size or 1),
             kv_capacity_tokens=max(0, info.max_total_num_tokens or 0) * dp_size,
             generation=_generation(info),
             refused=None if mode == "null" else f"one half of a prefill/decode pair (disaggregation_mode {mode[:20]})",
             dp_size=dp_size,
+            served=await served(client, url, info),
             prefix_caching=not info.disable_radix_cache,
         )
 
@@ -126,6 +130,11 @@ async def recognise(client: httpx.AsyncClient, url: str) -> Sglang | None:
             raise
         return None
     return Sglang(metrics=bool(info.enable_metrics), health_path=await _health_path(client, url))
+
+
+def _with_root(card: ModelCard, loaded_from: str) -> ModelCard:
+    """SGLang shows a model's name as its root: the path is in its options."""
+    return dataclasses.replace(card, root=loaded_from) if loaded_from and not card.parent else card
 
 
 async def _health_path(client: httpx.AsyncClient, url: str) -> str:

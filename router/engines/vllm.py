@@ -14,6 +14,7 @@ from router.engines.answers import Fault, WorkerAnswerError, fetch_json, fetch_m
 from router.engines.api import EngineKind, Facts, Load
 from router.engines.metrics import WHOLE_PAGE, count, filtered_page, share, total, values
 from router.exposition import Sample, Wanted
+from tokenizer_cache.rules import Served
 
 _CONFIG = "vllm:cache_config_info"
 _RUNNING = "vllm:num_requests_running"
@@ -88,6 +89,7 @@ class Vllm:
             generation=_generation(samples),
             refused=await _refused(client, url),
             dp_size=max(1, len(ranks)),
+            served=Served(engine=self.kind),
             prefix_caching=all(rank.get("enable_prefix_caching") != "False" for rank in ranks),
         )
 

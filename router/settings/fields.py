@@ -186,7 +186,7 @@ class Settings:
         kinds.tokenizer(),
         "Tokenizer of all models: a path, a Hugging Face id, or package:NAME for one shipped in a Python package. "
         "auto: the model path that each worker reports. off: prefixes are compared as text, as they always are for "
-        "workers other than vLLM.",
+        "workers other than vLLM and SGLang.",
     )
     model_tokenizers: Mapping[str, str] = setting(
         TOKENS,
@@ -194,6 +194,21 @@ class Settings:
         kinds.pair(kinds.tokenizer(), "MODEL=TOKENIZER"),
         "Tokenizer of one model, where it is not the one of tokenizer.",
         name="model_tokenizer",
+    )
+    model_chat_templates: Mapping[str, str] = setting(
+        TOKENS,
+        {},
+        kinds.pair(kinds.file(), "MODEL=FILE"),
+        "Chat template of one model, where its workers were started with --chat-template: vLLM does not say so, SGLang "
+        "does, but not what is in it.",
+        name="model_chat_template",
+    )
+    model_template_kwargs: Mapping[str, str] = setting(
+        TOKENS,
+        {},
+        kinds.pair(kinds.json_object(), "MODEL=JSON"),
+        "Template arguments that one model's workers set where a request does not: vLLM's "
+        "--default-chat-template-kwargs, which it does not say. SGLang does; there it need not be given.",
     )
     encode_wait_share: float = setting(
         TOKENS,

@@ -4,6 +4,7 @@ A reader raises ValueError with a sentence that completes "<setting> ...": what 
 except where the value is a secret. A secret never shows in `repr`, in logs or in an error.
 """
 
+import json
 import math
 import re
 from pathlib import Path
@@ -223,6 +224,22 @@ def tokenizer() -> Kind:
         return source
 
     return Kind(read, "auto, off, a path, a model id, package:NAME", "TOKENIZER")
+
+
+def json_object() -> Kind:
+    """A JSON object, kept as text."""
+
+    def read(given: object) -> str:
+        text = json.dumps(given) if isinstance(given, dict) else given
+        try:
+            found = json.loads(text) if isinstance(text, str) else None
+        except ValueError:
+            found = None
+        if not isinstance(text, str) or not isinstance(found, dict):
+            raise ValueError(f"must be a JSON object, not {given!r}")
+        return text
+
+    return Kind(read, "a JSON object", "JSON")
 
 
 def secret() -> Kind:

@@ -7,6 +7,7 @@ from router.breaker import Breaker
 from router.engines import Facts, ModelCard
 from router.prefill_rate import PrefillRates
 from router.workers import Fleet, Worker
+from tokenizer_cache.rules import Served
 
 MODEL = "m"
 
@@ -19,7 +20,8 @@ def make_worker(url: str = "http://w:1", clock: Callable[[], float] = time.monot
 def facts(*models: str, block_tokens: int = 16, generation: str = "1", kv_tokens: int = 100_000) -> Facts:
     """Facts as a probe would read them."""
     cards = tuple(ModelCard(name, f"/models/{name}", "", 32768) for name in models or (MODEL,))
-    return Facts("vllm", "0.30", cards, block_tokens, kv_tokens, generation)
+    served = Served(engine="vllm")
+    return Facts("vllm", "0.30", cards, block_tokens, kv_tokens, generation, served=served)
 
 
 def make_fleet(count: int, *models: str) -> Fleet:

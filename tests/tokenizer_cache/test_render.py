@@ -161,3 +161,12 @@ def test_continuing_a_message_is_as_transformers_does_it() -> None:
     call = call_of(renderer, {"messages": turns("ua"), "add_generation_prompt": False, "continue_final_message": True})
     assert renderer.full(call).endswith("<|start_header_id|>assistant<|end_header_id|>\n\na")
     assert renderer.full(msgspec.structs.replace(call, continue_final_message=False)).endswith("a<|eot_id|>")
+
+
+def test_thoughts_are_not_followed_where_only_some_engines_show_them() -> None:
+    source = "{% for m in messages %}{{ m.thinking }}{{ m.content }}{% endfor %}"
+    renderer = Renderer(small("chatml").with_template(source))
+    said = {"role": "assistant", "content": "b"}
+    assert renderer.call("chat", {"messages": [said]}).messages[0]["content"] == "b"
+    with pytest.raises(NotExact, match="reasoning"):
+        renderer.call("chat", {"messages": [{**said, "reasoning": "hm"}]})

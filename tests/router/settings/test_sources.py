@@ -72,6 +72,13 @@ def test_mapping_from_flags_and_environment() -> None:
     assert load(WORKER, {"WARMROUTE_MODEL_TOKENIZER": "a=off,b=x/y"}).model_tokenizers == {"a": "off", "b": "x/y"}
 
 
+def test_template_arguments_are_json(tmp_path: Path) -> None:
+    flags = {**WORKER, "model_template_kwargs": ['m={"a": true, "b": [1]}']}
+    assert load(flags, {}).model_template_kwargs == {"m": '{"a": true, "b": [1]}'}
+    from_file = load_toml(tmp_path, "[model_template_kwargs]\nm = {a = true}", flags=WORKER)
+    assert from_file.model_template_kwargs == {"m": '{"a": true}'}
+
+
 def test_keys_from_files(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("k1\n")
@@ -166,6 +173,9 @@ BAD_FLAGS = [
     ("tokenizer", "./absent"),
     ("tokenizer", "a b"),
     ("model_tokenizer", ["off"]),
+    ("model_template_kwargs", ["m=[1]"]),
+    ("model_template_kwargs", ["m={"]),
+    ("model_chat_template", ["m=/no/such/file"]),
     ("model_tokenizer", ["=off"]),
     ("model_tokenizer", ["a="]),
     ("model_tokenizer", ["a=off", "a=auto"]),
