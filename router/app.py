@@ -35,6 +35,7 @@ from router.http.prompt_route import PromptRoute, PromptTools
 from router.http.relay import Relay, RelayLimits
 from router.http.sticky import ResponseOwners
 from router.http.worker_client import WorkerClient
+from router.load.exchange import LoadExchange
 from router.loop_lag import LoopLag
 from router.membership import Membership
 from router.metrics import EncoderCollector, Exposition, Gauge, GaugeCollector, Instruments, WorkerCollector
@@ -112,7 +113,11 @@ class Router:
         self.instruments = Instruments()
         self.link_counters = LinkCounters()
         self.link = self._make_link() if settings.redis else None
+        self.load = self._make_load()
         self.fleet = Fleet(self._make_worker, loop.call_soon, PrefillRates(settings.prefill_rate))
+        self.fleet.shuffle = self.rng.shuffle
+        if self.load is not None:
+            self.fleet.on_groups.append(partial(self.load.list_workers, self.fleet.workers.values()))
         limits = Limits(
             max_blocks=settings.index_max_blocks,
             default_capacity_blocks=settings.default_kv_tokens // (settings.block_tokens or MIN_CHAIN_BLOCK_TOKENS),
@@ -156,6 +161,9 @@ class Router:
         background.start("keys file", self.clients.run)
         background.start("tokenizers", self.encoders.run)
         background.start("header times", self.server.sweep)
+        if self.load is not None:
+            stack.push_async_callback(self.load.leave)
+            background.start("fleet load", self.load.run)
         for url in self._settings.workers:
             self.members.join(url)
         stack.push_async_callback(self._prober_client.aclose)
@@ -184,6 +192,8 @@ class Router:
         breaker = Breaker(time.monotonic, settings.breaker_failures, settings.breaker_open_s)
         worker = Worker(url, breaker, settings.prefill_rate, time.monotonic, settings.block_tokens)
         worker.on_suspect = lambda: self.prober.look_soon(worker.id)
+        if self.load is not None:
+            self.load.attach(worker)
         return worker
 
     def _tokens_of(self, group: ModelGroup) -> TokenSource:
@@ -206,6 +216,11 @@ class Router:
         limits = LinkLimits(ask_s=settings.redis_timeout_ms / 1000)
         return Link(address, Keys(settings.redis_prefix).check, limits, self.link_counters, self.rng)
 
+    def _make_load(self) -> LoadExchange | None:
+        if self.link is None:
+            return None
+        return LoadExchange(self.link, Keys(self._settings.redis_prefix), secrets.token_hex(8), time.monotonic)
+
     def _set_capacities(self) -> None:
         for worker in self.fleet.workers.values():
             tokens = worker.kv_capacity_tokens or self._settings.default_kv_tokens
@@ -227,6 +242,7 @@ class Router:
         admission = admission_of(settings, self.clients)
         policy = policies.build(settings.policy, self.rng)
         decider = Decider(policy, self.index, instruments.match, self.rng)
+        decider.load = self.load
         owners = ResponseOwners(self.fleet)
         relay = Relay(
             self.client,
@@ -284,6 +300,12 @@ class Router:
             ("warmroute_encode_refused_total", "Prompts not encoded: too many waited.", lambda: self.pool.refused),
             ("warmroute_tokenizers_loading", "Tokenizers still to be loaded.", lambda: self.encoders.loading),
             ("warmroute_access_lines_dropped_total", "Access log lines dropped.", lambda: self.access_log.dropped),
+            ("warmroute_routers", "Routers that share the load.", lambda: self.load.routers if self.load else 1),
+            (
+                "warmroute_load_parts_refused_total",
+                "Parts of the load that could not be read.",
+                lambda: self.load.others.broken if self.load else 0,
+            ),
             ("warmroute_loop_stall_seconds", "The event loop's longest stall.", lambda: self.lag.worst_s),
         ]
 

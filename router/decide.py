@@ -4,6 +4,7 @@
 without being carried out.
 """
 
+import asyncio
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -11,6 +12,8 @@ from typing import NamedTuple
 
 from policies.api import Candidate, Policy, RequestFacts, Selection
 from router.instruments import Histogram
+from router.load.exchange import LoadExchange
+from router.load.others import NOTHING
 from router.prefix.api import Held, PrefixIndex
 from router.workers import ModelGroup, Worker
 from tokenizer_cache.api import Prompt
@@ -57,9 +60,13 @@ class Decider:
         self._match_seconds = match_seconds
         self._rng = rng
         self._clock = clock
+        self.load: LoadExchange | None = None
+        """Where other routers' load is read; None without others."""
 
     async def look(self, group: ModelGroup, prompts: Mapping[str, Prompt], excluded: Collection[Worker] = ()) -> Sight:
-        """Ask the index once per prompt format in use (nearly always one). `prompts` is by worker format."""
+        """Ask the index once per prompt format in use (nearly always one), and in the same round trip for other
+        routers' load. `prompts` is by worker format."""
+        fresh = self.load.refresh() if self.load is not None else None
         workers = self._reachable(group, excluded)
         held: dict[str, Held] = {}
         for chain, also in self._questions(group, prompts, workers):
@@ -67,6 +74,8 @@ class Decider:
             answer = await self._index.match(chain, also)
             self._match_seconds.observe(time.perf_counter() - started)
             held.update(answer)
+        if fresh is not None and not fresh.done():
+            await asyncio.wait((fresh,))
         if len(group.workers) > SMALL_FLEET and self._policy.scope == "few":
             workers = self._with_holders(group, workers, held, excluded)
         return Sight(workers, held)
@@ -153,13 +162,14 @@ def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: 
         tokens = prompt.tokens
         if held is not None and worker.caches:
             cached = cached_tokens(held.pending_blocks, prompt, worker.align_tokens)
+    others = NOTHING if worker.elsewhere is None else worker.elsewhere(now)
     return Candidate(
         worker.id,
         cached,
         tokens - cached,
-        worker.prefill_ahead(now) if worker.queued_tokens else 0,
-        worker.in_flight,
-        worker.held_tokens,
+        (worker.prefill_ahead(now) if worker.queued_tokens else 0) + others.queued_tokens,
+        worker.in_flight + others.in_flight,
+        worker.held_tokens + others.held_tokens,
         worker.waiting,
         worker.kv_usage,
         worker.kv_capacity_tokens,

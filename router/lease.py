@@ -33,13 +33,18 @@ class Lease:
         worker.queue_prefill(self._queued_tokens)
         worker.leases[self] = None
         worker.count_in_flight(1)
+        if worker.on_load is not None:
+            worker.on_load(worker)
         return self
 
     def first_byte(self) -> None:
         """Prefill is done: its tokens are no longer work that waits. Safe to call again."""
         if self._queued_tokens:
-            self.worker.end_prefill(self._queued_tokens)
+            worker = self.worker
+            worker.end_prefill(self._queued_tokens)
             self._queued_tokens = 0
+            if worker.on_load is not None:
+                worker.on_load(worker)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -52,5 +57,7 @@ class Lease:
         worker.held_tokens -= self.prompt_tokens
         del worker.leases[self]
         worker.count_in_flight(-1)
+        if worker.on_load is not None:
+            worker.on_load(worker)
         if self.on_end is not None:
             self.on_end()

@@ -12,6 +12,7 @@ from enum import Enum
 from router.breaker import Breaker
 from router.engines import Facts, Load, ModelCard
 from router.lease import Lease
+from router.load.others import Elsewhere
 from router.load_order import LoadOrder
 from router.prefill_rate import PrefillRates
 
@@ -95,6 +96,11 @@ class Worker:
         self.healthy = False
         self.on_idle: Callable[[], None] | None = None
         self.on_suspect: Callable[[], None] | None = None
+        self.on_load: Callable[[Worker], None] | None = None
+        """Told after each change of the three counters."""
+        self.elsewhere: Callable[[float], Elsewhere] | None = None
+        """What other routers have there, at a time of the clock; None without others."""
+        self._ordered_elsewhere = 0
 
     @property
     def models(self) -> tuple[ModelCard, ...]:
@@ -112,17 +118,24 @@ class Worker:
             self.on_suspect()
 
     def queue_prefill(self, tokens: int) -> None:
-        """`tokens` uncached prompt tokens more wait there. For `Lease` only."""
+        """`tokens` uncached prompt tokens more wait there, behind what others queued before. For `Lease` only."""
         self.queued_tokens += tokens
-        self._prefill_ends = max(self._clock(), self._prefill_ends) + tokens / self.prefill_rate
+        now = self._clock()
+        self._prefill_ends = max(now + self._elsewhere_s(now), self._prefill_ends) + tokens / self.prefill_rate
 
     def end_prefill(self, tokens: int) -> None:
         """They are computed, or given up. For `Lease` only."""
         self.queued_tokens -= tokens
-        self._prefill_ends = min(self._prefill_ends, self._clock() + self.queued_tokens / self.prefill_rate)
+        now = self._clock()
+        latest = now + self._elsewhere_s(now) + self.queued_tokens / self.prefill_rate
+        self._prefill_ends = min(self._prefill_ends, latest)
+
+    def _elsewhere_s(self, now: float) -> float:
+        """Seconds of prefill that other routers queued there."""
+        return self.elsewhere(now).queued_tokens / self.prefill_rate if self.elsewhere is not None else 0.0
 
     def prefill_ahead(self, now: float) -> int:
-        """Tokens of prefill that a request would find before it at `now`.
+        """Tokens of this router's prefill that a request would find before it at `now`.
 
         What waits is worked off while it waits, at the worker's rate: counting all of it until the first byte would
         make every busy worker look twice as busy, and drive sessions off their prefix. Once the estimate has run out
@@ -138,13 +151,28 @@ class Worker:
 
     def count_in_flight(self, step: int) -> None:
         """Add `step` (+1 or -1) to the requests in flight and keep every load order right. For `Lease` only."""
-        before = self.in_flight
-        after = self.in_flight = before + step
+        before = self.ordered_load
+        self.in_flight += step
+        self._reorder(before)
+        if not self.in_flight and self.on_idle is not None:
+            self.on_idle()
+
+    def set_elsewhere(self, in_flight: int) -> None:
+        """Other routers have so many requests there. For the load orders."""
+        before = self.ordered_load
+        self._ordered_elsewhere = in_flight
+        self._reorder(before)
+
+    @property
+    def ordered_load(self) -> int:
+        """What load orders go by: requests in flight, over all routers."""
+        return self.in_flight + self._ordered_elsewhere
+
+    def _reorder(self, before: int) -> None:
+        after = self.ordered_load
         for order in self.orders:
             order.remove(self, before)
             order.add(self, after)
-        if not after and self.on_idle is not None:
-            self.on_idle()
 
 
 class ModelGroup:
@@ -178,6 +206,8 @@ class Fleet:
         self._rates = rates
         self._defer = defer
         self._stale = False
+        self.shuffle: Callable[[list[Worker]], None] | None = None
+        """Puts workers in an order of this router's own: where all are idle, several routers do not take the same."""
         self.workers: dict[str, Worker] = {}
         self._groups: dict[str, ModelGroup] = {}
         self._everyone = ModelGroup("")
@@ -333,7 +363,10 @@ class Fleet:
         self._stale = False
         groups: dict[str, ModelGroup] = {}
         everyone = ModelGroup("")
-        for worker in self.workers.values():
+        workers = list(self.workers.values())
+        if self.shuffle is not None:
+            self.shuffle(workers)
+        for worker in workers:
             worker.orders = []
             self._join(everyone, worker)
             for card in worker.models:
@@ -355,5 +388,5 @@ class Fleet:
     def _join(group: ModelGroup, worker: Worker) -> None:
         group.workers.append(worker)
         if worker.state is WorkerState.HEALTHY:
-            group.order.add(worker, worker.in_flight)
+            group.order.add(worker, worker.ordered_load)
             worker.orders.append(group.order)

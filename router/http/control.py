@@ -21,6 +21,7 @@ from router.http.explain import explain
 from router.http.keys import KeySet
 from router.http.prompt_route import PromptRoute
 from router.http.routes import PROMPT_ROUTES
+from router.load.others import NOTHING
 from router.membership import Membership
 from router.workers import DuplicateWorkerError, UnknownWorkerError, Worker, WorkerState
 
@@ -170,7 +171,8 @@ def _add_drain(app: FastAPI, state: ControlState, guarded: list[Any]) -> None:
 
 
 def describe(worker: Worker) -> dict[str, Any]:
-    """A worker for the admin API."""
+    """A worker for the admin API. Load is that of all routers; state and breaker are as this router sees them."""
+    others = worker.elsewhere(time.monotonic()) if worker.elsewhere is not None else NOTHING
     return {
         "id": worker.id,
         "url": worker.url,
@@ -182,9 +184,10 @@ def describe(worker: Worker) -> dict[str, Any]:
         "version": worker.facts.version if worker.facts else None,
         "block_tokens": worker.facts.block_tokens if worker.facts else None,
         "kv_capacity_tokens": worker.kv_capacity_tokens,
-        "in_flight": worker.in_flight,
-        "queued_tokens": worker.queued_tokens,
-        "held_tokens": worker.held_tokens,
+        "in_flight": worker.in_flight + others.in_flight,
+        "in_flight_here": worker.in_flight,
+        "queued_tokens": worker.queued_tokens + others.queued_tokens,
+        "held_tokens": worker.held_tokens + others.held_tokens,
         "engine_waiting": worker.waiting,
         "kv_usage": worker.kv_usage,
         "prefill_rate": worker.prefill_rate,

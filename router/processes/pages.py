@@ -13,6 +13,7 @@ HIGHEST = frozenset(
         "warmroute_index_blocks",
         "warmroute_index_nodes",
         "warmroute_loop_stall_seconds",
+        "warmroute_routers",
         "warmroute_worker_breaker_open",
         "warmroute_worker_draining",
         "warmroute_worker_engine_waiting",

@@ -7,6 +7,8 @@ Every key has a lifetime.
 | key | type | lifetime | meaning |
 |---|---|---|---|
 | `{prefix}:check` | string | 30 days, renewed at each connection | proves that all routers use one index secret |
+| `{prefix}:routers` | sorted set | 30 s, renewed with each part | which routers live, by the server's clock (ms) |
+| `{prefix}:load:ROUTER` | string | 3 s, renewed at each change and each second | one router's part of the load |
 """
 
 from dataclasses import dataclass
@@ -29,3 +31,12 @@ class Keys:
     def check(self) -> str:
         """The first router's proof of its index secret."""
         return f"{self.tag}check"
+
+    @property
+    def routers(self) -> str:
+        """The routers that live."""
+        return f"{self.tag}routers"
+
+    def load(self, router: bytes) -> str:
+        """One router's part of the load."""
+        return f"{self.tag}load:{router.decode()}"

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 import policies
 from router.decide import MAX_CANDIDATES, Decider, NoWorkerError, cached_tokens
 from router.instruments import Histogram
+from router.lease import Lease
+from router.load.others import Elsewhere
 from router.prefix.api import HASH_BYTES, Held, Record, State
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
@@ -129,3 +131,26 @@ def test_a_worker_without_a_prefix_cache_gets_no_credit() -> None:
     worker = setting.group.workers[0]
     worker.caches = False
     assert candidate_of(worker, prompt(10), Held(10, 10), 0.0).cached_tokens == 0
+
+
+async def test_a_candidates_load_is_that_of_all_routers() -> None:
+    setting = Setting(2)
+    busy = setting.group.workers[0]
+    busy.elsewhere = lambda now: Elsewhere(3, 4000, 9000)
+    with Lease(busy, 1000, 500):
+        sight = await setting.decider.look(setting.group, {setting.format: prompt(1)})
+        decision = setting.decider.choose(sight, {setting.format: prompt(1)})
+    seen = next(candidate for candidate in decision.candidates if candidate.worker == busy.id)
+    assert (seen.in_flight, seen.held_tokens) == (4, 10_000)
+    assert 4400 < seen.queued_tokens <= 4500
+    assert decision.worker is not busy
+
+
+def test_equal_workers_have_an_order_of_each_routers_own() -> None:
+    orders = set()
+    for seed in range(5):
+        fleet = make_fleet(30, MODEL)
+        fleet.shuffle = random.Random(seed).shuffle
+        fleet.add("http://another:1")
+        orders.add(tuple(worker.id for worker in fleet.everyone.order.lowest(4)))
+    assert len(orders) == 5

@@ -1,0 +1,91 @@
+"""One router's load, packed: what is written to Redis and read by every other router on nearly every request.
+
+Reading must stay cheap for a thousand workers and many routers: a part is three columns that are looked at in place,
+sorted by worker, and only candidates are looked up. Layout, in this machine's byte order, which the version tells:
+version and count of workers (u32 each), count of writings (u64: no two are the same bytes); then columns: number and
+requests in flight (u64: number << 16 | count), queued tokens (u32), held tokens (u32).
+"""
+
+import struct
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+
+VERSION = 1
+HEADER = struct.Struct("=IIQ")
+ROW_BYTES = 16
+COUNT_BITS = 16
+MAX_COUNT = (1 << COUNT_BITS) - 1
+MAX_TOKENS = (1 << 32) - 1
+
+
+class BadPartError(ValueError):
+    """Bytes that are no part, or of another version."""
+
+
+def number_of(worker_id: str) -> int:
+    """The worker's number, the same on every router: its id's 40 bits."""
+    return int(worker_id.removeprefix("w-"), 16)
+
+
+class Part:
+    """A part that was read, as it lies in memory. `read_at` is when, on this router's own clock."""
+
+    __slots__ = ("heads", "held", "queued", "raw", "read_at")
+
+    def __init__(self, raw: bytes, read_at: float) -> None:
+        """Raises BadPartError."""
+        version, count, _ = HEADER.unpack_from(raw) if len(raw) >= HEADER.size else (0, 0, 0)
+        if version != VERSION or len(raw) != HEADER.size + count * ROW_BYTES:
+            raise BadPartError
+        columns = memoryview(raw)[HEADER.size :]
+        self.heads = columns[: count * 8].cast("Q")
+        self.queued = columns[count * 8 : count * 12].cast("I")
+        self.held = columns[count * 12 :].cast("I")
+        self.raw = raw
+        self.read_at = read_at
+
+    def find(self, number: int) -> tuple[int, int, int] | None:
+        """Requests in flight, queued tokens (when written) and held tokens of a worker; None when it is not listed."""
+        heads = self.heads
+        place = bisect_left(heads, number << COUNT_BITS)
+        if place == len(heads) or (head := heads[place]) >> COUNT_BITS != number:
+            return None
+        return head & MAX_COUNT, self.queued[place], self.held[place]
+
+    def counts(self) -> frozenset[int]:
+        """All workers with their requests in flight, as single numbers: two sets tell what changed."""
+        return frozenset(self.heads.tolist())
+
+
+class OwnPart:
+    """The part that this router writes. Cells change one by one; packing is a copy."""
+
+    def __init__(self) -> None:
+        self._written = 0
+        self._places: dict[int, int] = {}
+        self._heads = array("Q")
+        self._queued = array("I")
+        self._held = array("I")
+
+    def list_workers(self, numbers: Iterable[int]) -> None:
+        """The workers have changed. All counts are 0 until they are set again."""
+        ordered = sorted(numbers)
+        self._places = {number: place for place, number in enumerate(ordered)}
+        self._heads = array("Q", [number << COUNT_BITS for number in ordered])
+        self._queued = array("I", bytes(4 * len(ordered)))
+        self._held = array("I", bytes(4 * len(ordered)))
+
+    def put(self, number: int, in_flight: int, queued_tokens: int, held_tokens: int) -> None:
+        """A worker's counts as they are now. Workers that are not listed are left out."""
+        place = self._places.get(number)
+        if place is not None:
+            self._heads[place] = number << COUNT_BITS | min(in_flight, MAX_COUNT)
+            self._queued[place] = min(queued_tokens, MAX_TOKENS)
+            self._held[place] = min(held_tokens, MAX_TOKENS)
+
+    def pack(self) -> bytes:
+        """As it is written."""
+        self._written += 1
+        head = HEADER.pack(VERSION, len(self._heads), self._written)
+        return b"".join((head, self._heads.tobytes(), self._queued.tobytes(), self._held.tobytes()))
