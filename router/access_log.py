@@ -36,6 +36,7 @@ class AccessLine(msgspec.Struct, omit_defaults=True):
     cached_tokens: int | None = None
     completion_tokens: int | None = None
     overhead_ms: float = 0.0
+    queued_ms: float = 0.0
     ttft_ms: float = 0.0
     source: str = ""
     client: str = ""

@@ -53,6 +53,7 @@ from router.shared.counters import LinkCounters
 from router.shared.keys import Keys
 from router.shared.link import Link, LinkLimits
 from router.tasks import Background
+from router.waiting.room import RoomLimits, WaitingRoom
 from router.watchdog import Watchdog
 from router.workers import MIN_CHAIN_BLOCK_TOKENS, Fleet, ModelGroup, Worker
 from tokenizer_cache.items import seed_of
@@ -139,6 +140,8 @@ class Router:
         self.watchdog = Watchdog(time.monotonic)
         self.access_log = AccessLog(access_stream)
         self.clients = clients_of(settings)
+        waiting = RoomLimits(settings.saturation_wait_s, settings.queue_timeout_s, settings.queue_max_requests)
+        self.room = WaitingRoom(waiting, time.monotonic, self.instruments.queue_wait)
         self.body_budget = BodyBudget(settings.max_buffered_bytes)
         self.lag = LoopLag()
         self.prober = self._make_prober()
@@ -252,7 +255,16 @@ class Router:
             instruments,
         )
         tools = PromptTools(
-            self.fleet, decider, self.index, self.reader, self.encoders, self.pool, relay, owners, instruments
+            self.fleet,
+            decider,
+            self.index,
+            self.reader,
+            self.encoders,
+            self.pool,
+            relay,
+            owners,
+            self.room,
+            instruments,
         )
         prompts = PromptRoute(tools, settings.policy, settings.encode_wait_share)
         others = LoadRoute(self.fleet, decider, relay, owners)
@@ -294,6 +306,7 @@ class Router:
                 "Blocks forgotten: the KV pool was full.",
                 lambda: self.index.residency.evicted,
             ),
+            ("warmroute_queue_depth", "Prompts that wait for a worker.", lambda: len(self.room)),
             ("warmroute_keys_file_broken", "1 when the keys file cannot be used.", lambda: float(self.clients.broken)),
             ("warmroute_keys_file_reloads_total", "Changed keys files read.", lambda: self.clients.reloads),
             ("warmroute_encode_backlog", "Prompts being encoded or waiting for it.", lambda: self.pool.backlog),

@@ -42,6 +42,8 @@ class Decision(NamedTuple):
     worker: Worker
     selection: Selection
     candidates: list[Candidate]
+    workers: list[Worker]
+    """The candidates' workers, in the same order."""
 
 
 class Decider:
@@ -91,7 +93,7 @@ class Decider:
         ]
         selection = self._policy.select(request_facts(prompts, session), candidates)
         worker = sight.workers[candidates.index(selection.candidate)]
-        return Decision(worker, selection, candidates)
+        return Decision(worker, selection, candidates, sight.workers)
 
     def costs(self, decision: Decision, prompts: Mapping[str, Prompt], session: bytes = b"") -> list[float]:
         """The policy's cost for each candidate of `decision`: to explain it."""

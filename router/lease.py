@@ -1,8 +1,9 @@
 """A request on a worker is a lease: what is counted up is counted down by the same `with`, at the last byte, on every
 path.
 
-Three counters of the worker change together and nowhere else: requests in flight, prompt tokens held, and tokens
-still to be prefilled. A lease that ended twice or never would lie to every later decision.
+Three counters of the worker change together and nowhere else: requests in flight, prompt tokens held, and tokens still
+to be prefilled; with them what first tokens say of its punctuality. A lease that ended twice or never would lie to
+every later decision.
 """
 
 from collections.abc import Callable
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
 class Lease:
     """One running request on one worker. Enter at dispatch, leave at the last byte or at any failure."""
 
-    __slots__ = ("_open", "_queued_tokens", "on_end", "prompt_tokens", "worker")
+    __slots__ = ("_open", "_queued_tokens", "_tells", "on_end", "prompt_tokens", "worker")
 
-    def __init__(self, worker: "Worker", prompt_tokens: int, uncached_tokens: int) -> None:
+    def __init__(self, worker: "Worker", prompt_tokens: int, uncached_tokens: int, tells: bool = False) -> None:
+        """`tells`: its first byte shows the end of its prefill (a stream of an answer to a prompt)."""
         self.worker = worker
         self.prompt_tokens = prompt_tokens
         self._queued_tokens = uncached_tokens
         self._open = False
+        self._tells = tells
         self.on_end: Callable[[], None] | None = None
         """Called once when the lease ends."""
 
@@ -30,8 +33,10 @@ class Lease:
         self._open = True
         worker = self.worker
         worker.held_tokens += self.prompt_tokens
-        worker.queue_prefill(self._queued_tokens)
+        due = worker.queue_prefill(self._queued_tokens)
         worker.leases[self] = None
+        if self._tells:
+            worker.punctuality.dispatched(self, due)
         worker.count_in_flight(1)
         if worker.on_load is not None:
             worker.on_load(worker)
@@ -39,6 +44,11 @@ class Lease:
 
     def first_byte(self) -> None:
         """Prefill is done: its tokens are no longer work that waits. Safe to call again."""
+        self._unqueue()
+        if self._tells:
+            self.worker.punctuality.answered(self)
+
+    def _unqueue(self) -> None:
         if self._queued_tokens:
             worker = self.worker
             worker.end_prefill(self._queued_tokens)
@@ -52,8 +62,10 @@ class Lease:
         if not self._open:
             return
         self._open = False
-        self.first_byte()
+        self._unqueue()
         worker = self.worker
+        if self._tells:
+            worker.punctuality.ended(self)
         worker.held_tokens -= self.prompt_tokens
         del worker.leases[self]
         worker.count_in_flight(-1)

@@ -85,6 +85,9 @@ class Instruments(Collector):
         self.client_uncached_tokens = Counter(
             "warmroute_client_uncached_tokens", "Of these, not cached: what the limit counts.", ("client",)
         )
+        self.queue_wait = Histogram(
+            "warmroute_queue_wait_seconds", "Waits for a worker that is not saturated, by client.", ("client",)
+        )
         self.client_completion_tokens = Counter(
             "warmroute_client_completion_tokens", "Generated tokens, as engines report them, by client.", ("client",)
         )

@@ -15,6 +15,7 @@ from router.lease import Lease
 from router.load.others import Elsewhere
 from router.load_order import LoadOrder
 from router.prefill_rate import PrefillRates
+from router.punctuality import Punctuality
 
 MIN_CHAIN_BLOCK_TOKENS = 64
 """Shorter index blocks cost memory and time, and gain less than a block of prefill."""
@@ -91,6 +92,7 @@ class Worker:
         self.queued_tokens = 0
         self.held_tokens = 0
         self.leases: dict[Lease, None] = {}
+        self.punctuality = Punctuality(clock)
         self.orders: list[LoadOrder[Worker]] = []
         self.draining = False
         self.healthy = False
@@ -117,11 +119,13 @@ class Worker:
         if self.on_suspect is not None:
             self.on_suspect()
 
-    def queue_prefill(self, tokens: int) -> None:
-        """`tokens` uncached prompt tokens more wait there, behind what others queued before. For `Lease` only."""
+    def queue_prefill(self, tokens: int) -> float:
+        """`tokens` uncached prompt tokens more wait there, behind what others queued before. Returns when they should
+        be computed. For `Lease` only."""
         self.queued_tokens += tokens
         now = self._clock()
         self._prefill_ends = max(now + self._elsewhere_s(now), self._prefill_ends) + tokens / self.prefill_rate
+        return self._prefill_ends
 
     def end_prefill(self, tokens: int) -> None:
         """They are computed, or given up. For `Lease` only."""

@@ -1,28 +1,31 @@
-"""A request with one field more than the client sent: every other byte of its body stays as it came.
+"""A body with one field more than the client sent: every other byte stays as it came.
 
-The body was parsed before, so it is one JSON object. A field that the client sent too, under whatever spelling of its
-name and however often, is replaced: which of two equal names counts would be the engine's choice.
+A field that the client sent too, under whatever spelling of its name and however often, is replaced: which of two equal
+names counts would be the engine's choice. A body that is no JSON object stays none: whoever reads it next refuses it.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from tokenizer_cache.fields import ABSENT, Raw
-from tokenizer_cache.request import Frame, Request
-
-_OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ESCAPED_ASCII: Final = b"\\u00"
 
 
-def with_field(request: Request, name: str, value: bytes) -> Request:
-    """`request` with the top-level field `name` (a field of its API that identity looks at) set to the JSON `value`.
-    A copy of the body's bytes; where the client sent the field, one more pass over it."""
-    if getattr(request.fields, name) is ABSENT:
-        end = request.body.rindex(b"}")
-        body = b'%s,"%s":%s%s' % (request.body[:end], name.encode(), value, request.body[end:])
-    else:
-        table = _OBJECT.decode(request.body)
-        table[name] = Raw(value)
-        body = msgspec.json.encode(table)
-    fields = msgspec.structs.replace(request.fields, **{name: Raw(value)})
-    return Request(request.api, body, Frame(fields, request.prompts), request.conversation, request.prompts)
+def with_field(body: bytes, name: str, value_of: Callable[[bytes], bytes]) -> bytes:
+    """`body` with the top-level field `name`. `value_of` gets the client's own value and gives the new one, both as
+    JSON; b"" where the client sent none. One search and one copy; a pass over the body more where the name may be
+    there."""
+    if name.encode() in body or _ESCAPED_ASCII in body:
+        try:
+            table = _OBJECT.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return body
+        if name in table:
+            table[name] = msgspec.Raw(value_of(bytes(table[name])))
+            return msgspec.json.encode(table)
+    end = body.rfind(b"}")
+    if end < 0:
+        return body
+    return b'%s,"%s":%s%s' % (body[:end], name.encode(), value_of(b""), body[end:])

@@ -22,8 +22,10 @@ _TAIL_BYTES = 1024
 class Call(asyncio.Protocol):
     """One request and its answer. `done` is set when nothing more will come."""
 
-    def __init__(self, body: bytes, done: "asyncio.Future[None]") -> None:
+    def __init__(self, body: bytes, done: "asyncio.Future[None]", headers: bytes = b"") -> None:
+        """`headers`: further header lines, each with its CRLF."""
         self._body = body
+        self._headers = headers
         self._parser = httptools.HttpResponseParser(self)
         self._tail = b""
         self._complete = False
@@ -35,7 +37,7 @@ class Call(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         writer = cast(asyncio.Transport, transport)  # uvloop's own class, not a subclass
-        writer.writelines((head, b"Content-Length: %d\r\n\r\n" % len(self._body), self._body))
+        writer.writelines((head, self._headers, b"Content-Length: %d\r\n\r\n" % len(self._body), self._body))
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -67,10 +69,10 @@ class Call(asyncio.Protocol):
         return Result(self.started_at, self._first_at, time.perf_counter(), end, status, self._worker)
 
 
-async def ask(port: int, body: bytes, patience_s: float = PATIENCE_S) -> Result:
+async def ask(port: int, body: bytes, patience_s: float = PATIENCE_S, headers: bytes = b"") -> Result:
     """Send one request and wait for its end. Never raises for what the server does."""
     loop = asyncio.get_running_loop()
-    call = Call(body, loop.create_future())
+    call = Call(body, loop.create_future(), headers)
     try:
         transport, _ = await loop.create_connection(lambda: call, HOST, port)
     except OSError:

@@ -80,11 +80,11 @@ class Client:
         models = self.spec.models
         return models is None or model in models
 
-    def cache_salt(self, asked: str) -> str:
-        """The salt that its prompts must bear, given the one that the request bears; "" where it has none of its
-        own, and the request's is left alone."""
-        own = self.spec.cache_salt
-        return derived_salt(self._salt, own, asked) if own else ""
+    def cache_salt(self, asked: bytes) -> bytes:
+        """The salt that its prompts must bear, where it has one of its own; `asked` is the one that the request bears.
+        Both as JSON; b"" is none."""
+        asked = b"" if asked == b"null" else asked
+        return b'"%s"' % derived_salt(self._salt, self.spec.cache_salt, asked).encode()
 
     def _bucket(self, bucket: Bucket | None, per_minute: int | None) -> Bucket | None:
         if per_minute is None:

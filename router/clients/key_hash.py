@@ -29,9 +29,9 @@ def key_digest(salt: bytes, key: bytes) -> bytes:
     return hashlib.blake2b(key, digest_size=DIGEST_BYTES, key=salt).digest()
 
 
-def derived_salt(salt: bytes, own: str, asked: str) -> str:
+def derived_salt(salt: bytes, own: str, asked: bytes) -> str:
     """The cache salt that engines get for a client that has one of its `own`: nobody who does not know the file can
     name it. `asked` is the salt that the client sent itself, if any: it separates prompts within the client's own
     cache. 32 hex characters, as vLLM accepts them."""
-    parts = own.encode() + b"\0" + asked.encode()
+    parts = own.encode() + b"\0" + asked
     return hashlib.blake2b(parts, digest_size=16, key=salt, person=b"cache salt").hexdigest()

@@ -48,6 +48,7 @@ class Exchange:
         "path",
         "predicted_cached",
         "prompt",
+        "queued_s",
         "reason",
         "receive",
         "received_at",
@@ -94,6 +95,8 @@ class Exchange:
         self.failed: list[Worker] = []
         self.attempts = 0
         self.received_at = 0.0
+        self.queued_s = 0.0
+        """Time spent waiting for a worker to become free."""
         self.dispatched_at = 0.0
         self.first_byte_at = 0.0
         self.status = 0

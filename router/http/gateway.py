@@ -247,7 +247,7 @@ class Gateway:
         instruments.client_requests.add(1, (client, outcome))
         instruments.duration.observe(now - exchange.started_at, (exchange.endpoint,))
         if exchange.dispatched_at:
-            instruments.overhead.observe(exchange.dispatched_at - exchange.received_at)
+            instruments.overhead.observe(exchange.dispatched_at - exchange.received_at - exchange.queued_s)
         if exchange.first_byte_at and exchange.status < 400:
             instruments.ttft.observe(exchange.first_byte_at - exchange.received_at, (exchange.model,))
         if self._access_log.enabled:
@@ -283,7 +283,8 @@ def _line(exchange: Exchange, now: float, worker: str, outcome: str) -> AccessLi
         predicted_cached_tokens=exchange.predicted_cached,
         cached_tokens=usage.cached_tokens if usage is not None else None,
         completion_tokens=usage.completion_tokens if usage is not None else None,
-        overhead_ms=_ms(exchange.received_at, exchange.dispatched_at),
+        overhead_ms=_ms(exchange.received_at + exchange.queued_s, exchange.dispatched_at),
+        queued_ms=round(exchange.queued_s * 1e3, 3),
         ttft_ms=_ms(exchange.received_at, exchange.first_byte_at),
         source=exchange.source,
         client=exchange.client.label if exchange.client is not None else "",

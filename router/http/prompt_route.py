@@ -24,6 +24,8 @@ from router.metrics import Instruments
 from router.passage import Passage
 from router.prefix.api import PrefixIndex
 from router.usage import Usage
+from router.waiting.room import Verdict, WaitingRoom
+from router.waiting.saturation import saturated
 from router.workers import Fleet, ModelGroup, Worker
 from tokenizer_cache.api import BadRequest, Prompt
 from tokenizer_cache.reader import Reader
@@ -57,6 +59,7 @@ class PromptTools:
     pool: EncodePool
     relay: Relay
     owners: ResponseOwners
+    room: WaitingRoom
     instruments: Instruments
 
 
@@ -72,6 +75,8 @@ class PromptRoute:
         self._pool = tools.pool
         self._relay = tools.relay
         self._owners = tools.owners
+        self._room = tools.room
+        self._bound_s = tools.room.limits.bound_s
         self._instruments = tools.instruments
         self.policy_name = policy_name
         self._encode_wait_share = encode_wait_share
@@ -114,12 +119,14 @@ class PromptRoute:
 
     def ask(self, api: str, body: bytes, client: Client | None = None) -> Asked:
         """Read the request and recognise its prompt. Raises ApiError 400, 403 or 404."""
+        if client is not None and client.spec.cache_salt:
+            body = with_field(body, "cache_salt", client.cache_salt)
         try:
             request = self._reader.parse(api, body)
         except BadRequest as error:
             raise ApiError(400, error.message, "invalid_request", error.param) from None
-        if client is not None:
-            request = _by_rights_of(client, request)
+        if client is not None and not client.may_use(request.model):
+            raise model_error(client)
         group = self._fleet.group(request.model)
         if group is None:
             raise self._unknown_model(client)
@@ -180,6 +187,8 @@ class PromptRoute:
                 asked.charge.set(choice.lease.prompt_tokens)
             return choice
         decision = await self.decide(asked, exchange.headers.session, failed)
+        if self._bound_s and not failed and self._must_wait(asked, decision, exchange.clock()):
+            decision = await self._wait_for_place(exchange, asked)
         worker, selection = decision.worker, decision.selection
         exchange.reason = selection.reason
         self._instruments.decisions.add(1, (self.policy_name, selection.reason))
@@ -193,10 +202,32 @@ class PromptRoute:
         exchange.predicted_cached = candidate.cached_tokens
         if asked.charge is not None:
             asked.charge.set(candidate.uncached_tokens)
-        lease = Lease(worker, prompt.tokens, candidate.uncached_tokens)
+        lease = Lease(worker, prompt.tokens, candidate.uncached_tokens, asked.request.stream)
         passage = Passage(self._index, worker.holder, prompt, candidate.cached_tokens)
         prefill_s = (candidate.queued_tokens + candidate.uncached_tokens) / candidate.prefill_rate
         return Choice(worker, lease, passage, prefill_s)
+
+    def _must_wait(self, asked: Asked, decision: Decision, now: float) -> bool:
+        """Is every worker saturated, or does somebody wait already? A request that is tried again never waits."""
+        return self._room.crowded(asked.group.name) or saturated(decision, self._bound_s, now)
+
+    async def _wait_for_place(self, exchange: Exchange, asked: Asked) -> Decision:
+        """Wait for a place, and decide when there is one: workers may have come and gone meanwhile."""
+
+        async def decide() -> Decision:
+            asked.group = exchange.group = self._fleet.group(asked.request.model) or asked.group
+            return await self.decide(asked, exchange.headers.session)
+
+        def judge(decision: Decision) -> Verdict:
+            full = saturated(decision, self._bound_s, exchange.clock())
+            return Verdict(not full, decision.selection.candidate.uncached_tokens)
+
+        assert exchange.client is not None
+        began = exchange.clock()
+        try:
+            return await self._room.wait(exchange.client, asked.group.name, decide, judge)
+        finally:
+            exchange.queued_s = exchange.clock() - began
 
     @staticmethod
     def _at_owner(asked: Asked, owner: Worker, failed: Collection[Worker]) -> Choice:
@@ -288,14 +319,6 @@ class PromptRoute:
         instruments.cached_tokens.add(usage.cached_tokens, label)
         instruments.overpredicted_tokens.add(max(0, predicted - usage.cached_tokens), label)
         self._fleet.reported(worker, predicted, usage.cached_tokens)
-
-
-def _by_rights_of(client: Client, request: Request) -> Request:
-    """The request as this client may make it: of its models, in its own cache. Raises ClientError."""
-    if not client.may_use(request.model):
-        raise model_error(client)
-    salt = client.cache_salt(request.cache_salt or "")
-    return with_field(request, "cache_salt", b'"%s"' % salt.encode()) if salt else request
 
 
 def _prefill_s(asked: Asked, name: str, tokens: int) -> float:

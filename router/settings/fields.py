@@ -22,6 +22,7 @@ TOKENS = "Tokens"
 SHARED = "Shared by several routers"
 ACCESS = "Access"
 LIMITS = "Limits"
+SATURATION = "Saturation"
 TIMES = "Time limits"
 FAILURE = "Failures"
 LOGS = "Logs"
@@ -263,6 +264,26 @@ class Settings:
     )
     max_requests_in_flight: int = setting(
         LIMITS, 4096, kinds.whole(1, 1_000_000), "Requests running at once; beyond it new ones are answered 429."
+    )
+
+    saturation_wait_s: float = setting(
+        SATURATION,
+        2.0,
+        kinds.number(0, 3600, SECONDS),
+        "A worker at which a prompt would wait longer than this before its prefill begins is saturated. While all are, "
+        "prompts wait in the router, fairly over clients. 0: they never do. See docs/clients.md.",
+    )
+    queue_timeout_s: float = setting(
+        SATURATION,
+        30.0,
+        kinds.number(0.1, 3600, SECONDS),
+        "A prompt that has waited so long in the router is answered 429.",
+    )
+    queue_max_requests: int = setting(
+        SATURATION,
+        1024,
+        kinds.whole(1, 1_000_000),
+        "Prompts that may wait in the router. Beyond, the client with most of them gets 429 for its newest.",
     )
 
     header_timeout_s: float = setting(

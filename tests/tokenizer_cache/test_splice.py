@@ -1,4 +1,4 @@
-"""A field more: every other byte stays, and the field is there exactly once or last."""
+"""A field more: every other byte stays, the field is there once, and what is broken stays broken."""
 
 import json
 
@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenizer_cache.api import BadRequest
 from tokenizer_cache.request import parse
 from tokenizer_cache.splice import with_field
 
@@ -17,30 +18,40 @@ values = st.recursive(
 )
 
 
+def salted(body: bytes) -> bytes:
+    return with_field(body, "cache_salt", lambda own: b'"new"')
+
+
 def test_bytes_before_it_stay() -> None:
     body = CHAT % b', "seed" : 1e3 ' + b" \n"
-    request = with_field(parse("chat", body), "cache_salt", b'"abc"')
-    assert request.body == body[: body.rindex(b"}")] + b',"cache_salt":"abc"} \n'
-    assert request.cache_salt == "abc"
+    assert salted(body) == body[: body.rindex(b"}")] + b',"cache_salt":"new"} \n'
+    quoted = CHAT.replace(b"hi}", rb"cache_salt \u00e9") % b""
+    assert salted(quoted) == quoted[:-1] + b',"cache_salt":"new"}'
 
 
 @pytest.mark.parametrize(
-    "theirs",
+    ("theirs", "own"),
     [
-        b',"cache_salt":"x"',
-        b',"cache_salt":null',
-        b',"cache_salt":{"a":[1]}',
-        b',"cache_salt":"x","cache_salt":"y"',
-        rb',"cache_\u0073alt":"x"',
-        rb',"\u0063ache_salt":"x","cache_salt":"y"',
+        (b',"cache_salt":"x"', b'"x"'),
+        (b',"cache_salt": null', b"null"),
+        (b',"cache_salt":{"a":[1]}', b'{"a":[1]}'),
+        (b',"cache_salt":"x","cache_salt":"y"', b'"y"'),
+        (rb',"cache_\u0073alt":"x"', b'"x"'),
+        (rb',"\u0063ache_salt":"x","cache_salt":"y"', b'"y"'),
     ],
 )
-def test_the_clients_own_is_replaced(theirs: bytes) -> None:
-    request = with_field(parse("chat", CHAT % theirs), "cache_salt", b'"abc"')
-    pairs = json.loads(request.body, object_pairs_hook=list)
-    assert [value for name, value in pairs if name == "cache_salt"] == ["abc"]
+def test_the_clients_own_is_seen_and_replaced(theirs: bytes, own: bytes) -> None:
+    seen: list[bytes] = []
+
+    def value_of(given: bytes) -> bytes:
+        seen.append(given)
+        return b'"new"'
+
+    body = with_field(CHAT % theirs, "cache_salt", value_of)
+    pairs = json.loads(body, object_pairs_hook=list)
     assert [name for name, _ in pairs] == ["model", "messages", "cache_salt"]
-    assert (request.cache_salt, parse("chat", request.body).cache_salt) == ("abc", "abc")
+    assert pairs[-1] == ["cache_salt", "new"] or pairs[-1] == ("cache_salt", "new")
+    assert (seen, parse("chat", body).cache_salt) == ([own], "new")
 
 
 @given(st.dictionaries(st.text(max_size=8), values, max_size=5), st.booleans())
@@ -49,5 +60,15 @@ def test_nothing_else_changes(more: dict[str, object], ascii_only: bool) -> None
     known = {"stream", "stream_options", *table}
     table |= {name: value for name, value in more.items() if name not in known}
     body = json.dumps(table, ensure_ascii=ascii_only).encode("utf-8", "replace")
-    request = with_field(parse("chat", body), "cache_salt", b'"abc"')
-    assert json.loads(request.body) == json.loads(body) | {"cache_salt": "abc"}
+    assert json.loads(salted(body)) == json.loads(body) | {"cache_salt": "new"}
+
+
+@given(st.binary(max_size=30), st.integers(0, 60))
+def test_what_is_broken_stays_broken(noise: bytes, cut: int) -> None:
+    whole = CHAT % b',"cache_salt":"x"'
+    for body in (noise, whole[:cut], whole[:cut] + noise, whole + noise.strip(), whole[:-1] + noise.strip() + b"}"):
+        try:
+            parse("chat", body)
+        except BadRequest:
+            with pytest.raises(BadRequest):
+                parse("chat", salted(body))

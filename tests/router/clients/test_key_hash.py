@@ -17,7 +17,7 @@ def test_new_keys_are_random_long_and_fit_a_header() -> None:
 
 def test_derived_salt_separates_clients_and_their_own_salts() -> None:
     file_salt = bytes.fromhex(new_salt())
-    found = {derived_salt(file_salt, own, asked) for own in ("a", "b") for asked in ("", "x", "a", "b")}
+    found = {derived_salt(file_salt, own, asked) for own in ("a", "b") for asked in (b"", b"x", b"a", b"b")}
     assert len(found) == 8
-    assert derived_salt(file_salt, "a", "b") != derived_salt(file_salt, "ab", "")
+    assert derived_salt(file_salt, "a", b"b") != derived_salt(file_salt, "ab", b"")
     assert all(salt.isalnum() and len(salt) == 32 for salt in found), "vLLM refuses @ / \\ NUL and over 128 characters"

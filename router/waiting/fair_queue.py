@@ -1,0 +1,96 @@
+"""Who is next: start-time fair queueing over clients by the work they ask for, first come first served within one.
+
+Pure: no clock, no tasks. Each client has a *pass* that grows with what it was given, divided by its weight; the lowest
+pass is next. A client that comes anew starts at the pass of the one served last: who was away saved nothing, and owes
+nothing. When the queue is full, the client with the longest share of it loses its newest ticket, so a flood of one
+pushes out nobody else.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One waiting request."""
+
+    client: str
+    weight: float
+    group: str
+    """The model it asks for: what its turn depends on."""
+    number: int = 0
+    """Order of arrival. Set by the queue."""
+    out: bool = False
+    """Pushed out by the queue, which was full."""
+
+
+Lane = dict[Ticket, None]
+
+
+class FairQueue:
+    """Tickets in lanes by client and group."""
+
+    def __init__(self, max_tickets: int) -> None:
+        self._max_tickets = max_tickets
+        self._lanes: dict[str, dict[str, Lane]] = {}
+        self._counts: dict[str, int] = {}
+        self._passes: dict[str, float] = {}
+        self._reached = 0.0
+        self._arrivals = 0
+
+    def __len__(self) -> int:
+        return sum(self._counts.values())
+
+    def has(self, group: str) -> bool:
+        """Does anybody wait for this group?"""
+        return any(group in lanes for lanes in self._lanes.values())
+
+    def enter(self, ticket: Ticket) -> Ticket | None:
+        """Stand in line. Returns the ticket that must leave for it, already taken out: another's, or this very one."""
+        self._arrivals += 1
+        ticket.number = self._arrivals
+        if ticket.client not in self._lanes:
+            self._passes[ticket.client] = max(self._passes.get(ticket.client, 0.0), self._reached)
+        self._lanes.setdefault(ticket.client, {}).setdefault(ticket.group, {})[ticket] = None
+        self._counts[ticket.client] = self._counts.get(ticket.client, 0) + 1
+        return self._push_out() if len(self) > self._max_tickets else None
+
+    def leave(self, ticket: Ticket) -> None:
+        """Out of the line, for whatever reason; again is fine."""
+        lanes = self._lanes.get(ticket.client, {})
+        lane = lanes.get(ticket.group, {})
+        if ticket not in lane:
+            return
+        del lane[ticket]
+        self._counts[ticket.client] -= 1
+        if not lane:
+            del lanes[ticket.group]
+        if not lanes:
+            del self._lanes[ticket.client], self._counts[ticket.client]
+
+    def next(self, blocked: Collection[str] = ()) -> Ticket | None:
+        """Whose turn it is among those whose group is not blocked; it stays in line. None: nobody's."""
+        for client in sorted(self._lanes, key=self._passes.__getitem__):
+            heads = [next(iter(lane)) for group, lane in self._lanes[client].items() if group not in blocked]
+            if heads:
+                return min(heads, key=lambda ticket: ticket.number)
+        return None
+
+    def served(self, ticket: Ticket, cost: float) -> None:
+        """It goes, and takes `cost` of what is scarce. Before `leave`."""
+        at = self._passes.get(ticket.client, self._reached)
+        self._reached = max(self._reached, at)
+        self._passes[ticket.client] = at + cost / ticket.weight
+        if len(self._passes) > 2 * len(self._lanes) + 64:
+            self._passes = {name: at for name, at in self._passes.items() if at > self._reached or name in self._lanes}
+
+    def _push_out(self) -> Ticket:
+        def share(client: str) -> float:
+            lane = next(iter(self._lanes[client].values()))
+            return self._counts[client] / next(iter(lane)).weight
+
+        longest = max(self._lanes, key=share)
+        newest = max((next(reversed(lane)) for lane in self._lanes[longest].values()), key=lambda t: t.number)
+        self.leave(newest)
+        newest.out = True
+        return newest
