@@ -81,7 +81,8 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Implied:
-    """What naming a source allows for its own workers alone: private addresses, on one port (0: any)."""
+    """What naming a source allows for its own workers, where there are no rules: private addresses, on one port (0:
+    any)."""
 
     scheme: str
     port: int
@@ -113,7 +114,7 @@ class AllowList:
             allowed = self._allows_address(place.scheme, place.port, place.address)
         else:
             allowed = any(rule.fits(place.scheme, place.port) and rule.names(place.host) for rule in self._rules)
-        if not allowed and not (implied is not None and implied.allows(place)):
+        if not allowed and not (implied is not None and not self._rules and implied.allows(place)):
             raise NotAllowedError(_refusal(place.address))
         return place.url
 

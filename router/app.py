@@ -23,6 +23,9 @@ from router.breaker import Breaker
 from router.clients import Clients
 from router.decide import Decider
 from router.dial import Resolver
+from router.discovery.build import sources_of
+from router.discovery.collect import DiscoveryCollector
+from router.discovery.reconcile import Reconciler
 from router.encoders import EncoderSet, EncoderSettings, TokenSource
 from router.encoding import EncodePool
 from router.engines import control_client
@@ -146,6 +149,8 @@ class Router:
         self.lag = LoopLag()
         self.prober = self._make_prober()
         self.members = Membership(self.fleet, self.allow, self.prober)
+        self.discovery = Reconciler(self.members, sources_of(settings), time.monotonic, settings.leave_s)
+        self.discovery.only_roles(settings.worker_roles)
         self.gateway = self._make_gateway()
         self.server: Server = make_server(self.gateway, settings)
 
@@ -168,7 +173,10 @@ class Router:
             stack.push_async_callback(self.load.leave)
             background.start("fleet load", self.load.run)
         for url in self._settings.workers:
-            self.members.join(url)
+            self.members.join(url, "listed")
+        background.start("discovery", self.discovery.run)
+        for feed in self.discovery.feeds:
+            background.start(feed.source.name, partial(feed.source.run, feed))
         stack.push_async_callback(self._prober_client.aclose)
         await stack.enter_async_context(self.prober)
         if self.siblings is not None:
@@ -281,6 +289,7 @@ class Router:
                 WorkerCollector(self.fleet.workers.values),
                 EncoderCollector(lambda: self.encoders.exact, lambda: self.reader.read),
                 GaugeCollector(self._gauges()),
+                DiscoveryCollector(self.discovery, time.monotonic),
                 self.lag,
             )
         )

@@ -16,10 +16,11 @@ class Membership:
         self._allow = allow
         self._prober = prober
 
-    def join(self, url: str, implied: Implied | None = None) -> Worker:
-        """A new worker, which gets requests once a probe has found it healthy. Raises NotAllowedError and
-        DuplicateWorkerError."""
+    def join(self, url: str, source: str, implied: Implied | None = None) -> Worker:
+        """A new worker, which gets requests once a probe has found it healthy. `source` says who named it. Raises
+        NotAllowedError and DuplicateWorkerError."""
         worker = self.fleet.add(self._allow.check(url, implied))
+        worker.source = source
         self._prober.watch(worker.id, worker.url)
         return worker
 

@@ -7,6 +7,7 @@ that a restarted engine starts with nothing.
 import hashlib
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 
 from router.breaker import Breaker
@@ -34,6 +35,23 @@ class WorkerState(Enum):
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
     DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What an operator says of a worker, beyond what it says itself."""
+
+    models: frozenset[str] = frozenset()
+    """The only models for which it gets requests, adapters of these included; empty: all that it serves."""
+    role: str = ""
+    """A word by which routers choose their workers."""
+
+    def serves(self, card: ModelCard) -> bool:
+        """Is it to get requests for this model?"""
+        return not self.models or card.id in self.models or card.parent in self.models
+
+
+NO_LABELS = Labels()
 
 
 class DuplicateWorkerError(ValueError):
@@ -96,6 +114,9 @@ class Worker:
         self.orders: list[LoadOrder[Worker]] = []
         self.draining = False
         self.healthy = False
+        self.source = ""
+        """Who named it: `listed`, `admin`, or a source of discovery."""
+        self.labels = NO_LABELS
         self.on_idle: Callable[[], None] | None = None
         self.on_suspect: Callable[[], None] | None = None
         self.on_load: Callable[[Worker], None] | None = None
@@ -106,8 +127,8 @@ class Worker:
 
     @property
     def models(self) -> tuple[ModelCard, ...]:
-        """What the worker said that it serves; empty until it was read."""
-        return self.facts.models if self.facts else ()
+        """What the worker said that it serves, and may; empty until it was read."""
+        return tuple(card for card in self.facts.models if self.labels.serves(card)) if self.facts else ()
 
     def set_format(self, facts: Facts) -> None:
         """Which prompts it shares a chain with. For `Fleet` only."""
@@ -252,6 +273,12 @@ class Fleet:
         worker.draining = draining
         self._settle(worker, worker.reason)
         return worker
+
+    def label(self, worker_id: str, labels: Labels) -> None:
+        """What an operator says of it has changed. Raises UnknownWorkerError."""
+        worker = self.get(worker_id)
+        worker.labels = labels
+        self._changed()
 
     def on_facts(self, worker_id: str, facts: Facts) -> None:
         """What a probe read. A changed generation is a restart: the worker holds nothing any more."""

@@ -132,7 +132,7 @@ def _add_admin(app: FastAPI, state: ControlState) -> None:
     async def add(new: NewWorker) -> dict[str, Any]:
         """Add a worker; it gets requests once a probe has found it healthy."""
         try:
-            return describe(state.members.join(new.url))
+            return describe(state.members.join(new.url, "admin"))
         except BadUrlError as error:
             raise ApiError(400, f"The URL {error}.", "invalid_request", "url") from None
         except NotAllowedError as error:
@@ -176,6 +176,8 @@ def describe(worker: Worker) -> dict[str, Any]:
     return {
         "id": worker.id,
         "url": worker.url,
+        "source": worker.source,
+        "role": worker.labels.role,
         "state": worker.state.value,
         "reason": worker.reason,
         "breaker": worker.breaker.state.value,

@@ -70,13 +70,51 @@ class Settings:
         "adapters, context length, block size and KV capacity are read from the worker itself.",
         name="worker",
     )
+    worker_file: str = setting(
+        WORKERS,
+        "",
+        kinds.name("FILE", "a path"),
+        "JSON or (*.toml) TOML file that names workers, watched: those who leave it are drained and removed. They "
+        "need worker_allow.",
+    )
+    worker_dns: tuple[str, ...] = setting(
+        WORKERS,
+        (),
+        kinds.many(kinds.dns_name()),
+        "DNS name whose addresses (http://name:8000) or SRV records (http+srv://_http._tcp.name) are the workers; "
+        "asked again at its TTL.",
+    )
+    dns_server: str = setting(
+        WORKERS, "", kinds.name("ADDRESS", "address[:port]"), "Name server for worker_dns. Unset: the system's."
+    )
+    worker_roles: tuple[str, ...] = setting(
+        WORKERS,
+        (),
+        kinds.many(kinds.name("ROLE", "a word")),
+        "Take from files and Kubernetes only workers that are labelled with this role. Unset: any.",
+        name="worker_role",
+    )
+    discovery_interval_s: float = setting(
+        WORKERS,
+        1.0,
+        kinds.number(0.05, 3600, SECONDS),
+        "Time between two looks at worker_file; shortest time between two questions for a DNS name.",
+    )
+    leave_s: float = setting(
+        WORKERS,
+        30.0,
+        kinds.number(0, 86400, SECONDS),
+        "A worker that left its file, name or Service gets nothing new, but its cache is remembered for so long, in "
+        "case it comes back. Then it is removed, once it is idle.",
+    )
     worker_allow: tuple[Rule, ...] = setting(
         WORKERS,
         (),
         kinds.many(kinds.allow_rule()),
         "Where workers may be that are added while the router runs (admin API, discovery): a network "
         "(10.0.0.0/8:8000), an address, a name or *.suffix, with or without scheme and port. Those listed as worker "
-        "need no rule. Unset: the admin API and files add none. See docs/discovery.md.",
+        "need no rule. Unset: DNS names and Kubernetes may name private addresses on their port, the admin API and "
+        "files nothing. See docs/discovery.md.",
     )
     worker_api_key: Secret | None = setting(
         WORKERS,
@@ -366,9 +404,10 @@ def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
     """What is wrong between settings that are right one by one: (field, what it must be)."""
     if settings.redis and settings.index_secret is None:
         yield "redis", "needs index_secret, the same on every router: with different ones they would share nothing"
-    if not settings.workers and settings.admin_api_key is None:
-        yield "workers", "name at least one, or set admin_api_key so that workers can be added while the router runs"
-    elif not settings.workers and not settings.worker_allow:
+    found = settings.worker_dns
+    if not settings.workers and not found and not settings.worker_file and settings.admin_api_key is None:
+        yield "workers", "name at least one, or a place to find them, or set admin_api_key so that they can be added"
+    elif not settings.workers and not found and not settings.worker_allow:
         yield "worker_allow", "say where workers may be that are added while the router runs, or name a worker"
     if len(set(settings.workers)) < len(settings.workers):
         yield "workers", "must not name a worker twice"

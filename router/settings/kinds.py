@@ -212,6 +212,20 @@ def allow_rule() -> Kind:
     return Kind(read, "[scheme://]host[:port[-port]]", "RULE")
 
 
+def dns_name() -> Kind:
+    """A DNS name that stands for workers, as a URL: of its addresses, or (`+srv`) of its SRV records."""
+
+    def read(given: object) -> str:
+        parts = urlsplit(_url(given, ("http", "https", "http+srv", "https+srv")))
+        host = (parts.hostname or "").rstrip(".")
+        if parts.username is not None or parts.query or parts.fragment or re.fullmatch(r"[0-9.]*|.*:.*", host):
+            raise ValueError(f"must be a name, such as http://workers.example.com:8000, not {given!r}")
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+
+    return Kind(read, "a URL (http, https, http+srv, https+srv)", "URL")
+
+
 def tokenizer() -> Kind:
     """Where a tokenizer comes from. A value that can only be a path must exist."""
 

@@ -71,6 +71,8 @@ def test_a_source_implies_private_addresses_on_its_own_port_only() -> None:
         with pytest.raises(NotAllowedError):
             nothing.check(url, implied)
     assert allow("8.8.8.8").check("http://8.8.8.8:8000", implied)
+    with pytest.raises(NotAllowedError):  # rules are the whole truth where there are any
+        allow("8.8.8.8").check("http://10.0.0.1:8000", implied)
 
 
 @pytest.mark.parametrize(

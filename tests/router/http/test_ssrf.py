@@ -5,6 +5,8 @@ The rules allow one network and one suffix, neither of which an attempt is in. A
 that the attempts name: were one of them let through, its probe would be heard there.
 """
 
+import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,7 +14,15 @@ from typing import NamedTuple
 import pytest
 import pytest_asyncio
 
-from router.allow import read_rule
+from loadtests.rollout.name_server import NameServer
+from router.allow import AllowList, read_rule
+from router.dial import Resolver
+from router.discovery.build import resolver_of
+from router.discovery.dns import DnsSource
+from router.discovery.file import read_page
+from router.discovery.reconcile import Reconciler
+from router.membership import Membership
+from tests.router.discovery.findings import membership
 from tests.router.fake_worker import FakeWorker, vllm
 from tests.routers import RunningRouter, running_router
 
@@ -57,6 +67,15 @@ ATTEMPTS = (
 )  # fmt: skip
 
 
+SPECIAL = (
+    "127.0.0.1", "127.8.8.8", "0.0.0.0", "169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16",
+    "192.0.0.192", "224.0.0.1", "255.255.255.255", "10.8.0.1", "8.8.8.8", "::1", "::", "::ffff:127.0.0.1",
+    "::ffff:169.254.169.254",
+    "fd00:ec2::254", "fe80::1", "64:ff9b::7f00:1", "2002:7f00:1::", "ff02::1", "2600::1",
+)  # fmt: skip
+"""Addresses that a name may be made to lead to."""
+
+
 class Place(NamedTuple):
     """A router that allows little, and a worker that must not hear from it."""
 
@@ -68,7 +87,7 @@ class Place(NamedTuple):
 async def place() -> AsyncIterator[Place]:
     async with FakeWorker(vllm()) as hidden, FakeWorker(vllm()) as listed:
         rules = tuple(read_rule(rule) for rule in RULES)
-        async with running_router(listed.url, worker_allow=rules, tokenizer="off") as router:
+        async with running_router(listed.url, worker_allow=rules, worker_file="/nowhere/workers.json") as router:
             yield Place(router, hidden)
 
 
@@ -82,17 +101,52 @@ async def test_the_admin_api_refuses(place: Place, attempt: str) -> None:
     assert place.hidden.asked == []
 
 
-async def test_a_name_that_turns_to_loopback_after_it_was_allowed_is_not_called(place: Place) -> None:
-    """DNS rebinding: `localhost` stands for a name whose answer has changed."""
-    port = int(place.hidden.url.rpartition(":")[2])
-    rules = (read_rule(f"*.localhost.test:{port}"), read_rule("10.0.0.0/8"))
-    async with running_router(worker_allow=rules, ready=False) as router:
-        worker = router.parts.members.join(f"http://a.localhost.test:{port}")
-        resolver = router.parts.resolver
-        with pytest.raises(OSError, match="allowed"):
-            resolver.allowed("a.localhost.test", port, ["127.0.0.1"])
-        assert not worker.available()
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+async def test_a_file_is_refused(place: Place, attempt: str) -> None:
+    """As a whole where a URL cannot be read, or that one worker."""
+    url = attempt.replace("{port}", place.hidden.url.rpartition(":")[2])
+    feed = place.router.parts.discovery.feeds[0]
+    try:
+        feed.found(read_page(json.dumps({"workers": [url]}).encode(), toml=False))
+    except ValueError:
+        pass
+    else:
+        assert feed.refused == 1
+    assert len(place.router.parts.fleet.workers) == 1
     assert place.hidden.asked == []
+
+
+@pytest.mark.parametrize("ruled", [True, False], ids=["with rules", "without rules"])
+@pytest.mark.parametrize("address", SPECIAL)
+async def test_a_dns_name_cannot_lead_there(place: Place, address: str, ruled: bool) -> None:
+    rules = [read_rule(rule) for rule in RULES] if ruled else []
+    if address == "10.8.0.1" and not ruled:
+        pytest.skip("a private address on the name's own port is what an operator means")
+    port = int(place.hidden.url.rpartition(":")[2])
+    members = membership()
+    members = Membership(members.fleet, AllowList(rules), place.router.parts.prober)
+    async with NameServer() as server:
+        server.set("w.test", "AAAA" if ":" in address else "A", address)
+        server.set("_http._tcp.w.test", "SRV", f"0 0 {port} w.test.")
+        for name in (f"http://w.test:{port}", "http+srv://_http._tcp.w.test"):
+            source = DnsSource(name, resolver_of(server.address), time.monotonic, 1.0)
+            reconciler = Reconciler(members, [source], time.monotonic, 1.0)
+            await source.look(reconciler.feeds[0])
+            assert reconciler.feeds[0].refused == 1
+    assert members.fleet.workers == {}
+    assert place.hidden.asked == []
+
+
+def test_a_name_that_turns_to_loopback_after_it_was_allowed_is_not_dialled() -> None:
+    """DNS rebinding. What both clients do with this: `test_dial.py`."""
+    for rules in (["*.w.test:8000"], ["*.w.test:8000", "10.0.0.0/8"]):
+        allow = AllowList([read_rule(rule) for rule in rules])
+        resolver = Resolver(allow)
+        url = allow.check("http://a.w.test:8000")
+        assert (url, len(resolver.allowed("a.w.test", 8000, ["10.0.0.1"]))) == ("http://a.w.test:8000", 1)
+        for address in SPECIAL[:6]:
+            with pytest.raises(OSError, match="allowed"):
+                resolver.allowed("a.w.test", 8000, [address])
 
 
 async def test_a_worker_cannot_send_the_router_elsewhere(place: Place) -> None:
