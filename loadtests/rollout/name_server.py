@@ -30,12 +30,11 @@ class NameServer(asyncio.DatagramProtocol):
         self._closed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.bind((HOST, 0))
-        self.port = udp.getsockname()[1]
+        tcp, udp = _sockets()
+        self.port = tcp.getsockname()[1]
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=udp)
-        self._tcp = await asyncio.start_server(self._serve, HOST, self.port)
+        self._tcp = await asyncio.start_server(self._serve, sock=tcp)
         return self
 
     async def __aexit__(
@@ -98,3 +97,17 @@ class NameServer(asyncio.DatagramProtocol):
             if values := known.get(kind):
                 answer.answer.append(dns.rrset.from_text_list(asked.name, self.ttl_s, "IN", kind, values))
         return answer
+
+
+def _sockets() -> tuple[socket.socket, socket.socket]:
+    """One for TCP and one for UDP, on one port that is free for both."""
+    while True:
+        tcp, udp = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
+        tcp.bind((HOST, 0))
+        try:
+            udp.bind(tcp.getsockname())
+        except OSError:
+            tcp.close()
+            udp.close()
+        else:
+            return tcp, udp
