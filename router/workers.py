@@ -7,11 +7,11 @@ that a restarted engine starts with nothing.
 import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from router.breaker import Breaker
 from router.engines import Facts, Load, ModelCard
+from router.labels import NO_LABELS, Labels
 from router.lease import Lease
 from router.load.others import Elsewhere
 from router.load_order import LoadOrder
@@ -35,23 +35,6 @@ class WorkerState(Enum):
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
     DRAINING = "draining"
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """What an operator says of a worker, beyond what it says itself."""
-
-    models: frozenset[str] = frozenset()
-    """The only models for which it gets requests, adapters of these included; empty: all that it serves."""
-    role: str = ""
-    """A word by which routers choose their workers."""
-
-    def serves(self, card: ModelCard) -> bool:
-        """Is it to get requests for this model?"""
-        return not self.models or card.id in self.models or card.parent in self.models
-
-
-NO_LABELS = Labels()
 
 
 class DuplicateWorkerError(ValueError):

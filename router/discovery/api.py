@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from router.allow import Implied
-from router.workers import NO_LABELS, Labels
+from router.labels import NO_LABELS, Labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import msgspec
 
 from router.allow import BadUrlError, Implied, place_of
 from router.discovery.api import Findings, WorkerSpec
-from router.workers import Labels
+from router.labels import Labels
 
 MAX_FILE_BYTES = 4 << 20
 

@@ -1,22 +1,17 @@
-"""`Settings`: every setting with its default, range, unit and explanation, in one place.
+"""`Settings`: every setting with its default, range, unit and explanation, in one place (with `serving.py`).
 
 The text given here is what `warmroute serve --help` and `docs/configuration.md` say. A setting's flag, environment
 variable and TOML key all come from its one name, so a name must not change lightly.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 from policies import POLICIES
-from router.allow import Rule
-from router.clients.key_hash import key_digest
-from router.clients.keys_file import KeysFileError, read_keys_file
 from router.settings import kinds
+from router.settings.serving import SECONDS, ServingSettings
 from router.settings.setting import Secret, Setting, setting
 
-SERVING = "Serving"
-WORKERS = "Workers"
 ROUTING = "Routing"
 TOKENS = "Tokens"
 SHARED = "Shared by several routers"
@@ -27,124 +22,12 @@ TIMES = "Time limits"
 FAILURE = "Failures"
 LOGS = "Logs"
 
-SECONDS = "SECONDS"
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(ServingSettings):
     """All settings of one router process. `load` checks them; who builds one by hand answers for the values."""
-
-    host: str = setting(
-        SERVING,
-        "127.0.0.1",
-        kinds.name("ADDRESS", "a host name or address"),
-        "Address to listen on. 0.0.0.0 is every interface: set api_key before you choose it.",
-    )
-    port: int = setting(SERVING, 8080, kinds.whole(0, 65535, "PORT"), "Port to listen on; 0 takes a free one.")
-    tls_certificate: str = setting(
-        SERVING, "", kinds.file(), "Certificate chain (PEM) to serve HTTPS with. Needs tls_key. Unset: plain HTTP."
-    )
-    tls_key: str = setting(SERVING, "", kinds.file(), "Private key (PEM) of tls_certificate.")
-    processes: int = setting(
-        SERVING,
-        1,
-        kinds.whole(1, 256, "COUNT"),
-        "Router processes that share the port, what they know of prefixes and load, and one /metrics. Limits hold for "
-        "each. Without redis a Valkey is started beside them, which needs the extra `embedded`, or valkey-server or "
-        "redis-server installed.",
-    )
-    drain_timeout_s: float = setting(
-        SERVING,
-        60,
-        kinds.whole(1, 86400, SECONDS),
-        "After SIGTERM no request is accepted and the running ones may take this long to finish; then they end with an "
-        "error.",
-    )
-
-    workers: tuple[str, ...] = setting(
-        WORKERS,
-        (),
-        kinds.many(kinds.worker_url()),
-        "Root URL of a worker (vLLM, SGLang or anything that speaks the OpenAI API), without /v1. Its models, "
-        "adapters, context length, block size and KV capacity are read from the worker itself.",
-        name="worker",
-    )
-    worker_file: str = setting(
-        WORKERS,
-        "",
-        kinds.name("FILE", "a path"),
-        "JSON or (*.toml) TOML file that names workers, watched: those who leave it are drained and removed. They "
-        "need worker_allow.",
-    )
-    worker_dns: tuple[str, ...] = setting(
-        WORKERS,
-        (),
-        kinds.many(kinds.dns_name()),
-        "DNS name whose addresses (http://name:8000) or SRV records (http+srv://_http._tcp.name) are the workers; "
-        "asked again at its TTL.",
-    )
-    dns_server: str = setting(
-        WORKERS, "", kinds.name("ADDRESS", "address[:port]"), "Name server for worker_dns. Unset: the system's."
-    )
-    worker_roles: tuple[str, ...] = setting(
-        WORKERS,
-        (),
-        kinds.many(kinds.name("ROLE", "a word")),
-        "Take from files and Kubernetes only workers that are labelled with this role. Unset: any.",
-        name="worker_role",
-    )
-    discovery_interval_s: float = setting(
-        WORKERS,
-        1.0,
-        kinds.number(0.05, 3600, SECONDS),
-        "Time between two looks at worker_file; shortest time between two questions for a DNS name.",
-    )
-    leave_s: float = setting(
-        WORKERS,
-        30.0,
-        kinds.number(0, 86400, SECONDS),
-        "A worker that left its file, name or Service gets nothing new, but its cache is remembered for so long, in "
-        "case it comes back. Then it is removed, once it is idle.",
-    )
-    worker_allow: tuple[Rule, ...] = setting(
-        WORKERS,
-        (),
-        kinds.many(kinds.allow_rule()),
-        "Where workers may be that are added while the router runs (admin API, discovery): a network "
-        "(10.0.0.0/8:8000), an address, a name or *.suffix, with or without scheme and port. Those listed as worker "
-        "need no rule. Unset: DNS names and Kubernetes may name private addresses on their port, the admin API and "
-        "files nothing. See docs/discovery.md.",
-    )
-    worker_api_key: Secret | None = setting(
-        WORKERS,
-        None,
-        kinds.secret(),
-        "Key sent to every worker, with probes too, in place of the client's. Unset: the client's own key is passed "
-        "on, but only where api_key is unset too.",
-    )
-    health_interval_s: float = setting(
-        WORKERS,
-        2.0,
-        kinds.number(0.1, 300, SECONDS),
-        "Time between two health probes of one worker; longer in large fleets, like scrape_interval_s.",
-    )
-    health_timeout_s: float = setting(
-        WORKERS, 5.0, kinds.number(0.1, 300, SECONDS), "A health probe that takes longer has failed."
-    )
-    unhealthy_after: int = setting(
-        WORKERS,
-        3,
-        kinds.whole(1, 100),
-        "Failed probes in a row after which a worker gets no more requests. Where nobody listens, one is enough.",
-    )
-    scrape_interval_s: float = setting(
-        WORKERS,
-        1.0,
-        kinds.number(0.1, 300, SECONDS),
-        "Time between two readings of a worker's load metrics, off the request's path. All workers together are asked "
-        "at most 25 times a second: with 100 of them it is 4 s.",
-    )
 
     policy: str = setting(
         ROUTING, "expected_ttft", kinds.choice(*sorted(POLICIES), metavar="NAME"), "The rule that chooses the worker."
@@ -398,37 +281,3 @@ class Settings:
 def declared() -> tuple[Setting, ...]:
     """All settings, in the order of the documentation."""
     return tuple(Setting.of(field) for field in dataclasses.fields(Settings))
-
-
-def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What is wrong between settings that are right one by one: (field, what it must be)."""
-    if settings.redis and settings.index_secret is None:
-        yield "redis", "needs index_secret, the same on every router: with different ones they would share nothing"
-    found = settings.worker_dns
-    if not settings.workers and not found and not settings.worker_file and settings.admin_api_key is None:
-        yield "workers", "name at least one, or a place to find them, or set admin_api_key so that they can be added"
-    elif not settings.workers and not found and not settings.worker_allow:
-        yield "worker_allow", "say where workers may be that are added while the router runs, or name a worker"
-    if len(set(settings.workers)) < len(settings.workers):
-        yield "workers", "must not name a worker twice"
-    if bool(settings.tls_certificate) != bool(settings.tls_key):
-        yield "tls_key" if settings.tls_key else "tls_certificate", "tls_certificate and tls_key need each other"
-    if settings.max_body_bytes > settings.max_buffered_bytes:
-        yield "max_body_bytes", "must not be more than max_buffered_bytes"
-    if settings.admin_api_key in settings.api_keys:
-        yield "admin_api_key", "must not be one of the clients' keys"
-    if settings.keys_file:
-        yield from _keys_file_conflicts(settings)
-
-
-def _keys_file_conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
-    try:
-        found = read_keys_file(Path(settings.keys_file))
-    except KeysFileError as error:
-        yield "keys_file", f"{settings.keys_file}: {error}"
-        return
-    digests = {digest for spec in found.key for digest in spec.digests}
-    for field, keys in (("admin_api_key", [settings.admin_api_key]), ("api_keys", settings.api_keys)):
-        for key in keys:
-            if key is not None and key_digest(found.salt_bytes, key.value.encode()) in digests:
-                yield field, "must not be one of the keys of keys_file"

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from router.settings.fields import Settings, conflicts, declared
+from router.settings.conflicts import conflicts
+from router.settings.fields import Settings, declared
 from router.settings.setting import Setting, flag_of, variable_of
 
 PREFIX = "WARMROUTE_"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from router.discovery.file import FileSource, read_page
-from router.workers import Labels
+from router.labels import Labels
 from tests.router.discovery.findings import listening
 
 A, B = "http://10.0.0.1:8000", "http://10.0.0.2:8000"

@@ -5,8 +5,9 @@ import pytest
 from router.allow import Implied
 from router.discovery.api import WorkerSpec
 from router.discovery.reconcile import Feed, Reconciler
+from router.labels import Labels
 from router.lease import Lease
-from router.workers import Labels, Worker
+from router.workers import Worker
 from tests.router.discovery.findings import Told, membership
 from tests.router.fleet import facts
 

@@ -9,7 +9,8 @@ import pytest
 
 from router.allow import read_rule
 from router.settings import Secret, Settings
-from router.settings.fields import conflicts, declared
+from router.settings.conflicts import conflicts
+from router.settings.fields import declared
 from router.settings.setting import Setting
 
 ROUTER = Path(__file__).parents[3] / "router"

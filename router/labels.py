@@ -1,0 +1,22 @@
+"""What an operator says of a worker, where it is named: which models are sent there, and its role."""
+
+from dataclasses import dataclass
+
+from router.engines import ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What an operator says of a worker, beyond what it says itself."""
+
+    models: frozenset[str] = frozenset()
+    """The only models for which it gets requests, adapters of these included; empty: all that it serves."""
+    role: str = ""
+    """A word by which routers choose their workers."""
+
+    def serves(self, card: ModelCard) -> bool:
+        """Is it to get requests for this model?"""
+        return not self.models or card.id in self.models or card.parent in self.models
+
+
+NO_LABELS = Labels()

@@ -1,0 +1,42 @@
+"""What is wrong between settings that are right one by one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from router.clients.key_hash import key_digest
+from router.clients.keys_file import KeysFileError, read_keys_file
+from router.settings.fields import Settings
+
+
+def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each as (field, what it must be)."""
+    if settings.redis and settings.index_secret is None:
+        yield "redis", "needs index_secret, the same on every router: with different ones they would share nothing"
+    found = settings.worker_dns
+    if not settings.workers and not found and not settings.worker_file and settings.admin_api_key is None:
+        yield "workers", "name at least one, or a place to find them, or set admin_api_key so that they can be added"
+    elif not settings.workers and not found and not settings.worker_allow:
+        yield "worker_allow", "say where workers may be that are added while the router runs, or name a worker"
+    if len(set(settings.workers)) < len(settings.workers):
+        yield "workers", "must not name a worker twice"
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        yield "tls_key" if settings.tls_key else "tls_certificate", "tls_certificate and tls_key need each other"
+    if settings.max_body_bytes > settings.max_buffered_bytes:
+        yield "max_body_bytes", "must not be more than max_buffered_bytes"
+    if settings.admin_api_key in settings.api_keys:
+        yield "admin_api_key", "must not be one of the clients' keys"
+    if settings.keys_file:
+        yield from _keys_file_conflicts(settings)
+
+
+def _keys_file_conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
+    try:
+        found = read_keys_file(Path(settings.keys_file))
+    except KeysFileError as error:
+        yield "keys_file", f"{settings.keys_file}: {error}"
+        return
+    digests = {digest for spec in found.key for digest in spec.digests}
+    for field, keys in (("admin_api_key", [settings.admin_api_key]), ("api_keys", settings.api_keys)):
+        for key in keys:
+            if key is not None and key_digest(found.salt_bytes, key.value.encode()) in digests:
+                yield field, "must not be one of the keys of keys_file"
