@@ -29,6 +29,7 @@ from router.discovery.reconcile import Reconciler
 from router.encoders import EncoderSet, EncoderSettings, TokenSource
 from router.encoding import EncodePool
 from router.engines import control_client
+from router.groups import ModelGroup
 from router.http.body import BodyBudget
 from router.http.control import ControlState, control_app
 from router.http.gateway import Admission, Gateway, Parts
@@ -58,7 +59,7 @@ from router.shared.link import Link, LinkLimits
 from router.tasks import Background
 from router.waiting.room import RoomLimits, WaitingRoom
 from router.watchdog import Watchdog
-from router.workers import MIN_CHAIN_BLOCK_TOKENS, Fleet, ModelGroup, Worker
+from router.workers import MIN_CHAIN_BLOCK_TOKENS, Fleet, Worker
 from tokenizer_cache.items import seed_of
 from tokenizer_cache.reader import Reader
 

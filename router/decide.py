@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from policies.api import Candidate, Policy, RequestFacts, Selection
+from router.groups import ModelGroup
 from router.instruments import Histogram
 from router.load.exchange import LoadExchange
 from router.load.others import NOTHING
 from router.prefix.api import Held, PrefixIndex
-from router.workers import ModelGroup, Worker
+from router.workers import Worker
 from tokenizer_cache.api import Prompt
 
 SMALL_FLEET = 16

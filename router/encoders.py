@@ -13,7 +13,8 @@ from typing import NamedTuple
 import msgspec
 
 from router.encoding import Encoder
-from router.workers import Fleet, ModelGroup, Worker
+from router.groups import ModelGroup
+from router.workers import Fleet, Worker
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.request import parse
 from tokenizer_cache.rules import Served

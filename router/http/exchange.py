@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from router.clients import Client
+from router.groups import ModelGroup
 from router.http.errors import ApiError, Style, error_body, error_event
 from router.http.headers import RequestHeaders
 from router.http.limits import limit_headers
 from router.usage import AnswerEnds, Usage
-from router.workers import ModelGroup, Worker
+from router.workers import Worker
 from tokenizer_cache.api import Prompt
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]

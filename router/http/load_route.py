@@ -9,6 +9,7 @@ from collections.abc import Collection
 import msgspec
 
 from router.decide import Decider, NoWorkerError
+from router.groups import ModelGroup
 from router.http.errors import ApiError
 from router.http.exchange import Exchange
 from router.http.limits import ClientError, model_error
@@ -16,7 +17,7 @@ from router.http.relay import Choice, Relay
 from router.http.routes import RESPONSE_ID, WORKER_CONTROL
 from router.http.sticky import ResponseOwners
 from router.lease import Lease
-from router.workers import Fleet, ModelGroup, Worker
+from router.workers import Fleet, Worker
 
 _FORM_MODEL = re.compile(rb'name="?model"?\r\n(?:[^\r\n]{1,256}\r\n){0,4}\r\n([^\r\n]{1,256})\r\n')
 FORM_ENDS_BYTES = 65536

@@ -14,6 +14,7 @@ from router.clients import Charge, Client
 from router.decide import Decider, Decision, NoWorkerError
 from router.encoders import EncoderSet
 from router.encoding import INLINE_BYTES, EncodePool, Encoder
+from router.groups import ModelGroup
 from router.http.errors import ApiError
 from router.http.exchange import Exchange
 from router.http.limits import limit_error, model_error
@@ -26,7 +27,7 @@ from router.prefix.api import PrefixIndex
 from router.usage import Usage
 from router.waiting.room import Verdict, WaitingRoom
 from router.waiting.saturation import saturated
-from router.workers import Fleet, ModelGroup, Worker
+from router.workers import Fleet, Worker
 from tokenizer_cache.api import BadRequest, Prompt
 from tokenizer_cache.reader import Reader
 from tokenizer_cache.request import Request

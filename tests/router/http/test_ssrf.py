@@ -137,7 +137,7 @@ async def test_a_dns_name_cannot_lead_there(place: Place, address: str, ruled: b
     assert place.hidden.asked == []
 
 
-def test_a_name_that_turns_to_loopback_after_it_was_allowed_is_not_dialled() -> None:
+async def test_a_name_that_turns_to_loopback_after_it_was_allowed_is_not_dialled() -> None:
     """DNS rebinding. What both clients do with this: `test_dial.py`."""
     for rules in (["*.w.test:8000"], ["*.w.test:8000", "10.0.0.0/8"]):
         allow = AllowList([read_rule(rule) for rule in rules])
