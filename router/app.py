@@ -49,6 +49,9 @@ from router.prefix.tree import TreeIndex
 from router.probe import ProbeConfig, Prober
 from router.processes.place import Place, on_orphaned
 from router.processes.siblings import Siblings
+from router.registry.book import Book
+from router.registry.entry import Seal
+from router.registry.registry import SPREAD_S, Registry, Shelf
 from router.retry import RetryBudget
 from router.server import Server, make_server
 from router.settings import Settings
@@ -59,7 +62,7 @@ from router.shared.link import Link, LinkLimits
 from router.tasks import Background
 from router.waiting.room import RoomLimits, WaitingRoom
 from router.watchdog import Watchdog
-from router.workers import MIN_CHAIN_BLOCK_TOKENS, Fleet, Worker
+from router.workers import MIN_CHAIN_BLOCK_TOKENS, Fleet, Worker, worker_id
 from tokenizer_cache.items import seed_of
 from tokenizer_cache.reader import Reader
 
@@ -152,6 +155,7 @@ class Router:
         self.members = Membership(self.fleet, self.allow, self.prober)
         self.discovery = Reconciler(self.members, sources_of(settings), time.monotonic, settings.leave_s)
         self.discovery.only_roles(settings.worker_roles)
+        self.registry = self._make_registry(secret)
         self.gateway = self._make_gateway()
         self.server: Server = make_server(self.gateway, settings)
 
@@ -173,6 +177,8 @@ class Router:
         if self.load is not None:
             stack.push_async_callback(self.load.leave)
             background.start("fleet load", self.load.run)
+        if self.registry is not None:
+            background.start("shared registry", self.registry.run)
         for url in self._settings.workers:
             self.members.join(url, "listed")
         background.start("discovery", self.discovery.run)
@@ -227,6 +233,14 @@ class Router:
         address = parse_address(settings.redis, password)
         limits = LinkLimits(ask_s=settings.redis_timeout_ms / 1000)
         return Link(address, Keys(settings.redis_prefix).check, limits, self.link_counters, self.rng)
+
+    def _make_registry(self, secret: bytes) -> Registry | None:
+        if self.link is None:
+            return None
+        keys, seal = Keys(self._settings.redis_prefix), Seal(secret, self._settings.redis_prefix)
+        shelf = Shelf(self.link, keys, seal, self.instruments.registry_entries)
+        listed = frozenset(worker_id(self.allow.check(url)) for url in self._settings.workers)
+        return Registry(shelf, Book(self.allow.check, worker_id), self.members, time.time, listed)
 
     def _make_load(self) -> LoadExchange | None:
         if self.link is None:
@@ -300,6 +314,9 @@ class Router:
             self.members, page, admission.clients, admission.admin_keys, lambda: self.server.should_exit
         )
         state.prompts = prompts
+        if self.registry is not None:
+            state.decided = self.registry.decide
+            state.spread_s = SPREAD_S
         return state
 
     def _gauges(self) -> list[Gauge]:

@@ -57,6 +57,9 @@ class Instruments(Collector):
             "warmroute_refused_requests", "Requests refused by the router, by status.", ("status",)
         )
         self._add_clients()
+        self.registry_entries = Counter(
+            "warmroute_registry_entries", "Entries of the shared registry that were read, by outcome.", ("outcome",)
+        )
         self.ttft = Histogram(
             "warmroute_ttft_seconds", "From the last request byte in to the first answer byte out.", ("model",)
         )

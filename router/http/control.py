@@ -23,7 +23,10 @@ from router.http.prompt_route import PromptRoute
 from router.http.routes import PROMPT_ROUTES
 from router.load.others import NOTHING
 from router.membership import Membership
+from router.registry.entry import Standing
 from router.workers import DuplicateWorkerError, UnknownWorkerError, Worker, WorkerState
+
+IDLE_LOOK_S = 0.1
 
 
 class NewWorker(BaseModel):
@@ -52,6 +55,10 @@ class ControlState:
         self.admin_keys = admin_keys
         self.draining = draining
         self.prompts: PromptRoute | None = None
+        self.decided: Callable[[Worker, Standing, bool], None] = lambda worker, standing, added: None
+        """Told what was decided here about a worker, and whether it was added here."""
+        self.spread_s = 0.0
+        """Until other routers know of it."""
         self.started_at = int(time.time())
 
 
@@ -132,18 +139,22 @@ def _add_admin(app: FastAPI, state: ControlState) -> None:
     async def add(new: NewWorker) -> dict[str, Any]:
         """Add a worker; it gets requests once a probe has found it healthy."""
         try:
-            return describe(state.members.join(new.url, "admin"))
+            worker = state.members.join(new.url, "admin")
         except BadUrlError as error:
             raise ApiError(400, f"The URL {error}.", "invalid_request", "url") from None
         except NotAllowedError as error:
             raise ApiError(403, f"The URL {error}.", "worker_not_allowed", "url") from None
         except DuplicateWorkerError:
             raise ApiError(409, "A worker with this URL is there already.", "duplicate_worker", "url") from None
+        state.decided(worker, Standing.PRESENT, True)
+        return describe(worker)
 
     @app.delete("/admin/workers/{worker_id}", dependencies=guarded)
     async def remove(worker_id: str) -> dict[str, Any]:
         """Remove a worker; requests that run there finish."""
-        return describe(_known(lambda: state.members.leave(worker_id)))
+        worker = _known(lambda: state.members.leave(worker_id))
+        state.decided(worker, Standing.REMOVED, False)
+        return describe(worker)
 
     _add_drain(app, state, guarded)
 
@@ -160,14 +171,17 @@ def _add_drain(app: FastAPI, state: ControlState, guarded: list[Any]) -> None:
     async def drain(worker_id: str, wait_s: float = 0.0) -> dict[str, Any]:
         """Give it nothing new. With `wait_s`, answer when nothing runs there any more, at the latest after so long."""
         worker = _known(lambda: state.fleet.drain(worker_id))
+        state.decided(worker, Standing.DRAINING, False)
         if wait_s > 0:
-            await _idle(worker, min(wait_s, 3600.0))
+            await _idle(worker, min(wait_s, 3600.0), state.spread_s)
         return describe(worker)
 
     @app.post("/admin/workers/{worker_id}/undrain", dependencies=guarded)
     async def undrain(worker_id: str) -> dict[str, Any]:
         """Take it back into service."""
-        return describe(_known(lambda: state.fleet.drain(worker_id, draining=False)))
+        worker = _known(lambda: state.fleet.drain(worker_id, draining=False))
+        state.decided(worker, Standing.PRESENT, False)
+        return describe(worker)
 
 
 def describe(worker: Worker) -> dict[str, Any]:
@@ -197,13 +211,17 @@ def describe(worker: Worker) -> dict[str, Any]:
     }
 
 
-async def _idle(worker: Worker, wait_s: float) -> None:
+async def _idle(worker: Worker, wait_s: float, spread_s: float) -> None:
+    """Wait until nothing runs there, through whichever router it came."""
     idle = asyncio.Event()
     worker.on_idle = idle.set
     try:
         async with asyncio.timeout(wait_s):
+            await asyncio.sleep(spread_s)
             if worker.in_flight:
                 await idle.wait()
+            while worker.elsewhere is not None and worker.elsewhere(time.monotonic()).in_flight:  # noqa: ASYNC110
+                await asyncio.sleep(IDLE_LOOK_S)  # what others have is read once a second
     except TimeoutError:
         pass
     finally:

@@ -7,6 +7,7 @@ Every key has a lifetime.
 | key | type | lifetime | meaning |
 |---|---|---|---|
 | `{prefix}:check` | string | 30 days, renewed at each connection | proves that all routers use one index secret |
+| `{prefix}:workers` | hash | 8 days, renewed at least daily | signed decisions of operators, by worker id |
 | `{prefix}:routers` | sorted set | 30 s, renewed with each part | which routers live, by the server's clock (ms) |
 | `{prefix}:load:ROUTER` | string | 3 s, renewed at each change and each second | one router's part of the load |
 """
@@ -40,3 +41,8 @@ class Keys:
     def load(self, router: bytes) -> str:
         """One router's part of the load."""
         return f"{self.tag}load:{router.decode()}"
+
+    @property
+    def workers(self) -> str:
+        """What operators decided about workers."""
+        return f"{self.tag}workers"

@@ -1,0 +1,147 @@
+"""Keeps this router's book and Redis together, and the fleet as the book says.
+
+Twice a second all entries are read; what is newer is taken over, what is missing, old or forged there is written from
+the book. An empty registry is only that: nothing is ever removed because it is not there.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from router.instruments import Counter
+from router.membership import Membership
+from router.registry.book import TOMB_S, Book, Verdict
+from router.registry.entry import BadEntryError, Entry, Seal, Standing
+from router.shared.keys import Keys
+from router.shared.link import Link
+from router.shared.script import command, read_script
+from router.workers import DuplicateWorkerError, UnknownWorkerError, Worker
+
+LOOK_S = 0.4
+"""Between two readings."""
+SPREAD_S = 1.0
+"""After so long a decision is known everywhere."""
+QUIET = frozenset({Verdict.ACCEPTED, Verdict.KNOWN})
+PUT = read_script("router.registry", "put_entry")
+log = logging.getLogger("warmroute")
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where the entries lie."""
+
+    link: Link
+    keys: Keys
+    seal: Seal
+    outcomes: Counter
+    """Counts what became of entries that were read."""
+
+
+class Registry:
+    """This router's part. `clock` is the wall clock; `listed` are ids of workers that the settings name."""
+
+    def __init__(
+        self, shelf: Shelf, book: Book, members: Membership, clock: Callable[[], float], listed: frozenset[str]
+    ) -> None:
+        self._shelf = shelf
+        self._book = book
+        self._members = members
+        self._clock = clock
+        self._listed = listed
+        self._started_at = clock()
+        self._seen: dict[str, bytes] = {}
+        self._orders: dict[str, tuple[int, int]] = {}
+        """Of the entries that routers signed, whether this one believes them or not."""
+        self._woken = asyncio.Event()
+        shelf.link.on_up.append(self._woken.set)
+
+    def decide(self, worker: Worker, standing: Standing, added: bool = False) -> None:
+        """An operator decided this here, and it is done here: let the others know."""
+        now = self._clock()
+        self._book.decide(Entry(worker.id, worker.url, standing, added, int(now * 1e6), int(now)))
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Read and write for ever."""
+        while True:
+            await self.look()
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+            self._woken.clear()
+
+    async def look(self) -> None:
+        """Read all entries once, follow them, and put right what is wrong there."""
+        link, key = self._shelf.link, self._shelf.keys.workers
+        there = await link.tell(command("HGETALL", key)) if link.connected else None
+        if not isinstance(there, list):
+            return
+        raws = {there[i].decode("ascii", "replace"): there[i + 1] for i in range(0, len(there), 2)}
+        refused = [
+            worker for worker, raw in raws.items() if self._seen.get(worker) != raw and not self._read(worker, raw)
+        ]
+        if refused:
+            log.warning("%d entries of the shared registry are refused, the first %.40r", len(refused), refused[0])
+        self._seen = raws
+        self._book.renew(self._clock())
+        self._follow()
+        for entry in self._book:
+            if entry.worker not in raws or entry.order > self._orders.get(entry.worker, (0, 0)):
+                self._put(entry, raws.get(entry.worker, b""))
+
+    def _read(self, worker: str, raw: bytes) -> bool:
+        """Judge what is new there. False when it is refused."""
+        self._orders.pop(worker, None)
+        try:
+            entry = self._shelf.seal.read(raw)
+        except BadEntryError as error:
+            self._shelf.outcomes.add(1, (str(error),))
+            return False
+        self._orders[worker] = entry.order
+        verdict = self._book.accept(worker, entry, self._clock())
+        if verdict is not Verdict.KNOWN:
+            self._shelf.outcomes.add(1, (verdict.value,))
+        if verdict is Verdict.ACCEPTED and entry.standing is Standing.REMOVED:
+            self._remove(entry)
+        return verdict in QUIET
+
+    def _put(self, entry: Entry, there: bytes) -> None:
+        """Write the entry in the place of what was seen there. If something else is there by now, it is read next
+        time."""
+        life_ms = int(TOMB_S * 1000)
+        put = PUT(self._shelf.keys.workers, entry.worker, self._shelf.seal.write(entry), there, life_ms)
+        self._shelf.link.tell(put)
+
+    def _remove(self, entry: Entry) -> None:
+        """Once, when it is first known: who finds the worker anew (discovery) may bring it back. What the settings name
+        comes back with a restart."""
+        if entry.worker in self._listed and entry.version < self._started_at * 1e6:
+            return
+        try:
+            self._members.leave(entry.worker)
+        except UnknownWorkerError:
+            return
+        log.info("worker %s was removed through another router", entry.worker)
+
+    def _follow(self) -> None:
+        """Have the fleet as the book says."""
+        fleet = self._members.fleet
+        for entry in self._book:
+            if entry.standing is Standing.REMOVED:
+                continue
+            if entry.worker not in fleet.workers and entry.added:
+                self._join(entry)
+            worker = fleet.workers.get(entry.worker)
+            draining = entry.standing is Standing.DRAINING
+            if worker is not None and worker.draining is not draining:
+                fleet.drain(entry.worker, draining)
+
+    def _join(self, entry: Entry) -> None:
+        try:
+            self._members.join(entry.url, "admin")
+        except DuplicateWorkerError:
+            return
+        log.info("worker %s was added through another router", entry.worker)
