@@ -12,6 +12,7 @@ from router.groups import ModelGroup
 from router.http.errors import ApiError, Style, error_body, error_event
 from router.http.headers import RequestHeaders
 from router.http.limits import limit_headers
+from router.http.writing import opening, write_body
 from router.usage import AnswerEnds, Usage
 from router.workers import Worker
 from tokenizer_cache.api import Prompt
@@ -28,6 +29,7 @@ class Exchange:
     """The state of one request. Plain fields: logs, metrics and the relay read and write them."""
 
     __slots__ = (
+        "_opening",
         "answer",
         "api",
         "attempts",
@@ -103,6 +105,7 @@ class Exchange:
         self.status = 0
         self.outcome = "ok"
         self.started = False
+        self._opening = b""
         self.content_type = ""
         self.extensible = False
         """What was sent of the answer is a stream to which an event can be added: neither compressed nor of a declared
@@ -128,15 +131,25 @@ class Exchange:
             worker is not self.worker and worker not in self.failed and worker.available() for worker in group.workers
         )
 
-    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """Send the answer's status and headers. Once."""
+    def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """The answer's status and headers, once. They go out with the first piece of the body."""
         self.started = True
         self.status = status
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        self._opening = opening(self.cycle, status, headers)
+
+    @property
+    def head_is_out(self) -> bool:
+        """Status and headers have been written."""
+        return self.started and not self._opening
 
     async def body(self, chunk: bytes, more: bool) -> None:
         """Send a piece of the answer; waits while the client is slower than the worker."""
-        await self.send({"type": "http.response.body", "body": chunk, "more_body": more})
+        cycle = self.cycle
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if not cycle.disconnected:
+            head, self._opening = self._opening, b""
+            write_body(cycle, head, chunk, more)
 
     async def fail(self, error: ApiError) -> None:
         """Answer with an error; inside a running answer, end it so that the client cannot take it for complete."""
@@ -150,7 +163,7 @@ class Exchange:
             headers.append((b"retry-after", str(error.retry_after_s).encode()))
         body = error_body(self.style, error.status, error.message, error.code, error.param)
         headers.append((b"content-length", str(len(body)).encode()))
-        await self.start(error.status, headers)
+        self.start(error.status, headers)
         await self.body(b"" if self.method == "HEAD" else body, False)
 
     async def break_off(self, message: str) -> None:

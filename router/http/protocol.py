@@ -38,15 +38,6 @@ CYCLE = "warmroute.cycle"
 answer."""
 
 
-def write_chunk(cycle: Any, chunk: bytes) -> bool:
-    """Write a piece of a chunked answer that goes on: what uvicorn's `send` does, for the one case that comes with
-    every token. False when it is another case, and `send` has to do it."""
-    if not cycle.chunked_encoding or cycle.disconnected or cycle.flow.write_paused or not chunk:
-        return False
-    cycle.transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-    return True
-
-
 class HttpLimits(msgspec.Struct, frozen=True):
     """Limits on what a client may send before there is a request."""
 

@@ -16,8 +16,9 @@ from router.http.errors import ApiError
 from router.http.exchange import EVENT_STREAM, Exchange
 from router.http.headers import response_headers
 from router.http.limits import limit_headers
-from router.http.protocol import write_chunk
-from router.http.worker_client import Outgoing, WorkerClient, WorkerFailure, WorkerResponse
+from router.http.worker_answer import WorkerAnswer
+from router.http.worker_client import Outgoing, WorkerClient, WorkerFailure
+from router.http.writing import write_chunk
 from router.lease import Lease
 from router.metrics import Instruments
 from router.passage import Passage
@@ -128,7 +129,7 @@ class Relay:
     ) -> str:
         """One attempt. Returns what kept it from a first byte, or "" when it was answered."""
         worker = choice.worker
-        response: WorkerResponse | None = None
+        response: WorkerAnswer | None = None
         try:
             with self._watchdog.watch() as watch, choice.lease:
                 watch.enter(Stage.FIRST_BYTE, self._limits.first_byte_s)
@@ -180,7 +181,7 @@ class Relay:
             exchange.cut()
 
     async def _relay(
-        self, exchange: Exchange, choice: Choice, response: WorkerResponse, first: bytes, watch: Watch
+        self, exchange: Exchange, choice: Choice, response: WorkerAnswer, first: bytes, watch: Watch
     ) -> None:
         status = response.status
         exchange.first_byte_at = exchange.clock()
@@ -189,41 +190,52 @@ class Relay:
         else:
             choice.computed()
         self._judge(choice.worker, status)
-        exchange.content_type = response.content_type
-        declared = response.headers
-        exchange.extensible = (
-            exchange.streams and "content-length" not in declared and "content-encoding" not in declared
-        )
-        headers = response_headers(response.raw_headers, status)
-        headers.extend(own_headers(exchange, choice, response))
+        headers = response_headers(response.headers, status)
+        declared = {name for name, _ in headers}
+        exchange.content_type = response.header(b"content-type")
+        exchange.extensible = exchange.streams and declared.isdisjoint((b"content-length", b"content-encoding"))
+        headers.extend(own_headers(exchange, choice, b"x-request-id" in declared))
         if exchange.cycle.flow.write_paused:
             watch.enter(Stage.CLIENT_STALL, self._limits.write_s)
-        await exchange.start(status, headers)
+        exchange.start(status, headers)
         await self._relay_body(exchange, response, first, watch)
         choice.worker.breaker.whole()
 
-    async def _relay_body(self, exchange: Exchange, response: WorkerResponse, first: bytes, watch: Watch) -> None:
-        """Chunk by chunk, as they come. This loop runs for every token: it makes no calls that it can do without."""
-        content, cycle, clock = response.content, exchange.cycle, exchange.clock
-        keep, send = exchange.answer.add, exchange.send
+    async def _relay_body(self, exchange: Exchange, response: WorkerAnswer, first: bytes, watch: Watch) -> None:
+        """Chunk by chunk, as they come: written where they are read, as long as the client keeps up."""
+        cycle, clock, keep = exchange.cycle, exchange.clock, exchange.answer.add
         gaps = self._instruments.inter_token.series((exchange.model,)) if exchange.streams else None
         silence_s = self._limits.silence_s
         now = exchange.first_byte_at
-        chunk = first
-        while True:
-            keep(chunk)
-            more = not content.at_eof()
-            if not (more and write_chunk(cycle, chunk)):
-                watch.enter(Stage.CLIENT_STALL, self._limits.write_s)
-                await send({"type": "http.response.body", "body": chunk, "more_body": more})
-                if not more:
-                    return
-                now = clock()  # for as long as the client kept it waiting, the worker was not silent
-            watch.extend(Stage.SILENCE, now + silence_s)
-            chunk = await content.readany()
+
+        def came(chunk: bytes) -> None:
+            nonlocal now
             before, now = now, clock()
             if gaps is not None:
                 gaps.observe(now - before)
+            keep(chunk)
+            watch.extend(Stage.SILENCE, now + silence_s)
+
+        def pass_on(chunk: bytes) -> bool:
+            """This runs for every token."""
+            if not write_chunk(cycle, chunk):
+                return False
+            came(chunk)
+            return True
+
+        chunk, more = first, not response.ended
+        keep(chunk)
+        while True:
+            if not (more and exchange.head_is_out and write_chunk(cycle, chunk)):
+                watch.enter(Stage.CLIENT_STALL, self._limits.write_s)
+                await exchange.body(chunk, more)
+                now = clock()  # for as long as the client kept it waiting, the worker was not silent
+            if not more:
+                return
+            watch.extend(Stage.SILENCE, now + silence_s)
+            chunk = await response.read(pass_on)
+            came(chunk)
+            more = not response.ended
 
     @staticmethod
     def _judge(worker: Worker, status: int) -> None:
@@ -234,9 +246,9 @@ class Relay:
             worker.breaker.failure(fault)
 
 
-def own_headers(exchange: Exchange, choice: Choice, response: WorkerResponse) -> list[tuple[bytes, bytes]]:
-    """The request id where the worker did not echo one, and the decision where it may be told."""
-    own = [] if "x-request-id" in response.headers else [(b"x-request-id", exchange.request_id.encode("latin-1"))]
+def own_headers(exchange: Exchange, choice: Choice, echoed: bool) -> list[tuple[bytes, bytes]]:
+    """The request id where the worker did not echo it, and the decision where it may be told."""
+    own = [] if echoed else [(b"x-request-id", exchange.request_id.encode("latin-1"))]
     if exchange.client is not None:
         own += limit_headers(exchange.client)
     if exchange.decision_headers:
@@ -248,17 +260,13 @@ def own_headers(exchange: Exchange, choice: Choice, response: WorkerResponse) ->
     return own
 
 
-async def _first_bytes(response: WorkerResponse) -> bytes:
+async def _first_bytes(response: WorkerAnswer) -> bytes:
     """Everything up to and including the first chunk that engines send after prefill; b"" for an empty body."""
-    chunk = await response.content.readany()
-    if chunk[:1] not in (b":", b"e") or not response.content_type.startswith(EVENT_STREAM):
-        return chunk
-    held = chunk
-    while is_preamble(held) and len(held) < MAX_HELD_BYTES:
-        chunk = await response.content.readany()
-        if not chunk:
-            break
-        held += chunk
+    held = await response.read()
+    if held[:1] not in (b":", b"e") or not response.header(b"content-type").startswith(EVENT_STREAM):
+        return held
+    while is_preamble(held) and len(held) < MAX_HELD_BYTES and not response.ended:
+        held += await response.read()
     return held
 
 

@@ -1,4 +1,4 @@
-"""The data plane's HTTP client: aiohttp's connections, pool and parser, without its requests and responses.
+"""The data plane's HTTP client: aiohttp's dialling and pool, without its requests and responses.
 
 A request's head is written as the bytes that the client sent, so nothing is rewritten, re-encoded or added, and
 building a request costs a third of what `ClientSession` takes. There is no cookie jar, no redirect, no proxy from the
@@ -7,37 +7,23 @@ before vLLM's 5 s keep-alive closes them.
 """
 
 import asyncio
-import re
-from contextvars import ContextVar
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from aiohttp import ClientRequest, ClientTimeout, StreamReader, TCPConnector
-from aiohttp.client_exceptions import ClientConnectorError, ClientError, ClientOSError, ServerDisconnectedError
+from aiohttp import ClientRequest, ClientTimeout, TCPConnector
+from aiohttp.client_exceptions import ClientConnectorError, ClientError
 from aiohttp.connector import Connection
-from aiohttp.helpers import TimerNoop
-from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from router.dial import Resolver
+from router.http.worker_answer import WorkerAnswer, WorkerConnection
 from router.workers import Worker
 
 POOL_IDLE_S = 4.0
 """Below vLLM's 5 s: a connection that the worker is about to close must not be picked."""
 DNS_TTL_S = 10
-MAX_HEADER_BYTES = 65536
-READ_BUFFER_BYTES = 1 << 18
-"""Answer bytes held per request while the client is slower than the worker; then the worker is made to wait."""
 MAX_DIALS = 10_000
-ANNOUNCEMENTS = frozenset({100, 102, 103})
-"""Statuses that do not answer yet."""
-ANSWERS = range(200, 600)
-"""Not 101: the router never asks for another protocol."""
-UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-"""What aiohttp accepts in a header's value, and uvicorn does not."""
-
-_reused: ContextVar[bool] = ContextVar("reused")
-_TIMER = TimerNoop()
 
 
 class WorkerFailure(Exception):
@@ -60,44 +46,6 @@ class Outgoing(NamedTuple):
     """None for a request without a body."""
 
 
-class WorkerResponse:
-    """An answer whose headers have come. Its connection goes back to the pool by itself at the last byte; `close` at
-    any other moment cuts it, which makes the worker stop working on the request."""
-
-    __slots__ = ("_connection", "content", "content_type", "headers", "raw_headers", "status")
-
-    def __init__(self, message: Any, payload: StreamReader, connection: Connection) -> None:
-        self.status: int = message.code
-        self.headers = message.headers
-        self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
-        self.content_type: str = message.headers.get("content-type", "")
-        self.content = payload
-        self._connection = connection
-        payload.on_eof(self._release)
-
-    def _release(self) -> None:
-        transport = self._connection.transport
-        if transport is None or transport.get_write_buffer_size():
-            self._connection.close()  # answered before the request was out: its rest would be the next one's head
-        else:
-            self._connection.release()
-
-    def close(self) -> None:
-        """Cut the connection unless the answer is complete."""
-        self._connection.close()
-
-
-class _Connector(TCPConnector):
-    """Notes whether the connection was used before: its failure is then no fault of the worker's."""
-
-    async def connect(self, req: Any, traces: Any, timeout: ClientTimeout) -> Connection:  # noqa: ASYNC109
-        connection = await super().connect(req, traces, timeout)
-        protocol: Any = connection.protocol
-        _reused.set(getattr(protocol, "warmroute_used", False))
-        protocol.warmroute_used = True
-        return connection
-
-
 class WorkerClient:
     """Sends requests to workers. An async context manager; one per process."""
 
@@ -109,8 +57,10 @@ class WorkerClient:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         names: dict[str, Any] = {"resolver": self._resolver, "ttl_dns_cache": DNS_TTL_S}
-        self._pooled = _Connector(limit=0, keepalive_timeout=POOL_IDLE_S, **names)
-        self._fresh = _Connector(limit=0, force_close=True, **names)
+        self._pooled = TCPConnector(limit=0, keepalive_timeout=POOL_IDLE_S, **names)
+        self._fresh = TCPConnector(limit=0, force_close=True, **names)
+        for connector in (self._pooled, self._fresh):
+            connector._factory = partial(WorkerConnection, self._loop)  # type: ignore[assignment]
         return self
 
     async def __aexit__(
@@ -119,36 +69,28 @@ class WorkerClient:
         await self._pooled.close()
         await self._fresh.close()
 
-    async def send(self, worker: Worker, outgoing: Outgoing) -> WorkerResponse:
-        """The worker's response, its headers read. Raises WorkerFailure.
+    async def send(self, worker: Worker, outgoing: Outgoing) -> WorkerAnswer:
+        """The worker's answer, its head read. Raises WorkerFailure.
 
         A reused connection that fails without a byte of response is tried once more on a fresh one."""
+        connection, host = await self._connect(self._pooled, worker)
+        reused = connection.protocol is not None and connection.protocol.used  # type: ignore[attr-defined]
         try:
-            return await self._send(self._pooled, worker, outgoing)
+            return await _converse(connection, host, outgoing)
         except WorkerFailure as failure:
-            if failure.kind != "reset" or not _reused.get(False):
+            if failure.kind != "reset" or not reused:
                 raise
-        return await self._send(self._fresh, worker, outgoing)
+        connection, host = await self._connect(self._fresh, worker)
+        return await _converse(connection, host, outgoing)
 
-    async def _send(self, connector: TCPConnector, worker: Worker, outgoing: Outgoing) -> WorkerResponse:
+    async def _connect(self, connector: TCPConnector, worker: Worker) -> tuple[Connection, bytes]:
         dial, host = self._dial(worker)
         try:
-            connection = await connector.connect(dial, [], self._timeout)
+            return await connector.connect(dial, [], self._timeout), host
         except TimeoutError:
             raise WorkerFailure("connect_timeout") from None
         except (ClientConnectorError, OSError):
             raise WorkerFailure("connect") from None
-        try:
-            return await _converse(connection, host, outgoing)
-        except (ServerDisconnectedError, ClientOSError, OSError):
-            connection.close()
-            raise WorkerFailure("reset") from None
-        except (ClientError, HttpProcessingError):
-            connection.close()
-            raise WorkerFailure("protocol") from None
-        except asyncio.CancelledError:
-            connection.close()
-            raise
 
     def _dial(self, worker: Worker) -> tuple[ClientRequest, bytes]:
         """What aiohttp's connector must know of a worker, and the head's part that is the same for every request."""
@@ -164,30 +106,35 @@ class WorkerClient:
         return dial
 
 
-async def _converse(connection: Connection, host: bytes, outgoing: Outgoing) -> WorkerResponse:
-    """Write the request and read the response's head."""
+async def _converse(connection: Connection, host: bytes, outgoing: Outgoing) -> WorkerAnswer:
+    """Write the request and read the answer's head. Raises WorkerFailure."""
     protocol, transport = connection.protocol, connection.transport
-    if protocol is None or transport is None or transport.is_closing():
-        raise ServerDisconnectedError
-    protocol.set_response_params(
-        timer=_TIMER,
-        skip_payload=outgoing.method == "HEAD",
-        read_until_eof=True,
-        auto_decompress=False,
-        read_bufsize=READ_BUFFER_BYTES,
-        max_line_size=MAX_HEADER_BYTES,
-        max_field_size=MAX_HEADER_BYTES,
-    )
-    transport.write(head_of(host, outgoing))
-    if outgoing.body:
-        transport.write(outgoing.body)
-    while True:
-        message, payload = await protocol.read()
-        if message.code not in ANNOUNCEMENTS:
-            break
-    if message.code not in ANSWERS or UNSENDABLE.search(b"".join(value for _, value in message.raw_headers)):
-        raise ClientError("the worker's answer cannot be relayed")
-    return WorkerResponse(message, payload, connection)
+    try:
+        if not isinstance(protocol, WorkerConnection) or transport is None or transport.is_closing():
+            raise ConnectionResetError
+        answer = protocol.expect(outgoing.method == "HEAD", partial(_release, connection), connection.close)
+        head = head_of(host, outgoing)
+        transport.writelines((head, outgoing.body) if outgoing.body else (head,))
+        await answer.head()
+    except OSError:
+        connection.close()
+        raise WorkerFailure("reset") from None
+    except ClientError:
+        connection.close()
+        raise WorkerFailure("protocol") from None
+    except asyncio.CancelledError:
+        connection.close()
+        raise
+    return answer
+
+
+def _release(connection: Connection) -> None:
+    """The answer is complete: back to the pool with its connection."""
+    transport = connection.transport
+    if transport is None or transport.get_write_buffer_size():
+        connection.close()  # answered before the request was out: its rest would be the next one's head
+    else:
+        connection.release()
 
 
 def head_of(host: bytes, outgoing: Outgoing) -> bytes:
