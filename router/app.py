@@ -19,6 +19,7 @@ import uvloop
 import policies
 from router.access_log import AccessLog
 from router.allow import AllowList
+from router.ask import TokenAsker
 from router.breaker import Breaker
 from router.clients import Clients
 from router.decide import Decider
@@ -135,14 +136,15 @@ class Router:
         self.fleet.on_forget.append(self.index.remove_worker)
         self.fleet.on_groups.append(self._set_capacities)
         secret = settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
+        self.allow = AllowList(settings.worker_allow, settings.workers)
+        self.resolver = Resolver(self.allow)
+        self.asker = self._make_asker()
         self.encoders = EncoderSet(
             self.fleet,
-            EncoderSettings(self._tokens_of, secret, settings.conversation_cache_bytes),
+            EncoderSettings(self._tokens_of, self.asker, secret, settings.conversation_cache_bytes),
         )
         self.reader = Reader(settings.conversation_cache_bytes // READER_SHARE, seed_of(secret))
         self.pool = EncodePool(settings.encode_threads)
-        self.allow = AllowList(settings.worker_allow, settings.workers)
-        self.resolver = Resolver(self.allow)
         self.client = WorkerClient(settings.connect_timeout_s, self.resolver)
         self.watchdog = Watchdog(time.monotonic)
         self.access_log = AccessLog(access_stream)
@@ -163,6 +165,7 @@ class Router:
         stack = self._stack
         await stack.enter_async_context(self.client)
         await stack.enter_async_context(self.pool)
+        await stack.enter_async_context(self.asker)
         if self.link is not None:
             await stack.enter_async_context(self.link)
         await stack.enter_async_context(self.index)
@@ -252,6 +255,16 @@ class Router:
             tokens = worker.kv_capacity_tokens or self._settings.default_kv_tokens
             self.index.set_capacity(worker.holder, tokens // worker.chain_block_tokens)
 
+    def _make_asker(self) -> TokenAsker:
+        settings = self._settings
+        key = settings.worker_api_key.value if settings.worker_api_key else ""
+        client = control_client(settings.ask_timeout_s, key, resolver=self.resolver)
+
+        def make_breaker() -> Breaker:
+            return Breaker(time.monotonic, settings.breaker_failures, settings.breaker_open_s)
+
+        return TokenAsker(client, make_breaker, self.instruments.token_asks, off=not settings.ask_workers)
+
     def _make_prober(self) -> Prober:
         settings = self._settings
         key = settings.worker_api_key.value if settings.worker_api_key else ""
@@ -288,6 +301,7 @@ class Router:
             owners,
             self.room,
             instruments,
+            self.asker,
         )
         prompts = PromptRoute(tools, settings.policy, settings.encode_wait_share)
         others = LoadRoute(self.fleet, decider, relay, owners)

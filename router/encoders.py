@@ -8,23 +8,28 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
+from router.ask import TokenAsker
 from router.encoding import Encoder
 from router.groups import ModelGroup
 from router.workers import Fleet, Worker
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.request import parse
+from tokenizer_cache.request import Request, parse
 from tokenizer_cache.rules import Served
 from tokenizer_cache.text import TextEncoder
 from tokenizer_cache.tokenizer import Tokenizer, TokenizerUnavailable, load
+from tokenizer_cache.told import ToldEncoder
 
 log = logging.getLogger("warmroute")
 
 EXACT_ENGINES = frozenset({"vllm", "sglang"})
 """Engines whose rendering of a request into ids is reproduced here."""
+
+
+_FALLBACK_BYTES: Final = 64 << 20
 
 
 class TokenSource(NamedTuple):
@@ -41,8 +46,11 @@ class TokenSource(NamedTuple):
 class EncoderSettings:
     """How encoders are made."""
 
-    def __init__(self, source_of: Callable[[ModelGroup], TokenSource], secret: bytes, cache_bytes: int) -> None:
+    def __init__(
+        self, source_of: Callable[[ModelGroup], TokenSource], asker: TokenAsker, secret: bytes, cache_bytes: int
+    ) -> None:
         self.source_of = source_of
+        self.asker = asker
         self.secret = secret
         self.cache_bytes = cache_bytes
 
@@ -51,6 +59,7 @@ class EncoderSet:
     """Encoders by base model and format. `of` never waits."""
 
     def __init__(self, fleet: Fleet, settings: EncoderSettings) -> None:
+        self._fleet = fleet
         self._settings = settings
         self._by_group: dict[str, Mapping[str, Encoder]] = {}
         self._encoders: dict[tuple[str, str], Encoder] = {}
@@ -106,15 +115,35 @@ class EncoderSet:
         key = (f"{source} {group.base}", name)
         encoder = self._encoders.get(key)
         if encoder is None:
+            told = self._told(worker)
             tokenizer = self._tokenizers.get(source[:2]) if _is_exact(worker) else None
             if tokenizer is not None:
                 used = tokenizer.served_by(_served(worker, source))
-                encoder = PromptEncoder(name, used, worker.chain_block_tokens, settings.secret, settings.cache_bytes)
+                exact = PromptEncoder(name, used, worker.chain_block_tokens, settings.secret, settings.cache_bytes)
+                exact.fall_back_to(told)
+                encoder = exact
             else:
-                cache_bytes = min(settings.cache_bytes, 64 << 20)
-                encoder = TextEncoder(name, worker.chain_block_tokens, settings.secret, cache_bytes)
+                encoder = told if source.spec else told.text
             self._encoders[key] = encoder
         return encoder
+
+    def _told(self, worker: Worker) -> ToldEncoder:
+        """What workers of this one's format may tell, where nothing is exact here; else text."""
+        settings, name = self._settings, worker.format
+        cache_bytes = min(settings.cache_bytes, _FALLBACK_BYTES) // 2
+
+        def may_ask(request: Request) -> bool:
+            group = self._fleet.group(request.model)
+            workers = [other for other in group.workers if other.format == name] if group is not None else []
+            return settings.asker.may_ask(workers, request)
+
+        text = TextEncoder(name, worker.chain_block_tokens, settings.secret, cache_bytes)
+        return ToldEncoder(text, settings.secret, may_ask, cache_bytes)
+
+
+def told_by(encoder: Encoder) -> ToldEncoder | None:
+    """Where the ids go that a worker told of a prompt of this encoder's."""
+    return encoder.told if isinstance(encoder, PromptEncoder) else encoder if isinstance(encoder, ToldEncoder) else None
 
 
 def _load_warm(source: TokenSource) -> Tokenizer:

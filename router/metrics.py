@@ -47,6 +47,9 @@ class Instruments(Collector):
         self.overpredicted_tokens = Counter(
             "warmroute_overpredicted_tokens", "Tokens predicted to be cached that were not.", ("worker",)
         )
+        self.token_asks = Counter(
+            "warmroute_token_asks", "Prompts whose ids a worker was asked for, by what came of it.", ("outcome",)
+        )
         self.token_mismatches = Counter(
             "warmroute_prompt_token_mismatches", "Prompts whose exact length differs from the engine's.", ("model",)
         )

@@ -32,6 +32,8 @@ class Prompt(msgspec.Struct, frozen=True):
     exact: bool
     """True when ids are equal to what the engine sees. False: estimated so far, or only canonical-text chunks exist."""
     source: str
-    """Where the ids came from, a metric label: `ids`, `conversation`, `encoded`, `estimate`, `text`."""
+    """Where the ids came from, a metric label: `ids`, `conversation`, `encoded`, `estimate`, `worker`, `text`."""
     teachable: bool = True
     """False where the engine's cached-token count says nothing (several prompts, prompt logprobs)."""
+    ask: bool = False
+    """True where only the worker can tell the ids: it is to be asked, after dispatch."""

@@ -24,6 +24,7 @@ from tokenizer_cache.request import Frame, Request
 from tokenizer_cache.rules import NotExact
 from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, TextEncoder, prompt_head
 from tokenizer_cache.tokenizer import Tokenizer
+from tokenizer_cache.told import ToldEncoder
 
 LONG_TEXT_BYTES: Final = 32 << 10
 """A longer completion prompt is matched by its text, so that a growing one matches before it is encoded."""
@@ -50,7 +51,8 @@ class PromptEncoder:
         self._block_tokens = block_tokens
         self._chain = Chain(block_tokens * ID_BYTES, secret)
         self._chunks = Chain(block_tokens * CHUNK_BYTES_PER_TOKEN, secret)
-        self._text = TextEncoder(format_name, block_tokens, secret, cache_bytes // 4)
+        self._text: TextEncoder | ToldEncoder = TextEncoder(format_name, block_tokens, secret, cache_bytes // 4)
+        self.told: ToldEncoder | None = None
         self.counters = Counters()
         self.conversations = Conversations(cache_bytes)
         self._messages: MessageEncoder | None = None
@@ -62,6 +64,10 @@ class PromptEncoder:
                 self._not_exact = "template"
         self.bytes_per_token = 4.0
         """Learned: a request's bytes per token, for the estimate of what is not encoded yet."""
+
+    def fall_back_to(self, told: ToldEncoder) -> None:
+        """Let workers tell what cannot be exact here. Call before the first request."""
+        self._text = self.told = told
 
     def recognise(self, request: Request) -> Prompt:
         """What is known of the prompt at once. Tens of microseconds for a known conversation."""

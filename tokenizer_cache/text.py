@@ -33,8 +33,8 @@ class TextEncoder:
     """Chains of text chunks. Both methods cost about 4 us per new KB, and microseconds for what is known."""
 
     def __init__(self, format_name: str, block_tokens: int, secret: bytes, cache_bytes: int = 64 << 20) -> None:
-        self._format = format_name
-        self._block_tokens = block_tokens
+        self.format = format_name
+        self.block_tokens = block_tokens
         self._chain = Chain(block_tokens * CHUNK_BYTES_PER_TOKEN, secret)
         self.conversations = Conversations(cache_bytes)
         self.bytes_per_token = 4.0
@@ -42,7 +42,7 @@ class TextEncoder:
 
     def recognise(self, request: Request) -> Prompt:
         """The prompt as text chunks; never exact."""
-        scope = scope_key(self._format, request.fields)
+        scope = scope_key(self.format, request.fields)
         root = self._chain.root(scope)
         if request.prompts:
             return self._of_prompts(request, root)
@@ -89,7 +89,7 @@ class TextEncoder:
             chain=chain,
             known_blocks=len(chain) // HASH_BYTES,
             tokens=tokens,
-            block_tokens=self._block_tokens,
+            block_tokens=self.block_tokens,
             exact=False,
             source="text",
             teachable=request.teachable,

@@ -67,10 +67,14 @@ def control_client(
     )
 
 
-async def fetch(client: httpx.AsyncClient, url: str, path: str) -> bytes:
-    """The body of `GET url + path`. Raises WorkerAnswerError."""
+async def fetch(client: httpx.AsyncClient, url: str, path: str, sent: bytes | None = None) -> bytes:
+    """The body of `GET url + path`; with `sent`, JSON, that of a POST. Raises WorkerAnswerError."""
+    method, headers = ("GET", None) if sent is None else ("POST", {"content-type": "application/json"})
     try:
-        async with asyncio.timeout(client.timeout.read), client.stream("GET", url.rstrip("/") + path) as response:
+        async with (
+            asyncio.timeout(client.timeout.read),
+            client.stream(method, url.rstrip("/") + path, content=sent, headers=headers) as response,
+        ):
             return await _body(response, path)
     except (TimeoutError, httpx.TimeoutException):
         raise WorkerAnswerError(path, "no answer in time", Fault.NO_ANSWER) from None

@@ -5,14 +5,15 @@ estimated, and encoded after dispatch. Only a prompt of which nothing is known w
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from router.ask import TokenAsker
 from router.clients import Charge, Client
 from router.decide import Decider, Decision, NoWorkerError
-from router.encoders import EncoderSet
+from router.encoders import EncoderSet, told_by
 from router.encoding import INLINE_BYTES, EncodePool, Encoder
 from router.groups import ModelGroup
 from router.http.errors import ApiError
@@ -62,6 +63,7 @@ class PromptTools:
     owners: ResponseOwners
     room: WaitingRoom
     instruments: Instruments
+    asker: TokenAsker
 
 
 class PromptRoute:
@@ -79,6 +81,7 @@ class PromptRoute:
         self._room = tools.room
         self._bound_s = tools.room.limits.bound_s
         self._instruments = tools.instruments
+        self._asker = tools.asker
         self.policy_name = policy_name
         self._encode_wait_share = encode_wait_share
         self._loop = asyncio.get_running_loop()
@@ -161,7 +164,7 @@ class PromptRoute:
         other prompts, or was sent through another router, matches then."""
         for name, prompt in asked.prompts.items():
             known = prompt.known_blocks * prompt.block_tokens
-            if prompt.exact or prompt.source == "text" or known >= prompt.tokens * MIN_KNOWN_SHARE:
+            if prompt.exact or prompt.ask or prompt.source == "text" or known >= prompt.tokens * MIN_KNOWN_SHARE:
                 continue
             encoder = asked.encoders[name]
             if encoder.tail_bytes(asked.request) <= INLINE_BYTES:
@@ -251,20 +254,47 @@ class PromptRoute:
             passage.dispatched()
             return
         encoder = asked.encoders[choice.worker.format]
+        if asked.prompts[choice.worker.format].ask:
+            passage.dispatched()
+            self._tell(asked, choice)
+            return
         if encoder.tail_bytes(asked.request) > INLINE_BYTES:
             passage.dispatched()
-            self._pool.submit(encoder, asked.request, lambda prompt: _encoded(asked, choice, prompt))
+            self._pool.submit(encoder, asked.request, lambda prompt: self._encoded(asked, choice, prompt))
             return
         # Two turns of the loop: in the first the request's bytes are written, so the worker does not wait for us.
         self._loop.call_soon(self._loop.call_soon, self._encode_now, encoder, asked, choice)
 
-    @staticmethod
-    def _encode_now(encoder: Encoder, asked: Asked, choice: Choice) -> None:
+    def _encode_now(self, encoder: Encoder, asked: Asked, choice: Choice) -> None:
         name = choice.worker.format
         prompt = asked.prompts[name]
         if not prompt.exact:  # a retry may find it done
             prompt = encoder.encode(asked.request)
-        _encoded(asked, choice, prompt)
+        self._encoded(asked, choice, prompt)
+
+    def _encoded(self, asked: Asked, choice: Choice, prompt: Prompt | None) -> None:
+        passage = choice.passage
+        if passage is None:
+            return
+        if prompt is None:
+            passage.unknown()
+        elif prompt.ask:
+            self._tell(asked, choice)
+        else:
+            asked.prompts[choice.worker.format] = prompt
+            passage.encoded(prompt)
+
+    def _tell(self, asked: Asked, choice: Choice) -> None:
+        """Ask the worker for the ids of what cannot be exact here; without an answer the prompt is text."""
+        told = told_by(asked.encoders[choice.worker.format])
+        if told is None:
+            return
+
+        def done(ids: Sequence[int] | None) -> None:
+            request = asked.request
+            self._encoded(asked, choice, told.as_text(request) if ids is None else told.learn(request, ids))
+
+        self._asker.ask(choice.worker, asked.request, done)
 
     # After the last byte ------------------------------------------------------------------------------------------
 
@@ -325,17 +355,6 @@ class PromptRoute:
 def _prefill_s(asked: Asked, name: str, tokens: int) -> float:
     """What computing so many tokens takes a worker of this format: what a decision risks that does not know them."""
     return min(tokens / worker.prefill_rate for worker in asked.group.workers if worker.format == name)
-
-
-def _encoded(asked: Asked, choice: Choice, prompt: Prompt | None) -> None:
-    passage = choice.passage
-    if passage is None:
-        return
-    if prompt is None:
-        passage.unknown()
-    else:
-        asked.prompts[choice.worker.format] = prompt
-        passage.encoded(prompt)
 
 
 def _arrival(prompts: dict[str, Prompt], name: str, arrived: asyncio.Event) -> Callable[[Prompt | None], None]:

@@ -132,6 +132,16 @@ class Settings(ServingSettings):
         "Template arguments that one model's workers set where a request does not: vLLM's "
         "--default-chat-template-kwargs, which it does not say. SGLang does; there it need not be given.",
     )
+    ask_workers: bool = setting(
+        TOKENS,
+        True,
+        kinds.switch(),
+        "Ask the worker itself for the tokens of prompts that cannot be exact here (its /render or /tokenize), beside "
+        "the request and after its dispatch. No: such prompts are compared as text.",
+    )
+    ask_timeout_s: float = setting(
+        TOKENS, 5.0, kinds.number(0.1, 60, SECONDS), "A worker that takes longer to tell tokens is not waited for."
+    )
     encode_wait_share: float = setting(
         TOKENS,
         0.1,

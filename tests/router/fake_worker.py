@@ -42,6 +42,8 @@ class FakeWorker:
         self.routes = routes
         self.asked: list[str] = []
         self.authorizations: set[str] = set()
+        self.sent: list[tuple[str, bytes]] = []
+        """Bodies that came, by path."""
         self._news = asyncio.Event()
         self._port = 0
         self._server: asyncio.Server | None = None
@@ -88,8 +90,11 @@ class FakeWorker:
             self.asked.append(target)
             self._news.set()
             for line in head.split("\r\n"):
-                if line.lower().startswith("authorization:"):
-                    self.authorizations.add(line.split(":", 1)[1].strip())
+                name, _, value = line.partition(":")
+                if name.lower() == "authorization":
+                    self.authorizations.add(value.strip())
+                elif name.lower() == "content-length":
+                    self.sent.append((target, await reader.readexactly(int(value))))
             await self._answer(self.routes.get(target.partition("?")[0], Answer("no such path", 404)), reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass

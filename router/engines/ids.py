@@ -1,0 +1,63 @@
+"""Asks a worker for a prompt's token ids: with vLLM's /render routes, or with /tokenize.
+
+The client's own bytes are sent: a body that was read and written again may differ in what a template prints. /render
+(vLLM from 0.30 on, started with --enable-scale-out, else 403) renders what the real request would; vLLM's /tokenize
+does not read every field of a request, SGLang's does.
+"""
+
+from typing import Final, Literal
+
+import httpx
+import msgspec
+
+from router.engines.answers import Fault, WorkerAnswerError, fetch
+from tokenizer_cache.fields import ChatFields, given
+from tokenizer_cache.request import Request
+
+Way = Literal["render", "tokenize"]
+
+WAYS: Final[dict[str, tuple[Way, ...]]] = {"vllm": ("render", "tokenize"), "sglang": ("tokenize",)}
+"""By kind of engine, the better one first."""
+_RENDER: Final = {
+    "chat": "/v1/chat/completions/render",
+    "messages": "/v1/messages/render",
+    "responses": "/v1/responses/render",
+}
+_UNREAD: Final = ("reasoning_effort", "documents", "truncate_prompt_tokens", "kv_transfer_params")
+"""Fields of a chat request that vLLM's /tokenize does not read, though they change the prompt."""
+_ABSENT: Final = frozenset((401, 403, 404, 405, 501))
+
+
+class _Rendered(msgspec.Struct):
+    token_ids: list[int]
+
+
+class _Tokenized(msgspec.Struct):
+    tokens: list[int]
+
+
+def answers(engine: str, way: Way, request: Request) -> bool:
+    """Would this way tell the ids of such a request?"""
+    if way == "render":
+        return request.api in _RENDER
+    fields = request.fields
+    if not isinstance(fields, ChatFields) or request.api != "chat":
+        return False
+    return engine == "sglang" or not any(given(getattr(fields, name)) for name in _UNREAD)
+
+
+async def ask(client: httpx.AsyncClient, url: str, way: Way, request: Request) -> list[int]:
+    """The ids of the request's prompt. Raises WorkerAnswerError."""
+    path = _RENDER[request.api] if way == "render" else "/tokenize"
+    body = await fetch(client, url, path, bytes(request.body))
+    try:
+        if way == "render":
+            return msgspec.json.decode(body, type=_Rendered).token_ids
+        return msgspec.json.decode(body, type=_Tokenized).tokens
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise WorkerAnswerError(path, "no token ids", Fault.CONTENT) from None
+
+
+def is_absent(error: WorkerAnswerError) -> bool:
+    """The worker does not have this way, or not for us."""
+    return error.status in _ABSENT

@@ -1,0 +1,158 @@
+"""Prompts whose ids only the worker can tell: its chat template is code, or its tokenizer cannot be loaded here.
+
+What a worker told of one turn is known of the next: the conversation's blocks but the last few, which held the
+generation prompt. What several conversations share (tools, system messages) is learned by comparing what was told of
+them. Nothing here asks: the router does, after dispatch, and brings the ids. Until then a prompt is an estimate; where
+nobody can be asked it is text.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import xxhash
+
+from tokenizer_cache.api import Prompt
+from tokenizer_cache.chain import HASH_BYTES, ID_BYTES, Chain, pack
+from tokenizer_cache.conversation import Boundary, Conversations, Spine
+from tokenizer_cache.fields import holds_media
+from tokenizer_cache.identity import context_key, scope_key
+from tokenizer_cache.items import Keys
+from tokenizer_cache.request import Request
+from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, TextEncoder, prompt_head
+
+OVERHANG_TOKENS: Final = 32
+"""Ids at a prompt's end that the next turn may not begin with: generation prompts are shorter."""
+_HEADS: Final = 3
+"""So many of a conversation's first items may be shared with others."""
+_MAX_HEADS: Final = 1024
+_HEAD_BLOCKS: Final = 512
+
+
+class _Seen(NamedTuple):
+    root: bytes
+    keys: Keys
+
+
+class _Head(NamedTuple):
+    chain: bytes
+    next_key: bytes
+    """The first items and the one after them: others with this key may be the same conversation."""
+
+
+class ToldEncoder:
+    """Prompts of one format, as its workers tell them. `may_ask` says whether one could tell this request's."""
+
+    def __init__(
+        self, text: TextEncoder, secret: bytes, may_ask: Callable[[Request], bool], cache_bytes: int = 64 << 20
+    ) -> None:
+        self.text = text
+        self._block_tokens = text.block_tokens
+        self._chain = Chain(self._block_tokens * ID_BYTES, secret)
+        self._chunks = Chain(self._block_tokens * CHUNK_BYTES_PER_TOKEN, secret)
+        self._may_ask = may_ask
+        self._heads: OrderedDict[bytes, _Head] = OrderedDict()
+        """By the key of a conversation's first items: how one went on, or what several have in common."""
+        self.conversations = Conversations(cache_bytes)
+
+    def recognise(self, request: Request) -> Prompt:
+        """What the workers told so far, and an estimate of the rest; text where nobody can be asked."""
+        request.memo[self] = None
+        if request.prompts or not self._may_ask(request):
+            return self.text.recognise(request)
+        scope = scope_key(self.text.format, request.fields)
+        root = self._chain.root(scope)
+        keys = Keys(xxhash.xxh3_128_digest(b"told" + context_key(scope, request.fields)), request.conversation)
+        place, boundary = self.conversations.find(keys)
+        unseen = b"".join(map(bytes, request.conversation.since(place if boundary else 0)))
+        if holds_media(unseen):
+            return self.text.recognise(request)
+        request.memo[self] = _Seen(root, keys)
+        known = boundary.chain() if boundary is not None else b""
+        if boundary is not None and boundary.ending is not None and not unseen:
+            last, _ = self._chain.extend(boundary.parent(root), b"", boundary.ending)
+            return self._exact(request, known + last, boundary.tokens + len(boundary.ending) // ID_BYTES)
+        parent = boundary.parent(root) if boundary is not None else root
+        provisional, _ = self._chunks.extend(parent, b"", unseen if boundary else prompt_head(request) + unseen)
+        tokens = boundary.tokens if boundary is not None else 0
+        return Prompt(
+            chain=known + provisional,
+            known_blocks=len(known) // HASH_BYTES,
+            tokens=max(1, tokens + round(len(unseen) / self.text.bytes_per_token)),
+            block_tokens=self._block_tokens,
+            exact=False,
+            source="worker",
+            teachable=request.teachable,
+            ask=True,
+        )
+
+    def encode(self, request: Request) -> Prompt:
+        """The same as `recognise`: only a worker knows more."""
+        return self.recognise(request) if isinstance(request.memo.get(self), _Seen) else self.text.encode(request)
+
+    def tail_bytes(self, request: Request) -> int:
+        """Always 0: there is no encoder to wait for."""
+        return 0
+
+    def observe(self, request: Request, prompt_tokens: int) -> None:
+        """The engine's own count: teaches the estimates."""
+        self.text.observe(request, prompt_tokens)
+
+    def as_text(self, request: Request) -> Prompt:
+        """The prompt as text chunks: nobody told its ids."""
+        request.memo[self] = None
+        return self.text.recognise(request)
+
+    def learn(self, request: Request, ids: Sequence[int]) -> Prompt:
+        """The exact prompt, from the ids that a worker told; remembered for the next turn. About 1 us a block."""
+        seen = request.memo.get(self)
+        packed = pack(ids)
+        if not isinstance(seen, _Seen):
+            seen = _Seen(
+                self._chain.root(scope_key(self.text.format, request.fields)), Keys(b"", request.conversation)
+            )
+        chain, _ = self._chain.extend(seen.root, b"", packed)
+        kept = max(0, len(ids) - OVERHANG_TOKENS) // self._block_tokens
+        _, base = self.conversations.find(seen.keys)
+        if base is not None and (base.blocks > kept or not chain.startswith(base.chain())):
+            base = None  # the template wrote the known part anew
+        new = chain[(base.blocks if base else 0) * HASH_BYTES : kept * HASH_BYTES]
+        spine, blocks = self.conversations.grow(base, new)
+        tokens = blocks * self._block_tokens
+        boundary = Boundary(spine, blocks, b"", tokens=tokens, ending=packed[tokens * ID_BYTES :])
+        self.conversations.add(seen.keys[len(seen.keys) - 1], boundary)
+        self._learn_heads(seen.keys, chain)
+        return self._exact(request, chain, len(ids))
+
+    def _learn_heads(self, keys: Keys, chain: bytes) -> None:
+        """What this prompt shares with the last one that began with the same items, but went on otherwise."""
+        for place in range(min(_HEADS, len(keys) - 1)):
+            key, next_key = keys[place], keys[place + 1]
+            before = self._heads.pop(key, None)
+            if before is None or before.next_key == next_key:
+                self._heads[key] = _Head(chain[: _HEAD_BLOCKS * HASH_BYTES], next_key)
+                continue
+            shared = _common_blocks(before.chain, chain)
+            self._heads[key] = _Head(chain[: shared * HASH_BYTES], b"")
+            if shared:
+                spine = Spine(chain[: shared * HASH_BYTES])
+                self.conversations.add(key, Boundary(spine, shared, b"", tokens=shared * self._block_tokens))
+        while len(self._heads) > _MAX_HEADS:
+            self._heads.popitem(last=False)
+
+    def _exact(self, request: Request, chain: bytes, tokens: int) -> Prompt:
+        return Prompt(
+            chain=chain,
+            known_blocks=len(chain) // HASH_BYTES,
+            tokens=tokens,
+            block_tokens=self._block_tokens,
+            exact=True,
+            source="worker",
+            teachable=request.teachable,
+        )
+
+
+def _common_blocks(one: bytes, other: bytes) -> int:
+    count = min(len(one), len(other)) // HASH_BYTES
+    places = range(0, count * HASH_BYTES, HASH_BYTES)
+    return next((p // HASH_BYTES for p in places if one[p : p + 8] != other[p : p + 8]), count)
