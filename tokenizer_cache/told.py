@@ -30,7 +30,6 @@ _HEAD_BLOCKS: Final = 512
 
 
 class _Seen(NamedTuple):
-    root: bytes
     keys: Keys
 
 
@@ -67,7 +66,7 @@ class ToldEncoder:
         unseen = b"".join(map(bytes, request.conversation.since(place if boundary else 0)))
         if holds_media(unseen):
             return self.text.recognise(request)
-        request.memo[self] = _Seen(root, keys)
+        request.memo[self] = _Seen(keys)
         known = boundary.chain() if boundary is not None else b""
         if boundary is not None and boundary.ending is not None and not unseen:
             last, _ = self._chain.extend(boundary.parent(root), b"", boundary.ending)
@@ -105,13 +104,11 @@ class ToldEncoder:
 
     def learn(self, request: Request, ids: Sequence[int]) -> Prompt:
         """The exact prompt, from the ids that a worker told; remembered for the next turn. About 1 us a block."""
-        seen = request.memo.get(self)
-        packed = pack(ids)
+        seen, packed = request.memo.get(self), pack(ids)
+        root = self._chain.root(scope_key(self.text.format, request.fields))
+        chain, _ = self._chain.extend(root, b"", packed)
         if not isinstance(seen, _Seen):
-            seen = _Seen(
-                self._chain.root(scope_key(self.text.format, request.fields)), Keys(b"", request.conversation)
-            )
-        chain, _ = self._chain.extend(seen.root, b"", packed)
+            return self._exact(request, chain, len(ids))
         kept = max(0, len(ids) - OVERHANG_TOKENS) // self._block_tokens
         _, base = self.conversations.find(seen.keys)
         if base is not None and (base.blocks > kept or not chain.startswith(base.chain())):
