@@ -6,6 +6,7 @@ name: with 1,000 workers they would be most of the page.
 
 from collections import Counter as TallyCounter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -14,7 +15,9 @@ from prometheus_client.registry import Collector
 from router.breaker import BreakerState
 from router.instruments import Counter, Histogram
 from router.workers import Worker, WorkerState
-from tokenizer_cache.encoder import PromptEncoder
+
+if TYPE_CHECKING:  # it loads the tokenizers
+    from tokenizer_cache.encoder import PromptEncoder
 
 
 class Instruments(Collector):
@@ -166,7 +169,7 @@ class EncoderCollector(Collector):
     """How bodies were read, and what the encoders did and cost, over all models and formats."""
 
     def __init__(
-        self, encoders: Callable[[], Iterable[PromptEncoder]], bodies: Callable[[], Mapping[str, int]]
+        self, encoders: "Callable[[], Iterable[PromptEncoder]]", bodies: Callable[[], Mapping[str, int]]
     ) -> None:
         self._encoders = encoders
         self._bodies = bodies

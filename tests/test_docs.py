@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from loadtests.lab import parser_of as lab_parser
 from router.access_log import AccessLine
 from router.metrics import Instruments
 from router.settings.fields import declared
@@ -19,7 +20,7 @@ from tests.routers import running_router
 ROOT = Path(__file__).parent.parent
 METRICS_PAGE = ROOT / "docs/metrics.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-COMMANDS = {"make", "warmroute", "python", "curl", "pip", "export", "git", "cd", "vllm"}
+COMMANDS = {"make", "warmroute", "python", "curl", "pip", "export", "git", "cd", "vllm", "warmroute-lab"}
 
 
 def page_name(path: Path) -> str:
@@ -58,9 +59,17 @@ def test_commands_exist(path: Path) -> None:
             assert {word for word in words[1:] if "=" not in word} <= targets, words
         if words[0] == "warmroute":
             assert words[1] in ("serve", "hash-key") or words[1:] == ["--version"], words
+        if words[0] == "warmroute-lab":
+            assert not unknown_flags(words[1:]), words
         if words[:2] == ["python", "-m"] and words[2] not in ("pip", "pytest"):
             module = ROOT / words[2].replace(".", "/")
             assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), words
+
+
+def unknown_flags(words: list[str]) -> set[str]:
+    """Flags that `warmroute-lab` does not know, for its command in `words`."""
+    known = {flag for action in lab_parser(words[0])._actions for flag in action.option_strings}
+    return {word.partition("=")[0] for word in words if word.startswith("--")} - known
 
 
 @every_page

@@ -19,7 +19,7 @@ LARGE_BYTES = 16_000_000
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     settings = _settings(options)
     _keep_freed_memory()
     source = token_source(settings)
@@ -61,9 +61,10 @@ def _settings(options: argparse.Namespace) -> Settings:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m loadtests.engine", description="An emulated engine, without a GPU.")
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = argparse.ArgumentParser("python -m loadtests.engine", description="An emulated engine, without a GPU.")
+    add = made.add_argument
     add("--host", default="127.0.0.1")
     add("--port", type=int, default=8101, help="0 takes a free one")
     add("--model", default="warm-demo", help="the name it serves")
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--speed", type=float, default=1.0, help="engine seconds per second")
     add("--seed", type=int, default=0, help="changes the words of the answers")
     add("--pair-role", choices=("null", "prefill", "decode"), default="null", help="SGLang: say to be half a pair")
-    return parser
+    return made
 
 
 if __name__ == "__main__":

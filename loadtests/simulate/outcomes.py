@@ -10,6 +10,8 @@ GOOD_S = 1.0
 """A first token within this is good, however little there was to compute."""
 GOOD_FACTOR = 3.0
 """Or within so many times what an idle worker needs that holds all that was ever computed anywhere."""
+CURVE = (*range(1, 100), 99.5)
+"""Percentiles of a run's curve."""
 
 
 @dataclass(slots=True)
@@ -66,6 +68,8 @@ class Summary:
     """Tokens computed although an infinite cache would have held them, per prompt token."""
     busy: float
     """Mean share of the time for which workers computed."""
+    ttft_curve: tuple[float, ...]
+    """Times to first token at `CURVE`, for plots."""
 
 
 def summary(outcomes: Sequence[Outcome], seconds: float, busy_s: Sequence[float], cut_s: float) -> Summary:
@@ -98,10 +102,11 @@ def summary(outcomes: Sequence[Outcome], seconds: float, busy_s: Sequence[float]
         unfinished=sum(outcome.ended != outcome.ended for outcome in answered),
         recomputed=(missed + again) / begun_prompt,
         busy=mean_busy / seconds,
+        ttft_curve=tuple(_percentiles(ttfts, CURVE)),
     )
 
 
-def _percentiles(values: Sequence[float], shares: tuple[float, ...]) -> list[float]:
+def _percentiles(values: Sequence[float], shares: Sequence[float]) -> list[float]:
     """Exact, by linear interpolation. NaN for no values."""
     if not values:
         return [float("nan")] * len(shares)

@@ -42,7 +42,7 @@ class Asked:
     session: bytes
     job: Callable[[], Job]
     """A fresh one for every attempt."""
-    first_byte: Callable[[], None]
+    first_byte: Callable[["Attempt"], None]
     ended: Callable[["Attempt"], None]
     """Finished or failed for good."""
 
@@ -170,7 +170,7 @@ class Attempt:
         choice.worker.breaker.success()
         for mirror, lease in self._echoes:
             mirror.first_byte(lease)
-        self._asked.first_byte()
+        self._asked.first_byte(self)
 
     def finished(self) -> None:
         """The last token came."""

@@ -8,8 +8,9 @@ import policies
 from loadtests.simulate import oracle
 from loadtests.simulate.hosts import Host
 from loadtests.simulate.outcomes import Outcome, Summary, summary
+from loadtests.simulate.pace import cold_s
 from loadtests.simulate.router import Asked, Attempt, Build, VirtualRouter
-from loadtests.simulate.scenario import Scenario, cold_s
+from loadtests.simulate.scenario import Scenario
 from loadtests.simulate.sessions import Session
 from loadtests.simulate.shared import Mirror
 from loadtests.simulate.timeline import Timeline
@@ -90,8 +91,8 @@ class Run:
         measured = self.scenario.warm_s <= now < self._ends_s
         self._left += measured
 
-        def first_byte() -> None:
-            outcome.first_byte = self._timeline.now
+        def first_byte(attempt: Attempt) -> None:
+            outcome.first_byte, outcome.cached_tokens = self._timeline.now, attempt.job.cached_tokens
 
         def ended(attempt: Attempt) -> None:
             self._left -= measured
@@ -103,7 +104,7 @@ class Run:
 
     def _ended(self, session: Session, outcome: Outcome, attempt: Attempt) -> None:
         outcome.error, outcome.attempts = attempt.kind, attempt.attempts
-        outcome.cached_tokens, outcome.preempted = attempt.job.cached_tokens, attempt.job.preempted
+        outcome.preempted = attempt.job.preempted
         outcome.worker = attempt.host.url if attempt.host is not None else ""
         if not attempt.kind:
             outcome.ended = self._timeline.now

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from loadtests.engine.profiles import Profile
 from loadtests.simulate.hosts import Change
+from loadtests.simulate.pace import cold_s
 from loadtests.simulate.traffic import Mix, Start
 from loadtests.traces.script import BLOCK_TOKENS
 
@@ -75,14 +76,6 @@ class Scenario:
         return min(30.0, 0.5 * self.mix.duration_s) + 1.5 * live * cold_s(self.profiles[0], round(tokens)) / len(
             self.profiles
         )
-
-
-def cold_s(profile: Profile, tokens: int, computed: int = 0) -> float:
-    """Seconds of prefill for the tokens behind `computed` ones, on an idle engine."""
-    new = max(1, tokens - computed)
-    steps = -(-new // profile.step_tokens)
-    pairs = new * computed + new * new / 2
-    return steps * profile.step_s + new / profile.prefill_rate + pairs * profile.pair_s
 
 
 def fleet(profile: Profile, workers: int, mix: Mix, requests_per_s: float, ratio: float | None) -> list[Profile]:

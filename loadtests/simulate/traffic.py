@@ -1,8 +1,9 @@
 """Who asks when: sessions that start at random and go on at their recorded pace.
 
 Open between sessions, closed within: a new session starts without regard to how the fleet fares, a session's next turn
-comes its recorded think time after its last answer. Traffic is stationary from the start: the sessions that would be
-under way at time 0 are, somewhere in their middle (nothing of them is cached yet; that is what the warm-up is for).
+comes its recorded think time after its last answer. Traces of single requests, which say when these came, are played
+as they were, faster or slower. Traffic is stationary from the start: the sessions that would be under way at time 0
+are, somewhere in their middle (nothing of them is cached yet; that is what the warm-up is for).
 """
 
 import random
@@ -68,8 +69,8 @@ class Mix:
 
     @property
     def recorded(self) -> bool:
-        """The trace says when its sessions start, and its prefixes are everybody's: it is played as it was."""
-        return self.scripts[0].starts_s is not None
+        """Single requests whose time is known and whose prefixes are everybody's: the trace is played as it was."""
+        return all(len(script.turns) == 1 and script.starts_s is not None for script in self.scripts)
 
     def live_sessions(self, requests_per_s: float) -> float:
         """Sessions under way at once, on average (Little's law)."""

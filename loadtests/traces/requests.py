@@ -8,7 +8,10 @@ reports it may stand for `answer_tokens`.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import takewhile
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -68,8 +71,9 @@ class _Asked(NamedTuple):
 
 def read_sessions(rows: Iterator[Mapping[str, Any]], ruler: Ruler) -> Iterator[Script]:
     """Sessions as pools of messages, with requests that are spans of the pool."""
-    for row in rows:
-        yield _script(str(row["id"]), [_spanned(row, request) for request in row["requests"]], None, ruler)
+    yield from _marked(
+        [_script(str(row["id"]), [_spanned(row, request) for request in row["requests"]], None, ruler) for row in rows]
+    )
 
 
 def read_log(rows: Iterator[Mapping[str, Any]], ruler: Ruler) -> Iterator[Script]:
@@ -83,8 +87,18 @@ def read_log(rows: Iterator[Mapping[str, Any]], ruler: Ruler) -> Iterator[Script
         asked = _Asked(float(row["t"]), body, answer, answer / TOKENS_PER_S if took_s is None else float(took_s))
         sessions.setdefault(session, []).append(asked)
     first_s = min((requests[0].at_s for requests in sessions.values()), default=0.0)
-    for session, requests in sessions.items():
-        yield _script(session, requests, requests[0].at_s - first_s, ruler)
+    yield from _marked(
+        [_script(name, requests, requests[0].at_s - first_s, ruler) for name, requests in sessions.items()]
+    )
+
+
+def _marked(scripts: list[Script]) -> Iterator[Script]:
+    """The scripts, knowing how much of their first prompt another session has as well: the system prompt, the tools."""
+    users = Counter(block for script in scripts if script.turns for block in script.turns[0].new.tolist())
+    for script in scripts:
+        first = script.turns[0].new.tolist() if script.turns else []
+        shared = sum(1 for _ in takewhile(lambda block: users[block] > 1, first))
+        yield replace(script, shared_blocks=shared)
 
 
 def _spanned(row: Mapping[str, Any], request: Mapping[str, Any]) -> _Asked:

@@ -32,6 +32,14 @@ class Request(NamedTuple):
 class Seen(NamedTuple):
     cached: int
     ttft_s: float
+    service_s: float
+    """From when it was scheduled to its first token."""
+    arrived: float
+
+
+def seen(job: Job, first_token: float) -> Seen:
+    assert job.admitted is not None
+    return Seen(job.cached_tokens, first_token - job.arrived, first_token - job.admitted, job.arrived)
 
 
 def requests(count: int, gap_s: float, seed: int) -> list[Request]:
@@ -65,7 +73,7 @@ def virtual(made: list[Request]) -> list[Seen]:
         timeline.at(request.at_s, engine.submit, one)
     while timeline.step():
         pass
-    return [Seen(one.cached_tokens, firsts[one] - request.at_s) for request, one in zip(made, jobs, strict=True)]
+    return [seen(one, firsts[one]) for one in jobs]
 
 
 async def real(made: list[Request], speed: float) -> list[Seen]:
@@ -79,30 +87,31 @@ async def real(made: list[Request], speed: float) -> list[Seen]:
             pass
 
     await asyncio.gather(*(ask(request, one) for request, one in zip(made, jobs, strict=True)))
-    return [Seen(one.cached_tokens, (one.first_token or 0.0) - one.arrived) for one in jobs]
+    return [seen(one, one.first_token or 0.0) for one in jobs]
 
 
 async def test_one_after_the_other_both_clocks_give_the_same() -> None:
-    made = [request._replace(at_s=1.0 * number) for number, request in enumerate(requests(24, 1.0, seed=1))]
+    made = [request._replace(at_s=3.0 * number) for number, request in enumerate(requests(24, 1.0, seed=1))]
     expected = virtual(made)
-    seen = await real(made, speed=8.0)
-    assert [one.cached for one in seen] == [one.cached for one in expected]
-    assert median(a.ttft_s / b.ttft_s for a, b in zip(seen, expected, strict=True)) == pytest.approx(1.0, abs=0.07)
-    assert sum(one.cached for one in seen) > 0
-    whole = [len(request.ids) - one.cached for request, one in zip(made, seen, strict=True)]
+    got = await real(made, speed=24.0)
+    assert [one.cached for one in got] == [one.cached for one in expected]
+    assert [one.service_s for one in got] == pytest.approx([one.service_s for one in expected], rel=1e-9)
+    assert sum(one.cached for one in got) > 0
+    whole = [len(request.ids) - one.cached for request, one in zip(made, got, strict=True)]
     assert max(whole[16:]) > 600  # what was held is evicted
 
 
 async def test_under_load_both_clocks_agree_within_noise() -> None:
+    """The virtual engine gets the requests when the real one got them; what is left is how late timers fire."""
     made = requests(40, 0.06, seed=2)
-    expected = virtual(made)
-    seen = await real(made, speed=1.0)
-    cached, cached_expected = (sum(one.cached for one in run) for run in (seen, expected))
-    assert cached == pytest.approx(cached_expected, rel=0.05)
-    for share in (50, 90):
-        both = [float(np.percentile([one.ttft_s for one in run], share)) for run in (seen, expected)]
-        assert both[0] == pytest.approx(both[1], rel=0.15)
-    assert max(one.ttft_s for one in expected) > 2 * min(one.ttft_s for one in expected)  # there were queues
+    got = await real(made, speed=1.0)
+    expected = virtual([request._replace(at_s=one.arrived) for request, one in zip(made, got, strict=True)])
+    cached, cached_expected = (sum(one.cached for one in run) for run in (got, expected))
+    assert cached == pytest.approx(cached_expected, rel=0.1)
+    times = [sorted(one.ttft_s for one in run) for run in (got, expected)]
+    assert median(times[0]) == pytest.approx(median(times[1]), rel=0.15)
+    assert sum(times[0]) == pytest.approx(sum(times[1]), rel=0.2)
+    assert times[1][-1] > 2 * times[1][0]  # there were queues
 
 
 @pytest.mark.integration
@@ -110,17 +119,16 @@ def test_the_http_engine_reports_the_same_cached_tokens_and_times() -> None:
     """Same requests, one after the other, over HTTP: usage and time to first token against the virtual engine."""
     made = [request._replace(answer=1, at_s=1.0 * n) for n, request in enumerate(requests(16, 1.0, seed=3))]
     expected = virtual(made)
-    seen = []
+    got = []
     with EngineThread(profile=PROFILE) as engine, httpx.Client(base_url=engine.url) as client:
         for request in made:
             started = time.perf_counter()
             body = {"model": engine.settings.model, "prompt": request.ids, "max_tokens": 1}
             usage = client.post("/v1/completions", json=body).json()["usage"]
-            cached = usage["prompt_tokens_details"]["cached_tokens"]
-            seen.append(Seen(cached, time.perf_counter() - started))
-    assert [one.cached for one in seen] == [one.cached for one in expected]
-    extra_s = median(a.ttft_s - b.ttft_s for a, b in zip(seen, expected, strict=True))
-    assert -0.001 < extra_s < 0.03  # HTTP and timers of whole milliseconds come on top
+            got.append((usage["prompt_tokens_details"]["cached_tokens"], time.perf_counter() - started))
+    assert [cached for cached, _ in got] == [one.cached for one in expected]
+    extra_s = median(took_s - one.ttft_s for (_, took_s), one in zip(got, expected, strict=True))
+    assert -0.001 < extra_s < 0.05  # HTTP and timers of whole milliseconds come on top
 
 
 def test_a_restart_loses_jobs_and_memory_and_tells_nothing_more() -> None:

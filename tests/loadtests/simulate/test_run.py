@@ -13,7 +13,7 @@ from loadtests.simulate.run import Run
 from loadtests.simulate.scenario import Routers, Scenario, fleet
 from loadtests.simulate.traffic import Mix
 from policies import POLICIES
-from tests.loadtests.simulate.scripts import growing
+from tests.loadtests.simulate.scripts import growing, script
 
 MIX = Mix(growing(30))
 RATE = 30.0
@@ -41,7 +41,8 @@ def test_every_request_is_answered_once_and_nothing_is_left_over(arm: str) -> No
 
 
 def test_leases_and_pending_records_come_to_nothing_when_traffic_ends() -> None:
-    mix = Mix([dataclasses.replace(one, starts_s=float(n) / 9) for n, one in enumerate(growing(30))])
+    single = [script(f"r{n}", [60 + n % 9], shared=20) for n in range(300)]
+    mix = Mix([dataclasses.replace(one, starts_s=n / 30) for n, one in enumerate(single)])
     profiles = fleet(PROFILES["demo"], 4, MIX, RATE, 2.0)
     finite = Scenario("test", mix, RATE, profiles, Routers(3, 0.02), requests=200)
     run = Run(finite, "expected_ttft", 1)

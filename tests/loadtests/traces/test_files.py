@@ -82,7 +82,7 @@ def test_a_log_of_ones_own_is_put_together_to_sessions(tmp_path: Path) -> None:
     assert [turn.think_s for turn in x.turns] == [0.0, 2.5]
     assert (x.starts_s, y.starts_s) == (0.0, 1.0)
     assert x.turns[1].keep >= x.turns[0].blocks - 1
-    assert common(x, y) == y.turns[0].blocks
+    assert common(x, y) == y.turns[0].blocks == x.shared_blocks == y.shared_blocks
 
 
 def test_the_real_tokenizer_reads_text_once_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

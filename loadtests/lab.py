@@ -1,0 +1,47 @@
+"""The command `warmroute-lab`: engines without GPUs, and policies compared on recorded traffic.
+
+A command of its own, so that the router never imports what only the laboratory needs.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from loadtests.engine import __main__ as engine
+from loadtests.simulate import command as simulate
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. Returns the exit code: 2 for what cannot be used."""
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["engine"]:
+        engine.main(given[1:])
+        return 0
+    args = _parser()[0].parse_args(given)
+    logging.getLogger("warmroute").setLevel(logging.ERROR)  # what routers log of workers is not news here
+    try:
+        return int(args.run(args))
+    except (ValueError, OSError) as error:
+        print(f"warmroute-lab: error: {error}", file=sys.stderr)
+        return 2
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The options of one command. Raises KeyError for an unknown one."""
+    _, commands = _parser()
+    return commands[command]
+
+
+def _parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    parser = argparse.ArgumentParser("warmroute-lab", description="Warmroute's laboratory.", allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("engine", help="serve one emulated engine over HTTP", parents=[engine.parser()], add_help=False)
+    replayed = commands.add_parser(
+        "simulate", help="replay recorded traffic under a virtual clock", description=simulate.__doc__
+    )
+    simulate.add_to(replayed)
+    replayed.set_defaults(run=simulate.run)
+    return parser, commands.choices

@@ -1,0 +1,77 @@
+"""Arms in turn under the same seeds, on as many cores as are given, with a bar that shows how far it is."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from loadtests.simulate.outcomes import Summary
+from loadtests.simulate.run import Run
+from loadtests.simulate.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One scenario's results: a summary per arm and seed."""
+
+    scenario: Scenario
+    results: Mapping[str, Sequence[Summary]]
+    knee: float = 0.0
+    """Requests per second at which the best arm is at its limit; 0 if it was not looked for."""
+
+
+class Player:
+    """Plays runs. Use as `with`."""
+
+    def __init__(self, jobs: int = 1, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._pool = ProcessPoolExecutor(jobs, get_context("spawn")) if jobs > 1 else None
+
+    def __enter__(self) -> "Player":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def one(self, scenario: Scenario, arm: str, seed: int) -> Summary:
+        """A single run, here and now."""
+        return _play(scenario, arm, seed)
+
+    def compare(self, scenario: Scenario, arms: Sequence[str], seeds: int) -> Comparison:
+        """All arms under seeds 1, 2, ..."""
+        cells = [(arm, seed) for seed in range(1, seeds + 1) for arm in arms]
+        done: dict[tuple[str, int], Summary] = {}
+        with self._bar(scenario, len(cells)) as (run_ended, request):
+            if self._pool is None:
+                for cell in cells:
+                    done[cell] = _play(scenario, *cell, request)
+                    run_ended()
+            else:
+                waiting = {self._pool.submit(_play, scenario, *cell): cell for cell in cells}
+                for future in as_completed(waiting):
+                    done[waiting[future]] = future.result()
+                    run_ended()
+        return Comparison(scenario, {arm: [done[arm, seed] for seed in range(1, seeds + 1)] for arm in arms})
+
+    @contextmanager
+    def _bar(self, scenario: Scenario, runs: int) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
+        """Counts runs, and beside them the requests of the runs in this process."""
+        requests = 0
+        with tqdm(total=runs, unit="run", desc=scenario.name, disable=self._quiet, file=sys.stderr) as bar:
+
+            def request() -> None:
+                nonlocal requests
+                requests += 1
+                if requests % 100 == 0:
+                    bar.set_postfix_str(f"{requests:,} requests")
+
+            yield bar.update, request
+
+
+def _play(scenario: Scenario, arm: str, seed: int, on_request: Callable[[], None] = lambda: None) -> Summary:
+    return Run(scenario, arm, seed).play(on_request)
