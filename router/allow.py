@@ -13,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from router.addresses import LOOPBACK, PRIVATE, Address, Network, granted, plain, special_range
+from router.shown import shown
 
 MAX_URL = 2048
 _URL = re.compile(
@@ -175,17 +176,17 @@ def read_rule(text: str) -> Rule:
     bare = _network(text)
     found = None if bare else _RULE.fullmatch(text)
     if bare is None and found is None:
-        raise ValueError(f"must be [scheme://]host[:port], such as 10.0.0.0/8:8000 or *.example.com, not {text!r}")
+        raise ValueError(f"must be [scheme://]host[:port], such as 10.0.0.0/8:8000 or *.example.com, not {shown(text)}")
     if found is None:
         return Rule(text, "", "", bare, (1, MAX_PORT))
     low = int(found["low"] or 1)
     high = int(found["high"] or found["low"] or MAX_PORT)
     if not 0 < low <= high <= MAX_PORT:
-        raise ValueError(f"must have ports from 1 to {MAX_PORT}, not {text!r}")
+        raise ValueError(f"must have ports from 1 to {MAX_PORT}, not {shown(text)}")
     host = found["host"].lower()
     network = _network(host.strip("[]"))
     if network is None and not _is_name(host.removeprefix("*.")):
-        raise ValueError(f"must name a host, *.suffix, an address or a network without host bits, not {text!r}")
+        raise ValueError(f"must name a host, *.suffix, an address or a network without host bits, not {shown(text)}")
     return Rule(text, found["scheme"] or "", "" if network else host, network, (low, high))
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from itertools import groupby
+from typing import NoReturn
 
 from router.clients import hash_command
 from router.processes.supervisor import supervise
@@ -66,8 +67,18 @@ def _settings(flags: dict[str, object], rest: Sequence[str], environ: Mapping[st
     return load({name: value for name, value in flags.items() if name != "command"}, environ)
 
 
+class Parser(argparse.ArgumentParser):
+    """What is wrong with one flag is said like every other error of a setting: in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2."""
+        if message.startswith("argument -"):
+            self.exit(2, f"warmroute: error: {message.removeprefix('argument ')}\n")
+        super().error(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="warmroute", description="A router for LLM workers.", allow_abbrev=False)
+    parser = Parser(prog="warmroute", description="A router for LLM workers.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"warmroute {version('warmroute')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser(

@@ -7,12 +7,14 @@ except where the value is a secret. A secret never shows in `repr`, in logs or i
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from router.allow import Rule, read_rule
 from router.settings.setting import Kind, Secret
 from router.shared.address import parse_address
+from router.shown import shown
 
 SWITCH_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 SIZE_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -26,7 +28,7 @@ def whole(low: int, high: int, metavar: str = "N") -> Kind:
         if isinstance(given, str) and re.fullmatch(r"[+-]?[0-9]{1,30}", given):
             given = int(given)
         if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}, not {given!r}")
+            raise ValueError(f"must be a whole number from {low} to {high}, not {shown(given)}")
         return given
 
     return Kind(read, f"{low} to {high}", metavar)
@@ -51,7 +53,7 @@ def number(low: float, high: float, metavar: str) -> Kind:
     def read(given: object) -> float:
         value = _as_float(given)
         if not low <= value <= high:
-            raise ValueError(f"must be a number from {low:g} to {high:g}, not {given!r}")
+            raise ValueError(f"must be a number from {low:g} to {high:g}, not {shown(given)}")
         return value
 
     return Kind(read, f"{low:g} to {high:g}", metavar, show=lambda value: f"{value:g}")
@@ -73,7 +75,9 @@ def size(low: int, high: int) -> Kind:
     def read(given: object) -> int:
         count = _as_bytes(given)
         if count is None or not low <= count <= high:
-            raise ValueError(f"must be a size from {in_units(low)} to {in_units(high)}, such as 64MiB, not {given!r}")
+            raise ValueError(
+                f"must be a size from {in_units(low)} to {in_units(high)}, such as 64MiB, not {shown(given)}"
+            )
         return count
 
     return Kind(read, f"{in_units(low)} to {in_units(high)}", "BYTES", show=in_units)
@@ -100,7 +104,7 @@ def switch() -> Kind:
     def read(given: object) -> bool:
         value = SWITCH_WORDS.get(given.lower()) if isinstance(given, str) else given
         if not isinstance(value, bool):
-            raise ValueError(f"must be true or false, not {given!r}")
+            raise ValueError(f"must be true or false, not {shown(given)}")
         return value
 
     return Kind(read, "true, false", show=lambda value: str(value).lower())
@@ -111,7 +115,7 @@ def choice(*words: str, metavar: str) -> Kind:
 
     def read(given: object) -> str:
         if not isinstance(given, str) or given not in words:
-            raise ValueError(f"must be one of {', '.join(words)}; not {given!r}")
+            raise ValueError(f"must be one of {', '.join(words)}; not {shown(given)}")
         return given
 
     return Kind(read, ", ".join(words), metavar)
@@ -124,7 +128,7 @@ def name(metavar: str, allowed: str) -> Kind:
 
 def _word(given: object) -> str:
     if not isinstance(given, str) or not given or UNPRINTABLE.search(given):
-        raise ValueError(f"must be a text without white space, not {given!r}")
+        raise ValueError(f"must be a text without white space, not {shown(given)}")
     return given
 
 
@@ -133,7 +137,7 @@ def header_name() -> Kind:
 
     def read(given: object) -> str:
         if not isinstance(given, str) or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", given):
-            raise ValueError(f"must be the name of an HTTP header, not {given!r}")
+            raise ValueError(f"must be the name of an HTTP header, not {shown(given)}")
         return given.lower()
 
     return Kind(read, "a header's name", "NAME")
@@ -143,11 +147,19 @@ def file() -> Kind:
     """A file that exists."""
 
     def read(given: object) -> str:
-        if not isinstance(given, str) or not Path(given).is_file():
-            raise ValueError(f"must be a file that exists, not {given!r}")
+        if not isinstance(given, str) or not _there(given, Path.is_file):
+            raise ValueError(f"must be a file that exists, not {shown(given)}")
         return given
 
     return Kind(read, "a file", "FILE")
+
+
+def _there(path: str, test: Callable[[Path], bool]) -> bool:
+    """False also for what cannot be a path: too long, or with a NUL."""
+    try:
+        return test(Path(path))
+    except (OSError, ValueError):
+        return False
 
 
 def _url(given: object, schemes: tuple[str, ...]) -> str:
@@ -158,7 +170,7 @@ def _url(given: object, schemes: tuple[str, ...]) -> str:
     except ValueError:
         sound = False
     if not sound:
-        seen = "" if "@" in str(given) else f", not {given!r}"  # before an @ stands a password
+        seen = "" if "@" in str(given) else f", not {shown(given)}"  # before an @ stands a password
         raise ValueError(f"must be a URL such as {example}{seen}")
     return str(given)
 
@@ -181,7 +193,7 @@ def key_prefix() -> Kind:
 
     def read(given: object) -> str:
         if not isinstance(given, str) or not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", given):
-            raise ValueError(f"must be 1 to 64 letters, digits and ._:- and not {given!r}")
+            raise ValueError(f"must be 1 to 64 letters, digits and ._:- and not {shown(given)}")
         return given
 
     return Kind(read, "letters, digits, ._:-", "PREFIX")
@@ -195,9 +207,9 @@ def worker_url() -> Kind:
         if parts.username is not None:
             raise ValueError("must not hold a user name or password: give the key as worker_api_key")
         if parts.query or parts.fragment:
-            raise ValueError(f"must have neither query nor fragment, not {given!r}")
+            raise ValueError(f"must have neither query nor fragment, not {shown(given)}")
         if re.search(r"/v1/*$", parts.path):
-            raise ValueError(f"must be the worker's root, without /v1, not {given!r}")
+            raise ValueError(f"must be the worker's root, without /v1, not {shown(given)}")
         return str(given).rstrip("/")
 
     return Kind(read, "a URL (http, https)", "URL")
@@ -233,8 +245,8 @@ def tokenizer() -> Kind:
         source = _word(given)
         if source == "package:":
             raise ValueError("must name the package: package:NAME")
-        if source.startswith(("/", "./", "../")) and not Path(source).exists():
-            raise ValueError(f"must be a path that exists, not {given!r}")
+        if source.startswith(("/", "./", "../")) and not _there(source, Path.exists):
+            raise ValueError(f"must be a path that exists, not {shown(given)}")
         return source
 
     return Kind(read, "auto, off, a path, a model id, package:NAME", "TOKENIZER")
@@ -250,7 +262,7 @@ def json_object() -> Kind:
         except ValueError:
             found = None
         if not isinstance(text, str) or not isinstance(found, dict):
-            raise ValueError(f"must be a JSON object, not {given!r}")
+            raise ValueError(f"must be a JSON object, not {shown(given)}")
         return text
 
     return Kind(read, "a JSON object", "JSON")

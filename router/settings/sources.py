@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from router.settings.conflicts import conflicts
 from router.settings.fields import Settings, declared
 from router.settings.setting import Setting, flag_of, variable_of
+from router.shown import shown
 
 PREFIX = "WARMROUTE_"
 CONFIG = "config"
@@ -124,7 +125,7 @@ def _open(setting: Setting, file: Given) -> Given:
     try:
         lines = Path(str(file.value)).read_text(encoding="utf-8").split()
     except (OSError, ValueError) as error:
-        raise SettingsError(file.origin, f"cannot read the file {str(file.value)!r}") from error
+        raise SettingsError(file.origin, f"cannot read the file {shown(file.value)}") from error
     if not lines or (len(lines) > 1 and not setting.kind.many):
         wanted = "at least one key" if setting.kind.many else "exactly one key"
         raise SettingsError(file.origin, f"the file must hold {wanted}")
