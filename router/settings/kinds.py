@@ -231,7 +231,7 @@ def dns_name() -> Kind:
         parts = urlsplit(_url(given, ("http", "https", "http+srv", "https+srv")))
         host = (parts.hostname or "").rstrip(".")
         if parts.username is not None or parts.query or parts.fragment or re.fullmatch(r"[0-9.]*|.*:.*", host):
-            raise ValueError(f"must be a name, such as http://workers.example.com:8000, not {given!r}")
+            raise ValueError(f"must be a name, such as http://workers.example.com:8000, not {shown(given)}")
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
