@@ -1,6 +1,8 @@
 """The sources that the settings name."""
 
+import random
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import dns.asyncresolver
@@ -8,6 +10,7 @@ import dns.asyncresolver
 from router.discovery.api import Source
 from router.discovery.dns import DnsSource
 from router.discovery.file import FileSource
+from router.discovery.kubernetes import KubernetesApi, KubernetesSource
 from router.settings import Settings
 
 DNS_PORT = 53
@@ -22,6 +25,8 @@ def sources_of(settings: Settings) -> list[Source]:
     if settings.worker_dns:
         resolver = resolver_of(settings.dns_server)
         sources += [DnsSource(name, resolver, time.monotonic, interval_s) for name in settings.worker_dns]
+    api = KubernetesApi(settings.kubernetes_api.rstrip("/"), Path(settings.kubernetes_credentials))
+    sources += [KubernetesSource(name, api, random.Random(), interval_s) for name in settings.worker_services]
     return sources
 
 

@@ -12,7 +12,7 @@ def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
     """Each as (field, what it must be)."""
     if settings.redis and settings.index_secret is None:
         yield "redis", "needs index_secret, the same on every router: with different ones they would share nothing"
-    found = settings.worker_dns
+    found = settings.worker_dns or settings.worker_services
     if not settings.workers and not found and not settings.worker_file and settings.admin_api_key is None:
         yield "workers", "name at least one, or a place to find them, or set admin_api_key so that they can be added"
     elif not settings.workers and not found and not settings.worker_allow:

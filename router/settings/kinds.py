@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from router.allow import Rule, read_rule
+from router.discovery.service_name import ServiceName, read_service
 from router.settings.setting import Kind, Secret
 from router.shared.address import parse_address
 from router.shown import shown
@@ -199,6 +200,11 @@ def key_prefix() -> Kind:
     return Kind(read, "letters, digits, ._:-", "PREFIX")
 
 
+def url(*schemes: str) -> Kind:
+    """An absolute URL of one of `schemes`."""
+    return Kind(lambda given: _url(given, schemes), f"a URL ({', '.join(schemes)})", "URL")
+
+
 def worker_url() -> Kind:
     """A worker's root: what `/v1/...` and `/metrics` are appended to. Read without its trailing slash."""
 
@@ -236,6 +242,15 @@ def dns_name() -> Kind:
         return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
     return Kind(read, "a URL (http, https, http+srv, https+srv)", "URL")
+
+
+def service() -> Kind:
+    """A Kubernetes Service whose endpoints are workers."""
+
+    def read(given: object) -> ServiceName:
+        return read_service(_word(given))
+
+    return Kind(read, "[scheme://][namespace/]service[:port]", "SERVICE")
 
 
 def tokenizer() -> Kind:

@@ -6,6 +6,7 @@ What the texts are for: `fields.py`.
 import dataclasses
 
 from router.allow import Rule
+from router.discovery.service_name import ServiceName
 from router.settings import kinds
 from router.settings.setting import Secret, setting
 
@@ -70,6 +71,26 @@ class ServingSettings:
     )
     dns_server: str = setting(
         WORKERS, "", kinds.name("ADDRESS", "address[:port]"), "Name server for worker_dns. Unset: the system's."
+    )
+    worker_services: tuple[ServiceName, ...] = setting(
+        WORKERS,
+        (),
+        kinds.many(kinds.service()),
+        "Kubernetes Service whose endpoints are the workers, by its EndpointSlices; the port is a name, or the number "
+        "on which the engines listen. Needs list and watch on endpointslices.",
+        name="worker_service",
+    )
+    kubernetes_api: str = setting(
+        WORKERS,
+        "https://kubernetes.default.svc",
+        kinds.url("https", "http"),
+        "The cluster's API, for worker_service.",
+    )
+    kubernetes_credentials: str = setting(
+        WORKERS,
+        "/var/run/secrets/kubernetes.io/serviceaccount",
+        kinds.name("FOLDER", "a path"),
+        "Folder with token, ca.crt and namespace of the service account; read again for every request.",
     )
     worker_roles: tuple[str, ...] = setting(
         WORKERS,

@@ -29,6 +29,7 @@ class Heard:
 
     def unchanged(self) -> None:
         self.looks += 1
+        self._news.set()
 
     def failed(self, reason: str) -> None:
         self.failures.append(reason)

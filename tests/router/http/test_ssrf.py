@@ -6,11 +6,14 @@ that the attempts name: were one of them let through, its probe would be heard t
 """
 
 import json
+import random
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -19,15 +22,22 @@ from router.allow import AllowList, read_rule
 from router.dial import Resolver
 from router.discovery.build import resolver_of
 from router.discovery.dns import DnsSource
+from router.discovery.endpoint_slices import Slice, specs_of
 from router.discovery.file import read_page
+from router.discovery.kubernetes import KubernetesApi, KubernetesSource
 from router.discovery.reconcile import Reconciler
+from router.discovery.service_name import read_service
 from router.membership import Membership
+from router.probe import ProbeConfig, Prober
+from tests.router.discovery.api_server import endpoint, slice_of
 from tests.router.discovery.findings import membership
-from tests.router.fake_worker import FakeWorker, vllm
+from tests.router.fake_worker import FakeWorker, client, vllm
+from tests.router.fleet import make_fleet
 from tests.routers import RunningRouter, running_router
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEY = {"x-warmroute-admin-key": "admin"}
+NO_PROBER = Prober(make_fleet(0), client(), time.monotonic, random.Random(1), ProbeConfig())
 RULES = ("10.9.0.0/16:8000", "*.workers.test:8000")
 
 ATTEMPTS = (
@@ -119,12 +129,10 @@ async def test_a_file_is_refused(place: Place, attempt: str) -> None:
 @pytest.mark.parametrize("ruled", [True, False], ids=["with rules", "without rules"])
 @pytest.mark.parametrize("address", SPECIAL)
 async def test_a_dns_name_cannot_lead_there(place: Place, address: str, ruled: bool) -> None:
-    rules = [read_rule(rule) for rule in RULES] if ruled else []
     if address == "10.8.0.1" and not ruled:
         pytest.skip("a private address on the name's own port is what an operator means")
     port = int(place.hidden.url.rpartition(":")[2])
-    members = membership()
-    members = Membership(members.fleet, AllowList(rules), place.router.parts.prober)
+    members = Membership(membership().fleet, AllowList([read_rule(rule) for rule in RULES * ruled]), NO_PROBER)
     async with NameServer() as server:
         server.set("w.test", "AAAA" if ":" in address else "A", address)
         server.set("_http._tcp.w.test", "SRV", f"0 0 {port} w.test.")
@@ -135,6 +143,23 @@ async def test_a_dns_name_cannot_lead_there(place: Place, address: str, ruled: b
             assert reconciler.feeds[0].refused == 1
     assert members.fleet.workers == {}
     assert place.hidden.asked == []
+
+
+@pytest.mark.parametrize("ruled", [True, False], ids=["with rules", "without rules"])
+@pytest.mark.parametrize("address", SPECIAL)
+async def test_an_endpoint_slice_cannot_lead_there(place: Place, address: str, ruled: bool) -> None:
+    """Who may write EndpointSlices in one namespace is not the operator."""
+    if address == "10.8.0.1" and not ruled:
+        pytest.skip("a private address is what an operator means")
+    members = Membership(membership().fleet, AllowList([read_rule(rule) for rule in RULES * ruled]), NO_PROBER)
+    api = KubernetesApi("http://127.0.0.1:1", Path("/nowhere"))
+    service = read_service("llm/vllm:" + place.hidden.url.rpartition(":")[2])
+    source = KubernetesSource(service, api, random.Random(1), 1.0)
+    reconciler = Reconciler(members, [source], time.monotonic, 1.0)
+    one = slice_of("s", endpoint(address, "u1"), kind="IPv6" if ":" in address else "IPv4")
+    reconciler.feeds[0].found(specs_of([msgspec.convert(one, Slice)], service))
+    assert reconciler.feeds[0].refused == 1
+    assert members.fleet.workers == {}
 
 
 async def test_a_name_that_turns_to_loopback_after_it_was_allowed_is_not_dialled() -> None:
