@@ -1,0 +1,20 @@
+#!/bin/sh
+# Makes the secrets that compose.yaml mounts, in docker/secrets. Those that are there stay: to renew one, delete it first.
+#
+# The folder is closed to others; the files are not, as the containers' users, who are not yours, must read them.
+set -eu
+cd "$(dirname "$0")"
+mkdir -p secrets
+chmod 700 secrets
+
+for name in api_key admin_api_key index_secret redis_password grafana_password; do
+    [ -s "secrets/$name" ] || od -An -v -N32 -tx1 /dev/urandom | tr -d ' \n' > "secrets/$name"
+done
+
+# The router's user may touch its own keys with the commands that it needs, and nothing else; there is no default user.
+hash=$(sha256sum < secrets/redis_password | cut -d' ' -f1)
+cat > secrets/redis_users <<END
+user default off
+user warmroute on #$hash resetchannels ~{warmroute}:* -@all +@read +@write +@scripting +@connection -@dangerous +info
+END
+chmod 644 secrets/*
