@@ -324,9 +324,7 @@ class Router:
         )
         self.siblings = Siblings(self._place, exposition.render) if self._place else None
         page = self.siblings.page if self.siblings else partial(asyncio.to_thread, exposition.render)
-        state = ControlState(
-            self.members, page, admission.clients, admission.admin_keys, lambda: self.server.should_exit
-        )
+        state = ControlState(self.members, page, admission.clients, admission.admin_keys, lambda: self.server.draining)
         state.prompts = prompts
         if self.registry is not None:
             state.decided = self.registry.decide

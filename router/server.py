@@ -1,7 +1,10 @@
 """Runs uvicorn around the gateway: its loop, its protocol, its signals.
 
 SIGTERM and SIGINT drain: nothing new is accepted, running requests finish within the drain time, then the process ends
-with exit code 0. A second SIGINT does not wait.
+with exit code 0. A second SIGINT waits for nothing.
+
+With `drain_delay_s` SIGTERM first makes the router say that it is leaving (`/ready`, `Connection: close`) and go on
+serving: a connection that a balancer makes before it knows would otherwise be refused, or reset with the request sent.
 """
 
 import asyncio
@@ -14,7 +17,7 @@ from typing import Any
 import uvicorn
 
 from router.http.gateway import Gateway
-from router.http.protocol import GuardedProtocol, HttpLimits
+from router.http.protocol import GuardedProtocol, HttpLimits, Leaving
 from router.settings import Settings
 
 SWEEP_S = 1.0
@@ -22,6 +25,16 @@ SWEEP_S = 1.0
 
 class Server(uvicorn.Server):
     """uvicorn's server, which leaves signals to `drain_on_signals`."""
+
+    def __init__(self, config: uvicorn.Config, leaving: Leaving, drain_delay_s: float) -> None:
+        super().__init__(config)
+        self._leaving = leaving
+        self._drain_delay_s = drain_delay_s
+
+    @property
+    def draining(self) -> bool:
+        """True from the first signal on."""
+        return self._leaving.now or self.should_exit
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -31,11 +44,21 @@ class Server(uvicorn.Server):
     def drain_on_signals(self) -> None:
         """Begin to drain at SIGTERM or SIGINT."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+        loop.add_signal_handler(signal.SIGTERM, self.drain)
+        loop.add_signal_handler(signal.SIGINT, self.handle_exit, signal.SIGINT, None)
 
     def drain(self) -> None:
-        """Begin to drain. Safe to call again."""
+        """Begin to drain. Called again, do not wait for the balancer any longer."""
+        if self._leaving.now or not self._drain_delay_s:
+            self._stop_listening()
+            return
+        self._leaving.now = True
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, GuardedProtocol):
+                connection.close_after_answer()
+        asyncio.get_running_loop().call_later(self._drain_delay_s, self._stop_listening)
+
+    def _stop_listening(self) -> None:
         self.should_exit = True
 
     async def sweep(self) -> None:
@@ -51,7 +74,10 @@ class Server(uvicorn.Server):
 def make_server(gateway: Gateway, settings: Settings) -> Server:
     """A server that is not started yet."""
 
+    leave = Leaving()
+
     class Protocol(GuardedProtocol):
+        leaving = leave
         limits = HttpLimits(settings.max_header_bytes, settings.header_timeout_s, min(1 << 19, settings.max_body_bytes))
 
     tls: dict[str, Any] = {}
@@ -77,4 +103,4 @@ def make_server(gateway: Gateway, settings: Settings) -> Server:
         **tls,
     )
     config.load()  # a certificate that cannot be used shows now, not after other things have started
-    return Server(config)
+    return Server(config, leave, settings.drain_delay_s)

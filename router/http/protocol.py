@@ -47,6 +47,15 @@ class HttpLimits(msgspec.Struct, frozen=True):
     """So much of a body is read before the application is woken for it; about what the socket buffers hold anyway."""
 
 
+class Leaving:
+    """Whether the router is about to go: what all connections of a server look at."""
+
+    __slots__ = ("now",)
+
+    def __init__(self) -> None:
+        self.now = False
+
+
 class _BodyOnly:
     """What a parser tells of a request whose headers another parser has read."""
 
@@ -59,6 +68,7 @@ class GuardedProtocol(HttpToolsProtocol):
     """One client connection. Made by uvicorn through a subclass that carries the limits (`guarded`)."""
 
     limits = HttpLimits()
+    leaving = Leaving()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -116,7 +126,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {}
         super().on_headers_complete()
         self.headers = TRAILERS
-        if self.parser.should_upgrade():
+        if self.parser.should_upgrade() or self.leaving.now:
+            self.cycle.keep_alive = False
+
+    def close_after_answer(self) -> None:
+        """Let the client's next request find another router. Idle connections stay: a request may be on its way."""
+        if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:

@@ -138,7 +138,8 @@ class Supervisor:
         self._end(signal.SIGTERM if self._signals == 1 else signal.SIGINT)
         if self._signals == 1:
             loop = asyncio.get_running_loop()
-            loop.call_later(self._settings.drain_timeout_s + END_S, self._end, signal.SIGKILL)
+            last_s = self._settings.drain_delay_s + self._settings.drain_timeout_s + END_S
+            loop.call_later(last_s, self._end, signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> None:
         for keeper in self._routers:

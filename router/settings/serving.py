@@ -39,12 +39,19 @@ class ServingSettings:
         "each. Without redis a Valkey is started beside them, which needs the extra `embedded`, or valkey-server or "
         "redis-server installed.",
     )
+    drain_delay_s: float = setting(
+        SERVING,
+        0.0,
+        kinds.number(0, 3600, SECONDS),
+        "After SIGTERM the router goes on serving for so long, but /ready answers 503 and connections are closed after "
+        "their answer: give a balancer the time to notice. 0: a connection made at that moment is refused.",
+    )
     drain_timeout_s: float = setting(
         SERVING,
         60,
         kinds.whole(1, 86400, SECONDS),
-        "After SIGTERM no request is accepted and the running ones may take this long to finish; then they end with an "
-        "error.",
+        "After SIGTERM, and drain_delay_s, no request is accepted and the running ones may take this long to finish; "
+        "then they end with an error.",
     )
 
     workers: tuple[str, ...] = setting(

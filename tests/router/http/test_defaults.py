@@ -228,5 +228,4 @@ def test_the_protocol_is_the_guarded_one() -> None:
     from tests.routers import settings_for
 
     server = make_server(Gateway.__new__(Gateway), settings_for("http://127.0.0.1:9"))
-    server.config.load()
     assert issubclass(server.config.http_protocol_class, GuardedProtocol)

@@ -85,6 +85,29 @@ async def test_a_signal_lets_running_streams_finish_and_takes_nothing_new(number
         await engine.settles(running=0, waiting=0, aborted=0)
 
 
+async def test_a_balancer_has_the_drain_delay_to_notice() -> None:
+    port = free_port()
+    with EngineThread(model=MODEL) as engine:
+        flags = ("--worker", engine.url, "--drain-delay-s", "30")
+        async with served(port, *flags) as process, wire(port) as idle, wire(port) as client:
+            await idle.send(post(CHAT, GOOD[CHAT]))
+            assert (await idle.answer())[0] == 200
+            process.send_signal(signal.SIGTERM)
+            async with httpx.AsyncClient() as looking, asyncio.timeout(3):
+                while await _ready(looking, port):
+                    await asyncio.sleep(0.02)
+            for connection in (idle, client):
+                await connection.send(post(CHAT, STREAM))
+                status, headers = await connection.head()
+                assert (status, headers["connection"]) == (200, "close")
+                assert (await connection.chunked()).endswith(b"data: [DONE]\n\n")
+                assert await connection.rest() == b""
+            assert process.returncode is None
+            process.send_signal(signal.SIGTERM)  # a second one does not wait for the balancer
+            async with asyncio.timeout(5):
+                assert await process.wait() == 0
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 async def test_what_outlasts_the_drain_time_is_told_so(stream: bool) -> None:
     port = free_port()
