@@ -1,13 +1,14 @@
 """Routing policies: pure rules from candidates to a selection, chosen by name.
 
 A *candidate* is an immutable snapshot of one worker for one request, a *selection* the chosen candidate with its reason
-and cost (`policies.api`). To try a rule of your own, write a class like those here and add it to `POLICIES`. This
-package imports the standard library only.
+and cost (`policies.api`). To try a rule of your own, write a class like those here and name its file (`policies.own`).
+This package imports the standard library only.
 """
 
 import random
 from collections.abc import Callable
 
+from policies import own
 from policies.api import Policy
 from policies.consistent_hash import ConsistentHash
 from policies.expected_ttft import ExpectedTtft
@@ -36,7 +37,10 @@ POLICIES: dict[str, Callable[[random.Random], Policy]] = {
 
 
 def build(name: str, rng: random.Random) -> Policy:
-    """The policy called `name`, drawing from `rng`. Raises ValueError, listing the names, for an unknown one."""
+    """The policy called `name`, or that of `FILE.py:CLASS`, drawing from `rng`. Raises ValueError, listing the names,
+    for an unknown one, and for a file that cannot be used."""
+    if own.is_own(name):
+        return own.load(name)(rng)
     if name not in POLICIES:
-        raise ValueError(f"unknown policy {name!r}: choose one of {', '.join(POLICIES)}")
+        raise ValueError(f"unknown policy {name!r}: choose one of {', '.join(POLICIES)}, or FILE.py:CLASS")
     return POLICIES[name](rng)

@@ -7,7 +7,6 @@ variable and TOML key all come from its one name, so a name must not change ligh
 import dataclasses
 from collections.abc import Mapping
 
-from policies import POLICIES
 from router.settings import kinds
 from router.settings.serving import SECONDS, ServingSettings
 from router.settings.setting import Secret, Setting, setting
@@ -29,9 +28,7 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 class Settings(ServingSettings):
     """All settings of one router process. `load` checks them; who builds one by hand answers for the values."""
 
-    policy: str = setting(
-        ROUTING, "expected_ttft", kinds.choice(*sorted(POLICIES), metavar="NAME"), "The rule that chooses the worker."
-    )
+    policy: str = setting(ROUTING, "expected_ttft", kinds.policy(), "The rule that chooses the worker.")
     seed: int | None = setting(
         ROUTING,
         None,

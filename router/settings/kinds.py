@@ -6,11 +6,14 @@ except where the value is a secret. A secret never shows in `repr`, in logs or i
 
 import json
 import math
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import policies
+from policies import own
 from router.allow import Rule, read_rule
 from router.discovery.service_name import ServiceName, read_service
 from router.settings.setting import Kind, Secret
@@ -120,6 +123,27 @@ def choice(*words: str, metavar: str) -> Kind:
         return given
 
     return Kind(read, ", ".join(words), metavar)
+
+
+def policy() -> Kind:
+    """A built-in policy's name, or a file and a class of one's own, which is loaded to see whether it can be used."""
+    names = ", ".join(sorted(policies.POLICIES))
+
+    def read(given: object) -> str:
+        if not isinstance(given, str) or not (given in policies.POLICIES or own.is_own(given)):
+            raise ValueError(f"must be one of {names}, or FILE.py:CLASS; not {shown(given)}")
+        if own.is_own(given):
+            _usable(given)
+        return given
+
+    return Kind(read, f"{names}, or FILE.py:CLASS", "NAME")
+
+
+def _usable(name: str) -> None:
+    try:
+        policies.build(name, random.Random(0))
+    except ValueError as error:
+        raise ValueError(f"cannot be used: {error}") from error
 
 
 def name(metavar: str, allowed: str) -> Kind:

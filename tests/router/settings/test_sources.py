@@ -150,6 +150,7 @@ BAD_FLAGS = [
     ("scrape_interval_s", "0.01"),
     ("policy", "fastest"),
     ("policy", ""),
+    ("policy", "/nowhere/mine.py:Mine"),
     ("seed", "-1"),
     ("seed", "one"),
     ("session_header", "x session"),
