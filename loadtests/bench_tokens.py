@@ -48,7 +48,7 @@ def main() -> None:
     print(
         f"tails compared {counters.verified}, given up {counters.failed}; {counters.encoded_bytes} characters encoded"
     )
-    print(f"cache: {len(cache)} boundaries, {cache.size_bytes} bytes, {cache.evictions} evictions")
+    print(f"cache: {len(cache)} boundaries, {cache.room.size_bytes} bytes, {cache.room.evictions} evictions")
 
 
 def _measure(encoder: PromptEncoder, body: bytes) -> tuple[bool, Turn]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenizer_cache.chain import Chain, pack
+from tokenizer_cache.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.identity import scope_key
 from tokenizer_cache.render import RENDER_ERRORS
@@ -86,7 +87,9 @@ class Check:
     """One subject's encoder beside the truth."""
 
     def __init__(self, subject: Subject, cache_bytes: int) -> None:
-        self.encoder = PromptEncoder("vllm", load(subject.path, subject.template), BLOCK_TOKENS, _SECRET, cache_bytes)
+        self.encoder = PromptEncoder(
+            "vllm", load(subject.path, subject.template), BLOCK_TOKENS, _SECRET, Room(cache_bytes)
+        )
         self._uncached = Uncached(subject)
         self._chain = Chain(4 * BLOCK_TOKENS, _SECRET)
 
@@ -150,7 +153,7 @@ def _row(subject: Subject, file: str, arguments: argparse.Namespace) -> list[int
         tokens += result.tokens
     compared = outcomes["equal"] + outcomes["different"]
     return [requests, compared, tokens, outcomes["equal"], outcomes["different"] + outcomes["refused"], plain,
-            check.encoder.conversations.evictions]  # fmt: skip
+            check.encoder.conversations.room.evictions]  # fmt: skip
 
 
 def interleaved(sessions: Iterable[Body], at_once: int, rng: random.Random) -> Iterator[tuple[str, Body]]:

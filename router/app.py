@@ -139,11 +139,12 @@ class Router:
         self.allow = AllowList(settings.worker_allow, settings.workers)
         self.resolver = Resolver(self.allow)
         self.asker = self._make_asker()
+        cache_bytes = settings.conversation_cache_bytes
         self.encoders = EncoderSet(
             self.fleet,
-            EncoderSettings(self._tokens_of, self.asker, secret, settings.conversation_cache_bytes),
+            EncoderSettings(self._tokens_of, self.asker, secret, cache_bytes - cache_bytes // READER_SHARE),
         )
-        self.reader = Reader(settings.conversation_cache_bytes // READER_SHARE, seed_of(secret))
+        self.reader = Reader(cache_bytes // READER_SHARE, seed_of(secret))
         self.pool = EncodePool(settings.encode_threads)
         self.client = WorkerClient(settings.connect_timeout_s, self.resolver)
         self.watchdog = Watchdog(time.monotonic)
@@ -316,7 +317,7 @@ class Router:
                 self.instruments,
                 self.link_counters,
                 WorkerCollector(self.fleet.workers.values),
-                EncoderCollector(lambda: self.encoders.exact, lambda: self.reader.read),
+                EncoderCollector(lambda: self.encoders.exact, self.reader, self.encoders.room),
                 GaugeCollector(self._gauges()),
                 DiscoveryCollector(self.discovery, time.monotonic),
                 self.lag,

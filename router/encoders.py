@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,6 +16,7 @@ from router.ask import TokenAsker
 from router.encoding import Encoder
 from router.groups import ModelGroup
 from router.workers import Fleet, Worker
+from tokenizer_cache.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.request import Request, parse
 from tokenizer_cache.rules import Served
@@ -27,9 +28,6 @@ log = logging.getLogger("warmroute")
 
 EXACT_ENGINES = frozenset({"vllm", "sglang"})
 """Engines whose rendering of a request into ids is reproduced here."""
-
-
-_FALLBACK_BYTES: Final = 64 << 20
 
 
 class TokenSource(NamedTuple):
@@ -52,7 +50,8 @@ class EncoderSettings:
         self.source_of = source_of
         self.asker = asker
         self.secret = secret
-        self.cache_bytes = cache_bytes
+        self.room = Room(cache_bytes)
+        """Shared by all encoders."""
 
 
 class EncoderSet:
@@ -61,6 +60,8 @@ class EncoderSet:
     def __init__(self, fleet: Fleet, settings: EncoderSettings) -> None:
         self._fleet = fleet
         self._settings = settings
+        self.room = settings.room
+        """The memory of all encoders."""
         self._by_group: dict[str, Mapping[str, Encoder]] = {}
         self._encoders: dict[tuple[str, str], Encoder] = {}
         self._tokenizers: dict[tuple[str, str], Tokenizer | None] = {}
@@ -101,6 +102,7 @@ class EncoderSet:
             log.info("tokenizer %s is loaded", source.spec)
             self._encoders.clear()
             self._by_group.clear()
+            self.room.clear()
 
     def _want(self, fleet: Fleet) -> None:
         for group in fleet.groups.values():
@@ -119,7 +121,7 @@ class EncoderSet:
             tokenizer = self._tokenizers.get(source[:2]) if _is_exact(worker) else None
             if tokenizer is not None:
                 used = tokenizer.served_by(_served(worker, source))
-                exact = PromptEncoder(name, used, worker.chain_block_tokens, settings.secret, settings.cache_bytes)
+                exact = PromptEncoder(name, used, worker.chain_block_tokens, settings.secret, settings.room)
                 exact.fall_back_to(told)
                 encoder = exact
             else:
@@ -130,15 +132,14 @@ class EncoderSet:
     def _told(self, worker: Worker) -> ToldEncoder:
         """What workers of this one's format may tell, where nothing is exact here; else text."""
         settings, name = self._settings, worker.format
-        cache_bytes = min(settings.cache_bytes, _FALLBACK_BYTES) // 2
 
         def may_ask(request: Request) -> bool:
             group = self._fleet.group(request.model)
             workers = [other for other in group.workers if other.format == name] if group is not None else []
             return settings.asker.may_ask(workers, request)
 
-        text = TextEncoder(name, worker.chain_block_tokens, settings.secret, cache_bytes)
-        return ToldEncoder(text, settings.secret, may_ask, cache_bytes)
+        text = TextEncoder(name, worker.chain_block_tokens, settings.secret, settings.room)
+        return ToldEncoder(text, settings.secret, may_ask)
 
 
 def told_by(encoder: Encoder) -> ToldEncoder | None:
@@ -154,7 +155,7 @@ def _load_warm(source: TokenSource) -> Tokenizer:
         raise TokenizerUnavailable(f"{source.template}: {error}") from error
     tokenizer = load(source.spec, template)
     probe = parse("chat", b'{"model":"m","messages":[{"role":"user","content":"hello"}]}')
-    PromptEncoder("warm-up", tokenizer, 64, b"warm-up", 1 << 20).encode(probe)
+    PromptEncoder("warm-up", tokenizer, 64, b"warm-up").encode(probe)
     return tokenizer
 
 

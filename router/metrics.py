@@ -17,7 +17,9 @@ from router.instruments import Counter, Histogram
 from router.workers import Worker, WorkerState
 
 if TYPE_CHECKING:  # it loads the tokenizers
+    from tokenizer_cache.conversation import Room
     from tokenizer_cache.encoder import PromptEncoder
+    from tokenizer_cache.reader import Reader
 
 
 class Instruments(Collector):
@@ -168,11 +170,10 @@ class WorkerCollector(Collector):
 class EncoderCollector(Collector):
     """How bodies were read, and what the encoders did and cost, over all models and formats."""
 
-    def __init__(
-        self, encoders: "Callable[[], Iterable[PromptEncoder]]", bodies: Callable[[], Mapping[str, int]]
-    ) -> None:
+    def __init__(self, encoders: "Callable[[], Iterable[PromptEncoder]]", reader: "Reader", room: "Room") -> None:
         self._encoders = encoders
-        self._bodies = bodies
+        self._reader = reader
+        self._room = room
 
     def collect(self) -> Iterator[Metric]:
         """Sums over all encoders."""
@@ -198,14 +199,14 @@ class EncoderCollector(Collector):
             (
                 "warmroute_conversations_evicted",
                 "Conversation boundaries forgotten for room.",
-                sum(e.conversations.evictions for e in encoders),
+                self._room.evictions,
             ),
         )
         for name, help_text, value in sums:
             yield CounterMetricFamily(name, help_text, value=value)
-        size = sum(encoder.conversations.size_bytes for encoder in encoders)
+        size = self._room.size_bytes + self._reader.size_bytes
         yield GaugeMetricFamily("warmroute_conversation_cache_bytes", "Memory for known conversations.", value=size)
-        yield _by_label("warmroute_bodies_read", "Bodies by how much was parsed.", "part", [self._bodies()])
+        yield _by_label("warmroute_bodies_read", "Bodies by how much was parsed.", "part", [self._reader.read])
         yield _by_label(
             "warmroute_encodings", "Prompts by the way they were encoded.", "way", (c.hits for c in counters)
         )

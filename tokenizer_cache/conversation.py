@@ -2,10 +2,12 @@
 
 A *boundary* is a place in a conversation (its context and first k items) whose blocks are known exactly. A growing
 conversation would need quadratic room if every boundary held its own chain: boundaries of one conversation share one
-*spine* that only grows, and keep counts into it. Bounded in bytes, least recently used first out. One lock, held for
-microseconds: encoder threads add while the event loop finds.
+*spine* that only grows, and keep counts into it. Bounded in bytes over all caches of a process, least recently used
+first out. One lock, held for microseconds: encoder threads add while the event loop finds.
 """
 
+import itertools
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ import xxhash
 
 from tokenizer_cache.chain import HASH_BYTES
 
+DEFAULT_ROOM_BYTES: Final = 256 << 20
 _BOUNDARY_BYTES: Final = 480
 """Size of a key, a Boundary and their place in the table, without what depends on the prompt."""
 _SPINE_BYTES: Final = 800
@@ -37,7 +40,7 @@ class Spine:
 
 @dataclass(slots=True, eq=False)
 class Boundary:
-    """What is known at one place of a conversation. Not changed once it is in the cache."""
+    """What is known at one place of a conversation. Not changed once it is in the cache, but for `used`."""
 
     spine: Spine
     blocks: int
@@ -56,6 +59,8 @@ class Boundary:
     """The known items' kinds, condensed; None where the tail must not be rendered alone."""
     ending: bytes | None = None
     """Packed ids from the cut to the end of the whole prompt, where the prompt ended here."""
+    used: int = 0
+    """The room's tick at its last use."""
 
     def chain(self) -> bytes:
         return bytes(self.spine.chain[: self.blocks * HASH_BYTES])
@@ -65,15 +70,63 @@ class Boundary:
         return bytes(self.spine.chain[end - HASH_BYTES : end]) if end else root
 
 
-class Conversations:
-    """Boundaries by key. `max_bytes` bounds what it holds, counted generously."""
+class Room:
+    """The memory that all conversation caches of a process share. What was not used for longest goes first, in
+    whichever cache it is. Counted generously."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._boundaries: OrderedDict[bytes, Boundary] = OrderedDict()
-        self._lock = threading.Lock()
+        self.max_bytes = max_bytes
         self.size_bytes = 0
         self.evictions = 0
+        self.lock = threading.Lock()
+        """Held for microseconds, by whoever changes a cache."""
+        self.tick = itertools.count().__next__
+        """Stands for the time of a use."""
+        self._caches: list[Conversations] = []
+
+    def join(self, cache: "Conversations") -> None:
+        """Share the room with one cache more."""
+        self._caches.append(cache)
+
+    def clear(self) -> None:
+        """Forget everything, and the caches too: their owners are replaced."""
+        with self.lock:
+            for cache in self._caches:
+                cache.empty()
+            self._caches.clear()
+
+    def make(self) -> None:
+        """Evict what has no room. For caches that hold the lock."""
+        while self.size_bytes > self.max_bytes:
+            oldest = min(self._caches, key=lambda cache: cache.oldest)
+            if not oldest:
+                return
+            oldest.evict()
+            self.evictions += 1
+
+
+class Conversations:
+    """Boundaries by key."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self._boundaries: OrderedDict[bytes, Boundary] = OrderedDict()
+        self._lock = room.lock
+        room.join(self)
+
+    @property
+    def oldest(self) -> float:
+        """When the boundary that was not used for longest was used."""
+        return next(iter(self._boundaries.values())).used if self._boundaries else math.inf
+
+    def evict(self) -> None:
+        """Forget that boundary. For the room, which holds the lock."""
+        self._drop(next(iter(self._boundaries)))
+
+    def empty(self) -> None:
+        """Forget all. For the room, which holds the lock."""
+        while self._boundaries:
+            self.evict()
 
     def __len__(self) -> int:
         return len(self._boundaries)
@@ -88,6 +141,7 @@ class Conversations:
                 with self._lock:
                     if key in boundaries:  # another thread may just have evicted it
                         boundaries.move_to_end(key)
+                        found.used = self.room.tick()
                 return place, found
         return 0, None
 
@@ -100,7 +154,7 @@ class Conversations:
             spine = base.spine
             if spine.tip is base and len(spine.chain) == end:
                 spine.chain += new_chain
-                self.size_bytes += len(new_chain) if spine.users else 0
+                self.room.size_bytes += len(new_chain) if spine.users else 0
             else:
                 spine = Spine(bytes(spine.chain[:end]) + new_chain)
         return spine, (end + len(new_chain)) // HASH_BYTES
@@ -118,13 +172,12 @@ class Conversations:
             boundary.spine.tip, boundary.spine.text = boundary, text
             self._drop(key)
             self._boundaries[key] = boundary
-            self.size_bytes += _size(boundary)
+            boundary.used = self.room.tick()
+            self.room.size_bytes += _size(boundary)
             if not boundary.spine.users:
-                self.size_bytes += _SPINE_BYTES + len(boundary.spine.chain)
+                self.room.size_bytes += _SPINE_BYTES + len(boundary.spine.chain)
             boundary.spine.users += 1
-            while self.size_bytes > self._max_bytes and self._boundaries:
-                self._drop(next(iter(self._boundaries)))
-                self.evictions += 1
+            self.room.make()
 
     def remove(self, key: bytes) -> None:
         """Forget one boundary, if it is there."""
@@ -135,10 +188,11 @@ class Conversations:
         boundary = self._boundaries.pop(key, None)
         if boundary is None:
             return
-        self.size_bytes -= _size(boundary)
+        self.room.size_bytes -= _size(boundary)
         boundary.spine.users -= 1
         if not boundary.spine.users:
-            self.size_bytes -= _SPINE_BYTES + len(boundary.spine.chain)
+            self.room.size_bytes -= _SPINE_BYTES + len(boundary.spine.chain)
+            boundary.spine.tip = boundary.spine.text = None  # else only the collector of cycles would free it
 
 
 def _size(boundary: Boundary) -> int:

@@ -13,7 +13,7 @@ import xxhash
 
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import HASH_BYTES, ID_BYTES, Chain, pack
-from tokenizer_cache.conversation import Boundary, Conversations, Spine
+from tokenizer_cache.conversation import DEFAULT_ROOM_BYTES, Boundary, Conversations, Room, Spine
 from tokenizer_cache.counters import Counters
 from tokenizer_cache.fields import ChatFields, CompletionFields, Fields, ResponseFields, given, holds_media
 from tokenizer_cache.identity import context_key, scope_key
@@ -44,17 +44,18 @@ class PromptEncoder:
     """Exact prompts of one format: one engine family, tokenizer, template and block size."""
 
     def __init__(
-        self, format_name: str, tokenizer: Tokenizer, block_tokens: int, secret: bytes, cache_bytes: int = 256 << 20
+        self, format_name: str, tokenizer: Tokenizer, block_tokens: int, secret: bytes, room: Room | None = None
     ) -> None:
+        room = room or Room(DEFAULT_ROOM_BYTES)
         self._format = format_name
         self._tokenizer = tokenizer
         self._block_tokens = block_tokens
         self._chain = Chain(block_tokens * ID_BYTES, secret)
         self._chunks = Chain(block_tokens * CHUNK_BYTES_PER_TOKEN, secret)
-        self._text: TextEncoder | ToldEncoder = TextEncoder(format_name, block_tokens, secret, cache_bytes // 4)
+        self._text: TextEncoder | ToldEncoder = TextEncoder(format_name, block_tokens, secret, room)
         self.told: ToldEncoder | None = None
         self.counters = Counters()
-        self.conversations = Conversations(cache_bytes)
+        self.conversations = Conversations(room)
         self._messages: MessageEncoder | None = None
         self._not_exact = tokenizer.not_exact
         if tokenizer.not_exact is None:

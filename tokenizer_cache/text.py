@@ -12,7 +12,7 @@ import xxhash
 
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import HASH_BYTES, Chain
-from tokenizer_cache.conversation import Boundary, Conversations
+from tokenizer_cache.conversation import DEFAULT_ROOM_BYTES, Boundary, Conversations, Room
 from tokenizer_cache.fields import ChatFields, MessageFields, ResponseFields, given
 from tokenizer_cache.identity import context_key, scope_key
 from tokenizer_cache.items import Keys, unmarked
@@ -32,11 +32,11 @@ class _Seen(NamedTuple):
 class TextEncoder:
     """Chains of text chunks. Both methods cost about 4 us per new KB, and microseconds for what is known."""
 
-    def __init__(self, format_name: str, block_tokens: int, secret: bytes, cache_bytes: int = 64 << 20) -> None:
+    def __init__(self, format_name: str, block_tokens: int, secret: bytes, room: Room | None = None) -> None:
         self.format = format_name
         self.block_tokens = block_tokens
         self._chain = Chain(block_tokens * CHUNK_BYTES_PER_TOKEN, secret)
-        self.conversations = Conversations(cache_bytes)
+        self.conversations = Conversations(room or Room(DEFAULT_ROOM_BYTES))
         self.bytes_per_token = 4.0
         """Learned from `observe`; estimates the length of prompts."""
 

@@ -42,9 +42,7 @@ class _Head(NamedTuple):
 class ToldEncoder:
     """Prompts of one format, as its workers tell them. `may_ask` says whether one could tell this request's."""
 
-    def __init__(
-        self, text: TextEncoder, secret: bytes, may_ask: Callable[[Request], bool], cache_bytes: int = 64 << 20
-    ) -> None:
+    def __init__(self, text: TextEncoder, secret: bytes, may_ask: Callable[[Request], bool]) -> None:
         self.text = text
         self._block_tokens = text.block_tokens
         self._chain = Chain(self._block_tokens * ID_BYTES, secret)
@@ -52,7 +50,7 @@ class ToldEncoder:
         self._may_ask = may_ask
         self._heads: OrderedDict[bytes, _Head] = OrderedDict()
         """By the key of a conversation's first items: how one went on, or what several have in common."""
-        self.conversations = Conversations(cache_bytes)
+        self.conversations = Conversations(text.conversations.room)
 
     def recognise(self, request: Request) -> Prompt:
         """What the workers told so far, and an estimate of the rest; text where nobody can be asked."""

@@ -86,7 +86,7 @@ TOKENS = Row(
         ),
         Panel(
             "Memory for conversations",
-            "Up to conversation_cache_bytes for each model.",
+            "Up to conversation_cache_bytes.",
             each_router("warmroute_conversation_cache_bytes"),
             "bytes",
         ),

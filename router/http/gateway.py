@@ -83,7 +83,7 @@ class Gateway:
         if path in OWN_ROUTES or path == ADMIN_PREFIX or path.startswith(ADMIN_PREFIX + "/"):
             await self._serve_control(scope, receive, send)
             return
-        exchange = Exchange(scope, receive, send, scope[CYCLE])
+        exchange = Exchange(scope, receive, send, scope.pop(CYCLE))
         self.in_flight += 1
         try:
             await self._answer(exchange, scope)
@@ -207,7 +207,7 @@ class Gateway:
 
     async def _serve_control(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The control plane gets bodies whole: it would read any number of bytes before it asks for a key."""
-        exchange = Exchange(scope, receive, send, scope[CYCLE])
+        exchange = Exchange(scope, receive, send, scope.pop(CYCLE))
         try:
             with self._budget.hold() as held:
                 exchange.headers = RequestHeaders(scope["headers"], False)
@@ -221,7 +221,7 @@ class Gateway:
         except ClientGoneError:
             pass
         except asyncio.CancelledError:
-            if not scope[CYCLE].disconnected:
+            if not exchange.client_gone:
                 raise
 
     def _watched(self, send: Send, watch: Watch) -> Send:

@@ -34,8 +34,8 @@ LINGER_S = 1.0
 """How long the rest of a refused request is read and thrown away."""
 
 CYCLE = "warmroute.cycle"
-"""The ASGI scope's key for the running cycle: `disconnected` says why a task was cancelled, `close()` cuts the
-answer."""
+"""The ASGI scope's key for the running cycle: `disconnected` says why a task was cancelled, `close()` cuts the answer.
+Whoever serves takes it out: the two would hold each other, and a long request's would never be freed."""
 
 
 class HttpLimits(msgspec.Struct, frozen=True):

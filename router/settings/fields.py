@@ -152,7 +152,7 @@ class Settings(ServingSettings):
         TOKENS,
         256 * MIB,
         kinds.size(1 * MIB, 1024 * GIB),
-        "Memory, for each model, for known conversations, whose next turn then costs only what is new in it.",
+        "Memory of the process for known conversations, whose next turn then costs only what is new in it.",
     )
 
     api_keys: tuple[Secret, ...] = setting(

@@ -1,10 +1,12 @@
 """The conversation cache: bounds, sharing, and what eviction leaves."""
 
+import gc
+
 import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenizer_cache.conversation import Boundary, Conversations, Spine
+from tokenizer_cache.conversation import Boundary, Conversations, Room, Spine
 
 
 def boundary(cache: Conversations, base: Boundary | None, hashes: bytes, chars: int = 0) -> Boundary:
@@ -17,7 +19,7 @@ def h(*numbers: int) -> bytes:
 
 
 def test_the_deepest_known_boundary_is_found() -> None:
-    cache = Conversations(1 << 20)
+    cache = Conversations(Room(1 << 20))
     one = boundary(cache, None, h(1))
     cache.add(b"k1", one)
     two = boundary(cache, one, h(2, 3))
@@ -31,7 +33,7 @@ def test_the_deepest_known_boundary_is_found() -> None:
 
 
 def test_a_growing_conversation_has_one_spine_and_a_fork_its_own() -> None:
-    cache = Conversations(1 << 20)
+    cache = Conversations(Room(1 << 20))
     one = boundary(cache, None, h(1))
     cache.add(b"1", one)
     two = boundary(cache, one, h(2))
@@ -44,7 +46,7 @@ def test_a_growing_conversation_has_one_spine_and_a_fork_its_own() -> None:
 
 
 def test_two_growths_from_one_tip_do_not_mix() -> None:
-    cache = Conversations(1 << 20)
+    cache = Conversations(Room(1 << 20))
     one = boundary(cache, None, h(1))
     cache.add(b"1", one)
     left, right = boundary(cache, one, h(2)), boundary(cache, one, h(3))
@@ -54,7 +56,7 @@ def test_two_growths_from_one_tip_do_not_mix() -> None:
 
 
 def test_the_running_digest_belongs_to_the_tip_alone() -> None:
-    cache = Conversations(1 << 20)
+    cache = Conversations(Room(1 << 20))
     one = boundary(cache, None, h(1), chars=1)
     cache.add(b"1", one, xxhash.xxh3_128(b"a"))
     running = cache.text_of(one)
@@ -70,7 +72,7 @@ def test_the_running_digest_belongs_to_the_tip_alone() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(0, 40)), max_size=60))
 def test_it_never_holds_more_than_its_bound_and_accounts_for_every_byte(steps: list[tuple[int, int, int]]) -> None:
-    cache = Conversations(20_000)
+    cache = Conversations(Room(20_000))
     chains: dict[bytes, bytes] = {}
     for base_name, name, blocks in steps:
         _, base = cache.find([bytes([base_name])])
@@ -78,23 +80,57 @@ def test_it_never_holds_more_than_its_bound_and_accounts_for_every_byte(steps: l
         made = boundary(cache, base, new)
         chains[bytes([name])] = (base.chain() if base else b"") + new
         cache.add(bytes([name]), made)
-        assert cache.size_bytes <= 20_000
+        assert cache.room.size_bytes <= 20_000
     for key, chain in chains.items():
         _, found = cache.find([key])
         assert found is None or found.chain() == chain
     for key in chains:
         cache.remove(key)
-    assert (len(cache), cache.size_bytes) == (0, 0)
+    assert (len(cache), cache.room.size_bytes) == (0, 0)
 
 
 def test_what_was_not_used_for_longest_goes_first() -> None:
-    cache = Conversations(8_000)
+    cache = Conversations(Room(8_000))
     for number in range(3):
         cache.add(bytes([number]), boundary(cache, None, h(number)))
     cache.find([bytes([0])])
     number = 3
-    while not cache.evictions:
+    while not cache.room.evictions:
         cache.add(bytes([number]), boundary(cache, None, h(number)))
         number += 1
     assert cache.find([bytes([0])])[1] is not None
     assert cache.find([bytes([1])])[1] is None
+
+
+def test_caches_share_one_room_and_the_least_recently_used_of_any_goes_first() -> None:
+    room = Room(4_000)
+    one, other = Conversations(room), Conversations(room)
+    one.add(b"a", boundary(one, None, h(1)))
+    other.add(b"b", boundary(other, None, h(2)))
+    one.find([b"a"])
+    number = 3
+    while not room.evictions:
+        other.add(bytes([number]), boundary(other, None, h(number)))
+        assert room.size_bytes <= room.max_bytes
+        number += 1
+    assert one.find([b"a"])[1] is not None
+    assert other.find([b"b"])[1] is None
+    room.clear()
+    assert (len(one), len(other), room.size_bytes) == (0, 0, 0)
+
+
+def test_what_is_evicted_needs_no_collector_of_cycles() -> None:
+    """A router leaves the oldest generation of objects alone: a cycle that gets there stays for ever."""
+    cache = Conversations(Room(20_000))
+    gc.collect()
+    gc.disable()
+    try:
+        base = None
+        for number in range(400):
+            base = boundary(cache, base if number % 4 else None, h(number))
+            cache.add(number.to_bytes(2, "big"), base, xxhash.xxh3_128(b"text"))
+        del base
+        assert cache.room.evictions > 300
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -11,6 +11,7 @@ import tokenizers
 
 from tests.tokenizer_cache.conversations import TOOLS, body_of
 from tests.tokenizer_cache.small import small, small_raw
+from tokenizer_cache.conversation import Room
 from tokenizer_cache.encoder import LONG_TEXT_BYTES, PromptEncoder
 from tokenizer_cache.request import Request, parse
 from tokenizer_cache.tokenizer import Tokenizer
@@ -205,7 +206,7 @@ def test_one_request_may_be_read_by_several_encoders() -> None:
 
 
 def test_many_threads_give_the_same_as_one() -> None:
-    encoder, truth = make(cache_bytes=100_000), make()
+    encoder, truth = make(room=Room(100_000)), make()
     sessions = [[USER, *([ANSWER, {"role": "user", "content": f"{s} {t}"}] * t)] for s in range(6) for t in range(8)]
     requests = [chat(*session) for session in sessions * 3]
     with ThreadPoolExecutor(4) as pool:
@@ -213,7 +214,7 @@ def test_many_threads_give_the_same_as_one() -> None:
     for session, prompt in zip(sessions * 3, prompts, strict=True):
         expected = truth.encode(chat(*session))
         assert (prompt.chain, prompt.tokens) == (expected.chain, expected.tokens)
-    assert encoder.conversations.size_bytes <= 100_000
+    assert encoder.conversations.room.size_bytes <= 100_000
 
 
 async def test_a_long_encode_in_a_thread_does_not_stall_the_loop() -> None:

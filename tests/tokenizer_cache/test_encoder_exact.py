@@ -12,6 +12,7 @@ from tests.tokenizer_cache.conversations import TOOLS, body_of, messages
 from tests.tokenizer_cache.small import BOS, TEMPLATES, small, small_raw
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import Chain, pack
+from tokenizer_cache.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.identity import scope_key
 from tokenizer_cache.render import RENDER_ERRORS
@@ -72,7 +73,7 @@ def check(encoder: PromptEncoder, uncached: Uncached, body: bytes, api: str = "c
 
 
 def make(family: str) -> PromptEncoder:
-    return PromptEncoder("test", small(family), BLOCK, SECRET, cache_bytes=1 << 20)
+    return PromptEncoder("test", small(family), BLOCK, SECRET, room=Room(1 << 20))
 
 
 @pytest.mark.parametrize("family", TEMPLATES)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.tokenizer_cache.conversations import TOOLS, body_of, messages
 from tests.tokenizer_cache.small import TEMPLATES, small
 from tokenizer_cache.chain import Chain, pack
+from tokenizer_cache.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.identity import scope_key
 from tokenizer_cache.render import RENDER_ERRORS, Renderer
@@ -48,7 +49,7 @@ def check(encoder: PromptEncoder, tokenizer: Tokenizer, body: bytes) -> None:
 
 def make(family: str) -> tuple[PromptEncoder, Tokenizer]:
     tokenizer = small(family).served_by(SGLANG)
-    return PromptEncoder("test", tokenizer, BLOCK, SECRET, cache_bytes=1 << 20), tokenizer
+    return PromptEncoder("test", tokenizer, BLOCK, SECRET, room=Room(1 << 20)), tokenizer
 
 
 @pytest.mark.parametrize("family", TEMPLATES)

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tokenizer_cache.conversations import body_of, messages
+from tokenizer_cache.conversation import Room
 from tokenizer_cache.request import Request, parse
 from tokenizer_cache.text import TextEncoder
 
 
-def make(cache_bytes: int = 1 << 20) -> TextEncoder:
-    return TextEncoder("sglang", 4, b"secret", cache_bytes)
+def make(room: Room | None = None) -> TextEncoder:
+    return TextEncoder("sglang", 4, b"secret", room)
 
 
 def chat(*contents: str, **fields: Any) -> Request:
@@ -91,8 +92,8 @@ def test_lengths_are_learned_from_the_engine() -> None:
 
 
 def test_it_stays_within_its_bound() -> None:
-    encoder = make(cache_bytes=20_000)
+    encoder = make(room=Room(20_000))
     for number in range(100):
         encoder.recognise(chat(f"{number} " * 50))
-    assert encoder.conversations.size_bytes <= 20_000
-    assert encoder.conversations.evictions > 0
+    assert encoder.conversations.room.size_bytes <= 20_000
+    assert encoder.conversations.room.evictions > 0

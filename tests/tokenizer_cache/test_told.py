@@ -18,7 +18,7 @@ GENERATION = [7] * 5
 
 
 def make(may_ask: bool = True) -> ToldEncoder:
-    return ToldEncoder(TextEncoder("vllm/16", BLOCK, SECRET), SECRET, lambda request: may_ask, 1 << 20)
+    return ToldEncoder(TextEncoder("vllm/16", BLOCK, SECRET), SECRET, lambda request: may_ask)
 
 
 def request(*messages: dict[str, Any], **fields: Any) -> Request:
@@ -65,7 +65,7 @@ def test_the_next_turn_knows_all_but_the_end_of_the_last() -> None:
         assert prompt.ask
         assert chain_of(now).startswith(known(prompt))
         assert prompt.known_blocks * BLOCK >= len(worker_ids(before)) - OVERHANG_TOKENS - BLOCK
-    assert encoder.conversations.size_bytes < 20_000, "turns of one conversation share their blocks"
+    assert encoder.conversations.room.size_bytes < 20_000, "turns of one conversation share their blocks"
 
 
 def test_what_conversations_share_is_known_of_a_third() -> None:
