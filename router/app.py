@@ -34,12 +34,13 @@ from router.groups import ModelGroup
 from router.http.body import BodyBudget
 from router.http.control import ControlState, control_app
 from router.http.gateway import Admission, Gateway, Parts
-from router.http.keys import KeySet
 from router.http.load_route import LoadRoute
 from router.http.prompt_route import PromptRoute, PromptTools
+from router.http.realtime import Dialer, RealtimeRoute
 from router.http.relay import Relay, RelayLimits
 from router.http.sticky import ResponseOwners
 from router.http.worker_client import WorkerClient
+from router.limits import admission_of, realtime_limits
 from router.load.exchange import LoadExchange
 from router.loop_lag import LoopLag
 from router.membership import Membership
@@ -306,9 +307,12 @@ class Router:
         )
         prompts = PromptRoute(tools, settings.policy, settings.encode_wait_share)
         others = LoadRoute(self.fleet, decider, relay, owners)
+        limits = realtime_limits(settings)
+        dialer = Dialer(self.resolver, limits, None)
+        realtime = RealtimeRoute(self.fleet, decider, dialer, limits, lambda: self.server.should_exit)
         control = self._make_control(admission, prompts)
         app: Any = control_app(control)
-        parts = Parts(prompts, others, app, self.body_budget, self.watchdog, instruments, self.access_log)
+        parts = Parts(prompts, others, realtime, app, self.body_budget, self.watchdog, instruments, self.access_log)
         return Gateway(admission, parts)
 
     def _make_control(self, admission: Admission, prompts: PromptRoute) -> ControlState:
@@ -367,22 +371,6 @@ def clients_of(settings: Settings) -> Clients:
     """Who may ask. Raises KeysFileError."""
     path = Path(settings.keys_file) if settings.keys_file else None
     return Clients((key.value for key in settings.api_keys), path, time.monotonic)
-
-
-def admission_of(settings: Settings, clients: Clients) -> Admission:
-    """Who may do what, and how much of it."""
-    worker_key = settings.worker_api_key.value if settings.worker_api_key else ""
-    return Admission(
-        clients=clients,
-        admin_keys=KeySet([settings.admin_api_key.value] if settings.admin_api_key else []),
-        forward_credentials=not clients.required and not worker_key,
-        worker_authorization=f"authorization: Bearer {worker_key}\r\n".encode() if worker_key else b"",
-        max_in_flight=settings.max_requests_in_flight,
-        max_body_bytes=settings.max_body_bytes,
-        body_timeout_s=settings.body_timeout_s,
-        decision_headers=settings.decision_headers,
-        session_header=settings.session_header.lower().encode(),
-    )
 
 
 def _report(error: BaseException) -> None:

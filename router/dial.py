@@ -34,6 +34,12 @@ class Resolver(AbstractResolver):
         )
         return self.allowed(host, port, [str(info[4][0]) for info in infos])
 
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """What to dial for `host`, an address or a name. OSError when there is nothing."""
+        if is_ip_address(host):
+            return [host]
+        return [answer["host"] for answer in await self.resolve(host, port)]
+
     def allowed(self, host: str, port: int, addresses: list[str]) -> list[ResolveResult]:
         """Those of `addresses` that may be dialled for `host`. OSError when there are none."""
         kept = [address for address in addresses if self._allow.allows_dial(host, port, read(address))]

@@ -25,7 +25,8 @@ from router.http.keys import KeySet
 from router.http.limits import ClientError, limit_error
 from router.http.load_route import LoadRoute
 from router.http.prompt_route import PromptRoute
-from router.http.protocol import CYCLE, PROGRESSED
+from router.http.protocol import CYCLE, PROGRESSED, TUNNEL
+from router.http.realtime import RealtimeRoute
 from router.http.routes import ADMIN_PREFIX, OWN_ROUTES, PROMPT_ROUTES, STYLES, endpoint_label
 from router.metrics import Instruments
 from router.watchdog import Stage, StageTimeoutError, Watch, Watchdog
@@ -56,6 +57,7 @@ class Parts:
 
     prompts: PromptRoute
     others: LoadRoute
+    realtime: RealtimeRoute
     control: App
     budget: BodyBudget
     watchdog: Watchdog
@@ -70,6 +72,7 @@ class Gateway:
         self._admission = admission
         self._prompts = parts.prompts
         self._others = parts.others
+        self._realtime = parts.realtime
         self._control = parts.control
         self._budget = parts.budget
         self._watchdog = parts.watchdog
@@ -115,6 +118,10 @@ class Gateway:
         client: Client | None = None
         try:
             client = self._admit(exchange, scope)
+            if (tunnel := scope["extensions"].get(TUNNEL)) is not None:
+                exchange.received_at = exchange.clock()
+                await self._realtime.serve(exchange, tunnel)
+                return
             with self._budget.hold() as held:
                 body = await self._read(exchange, held)
                 exchange.received_at = exchange.clock()
@@ -165,8 +172,8 @@ class Gateway:
             raise ApiError(400, "The request target must be an absolute path.", "invalid_target")
         if exchange.method == "CONNECT":
             raise ApiError(405, "The router is no tunnel.", "method_not_allowed")
-        if headers.upgrade == b"websocket":
-            raise ApiError(501, "WebSocket connections are not served here.", "not_implemented")
+        if headers.upgrade == b"websocket" and TUNNEL not in scope["extensions"]:
+            raise ApiError(501, "WebSocket connections are served at GET /v1/realtime only.", "not_implemented")
         client = self._identify(exchange, headers.authorization)
         if self.in_flight > admission.max_in_flight:
             raise ApiError(429, "The router has too many requests in flight.", "overloaded", retry_after_s=1)

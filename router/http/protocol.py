@@ -15,7 +15,8 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from router.http.errors import Style, error_body
-from router.http.routes import style_of
+from router.http.routes import REALTIME, style_of
+from router.http.tunnel import Tunnel
 
 PIPELINE_HELD_BYTES = 1 << 20
 """How far ahead a client may pipeline. More than this while a response runs, and the connection is closed."""
@@ -32,6 +33,9 @@ worker is to take it for a header, and there is no end to it."""
 
 LINGER_S = 1.0
 """How long the rest of a refused request is read and thrown away."""
+
+TUNNEL = "warmroute.tunnel"
+"""The ASGI extension under which a handshake that may be granted finds its tunnel."""
 
 CYCLE = "warmroute.cycle"
 """The ASGI scope's key for the running cycle: `disconnected` says why a task was cancelled, `close()` cuts the answer.
@@ -84,22 +88,28 @@ class GuardedProtocol(HttpToolsProtocol):
         self._held_bytes = 0
         self._broken = False
         self._active: RequestResponseCycle | None = None
+        self._tunnel: Tunnel | None = None
 
     # What arrives -------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         if self._broken:
             return
-        if self.pipeline:
+        if self._tunnel is not None:
+            self._tunnel.feed(data)
+        elif self.pipeline:
             self._hold(data)
-            return
+        else:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         self._chunk_bytes = len(data)
         self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._decline_upgrade(data[upgrade.args[0] :])
+            self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(400, "The request is not valid HTTP/1.1.")
         else:
@@ -124,6 +134,9 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         self.waiting_since = 0.0
         self.scope["extensions"] = {}
+        if self.parser.should_upgrade() and self._may_tunnel():
+            self._tunnel = Tunnel(self.transport, self.flow)
+            self.scope["extensions"] = {TUNNEL: self._tunnel}  # type: ignore[dict-item]
         super().on_headers_complete()
         self.headers = TRAILERS
         if self.parser.should_upgrade() or self.leaving.now:
@@ -133,6 +146,17 @@ class GuardedProtocol(HttpToolsProtocol):
         """Let the client's next request find another router. Idle connections stay: a request may be on its way."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
+
+    def _may_tunnel(self) -> bool:
+        """Is this a WebSocket handshake on the path that has them, alone on its connection and without a body?"""
+        headers = dict(self.headers)
+        return (
+            self.cycle is None
+            and self.parser.get_method() == b"GET"
+            and self.url.partition(b"?")[0] == REALTIME
+            and headers.get(b"upgrade", b"").lower() == b"websocket"
+            and not any(name in headers for name in FRAMING)
+        )
 
     def on_body(self, body: bytes) -> None:
         """Gather: uvicorn wakes the application and stops reading at every 64 KiB, which is most of an upload's
@@ -212,6 +236,12 @@ class GuardedProtocol(HttpToolsProtocol):
         return active is not None and active.response_complete and active.more_body
 
     # Refusals -----------------------------------------------------------------------------------------------------
+
+    def _upgrade(self, rest: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel.feed(rest)
+        else:
+            self._decline_upgrade(rest)
 
     def _decline_upgrade(self, rest: bytes) -> None:
         """The parser reads no more after an offer to upgrade (HTTP/2 clients make it with any request), not even the

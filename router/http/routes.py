@@ -42,6 +42,9 @@ LOAD_ENDPOINTS = frozenset(
 OWN_ROUTES = frozenset({"/health", "/ready", "/metrics", "/v1/models"})
 """Answered by the router itself, without a client key but for /v1/models."""
 
+REALTIME = b"/v1/realtime"
+"""A WebSocket, relayed as bytes."""
+
 ADMIN_PREFIX = "/admin"
 
 RESPONSE_ID = re.compile(r"^/v1/responses/(?P<id>[^/]+)(?:/[a-z_]+)?$")
@@ -65,6 +68,6 @@ def style_of(path: str) -> Style:
 
 def endpoint_label(path: str) -> str:
     """The metric label for a path: a closed set."""
-    if path in PROMPT_ROUTES or path in LOAD_ENDPOINTS or path in OWN_ROUTES:
+    if path in PROMPT_ROUTES or path in LOAD_ENDPOINTS or path in OWN_ROUTES or path == REALTIME.decode():
         return path
     return "/v1/responses/{id}" if RESPONSE_ID.match(path) else "other"

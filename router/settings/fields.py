@@ -250,6 +250,20 @@ class Settings(ServingSettings):
         TIMES, 120.0, kinds.number(0.1, 86400, SECONDS), "Between two bytes of a worker's answer."
     )
 
+    realtime_idle_s: float = setting(
+        TIMES,
+        300.0,
+        kinds.number(1, 86400, SECONDS),
+        "A WebSocket session (/v1/realtime) on which nothing passes for so long is closed.",
+    )
+    realtime_drain_s: float = setting(
+        TIMES,
+        30.0,
+        kinds.number(0, 86400, SECONDS),
+        "So long after its worker or the router began to drain, a WebSocket session is closed (1001), so that the "
+        "client connects to another.",
+    )
+
     retry_budget: float = setting(
         FAILURE,
         0.1,

@@ -1,0 +1,266 @@
+"""`/v1/realtime`: a WebSocket goes to the least loaded worker of its model, and both directions are relayed as bytes.
+
+A session is a lease, from the handshake to its last byte. The handshake may go to another worker when one fails; after
+it nothing is retried. A session that is idle too long, or whose worker or router has been draining for a while, is
+closed with 1001 (going away), at the end of a frame: clients connect again, and reach another worker.
+"""
+
+import asyncio
+import re
+import ssl
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+import msgspec
+from yarl import URL
+
+from router.breaker import Fault
+from router.decide import Decider, NoWorkerError
+from router.dial import Resolver
+from router.groups import ModelGroup
+from router.http.errors import ApiError
+from router.http.exchange import Exchange
+from router.http.headers import HOP_BY_HOP, response_headers
+from router.http.session import Session
+from router.http.tunnel import Tunnel
+from router.lease import Lease
+from router.workers import Fleet, Worker
+
+TICK_S = 0.5
+LINGER_S = 2.0
+"""For a worker to take what was sent to it last."""
+MAX_HEAD_BYTES = 65536
+MAX_REFUSAL_BYTES = 65536
+UPGRADE = b"connection: Upgrade\r\nupgrade: websocket\r\n"
+SWITCHING = 101
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?")
+_RETRIED = frozenset({502, 503, 504})
+
+
+class RealtimeLimits(msgspec.Struct, frozen=True):
+    """Seconds, and how often to try."""
+
+    connect_s: float
+    handshake_s: float
+    idle_s: float
+    drain_s: float
+    max_attempts: int
+
+
+class _Answer(NamedTuple):
+    """A worker's answer to the handshake."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+class HandshakeError(Exception):
+    """The worker did not answer the handshake. `fault` says why."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.value)
+        self.fault = fault
+
+
+class RealtimeRoute:
+    """Relays WebSocket sessions."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        decider: Decider,
+        dialer: "Dialer",
+        limits: RealtimeLimits,
+        draining: Callable[[], bool],
+    ) -> None:
+        self._fleet = fleet
+        self._decider = decider
+        self._dialer = dialer
+        self._limits = limits
+        self._draining = draining
+
+    async def serve(self, exchange: Exchange, tunnel: Tunnel) -> None:
+        """One session, from its handshake to its end. Raises ApiError where there is none."""
+        group = self._group(exchange)
+        failed: list[Worker] = []
+        while True:
+            worker = await self._choose(exchange, group, failed)
+            exchange.worker = worker
+            exchange.attempts += 1
+            worker.breaker.begin()
+            try:
+                with Lease(worker, 0, 0):
+                    exchange.dispatched_at = exchange.dispatched_at or exchange.clock()
+                    answer = await self._dialer.ask(worker, exchange)
+                    last = len(failed) + 1 >= self._limits.max_attempts
+                    if answer.status in _RETRIED and not last:
+                        answer.writer.close()
+                        raise HandshakeError(Fault.SATURATED)
+                    worker.breaker.success()
+                    await self._use(exchange, tunnel, worker, answer)
+                    return
+            except HandshakeError as error:
+                worker.breaker.failure(error.fault)
+                worker.suspect()
+                failed.append(worker)
+                if len(failed) >= self._limits.max_attempts:
+                    exchange.outcome = "worker_failed"
+                    raise ApiError(502, "No worker could answer this request.", "worker_failed") from None
+            finally:
+                worker.breaker.abandon()
+
+    def _group(self, exchange: Exchange) -> ModelGroup:
+        query = exchange.target.partition(b"?")[2].decode("latin-1")
+        model = parse_qs(query).get("model", [""])[0]
+        client = exchange.client
+        if client is not None and client.spec.models is not None and model not in client.spec.models:
+            raise ApiError(403, "This API key may not use that model.", "model_not_allowed", "model")
+        if not model:
+            return self._fleet.everyone
+        group = self._fleet.group(model)
+        if group is None:
+            raise ApiError(404, "The model does not exist here.", "model_not_found", "model")
+        exchange.model = model
+        return group
+
+    async def _choose(self, exchange: Exchange, group: ModelGroup, failed: list[Worker]) -> Worker:
+        try:
+            sight = await self._decider.look(group, {}, failed)
+            decision = self._decider.choose(sight, {}, exchange.headers.session)
+        except NoWorkerError:
+            exchange.outcome = "no_worker"
+            raise ApiError(503, "No healthy worker serves this request at the moment.", "no_worker") from None
+        exchange.reason = decision.selection.reason
+        return decision.worker
+
+    async def _use(self, exchange: Exchange, tunnel: Tunnel, worker: Worker, answer: _Answer) -> None:
+        try:
+            if answer.status != SWITCHING:
+                await _refuse(exchange, answer)
+                return
+            exchange.started = True
+            exchange.status = SWITCHING
+            tunnel.begin(_head(exchange, answer.headers))
+            # The session is no HTTP answer any more: uvicorn must neither end it nor report that it has no end.
+            exchange.cycle.response_started = exchange.cycle.disconnected = True
+            exchange.outcome = await self._session(Session(tunnel, answer.reader, answer.writer), worker)
+        finally:
+            answer.writer.close()
+            asyncio.get_running_loop().call_later(LINGER_S, answer.writer.transport.abort)
+
+    async def _session(self, session: Session, worker: Worker) -> str:
+        """Relay until one side ends, or has to. Returns the outcome."""
+        drained_at: float | None = None
+        async with session:
+            while not await session.ended(TICK_S):
+                now = session.clock()
+                if now - session.last > self._limits.idle_s:
+                    return "idle"
+                if not (worker.draining or self._draining()):
+                    drained_at = None
+                elif drained_at is None:
+                    drained_at = now
+                if drained_at is not None and now - drained_at >= self._limits.drain_s:
+                    return "drained"
+        return session.outcome
+
+
+class Dialer:
+    """Opens a connection to a worker, to an address that is allowed, and asks for the upgrade."""
+
+    def __init__(self, resolver: Resolver, limits: RealtimeLimits, tls: ssl.SSLContext | None) -> None:
+        self._resolver = resolver
+        self._limits = limits
+        self._tls = tls
+
+    async def ask(self, worker: Worker, exchange: Exchange) -> _Answer:
+        """The worker's answer to the client's handshake. Raises HandshakeError."""
+        url = URL(worker.url)
+        try:
+            async with asyncio.timeout(self._limits.connect_s):
+                reader, writer = await self._connect(url)
+        except TimeoutError:
+            raise HandshakeError(Fault.TIMEOUT) from None
+        except (OSError, ssl.SSLError):
+            raise HandshakeError(Fault.CONNECT) from None
+        try:
+            async with asyncio.timeout(self._limits.handshake_s):
+                writer.write(_request(url, exchange))
+                status, headers = _read_head(await reader.readuntil(b"\r\n\r\n"))
+        except BaseException as error:
+            writer.transport.abort()
+            if isinstance(error, TimeoutError):
+                raise HandshakeError(Fault.TIMEOUT) from None
+            if isinstance(error, OSError | ValueError | asyncio.IncompleteReadError | asyncio.LimitOverrunError):
+                raise HandshakeError(Fault.RESET) from None
+            raise
+        return _Answer(status, headers, reader, writer)
+
+    async def _connect(self, url: URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, port = url.host or "", url.port or 0
+        secure = self._tls if url.scheme == "https" else None
+        name = host if secure else None
+        failure: OSError = OSError("no address")
+        for address in await self._resolver.addresses(host, port):
+            try:
+                return await asyncio.open_connection(
+                    address, port, ssl=secure, server_hostname=name, limit=MAX_HEAD_BYTES
+                )
+            except OSError as error:
+                failure = error
+        raise failure
+
+
+def _request(url: URL, exchange: Exchange) -> bytes:
+    host = url.raw_authority.encode()
+    prefix = url.raw_path.rstrip("/").encode()
+    request_id = exchange.request_id.encode("latin-1")
+    return (
+        b"GET %s%s HTTP/1.1\r\nhost: %s\r\n%sx-request-id: %s\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"
+        % (
+            prefix,
+            exchange.target,
+            host,
+            exchange.headers.forward,
+            request_id,
+        )
+    )
+
+
+def _read_head(head: bytes) -> tuple[int, list[tuple[bytes, bytes]]]:
+    """Status and headers. ValueError when it is no head of an answer."""
+    first, *lines = head[:-4].split(b"\r\n")
+    status = _STATUS_LINE.fullmatch(first)
+    if status is None:
+        raise ValueError("no HTTP answer")
+    headers = []
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if not colon or not name or name != name.strip() or re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", line):
+            raise ValueError("no HTTP header")
+        headers.append((name.lower(), value.strip()))
+    return int(status[1]), headers
+
+
+def _head(exchange: Exchange, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The client's 101, with the worker's own headers."""
+    kept = [(name, value) for name, value in headers if name not in HOP_BY_HOP]
+    if not any(name == b"x-request-id" for name, _ in kept):
+        kept.append((b"x-request-id", exchange.request_id.encode("latin-1")))
+    lines = b"".join(b"%s: %s\r\n" % pair for pair in kept)
+    return b"HTTP/1.1 101 Switching Protocols\r\n" + UPGRADE + lines + b"\r\n"
+
+
+async def _refuse(exchange: Exchange, answer: _Answer) -> None:
+    """The worker did not agree: its answer is the client's."""
+    length = next((int(value) for name, value in answer.headers if name == b"content-length" and value.isdigit()), None)
+    wanted = MAX_REFUSAL_BYTES if length is None else min(length, MAX_REFUSAL_BYTES)
+    body = b""
+    while len(body) < wanted and (chunk := await answer.reader.read(wanted - len(body))):
+        body += chunk
+    headers = [pair for pair in response_headers(answer.headers, answer.status) if pair[0] != b"content-length"]
+    exchange.start(answer.status, [*headers, (b"content-length", b"%d" % len(body))])
+    await exchange.body(body, False)
