@@ -2,6 +2,8 @@
 # make test   format, lint, types, layers and tests; what CI runs
 # make check  the same without the tests
 # make format, make docs: write what make test checks
+# make check-deploy: docker/ against the schemas of Docker, Compose, Kubernetes, HAProxy and Prometheus; needs kubectl,
+#             haproxy and promtool
 # make lock   choose anew, and with hashes, what the container image installs
 #
 # Each sets up .venv by itself. PYTHON=/path/to/python chooses the interpreter (3.11 or newer).
@@ -13,7 +15,7 @@ comma := ,
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-header
 wanted = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))$(1), sep="\n")'
 
-.PHONY: run test check format docs lock
+.PHONY: run test check check-deploy format docs lock
 
 run: $(VENV)/.installed-demo
 ifdef WORKERS
@@ -40,8 +42,20 @@ docs: $(VENV)/.installed-test
 	$(BIN)/python -m router.settings.page > docs/configuration.md
 	$(BIN)/python -m loadtests.dashboard write
 
+check-deploy: $(VENV)/.installed-deploy
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+	for folder in kubernetes kubernetes/sidecar; do for version in 1.30 1.37; do \
+		kubectl kustomize docker/$$folder > build.yaml \
+			&& $(BIN)/kubernetes-validate --kubernetes-version $$version --strict --quiet build.yaml || exit 1; \
+	done; done; rm build.yaml
+	kubectl kustomize docker/kubernetes/monitoring > /dev/null
+	haproxy -c -f docker/haproxy/haproxy.cfg
+	promtool check config docker/prometheus/prometheus.yaml
+	cd docker/prometheus && promtool test rules alerts.test.yaml
+
 lock: $(VENV)/.installed-lock
-	$(LOCK) pyproject.toml --output-file docker/requirements.lock
+	$(LOCK) pyproject.toml --extra embedded --output-file docker/requirements.lock
 	$(call wanted,["build-system"]["requires"]) | $(LOCK) - --output-file docker/build.lock
 	$(call wanted,["project"]["optional-dependencies"]["demo"]) | $(LOCK) - --no-deps --output-file docker/demo.lock
 

@@ -1,7 +1,7 @@
 """`python -m loadtests.dashboard [check|write]`.
 
 check   start emulated workers, two routers, load and Prometheus; run every query; exit 1 if one is empty
-write   make docker/grafana/dashboards/warmroute.json; `make docs` does it
+write   make docker/grafana/dashboards/warmroute.json, and the alerts for Kubernetes; `make docs` does it
 """
 
 import argparse
@@ -14,8 +14,9 @@ from loadtests.dashboard.check import Found, check
 from loadtests.dashboard.grafana import dashboard
 from loadtests.dashboard.picture import page
 from loadtests.dashboard.prometheus import binary
+from loadtests.dashboard.rules import prometheus_rule
 
-FILE = Path(__file__).parents[2] / "docker/grafana/dashboards/warmroute.json"
+DOCKER = Path(__file__).parents[2] / "docker"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--picture", type=Path, help="also draw all panels into this HTML file")
     options = parser.parse_args(arguments)
     if options.action == "write":
-        FILE.write_text(dashboard())
+        (DOCKER / "grafana/dashboards/warmroute.json").write_text(dashboard())
+        (DOCKER / "kubernetes/monitoring/prometheus-rule.yaml").write_text(prometheus_rule())
         return 0
     if binary() is None:
         print("Skipped: prometheus is not installed (Debian: apt-get install prometheus).")
