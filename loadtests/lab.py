@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from loadtests.engine import __main__ as engine
 from loadtests.simulate import command as simulate
+from loadtests.simulate import sweep
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,4 +45,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentPa
     )
     simulate.add_to(replayed)
     replayed.set_defaults(run=simulate.run)
+    swept = commands.add_parser("policies", help="sweep memory, load and traps", description=sweep.__doc__)
+    sweep.add_to(swept)
+    swept.set_defaults(run=sweep.run)
     return parser, commands.choices

@@ -25,6 +25,7 @@ class Outcome:
     """Of the prompt, computed before by anybody: what an infinite cache would hold."""
     least_s: float
     """Time to first token on an idle worker with that cache."""
+    measured: bool = True
     cached_tokens: int = 0
     preempted: int = 0
     first_byte: float = float("nan")

@@ -39,6 +39,7 @@ class Run:
         self._routers = [VirtualRouter(timeline, self.hosts, build, random.Random(f"{n} {seed}")) for n in range(count)]
         if not scenario.routers.private:
             self._introduce()
+        self._extra = {start.session.name for start in scenario.extra}
         self._seen: set[int] = set()
         self._busy_before: list[float] = []
         self._ends_s = scenario.warm_s + scenario.measured_s
@@ -51,7 +52,7 @@ class Run:
         self._on_request = on_request
         self._await(scenario.mix.starts(scenario.requests_per_s, scenario.warm_s * 0.6, self._traffic_rng))
         for start in scenario.extra:
-            timeline.at(scenario.warm_s + start.at_s, self._request, start.session)
+            timeline.at(scenario.warm_s + start.at_s, self._request, start.session.again())
         for change in scenario.changes:
             timeline.at(scenario.warm_s + change.at_s, self.hosts[change.worker].become, change.condition)
         timeline.run(scenario.warm_s)
@@ -60,7 +61,7 @@ class Run:
         busy_s = [host.engine.busy_s - before for host, before in zip(self.hosts, self._busy_before, strict=True)]
         while self._left and timeline.now < self._ends_s + scenario.patience_s and timeline.step():
             pass
-        measured = [o for o in self.outcomes if scenario.warm_s <= o.arrived < self._ends_s]
+        measured = [outcome for outcome in self.outcomes if outcome.measured]
         return summary(measured, scenario.measured_s, busy_s, timeline.now)
 
     def _introduce(self) -> None:
@@ -86,9 +87,10 @@ class Run:
         turn, now = session.now, self._timeline.now
         ideal = self._ideal_tokens(session)
         least_s = cold_s(self.scenario.profiles[-1], turn.prompt_tokens, ideal)
-        outcome = Outcome(now, turn.prompt_tokens, turn.answer_tokens, ideal, least_s)
-        self.outcomes.append(outcome)
         measured = self.scenario.warm_s <= now < self._ends_s
+        measured = measured and (not self.scenario.extra_only or session.name in self._extra)
+        outcome = Outcome(now, turn.prompt_tokens, turn.answer_tokens, ideal, least_s, measured)
+        self.outcomes.append(outcome)
         self._left += measured
 
         def first_byte(attempt: Attempt) -> None:

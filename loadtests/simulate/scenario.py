@@ -41,6 +41,8 @@ class Scenario:
     """Times are from the beginning of the measured span."""
     extra: Sequence[Start] = ()
     """Sessions on top of the mix. Times are from the beginning of the measured span."""
+    extra_only: bool = False
+    """Only requests of the extra sessions are measured."""
     patience_s: float = 120.0
     """After the measured span, this long is waited for what has not ended."""
     warm_s: float = field(init=False)

@@ -18,6 +18,7 @@ class Session:
     def __init__(self, name: bytes, script: Script, salt: int, first: int = 0) -> None:
         self.name = name
         self.script = script
+        self._again = salt, first
         self.turn = first
         """Index of the turn that is next, or running."""
         self._salt = np.uint64(salt & _MASK)
@@ -26,6 +27,10 @@ class Session:
         self._answers: Iterator[int] = itertools.count((salt * 0x9E3779B97F4A7C15 + 1) & _MASK)
         for index in range(first + 1):
             self._read(script.turns[index])
+
+    def again(self) -> "Session":
+        """The same session from its beginning."""
+        return Session(self.name, self.script, *self._again)
 
     @property
     def now(self) -> Turn:

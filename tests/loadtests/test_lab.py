@@ -26,7 +26,7 @@ def log(path: Path) -> Path:
 
 def simulate(tmp_path: Path, *options: str) -> int:
     trace = log(tmp_path / "mine.jsonl")
-    few = ["--profile", "demo", "--workers", "3", "--requests", "40", "--seeds", "2", "--quiet"]
+    few = ["--profile", "llama-3.1-8b-a100", "--workers", "3", "--requests", "40", "--seeds", "2", "--quiet"]
     return main(["simulate", str(trace), *few, *options])
 
 
@@ -76,6 +76,23 @@ def test_what_cannot_be_used_is_said_in_one_line(
     assert simulate(tmp_path, *options) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("warmroute-lab: error: ") and said in shown and shown.count("\n") == 1
+
+
+def test_policies_sweeps_and_runs_no_cell_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = tmp_path / "cells.jsonl"
+    few = ["--profile", "llama-3.1-8b-a100", "--workers", "2", "--requests", "30", "--seeds", "2", "--quiet"]
+    few += ["--policy", "expected_ttft", "--policy", "random", "--results", str(results)]
+    command = ["policies", str(log(tmp_path / "mine.jsonl")), *few, "--ratios", "0.5,2"]
+    assert main([*command, "--loads", "0.8"]) == 0
+    first = capsys.readouterr().out
+    assert "not best" in first and "below an infinite cache" in first
+    stamp, cells = results.read_text(), [json.loads(line) for line in results.read_text().splitlines()]
+    assert [(cell["load"], cell["hit_goal"], len(cell["arms"]["random"])) for cell in cells] == [
+        (0.8, True, 2),
+        (0.8, False, 2),
+    ]
+    assert main([*command, "--loads", "0.8"]) == 0
+    assert (results.read_text(), capsys.readouterr().out) == (stamp, first)
 
 
 def test_a_missing_trace_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,9 @@ from loadtests.simulate.outcomes import Outcome, summary
 
 
 def outcome(arrived: float, ttft: float, cached: int = 0, **more: object) -> Outcome:
-    made = Outcome(arrived, 1000, 10, 800, 0.1, cached, first_byte=arrived + ttft, ended=arrived + ttft + 2)
+    made = Outcome(
+        arrived, 1000, 10, 800, 0.1, cached_tokens=cached, first_byte=arrived + ttft, ended=arrived + ttft + 2
+    )
     for name, value in more.items():
         setattr(made, name, value)
     return made
