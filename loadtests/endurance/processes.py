@@ -70,9 +70,14 @@ class Process:
         """Resident memory."""
         return Usage(self._child.pid).read()[1] if self._child is not None else 0.0
 
-    async def __aenter__(self) -> Self:
-        self.start()
+    async def wait_ready(self) -> None:
+        """Raises NotReady."""
         await until(self.ready, START_S, f"{self.url} does not serve")
+
+    async def __aenter__(self) -> Self:
+        if self._child is None:
+            self.start()
+        await self.wait_ready()
         return self
 
     async def __aexit__(

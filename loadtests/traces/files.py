@@ -41,9 +41,9 @@ def _first(scripts: Iterator[Script], limit: int) -> list[Script]:
 
 
 def _scripts(path: Path, ruler: requests.Ruler) -> Iterator[Script]:
-    lines = _lines(path)
-    first = next(lines, "")
-    everything = _chained(first, lines)
+    rest = lines(path)
+    first = next(rest, "")
+    everything = _chained(first, rest)
     if first.startswith("TIMESTAMP"):
         return azure.read(everything)
     rows = _rows(everything, path)
@@ -66,7 +66,8 @@ def _by_form(row: Mapping[str, Any], rows: Iterator[Any], ruler: requests.Ruler,
     raise UnknownTraceError(f"{path}: no known trace format (see docs/laboratory.md)")
 
 
-def _lines(path: Path) -> Iterator[str]:
+def lines(path: Path) -> Iterator[str]:
+    """The lines of a file, compressed or not, that hold anything."""
     packed = path.suffix == ".zst"
     with path.open("rb") as file, io.TextIOWrapper(_unpacked(file) if packed else file, encoding="utf-8") as text:
         for line in text:

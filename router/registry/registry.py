@@ -51,6 +51,7 @@ class Registry:
         self._listed = listed
         self._started_at = clock()
         self._seen: dict[str, bytes] = {}
+        self._followed: dict[str, tuple[int, Worker]] = {}
         self._orders: dict[str, tuple[int, int]] = {}
         """Of the entries that routers signed, whether this one believes them or not."""
         self._woken = asyncio.Event()
@@ -127,7 +128,7 @@ class Registry:
         log.info("worker %s was removed through another router", entry.worker)
 
     def _follow(self) -> None:
-        """Have the fleet as the book says."""
+        """Have the fleet as the book says: each decision once for each worker, since discovery may drain it too."""
         fleet = self._members.fleet
         for entry in self._book:
             if entry.standing is Standing.REMOVED:
@@ -135,9 +136,9 @@ class Registry:
             if entry.worker not in fleet.workers and entry.added:
                 self._join(entry)
             worker = fleet.workers.get(entry.worker)
-            draining = entry.standing is Standing.DRAINING
-            if worker is not None and worker.draining is not draining:
-                fleet.drain(entry.worker, draining)
+            if worker is not None and self._followed.get(entry.worker) != (entry.version, worker):
+                self._followed[entry.worker] = entry.version, worker
+                fleet.drain(entry.worker, entry.standing is Standing.DRAINING)
 
     def _join(self, entry: Entry) -> None:
         try:

