@@ -30,6 +30,13 @@ EXACT_ENGINES = frozenset({"vllm", "sglang"})
 """Engines whose rendering of a request into ids is reproduced here."""
 
 
+RETRY_S: Final = 300.0
+"""After which a tokenizer that could not be loaded is looked for again: the hub may have been away."""
+_UNLOADED: Final = (
+    "no exact tokens for %s, its prompts are told by the workers or compared as text: %s (tried again every %.0f s)"
+)
+
+
 class TokenSource(NamedTuple):
     """Where one model's tokenizer and template come from."""
 
@@ -52,6 +59,7 @@ class EncoderSettings:
         self.secret = secret
         self.room = Room(cache_bytes)
         """Shared by all encoders."""
+        self.retry_s = RETRY_S
 
 
 class EncoderSet:
@@ -67,6 +75,7 @@ class EncoderSet:
         self._tokenizers: dict[tuple[str, str], Tokenizer | None] = {}
         self._wanted: asyncio.Queue[TokenSource] = asyncio.Queue()
         self._unloaded = 0
+        self._failed: set[TokenSource] = set()
         fleet.on_groups.append(self._by_group.clear)
         fleet.on_groups.append(lambda: self._want(fleet))
 
@@ -90,12 +99,16 @@ class EncoderSet:
 
     async def run(self) -> None:
         """Load tokenizers as they are wanted, for ever."""
+        loop = asyncio.get_running_loop()
         while True:
             source = await self._wanted.get()
             try:
                 self._tokenizers[source[:2]] = await asyncio.to_thread(_load_warm, source)
             except TokenizerUnavailable as error:
-                log.warning("no exact tokens for %s, prompts are compared as text: %s", source.spec, error)
+                level = logging.DEBUG if source in self._failed else logging.WARNING
+                log.log(level, _UNLOADED, source.spec, error, self._settings.retry_s)
+                self._failed.add(source)
+                loop.call_later(self._settings.retry_s, self._enqueue, source)
                 continue
             finally:
                 self._unloaded -= 1
@@ -109,8 +122,11 @@ class EncoderSet:
             source = self._settings.source_of(group)
             if source.spec and source[:2] not in self._tokenizers and any(map(_is_exact, group.workers)):
                 self._tokenizers[source[:2]] = None
-                self._wanted.put_nowait(source)
-                self._unloaded += 1
+                self._enqueue(source)
+
+    def _enqueue(self, source: TokenSource) -> None:
+        self._wanted.put_nowait(source)
+        self._unloaded += 1
 
     def _encoder(self, group: ModelGroup, worker: Worker) -> Encoder:
         source, name, settings = self._settings.source_of(group), worker.format, self._settings

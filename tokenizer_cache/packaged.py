@@ -20,6 +20,22 @@ _QWEN_WORDS: Final = (
 )
 """How Qwen splits text into words (published with the model; Apache-2.0)."""
 _QWEN_SPECIAL: Final = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+_QWEN35_WORDS: Final = _QWEN_WORDS.replace(r"?\p{L}+", r"?[\p{L}\p{M}]+").replace(r"[^\s\p{L}", r"[^\s\p{L}\p{M}")
+"""The same from Qwen3.5 on: marks belong to words."""
+_QWEN35_MORE: Final = (
+    *(f"<|{name}_{end}|>" for name in ("object_ref", "box", "quad", "vision") for end in ("start", "end")),
+    *("<|vision_pad|>", "<|image_pad|>", "<|video_pad|>", "<tool_call>", "</tool_call>"),
+    *(f"<|fim_{name}|>" for name in ("prefix", "middle", "suffix", "pad")),
+    *("<|repo_name|>", "<|file_sep|>", "<tool_response>", "</tool_response>", "<think>", "</think>"),
+    *("<|audio_start|>", "<|audio_end|>", "<tts_pad>", "<tts_text_bos>", "<tts_text_eod>", "<tts_text_bos_single>"),
+    "<|audio_pad|>",
+)
+_FAMILIES: Final = {
+    "qwen": (_QWEN_WORDS, _QWEN_SPECIAL),
+    "qwen3_5": (_QWEN35_WORDS, _QWEN_SPECIAL + _QWEN35_MORE),
+    "qwen3_6": (_QWEN35_WORDS, _QWEN_SPECIAL + _QWEN35_MORE),
+}
+"""By the vocabulary's file name: how text is split, and the tokens that follow the ranks."""
 CHATML: Final = """\
 {%- if tools %}
 {{- '<|im_start|>system\\n' }}
@@ -55,6 +71,15 @@ def load_packaged(spec: str) -> Tokenizer:
         raise TokenizerUnavailable(f"package {name} holds no tokenizer.json and no .tiktoken file {inner}".rstrip())
     if path.suffix == ".json":
         return load_file(path, fallback_template=CHATML)
+    return load_tiktoken(path)
+
+
+def load_tiktoken(path: Path) -> Tokenizer:
+    """A `.tiktoken` vocabulary of the Qwen family: a rank table says nothing of how text is split into words, and
+    Qwen's way is known. Raises TokenizerUnavailable for another."""
+    if path.stem not in _FAMILIES:
+        known = ", ".join(f"{name}.tiktoken" for name in _FAMILIES)
+        raise TokenizerUnavailable(f"{path}: of .tiktoken vocabularies only Qwen's can be loaded ({known})")
     special = {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
     return Tokenizer(_from_tiktoken(path), CHATML, special)
 
@@ -78,16 +103,17 @@ def _from_tiktoken(path: Path) -> tokenizers.Tokenizer:
         return "".join(letters[byte] for byte in token)
 
     merges = [(spelled(left), spelled(right)) for left, right in _merges(ranks)]
+    words, added = _FAMILIES[path.stem]
     raw = tokenizers.Tokenizer(models.BPE(vocab={spelled(token): rank for token, rank in ranks.items()}, merges=merges))
     raw.normalizer = normalizers.NFC()
     raw.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_QWEN_WORDS), behavior="isolated"),
+            pre_tokenizers.Split(Regex(words), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     raw.decoder = decoders.ByteLevel()
-    raw.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in _QWEN_SPECIAL])
+    raw.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in added])
     return raw
 
 

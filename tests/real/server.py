@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tokenizer_cache.render import Renderer
+from tokenizer_cache.render import RENDER_ERRORS, Renderer
 from tokenizer_cache.rules import NotExact
 from tokenizer_cache.tokenizer import Tokenizer
 
@@ -37,6 +37,6 @@ class RealServer:
         """The ids as we see them; None where they are not known exactly."""
         try:
             call = self.renderer.call(api, body)
-        except NotExact:
+            return self.tokenizer.encode(self.renderer.full(call), call.add_special_tokens)
+        except (NotExact, *RENDER_ERRORS):
             return None
-        return self.tokenizer.encode(self.renderer.full(call), call.add_special_tokens)

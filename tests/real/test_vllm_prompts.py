@@ -19,6 +19,8 @@ def differing(server: RealServer, api: str, bodies: list[dict[str, Any]]) -> lis
     found = []
     for place, body in enumerate(bodies):
         theirs, ours = server.theirs(api, body), server.ours(api, body)
+        if theirs is None and ours is None and os.environ.get("WARMROUTE_REAL_CHAT_TEMPLATE"):
+            continue  # a template may refuse some of them
         if theirs is None or ours is None:
             found.append(f"{place}: refused by {'the server' if theirs is None else 'us'}")
         elif theirs != ours:

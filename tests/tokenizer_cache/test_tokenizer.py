@@ -113,3 +113,32 @@ def test_truncation_and_padding_are_switched_off() -> None:
     raw.enable_truncation(4)
     raw.enable_padding(length=64)
     assert Tokenizer(raw, CHATML, {}).encode("hello world " * 9) == small("chatml").encode("hello world " * 9)
+
+
+def test_a_path_of_another_machine_is_called_what_it_is() -> None:
+    with pytest.raises(TokenizerUnavailable, match="no such file or folder on this machine"):
+        load("/models/of/a/worker")
+
+
+def test_a_file_whose_class_changes_it_is_loaded_as_engines_do(tmp_path: Path) -> None:
+    """transformers builds a Llama tokenizer anew, whatever normalizer its file has."""
+    raw = tokenizers.Tokenizer(tokenizers.models.BPE(byte_fallback=True, unk_token="<unk>"))
+    raw.normalizer = tokenizers.normalizers.Sequence(
+        [tokenizers.normalizers.Prepend("▁"), tokenizers.normalizers.Replace(" ", "▁")]
+    )
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=60, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False
+    )
+    raw.train_from_iterator(["the user  asks  for a file"] * 4, trainer)
+    raw.save(str(tmp_path / "tokenizer.json"))
+    config = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    text = "  the user"
+    assert load(str(tmp_path / "tokenizer.json")).encode(text) == load(str(tmp_path)).encode(text)
+
+
+def test_another_template_leaves_the_tokenizer_alone(tmp_path: Path) -> None:
+    folder = str(save(tmp_path, chat_template=CHATML))
+    changed = load(folder, "other")
+    assert (changed.chat_template, load(folder).chat_template) == ("other", CHATML)
+    assert small("chatml").with_template("x").cut_tokens == small("chatml").cut_tokens
