@@ -57,10 +57,9 @@ from router.registry.registry import SPREAD_S, Registry, Shelf
 from router.retry import RetryBudget
 from router.server import Server, make_server
 from router.settings import Settings
-from router.shared.address import parse_address
 from router.shared.counters import LinkCounters
 from router.shared.keys import Keys
-from router.shared.link import Link, LinkLimits
+from router.sharing import make_link, make_sharing, sharing_gauges
 from router.tasks import Background
 from router.waiting.room import RoomLimits, WaitingRoom
 from router.watchdog import Watchdog
@@ -122,7 +121,7 @@ class Router:
         self.rng = random.Random(settings.seed if settings.seed is not None else secrets.randbits(64))
         self.instruments = Instruments()
         self.link_counters = LinkCounters()
-        self.link = self._make_link() if settings.redis else None
+        self.link = make_link(settings, self.link_counters, self.rng) if settings.redis else None
         self.load = self._make_load()
         self.fleet = Fleet(self._make_worker, loop.call_soon, PrefillRates(settings.prefill_rate))
         self.fleet.shuffle = self.rng.shuffle
@@ -133,9 +132,13 @@ class Router:
             default_capacity_blocks=settings.default_kv_tokens // (settings.block_tokens or MIN_CHAIN_BLOCK_TOKENS),
             pending_ttl_s=settings.first_byte_timeout_s,
         )
-        self.index = TreeIndex(limits, time.monotonic, _report)
+        self.sharing = make_sharing(settings, self.link, limits, self.instruments.fallbacks, self.rng)
+        self.tree = self.sharing.index.local if self.sharing else TreeIndex(limits, time.monotonic, _report)
+        self.index = self.sharing.index if self.sharing else self.tree
         self.fleet.on_forget.append(self.index.remove_worker)
         self.fleet.on_groups.append(self._set_capacities)
+        if self.sharing is not None:
+            self.sharing.holders.on_forgotten.append(self.fleet.forgotten_elsewhere)
         secret = settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
         self.allow = AllowList(settings.worker_allow, settings.workers)
         self.resolver = Resolver(self.allow)
@@ -173,6 +176,9 @@ class Router:
         await stack.enter_async_context(self.index)
         stack.callback(self.access_log.flush)
         background = await stack.enter_async_context(Background())
+        if self.sharing is not None:
+            background.start("redis memory", self.sharing.upkeep.watch)
+            background.start("redis refill", self.sharing.upkeep.tell)
         background.start("watchdog", self.watchdog.run)
         background.start("access log", self.access_log.run)
         background.start("loop lag", self.lag.run)
@@ -231,13 +237,6 @@ class Router:
             of_model(settings.model_chat_templates, ""),
             of_model(settings.model_template_kwargs, "{}"),
         )
-
-    def _make_link(self) -> Link:
-        settings = self._settings
-        password = settings.redis_password.value if settings.redis_password else ""
-        address = parse_address(settings.redis, password)
-        limits = LinkLimits(ask_s=settings.redis_timeout_ms / 1000)
-        return Link(address, Keys(settings.redis_prefix).check, limits, self.link_counters, self.rng)
 
     def _make_registry(self, secret: bytes) -> Registry | None:
         if self.link is None:
@@ -337,19 +336,20 @@ class Router:
         return state
 
     def _gauges(self) -> list[Gauge]:
-        tree = self.index.residency.tree
+        tree = self.tree.residency.tree
         return [
             ("warmroute_requests_in_flight", "Requests that the router is working on.", lambda: self.gateway.in_flight),
             ("warmroute_buffered_body_bytes", "Request bodies held.", lambda: self.body_budget.used_bytes),
             ("warmroute_index_blocks", "Blocks in the prefix index.", lambda: tree.blocks),
             ("warmroute_index_nodes", "Nodes of the prefix index.", lambda: tree.nodes),
-            ("warmroute_index_pending", "Prompts that are being prefilled.", lambda: self.index.residency.pendings),
+            ("warmroute_index_pending", "Prompts that are being prefilled.", lambda: self.tree.residency.pendings),
             ("warmroute_index_refused_total", "Records refused: the index was full.", lambda: self.index.refused),
             (
                 "warmroute_index_evicted_total",
                 "Blocks forgotten: the KV pool was full.",
-                lambda: self.index.residency.evicted,
+                lambda: self.tree.residency.evicted,
             ),
+            *sharing_gauges(self.sharing),
             ("warmroute_queue_depth", "Prompts that wait for a worker.", lambda: len(self.room)),
             ("warmroute_keys_file_broken", "1 when the keys file cannot be used.", lambda: float(self.clients.broken)),
             ("warmroute_keys_file_reloads_total", "Changed keys files read.", lambda: self.clients.reloads),

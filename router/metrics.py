@@ -81,6 +81,7 @@ class Instruments(Collector):
             "warmroute_overhead_seconds", "From the last request byte in to the first byte out towards the worker."
         )
         self.match = Histogram("warmroute_index_match_seconds", "Time of one prefix index lookup.")
+        self.fallbacks = Counter("warmroute_index_fallbacks", "Lookups answered without Redis, by reason.", ("reason",))
 
     def _add_clients(self) -> None:
         """By the label of the client's key: a closed set, from the keys file."""

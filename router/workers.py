@@ -1,7 +1,7 @@
 """The workers: their state, their load, and which of them serve which model.
 
 Load and health change here alone. A worker's `holder` is its name in the prefix index: id and engine generation, so
-that a restarted engine starts with nothing.
+that a restarted engine starts with nothing, and that all routers call it the same.
 """
 
 import hashlib
@@ -58,6 +58,12 @@ def chain_block_tokens(engine_block_tokens: int) -> int:
     return -(-MIN_CHAIN_BLOCK_TOKENS // block) * block
 
 
+def holder_name(worker_id: str, generation: str) -> str:
+    """One incarnation's name in the prefix index, equal on every router. Without a generation it outlives a restart."""
+    mark = hashlib.blake2b(generation.encode(), digest_size=4).hexdigest()
+    return f"{worker_id}.{mark}" if generation else worker_id
+
+
 class Worker:
     """One OpenAI-compatible engine endpoint. Counters change through `Lease` only; state through `Fleet` only."""
 
@@ -74,7 +80,6 @@ class Worker:
         self.reason = "not probed yet"
         self.generation = ""
         self.restarts = 0
-        self.forgotten = 0
         self.zero_hits = 0
         self.zero_hits_total = 0
         self.holder = self.id
@@ -249,6 +254,8 @@ class Fleet:
         if worker is None:
             return
         restarted = bool(worker.generation and facts.generation and facts.generation != worker.generation)
+        if not worker.generation and facts.generation:
+            worker.holder = holder_name(worker.id, facts.generation)
         worker.generation = facts.generation or worker.generation
         changed = worker.facts is None or worker.facts != facts
         worker.facts = facts
@@ -290,9 +297,14 @@ class Fleet:
             worker.zero_hits_total += 1
             if worker.zero_hits >= ZERO_HITS and self.workers.get(worker.id) is worker:
                 log.warning("worker %s reports no cache hits any more: its prefixes are forgotten", worker.id)
-                worker.zero_hits = 0
                 self._forget(worker)
                 self._changed()
+
+    def forgotten_elsewhere(self, holder: str) -> None:
+        """Another router has noticed that this holder lost its cache: what was counted here was the same loss."""
+        for worker in self.workers.values():
+            if worker.holder == holder:
+                worker.zero_hits = 0
 
     def on_healthy(self, worker_id: str) -> None:
         """A probe succeeded."""
@@ -346,8 +358,8 @@ class Fleet:
 
     def _forget(self, worker: Worker) -> None:
         forgotten = worker.holder
-        worker.forgotten += 1
-        worker.holder = f"{worker.id}.{worker.forgotten}"
+        worker.zero_hits = 0
+        worker.holder = holder_name(worker.id, worker.generation)
         for callback in self.on_forget:
             callback(forgotten)
 

@@ -119,6 +119,23 @@ class Holder:
         link = self.ring.newer
         return link if isinstance(link, Holding) else None
 
+    def chains(self) -> list[bytes]:
+        """The chains that together are all that it has, oldest first; none is a part of another."""
+        found: list[bytes] = []
+        covered: set[Holding] = set()
+        link = self.ring.newer
+        while isinstance(link, Holding):
+            if link not in covered:
+                runs = [link.node.run[: link.extent * HASH_BYTES]]
+                node = link.node.parent
+                while node is not None and node.parent is not None:
+                    covered.add(node.holders[self])
+                    runs.append(node.run)
+                    node = node.parent
+                found.append(b"".join(reversed(runs)))
+            link = link.newer
+        return found
+
     def touch(self, holding: Holding) -> None:
         """Make a holding the newest. It is in the list already if it has an extent."""
         if holding.extent:

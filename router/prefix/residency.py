@@ -89,6 +89,15 @@ class Residency:
         self._capacities.pop(name, None)
         self._retire(name)
 
+    def holders(self) -> list[str]:
+        """The names of all holders, the longest idle first."""
+        return list(self._holders)
+
+    def chains(self, name: str) -> list[bytes]:
+        """The chains that together are all that a holder has, oldest first."""
+        holder = self._holders.get(name)
+        return holder.chains() if holder is not None else []
+
     def sweep(self, limit: int = SLICE) -> bool:
         """Do a bounded part of what was put off. True when more is left to do."""
         self._expire_pendings()

@@ -92,6 +92,19 @@ class Settings(ServingSettings):
         "What all keys in Redis begin with: one for each deployment. In a Cluster it decides the shard, which holds "
         "all of them.",
     )
+    redis_ttl_s: float = setting(
+        SHARED,
+        6 * 3600,
+        kinds.whole(60, 30 * 86400, SECONDS),
+        "A prefix that nobody used for so long is forgotten in Redis.",
+    )
+    redis_max_memory_bytes: int = setting(
+        SHARED,
+        1 * GIB,
+        kinds.size(1 * MIB, 4096 * GIB),
+        "Memory of the Redis server beyond which no new prefixes are stored, and that is counted. Its own maxmemory "
+        "should be higher, with the policy noeviction.",
+    )
     redis_timeout_ms: float = setting(
         SHARED,
         5.0,

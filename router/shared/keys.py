@@ -1,4 +1,4 @@
-"""Every key in Redis, on one page. Nothing else in the code makes a key.
+"""Every key in Redis, on one page. Nothing else in the code makes a key, but for the index's own scripts.
 
 All keys of a deployment begin with its prefix in braces, which Redis Cluster reads as a hash tag: a deployment lives
 on one shard. Values are hashes of blocks, counts, times and opaque ids; never text, token ids or addresses of clients.
@@ -10,6 +10,15 @@ Every key has a lifetime.
 | `{prefix}:workers` | hash | 8 days, renewed at least daily | signed decisions of operators, by worker id |
 | `{prefix}:routers` | sorted set | 30 s, renewed with each part | which routers live, by the server's clock (ms) |
 | `{prefix}:load:ROUTER` | string | 3 s, renewed at each change and each second | one router's part of the load |
+| `{prefix}:names` | hash | `redis_ttl_s` twice, renewed at each record | a holder's number, by its name |
+| `{prefix}:live` | hash | as `names` | a living holder's horizon, last correction and name, by its number |
+| `{prefix}:h:NUMBER` | hash | `redis_ttl_s`, renewed at each record | a holder's clock, capacity and ages |
+| `{prefix}:s:HASH` | hash | `redis_ttl_s` + 600 s at most, renewed at each touch | a node: its blocks, who has them |
+
+The last four are the prefix index, and made by its scripts (`router/prefix/lua`). A holder is a worker's opaque id and
+its engine's generation. In `names`, `#last` is the highest number ever given, and `#epoch` changes when all was lost.
+HASH is a node's first block; the nearer a node is to its chain's head, the longer it lives. The values' layout is told
+in `segments.lua` and `holder.lua`.
 """
 
 from dataclasses import dataclass
@@ -32,6 +41,11 @@ class Keys:
     def check(self) -> str:
         """The first router's proof of its index secret."""
         return f"{self.tag}check"
+
+    @property
+    def names(self) -> str:
+        """The holders' numbers, and the epoch."""
+        return f"{self.tag}names"
 
     @property
     def routers(self) -> str:

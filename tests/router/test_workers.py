@@ -3,7 +3,14 @@
 import pytest
 
 from router.prefill_rate import PrefillRates
-from router.workers import DuplicateWorkerError, Fleet, UnknownWorkerError, WorkerState, chain_block_tokens
+from router.workers import (
+    DuplicateWorkerError,
+    Fleet,
+    UnknownWorkerError,
+    WorkerState,
+    chain_block_tokens,
+    holder_name,
+)
 from tests.router.fleet import facts, make_fleet, make_worker
 
 
@@ -58,6 +65,7 @@ def test_another_generation_is_a_restart() -> None:
     before = worker.holder
     fleet.on_facts(worker.id, facts(generation="1"))
     assert not forgotten
+    assert worker.holder == holder_name(worker.id, "1") == before
     fleet.on_facts(worker.id, facts(generation="2"))
     assert forgotten == [before]
     assert worker.holder != before
@@ -131,5 +139,18 @@ def test_a_cache_lost_without_a_restart_is_forgotten() -> None:
     before = worker.holder
     fleet.reported(worker, 5000, 0)
     assert forgotten == [before]
-    assert worker.holder != before
-    assert fleet.groups["m"].by_holder == {worker.holder: worker}
+    assert worker.holder == before, "the index gives the name a fresh start"
+
+
+def test_a_loss_that_another_router_noticed_is_not_counted_again() -> None:
+    fleet = make_fleet(1)
+    worker = next(iter(fleet.workers.values()))
+    forgotten: list[str] = []
+    fleet.on_forget.append(forgotten.append)
+    fleet.reported(worker, 5000, 0)
+    fleet.reported(worker, 5000, 0)
+    fleet.forgotten_elsewhere("another")
+    assert worker.zero_hits == 2
+    fleet.forgotten_elsewhere(worker.holder)
+    fleet.reported(worker, 5000, 0)
+    assert not forgotten

@@ -42,7 +42,7 @@ class Pair:
         """Nothing is left at the router or the workers."""
         await self.router.settles(2)
         assert not self.router.parts.watchdog._watches
-        assert self.router.parts.index.residency.pendings == 0
+        assert self.router.parts.tree.residency.pendings == 0
         for engine in (self.one, self.two):
             await engine.settles(2, running=0, waiting=0)
 

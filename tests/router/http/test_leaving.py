@@ -51,7 +51,7 @@ async def nothing_left(router: RunningRouter, *engines: EngineThread) -> None:
     """No lease, request, body, time limit or pending record at the router; nothing running at the workers."""
     await router.settles(3)
     assert not router.parts.watchdog._watches
-    assert router.parts.index.residency.pendings == 0
+    assert router.parts.tree.residency.pendings == 0
     assert all(worker.breaker.state is BreakerState.CLOSED for worker in router.parts.fleet.workers.values())
     for engine in engines:
         state = await engine.settles(3, running=0, waiting=0)

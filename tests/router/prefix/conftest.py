@@ -1,15 +1,30 @@
 """Chains, records, a clock that is set by hand, and the indexes that keep the contract."""
 
+import atexit
 import hashlib
+import random
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import lru_cache
+from itertools import count
 from typing import Protocol
 
 import pytest
 
+from router.instruments import Counter
 from router.prefix.api import HASH_BYTES, Held, PrefixIndex, Record, State
+from router.prefix.holders import Holders
 from router.prefix.residency import Limits
+from router.prefix.shared import SharedIndex, SharedParts
 from router.prefix.tree import TreeIndex
+from router.prefix.verbs import SharedLimits, Verbs
+from router.prefix.writer import SharedWriter
+from router.shared.address import parse_address
+from router.shared.counters import LinkCounters
+from router.shared.keys import Keys
+from router.shared.link import Link, LinkLimits
+from tests.router.shared.conftest import until
+from tests.servers import RedisServer
 
 
 class Clock:
@@ -83,7 +98,39 @@ def tree_index(limits: Limits, clock: Clock) -> AbstractAsyncContextManager[Test
     return TreeIndex(limits, clock, raise_error)
 
 
-INDEXES: list[Callable[[Limits, Clock], AbstractAsyncContextManager[TestedIndex]]] = [tree_index]
+@lru_cache
+def shared_server(flavour: str) -> RedisServer:
+    """One server for all tests, each of which has a prefix of its own."""
+    server = RedisServer(flavour).start()
+    atexit.register(server.kill)
+    return server
+
+
+def make_shared(url: str, prefix: str, limits: Limits, clock: Clock) -> tuple[Link, SharedIndex]:
+    """A shared index that forgets as exactly as the tree does: its steps are single blocks."""
+    link = Link(parse_address(url), "key", LinkLimits(ask_s=1.0), LinkCounters(), random.Random(1))
+    shared = SharedLimits(limits.default_capacity_blocks, limits.pending_ttl_s, steps=4096)
+    holders = Holders(clock, limits.default_capacity_blocks)
+    verbs = Verbs(Keys(prefix), shared)
+    tree = TreeIndex(limits, clock, raise_error)
+    writer = SharedWriter(link, verbs, holders, tree, random.Random(2).randrange)
+    fallbacks = Counter("fallbacks", "", ("reason",))
+    return link, SharedIndex(SharedParts(tree, link, verbs, holders, writer, fallbacks), clock, raise_error)
+
+
+@asynccontextmanager
+async def shared_index(limits: Limits, clock: Clock, flavour: str = "valkey") -> AsyncIterator[SharedIndex]:
+    """A shared index on a real server."""
+    link, index = make_shared(shared_server(flavour).url, f"test-{next(PREFIXES)}", limits, clock)
+    async with link, index:
+        await until(lambda: link.connected)
+        await index.flush()
+        yield index
+        assert not index.fallbacks.values, "every answer came from Redis"
+
+
+PREFIXES = count()
+INDEXES: list[Callable[[Limits, Clock], AbstractAsyncContextManager[TestedIndex]]] = [tree_index, shared_index]
 
 
 @pytest.fixture

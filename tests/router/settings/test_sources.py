@@ -168,6 +168,8 @@ BAD_FLAGS = [
     ("redis", "redis://cache:6379"),
     ("redis_password", "a b"),
     ("redis_prefix", "a{b"),
+    ("redis_ttl_s", "1"),
+    ("redis_max_memory_bytes", "1KiB"),
     ("redis_timeout_ms", "0"),
     ("tokenizer", ""),
     ("tokenizer", "package:"),

@@ -88,7 +88,7 @@ async def test_an_unknown_service_is_no_address(sentinel: tuple[RedisServer, Red
 
 @pytest.mark.parametrize("flavour", binaries())
 async def test_a_cluster_node_is_found_by_the_key(flavour: str) -> None:
-    with RedisServer(flavour, cluster_enabled="yes") as node:
+    with RedisServer(flavour, cluster_enabled="yes", cluster_port=str(free_port())) as node:
         with node.client() as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             await until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"))

@@ -1,0 +1,134 @@
+"""What the shared index asks of Redis, as commands: one Lua script per verb, and chains cut into slices.
+
+A slice is so short that its script takes well under 0.3 ms of the server, since nobody else is served meanwhile. The
+scripts say how things are stored; `router/shared/keys.py` lists the keys.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from router.prefix.api import HASH_BYTES
+from router.shared.keys import Keys
+from router.shared.script import Command, Script, command, read_script
+
+SEGMENT_BLOCKS = 32
+"""As in `segments.lua`."""
+SLICE_SEGMENTS = 16
+SLICE_BYTES = SLICE_SEGMENTS * SEGMENT_BLOCKS * HASH_BYTES
+MAX_GENERATED = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLimits:
+    """Bounds of the shared index."""
+
+    default_capacity_blocks: int = 8_192
+    """KV pool assumed for a holder whose size is not known."""
+    pending_ttl_s: float = 600.0
+    """A PENDING of a router that died attracts no longer than this."""
+    ttl_s: int = 6 * 3600
+    """What is not touched for so long goes, a chain's tail before its head."""
+    max_memory_bytes: int = 1 << 30
+    """Memory of the whole server beyond which no new prefixes are stored; those that are there are still touched."""
+    steps: int = 64
+    """Steps in which a KV pool's age is counted: more are more exact, and cost more."""
+
+
+class Slice(NamedTuple):
+    """A part of a chain that begins at a segment's first block."""
+
+    first: int
+    """Number of its first block."""
+    blocks: bytes
+    is_end: bool
+    """It holds the chain's last block."""
+
+
+def slices(chain: bytes, from_block: int = 0) -> Iterator[Slice]:
+    """A chain from its end to the segment of block `from_block`, the tail first: a head must never be the older."""
+    lowest = from_block // SEGMENT_BLOCKS * SEGMENT_BLOCKS * HASH_BYTES
+    starts = range(lowest, len(chain), SLICE_BYTES)
+    for start in reversed(starts):
+        stop = min(start + SLICE_BYTES, len(chain))
+        yield Slice(start // HASH_BYTES, chain[start:stop], stop == len(chain))
+
+
+def _read(verb: str, *before: str) -> Script:
+    return read_script("router.prefix", f"lua/{verb}", "lua/segments", *(f"lua/{each}" for each in before))
+
+
+class Verbs:
+    """Makes the commands of one deployment."""
+
+    def __init__(self, keys: Keys, limits: SharedLimits) -> None:
+        self._root = keys.tag
+        self._names = keys.names
+        self.limits = limits
+        self._match = _read("match")
+        self._touch = _read("touch", "holder", "grow")
+        self._pend = _read("pend", "holder", "grow")
+        self._drop = _read("drop")
+        self._correct = _read("correct", "holder")
+        self._forget = _read("forget")
+        self._capacity = _read("capacity", "holder")
+
+    def match(self, chain: bytes, now_s: int, also: Sequence[str]) -> Command:
+        """Answers [epoch, name, blocks, blocks held or pending, number, name, ...]."""
+        return self._match(self._root, chain, now_s, *also)
+
+    def epoch(self) -> Command:
+        """Answers the epoch; nothing when there is no data."""
+        return command("HGET", self._names, "#epoch")
+
+    def touch(self, holder: str, part: Slice, generated: int, pending: int, grow: "Growth") -> Command:
+        """The holder has this part of a chain. Answers as `Outcome`."""
+        generated = min(generated, MAX_GENERATED) if part.is_end else 0
+        is_end = int(part.is_end)
+        return self._touch(self._root, holder, part.blocks, part.first, is_end, generated, pending, *self._growth(grow))
+
+    def pend(self, holder: str, part: Slice, pending: int, expires_s: int, grow: "Growth") -> Command:
+        """This part of a chain is being prefilled there. Answers as `Outcome`."""
+        return self._pend(self._root, holder, part.blocks, part.first, pending, expires_s, *self._growth(grow))
+
+    def drop(self, holder: str, part: Slice, pending: int) -> Command:
+        """Take one pending record back. Answers 1 if it was there."""
+        return self._drop(self._root, holder, part.blocks, pending)
+
+    def correct(self, holder: str, part: Slice, kept_blocks: int) -> Command:
+        """Of the chain only its first `kept_blocks` are held."""
+        kept = max(0, kept_blocks - part.first)
+        return self._correct(self._root, holder, part.blocks, part.first, kept, self.limits.ttl_s)
+
+    def forget(self, holder: str, number: int | None) -> Command:
+        """Forget the holder; with a number only while it is still that. Answers 1 if it was."""
+        return self._forget(self._root, holder, "" if number is None else number)
+
+    def set_capacity(self, holder: str, blocks: int) -> Command:
+        """Set the KV pool's size, or with -1 go on evicting. Answers as `Outcome`."""
+        return self._capacity(self._root, holder, blocks, self.limits.ttl_s, self.limits.steps)
+
+    def _growth(self, grow: "Growth") -> tuple[int, int, int, int]:
+        return int(grow.allowed), self.limits.ttl_s, grow.capacity_blocks, self.limits.steps
+
+
+class Growth(NamedTuple):
+    """What a record may add."""
+
+    allowed: bool
+    """There is memory for new blocks."""
+    capacity_blocks: int
+    """The holder's KV pool, should Redis not know it."""
+
+
+class Outcome(NamedTuple):
+    """What a writing script answers."""
+
+    number: int
+    """The holder's number: another one than before means that it was forgotten meanwhile."""
+    refused: bool
+    """There was no room for some of it."""
+    unfinished: bool
+    """More is to be evicted: call `set_capacity(holder, -1)`."""
+    epoch: bytes
+    """Another one than before means that all data was lost."""

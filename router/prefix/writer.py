@@ -1,0 +1,238 @@
+"""Writing records to Redis: the shared index's sink behind the batcher.
+
+At most `WINDOW` scripts are under way, so that a lookup never waits behind a long prompt's many slices. While there is
+no connection it waits, and what it holds is written afterwards. Everything may be written twice: that only makes it
+newer.
+"""
+
+import asyncio
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from router.prefix.api import HASH_BYTES, Record, State
+from router.prefix.holders import Holders
+from router.prefix.tree import TreeIndex
+from router.prefix.verbs import Growth, Outcome, Verbs, slices
+from router.shared.failure import Failure, FailureKind
+from router.shared.link import Answer, Link
+from router.shared.script import Command, command
+
+WINDOW = 2
+ATTEMPTS = 3
+"""A record whose connection is lost so often is given up."""
+RETRY_S = 0.05
+AGAIN = frozenset({FailureKind.SLOW, FailureKind.DOWN, FailureKind.LOST, FailureKind.BUSY, FailureKind.MOVED})
+MAX_PENDINGS = 100_000
+PENDING_IDS = 1 << 48
+
+log = logging.getLogger("warmroute")
+
+
+class _Pending(NamedTuple):
+    id: int
+    from_block: int
+    """The segments before this block do not have it."""
+
+
+class SharedWriter:
+    """A `RecordSink`."""
+
+    def __init__(
+        self, link: Link, verbs: Verbs, holders: Holders, local: TreeIndex, draw: Callable[[int], int]
+    ) -> None:
+        self.room = True
+        """Redis has memory for new blocks."""
+        self.refused = 0
+        """Records that Redis had no room for."""
+        self.failed = 0
+        """Records given up."""
+        self.wake: Callable[[], None] = lambda: None
+        self._link = link
+        self._verbs = verbs
+        self._holders = holders
+        self._local = local
+        self._draw = draw
+        self._pendings: dict[tuple[str, bytes], deque[_Pending]] = {}
+        self._evictions: dict[str, None] = {}
+        self._up = asyncio.Event()
+        self._greeted = False
+        self._closing = False
+        self._complained: set[FailureKind] = set()
+
+    def connected(self) -> None:
+        """There is a new connection."""
+        self._greeted = False
+        self._up.set()
+        self.wake()
+
+    def close(self) -> None:
+        """Write nothing more where that would mean to wait."""
+        self._closing = True
+        self._up.set()
+
+    async def apply(self, records: list[Record]) -> bool:
+        """See `RecordSink`."""
+        for record in records:
+            for _ in range(ATTEMPTS):
+                if not await self._ready():
+                    return False
+                if await self._write(record):
+                    break
+            else:
+                self.failed += 1
+        return await self._ready() and await self._chores()
+
+    async def _ready(self) -> bool:
+        """Wait for a connection, and for Redis' time. False when there is none and the router stops."""
+        while not (self._link.connected and self._greeted):
+            if self._closing:
+                return False
+            if not self._link.connected:
+                self._up.clear()
+                await self._up.wait()
+            elif not await self._greet():
+                await asyncio.sleep(RETRY_S)
+        return True
+
+    async def _greet(self) -> bool:
+        """Learn Redis' time, and whether it still has its data."""
+        told = self._link.tell(command("TIME"))
+        epoch = await self._link.tell(self._verbs.epoch())
+        time = await told
+        if not isinstance(time, list) or isinstance(epoch, Failure):
+            return False
+        assert epoch is None or isinstance(epoch, bytes)
+        self._holders.set_server_time(int(time[0]) + int(time[1]) / 1e6)
+        self._holders.epoch(epoch)
+        self._greeted = True
+        return True
+
+    async def _chores(self) -> bool:
+        """Removals, capacities, unfinished evictions. True when something is left."""
+        for holder, number in self._holders.removals():
+            if self._failed(await self._link.tell(self._verbs.forget(holder, number))):
+                return False
+            self._pendings = {key: ids for key, ids in self._pendings.items() if key[0] != holder}
+            self._holders.removed(holder)
+        for holder, blocks in self._holders.unwritten().items():
+            if not await self._set_capacity(holder, blocks):
+                return False
+            self._holders.capacity_written(holder)
+        for holder in list(self._evictions):
+            del self._evictions[holder]
+            if not await self._set_capacity(holder, -1):
+                return False
+        return bool(self._evictions or self._holders.removals() or self._holders.unwritten())
+
+    async def _set_capacity(self, holder: str, blocks: int) -> bool:
+        answer = await self._link.tell(self._verbs.set_capacity(holder, blocks))
+        if isinstance(answer, list) and answer[0]:
+            self._note(holder, answer)
+        return not self._failed(answer)
+
+    async def _write(self, record: Record) -> bool:
+        """False when the connection failed, and it is to be written again."""
+        again = False
+        refused = False
+        for answer in await self._send(self._commands(record)):
+            if isinstance(answer, list):
+                refused |= self._note(record.holder, answer)
+            elif self._failed(answer):
+                assert isinstance(answer, Failure)
+                again |= answer.kind in AGAIN
+                refused |= answer.kind is FailureKind.FULL
+        self.refused += refused
+        return not again
+
+    def _note(self, holder: str, answer: list[object]) -> bool:
+        """Take an outcome in; true when Redis refused something."""
+        number, refused, unfinished, epoch = answer
+        assert isinstance(number, int) and (epoch is None or isinstance(epoch, bytes))
+        if unfinished:
+            self._evictions[holder] = None
+        self._holders.written(holder, Outcome(number, bool(refused), bool(unfinished), epoch or b""))
+        return bool(refused)
+
+    def _failed(self, answer: object) -> bool:
+        if not isinstance(answer, Failure):
+            return False
+        if answer.kind not in AGAIN and answer.kind not in self._complained:
+            self._complained.add(answer.kind)
+            log.warning("Redis does not take records (%s): %s", answer.kind.value, answer.detail)
+        return True
+
+    async def _send(self, commands: Iterable[Command]) -> list[object]:
+        answers: list[object] = []
+        under_way: deque[asyncio.Future[Answer]] = deque()
+        for each in commands:
+            if len(under_way) >= WINDOW:
+                answers.append(await under_way.popleft())
+            under_way.append(self._link.tell(each))
+        while under_way:
+            answers.append(await under_way.popleft())
+        return answers
+
+    def _commands(self, record: Record) -> list[Command]:
+        if record.state is State.PENDING:
+            return self._pend(record)
+        if record.state is State.CONFIRMED:
+            return self._confirm(record)
+        if record.state is State.DROPPED:
+            return self._take_back(record.holder, record.chain)
+        if len(record.tail) <= len(record.chain):
+            return []
+        kept = len(record.chain) // HASH_BYTES
+        return [self._verbs.correct(record.holder, part, kept) for part in slices(record.tail, kept)]
+
+    def _pend(self, record: Record) -> list[Command]:
+        """Only where this router does not believe the holder to have the blocks already: the rest needs no mark."""
+        holder, chain = record.holder, record.chain
+        now_s = self._holders.server_time()
+        if now_s is None or len(self._pendings) > MAX_PENDINGS:
+            return []
+        held = self._local.find(chain, (holder,)).get(holder)
+        pending = _Pending(self._draw(PENDING_IDS - 1) + 1, held.blocks if held is not None else 0)
+        if pending.from_block * HASH_BYTES >= len(chain):
+            return []
+        self._pendings.setdefault((holder, chain[-HASH_BYTES:]), deque()).append(pending)
+        expires_s = now_s + math.ceil(self._verbs.limits.pending_ttl_s)
+        return [
+            self._verbs.pend(holder, part, pending.id, expires_s, self._growth(holder))
+            for part in slices(chain, pending.from_block)
+        ]
+
+    def _confirm(self, record: Record) -> list[Command]:
+        holder, chain = record.holder, record.chain
+        commands: list[Command] = []
+        pending = 0
+        if record.pended == chain:
+            taken = self._pop(holder, chain)
+            pending = taken.id if taken is not None else 0
+        elif record.pended:
+            commands = self._take_back(holder, record.pended)
+        growth = self._growth(holder)
+        for part in slices(chain):
+            commands.append(self._verbs.touch(holder, part, record.generated_blocks, pending, growth))
+        return commands
+
+    def _take_back(self, holder: str, chain: bytes) -> list[Command]:
+        pending = self._pop(holder, chain)
+        if pending is None:
+            return []
+        return [self._verbs.drop(holder, part, pending.id) for part in slices(chain, pending.from_block)]
+
+    def _pop(self, holder: str, chain: bytes) -> _Pending | None:
+        key = holder, chain[-HASH_BYTES:]
+        same = self._pendings.get(key)
+        if same is None:
+            return None
+        pending = same.popleft()
+        if not same:
+            del self._pendings[key]
+        return pending
+
+    def _growth(self, holder: str) -> Growth:
+        return Growth(self.room, self._holders.capacity(holder))

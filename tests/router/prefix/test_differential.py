@@ -1,0 +1,132 @@
+"""One random history through the tree and through two routers that share Redis: they say the same.
+
+Corrections are the exception: what hangs below a correction in other chains still takes room in Redis, though it is not
+believed. There, Redis may say less than the tree, never more.
+"""
+
+import asyncio
+from typing import NamedTuple
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, given, settings
+
+from router.prefix.api import HASH_BYTES, Held, Record, State
+from router.prefix.residency import Limits
+from router.prefix.tree import TreeIndex
+from tests.router.prefix.conftest import PREFIXES, Clock, chain_of, make_shared, raise_error, shared_server
+from tests.router.shared.conftest import until
+
+HOLDERS = ("a", "b", "c")
+RUN = 9
+"""Blocks of one symbol: histories cross the segments of 32 blocks, and fork inside and between them."""
+
+
+class Step(NamedTuple):
+    """One thing that happens. What it means is up to `kind`."""
+
+    kind: str
+    router: int
+    holder: str
+    chain: str
+    more: int
+
+
+def chain(word: str, blocks: int) -> bytes:
+    """The chain of a word, without its last blocks."""
+    return chain_of((letter, number) for letter in word for number in range(RUN))[: blocks * HASH_BYTES]
+
+
+KINDS = ["pending", "confirmed", "confirmed", "generated", "dropped", "capacity", "remove", "time"]
+WORDS = st.text("ab", min_size=1, max_size=9)
+BLOCKS = st.integers(1, 80)
+
+
+def steps(*more: str) -> st.SearchStrategy[list[Step]]:
+    kinds = st.sampled_from([*KINDS, *more])
+    return st.lists(st.builds(Step, kinds, st.integers(0, 1), st.sampled_from(HOLDERS), WORDS, BLOCKS), max_size=14)
+
+
+class Pair:
+    """A tree, and two routers on one Redis."""
+
+    def __init__(self, capacity: int) -> None:
+        limits = Limits(default_capacity_blocks=capacity, pending_ttl_s=60.0)
+        self.clock = Clock()
+        self.tree = TreeIndex(limits, self.clock, raise_error)
+        prefix, url = f"pair-{next(PREFIXES)}", shared_server("valkey").url
+        self.routers = [make_shared(url, prefix, limits, self.clock) for _ in range(2)]
+        self.asked: set[bytes] = set()
+        self.pended: list[tuple[int, Record]] = []
+        self.exact = True
+
+    async def record(self, router: int, record: Record) -> None:
+        self.tree.record(record)
+        self.routers[router][1].record(record)
+        self.asked.add(record.chain)
+
+    async def act(self, step: Step) -> None:
+        part = chain(step.chain, step.more)
+        if step.kind == "pending":
+            record = Record(step.holder, part, State.PENDING)
+            self.pended.append((0, record))  # of equal ones the tree takes back the oldest, Redis the router's own
+            await self.record(0, record)
+        elif step.kind in ("confirmed", "generated"):
+            generated = step.more % 7 if step.kind == "generated" else 0
+            await self.record(step.router, Record(step.holder, part, State.CONFIRMED, generated))
+        elif step.kind == "dropped" and self.pended:
+            router, record = self.pended.pop(step.more % len(self.pended))
+            await self.record(router, record._replace(state=State.DROPPED))
+        elif step.kind == "capacity":
+            self.tree.set_capacity(step.holder, step.more)
+            for _, each in self.routers:
+                each.set_capacity(step.holder, step.more)
+        elif step.kind == "remove":
+            self.tree.remove_worker(step.holder)
+            for _, each in self.routers:
+                each.remove_worker(step.holder)
+            self.pended = [each for each in self.pended if each[1].holder != step.holder]
+        elif step.kind == "time":
+            self.clock.now += step.more
+        elif step.kind == "corrected":
+            whole = chain(step.chain, 99)
+            await self.record(step.router, Record(step.holder, part, State.CORRECTED, tail=whole))
+            self.exact = False
+
+    async def flush(self) -> None:
+        await self.tree.flush()
+        for _, index in self.routers:
+            await index.flush()
+
+    async def compare(self) -> None:
+        for asked in self.asked:
+            expected = self.tree.find(asked, HOLDERS)
+            for _, index in self.routers:
+                found = dict(await index.match(asked, HOLDERS))
+                if self.exact:
+                    assert found == expected
+                for holder, held in found.items():
+                    assert held.blocks <= expected.get(holder, Held(0, 0)).blocks
+                    assert held.blocks <= held.pending_blocks <= len(asked) // HASH_BYTES
+
+
+async def run(history: list[Step], capacity: int) -> None:
+    pair = Pair(capacity)
+    async with pair.tree, pair.routers[0][0], pair.routers[0][1], pair.routers[1][0], pair.routers[1][1]:
+        await until(lambda: all(link.connected for link, _ in pair.routers))
+        for step in history:
+            await pair.act(step)
+            await pair.flush()
+            await pair.compare()
+        assert not any(index.fallbacks.values for _, index in pair.routers)
+
+
+@given(history=steps(), capacity=st.sampled_from([20, 60, 1000]))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_they_say_the_same(history: list[Step], capacity: int) -> None:
+    asyncio.run(run(history, capacity))
+
+
+@given(history=steps("corrected", "corrected"), capacity=st.sampled_from([20, 60, 1000]))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_with_corrections_redis_never_says_more(history: list[Step], capacity: int) -> None:
+    asyncio.run(run(history, capacity))
