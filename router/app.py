@@ -21,6 +21,7 @@ from router.access_log import AccessLog
 from router.allow import AllowList
 from router.ask import TokenAsker
 from router.breaker import Breaker
+from router.certificates import KeyPair, Renewal, worker_tls
 from router.clients import Clients
 from router.decide import Decider
 from router.dial import Resolver
@@ -142,6 +143,8 @@ class Router:
         secret = settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
         self.allow = AllowList(settings.worker_allow, settings.workers)
         self.resolver = Resolver(self.allow)
+        pair = KeyPair(settings.worker_tls_certificate, settings.worker_tls_key)
+        self.worker_tls = worker_tls(settings.worker_ca, pair, settings.worker_tls_name)
         self.asker = self._make_asker()
         cache_bytes = settings.conversation_cache_bytes
         self.encoders = EncoderSet(
@@ -150,7 +153,7 @@ class Router:
         )
         self.reader = Reader(cache_bytes // READER_SHARE, seed_of(secret))
         self.pool = EncodePool(settings.encode_threads)
-        self.client = WorkerClient(settings.connect_timeout_s, self.resolver)
+        self.client = WorkerClient(settings.connect_timeout_s, self.resolver, self.worker_tls)
         self.watchdog = Watchdog(time.monotonic)
         self.access_log = AccessLog(access_stream)
         self.clients = clients_of(settings)
@@ -165,6 +168,9 @@ class Router:
         self.registry = self._make_registry(secret)
         self.gateway = self._make_gateway()
         self.server: Server = make_server(self.gateway, settings)
+        self.renewal = Renewal()
+        self.renewal.watch(self.worker_tls.context, pair)
+        self.renewal.watch(self.server.config.ssl, KeyPair(settings.tls_certificate, settings.tls_key))
 
     async def __aenter__(self) -> "Router":
         stack = self._stack
@@ -185,6 +191,7 @@ class Router:
         background.start("keys file", self.clients.run)
         background.start("tokenizers", self.encoders.run)
         background.start("header times", self.server.sweep)
+        background.start("certificates", self.renewal.run)
         if self.load is not None:
             stack.push_async_callback(self.load.leave)
             background.start("fleet load", self.load.run)
@@ -259,7 +266,7 @@ class Router:
     def _make_asker(self) -> TokenAsker:
         settings = self._settings
         key = settings.worker_api_key.value if settings.worker_api_key else ""
-        client = control_client(settings.ask_timeout_s, key, resolver=self.resolver)
+        client = control_client(settings.ask_timeout_s, key, self.worker_tls, self.resolver)
 
         def make_breaker() -> Breaker:
             return Breaker(time.monotonic, settings.breaker_failures, settings.breaker_open_s)
@@ -269,7 +276,7 @@ class Router:
     def _make_prober(self) -> Prober:
         settings = self._settings
         key = settings.worker_api_key.value if settings.worker_api_key else ""
-        self._prober_client = control_client(settings.health_timeout_s, key, resolver=self.resolver)
+        self._prober_client = control_client(settings.health_timeout_s, key, self.worker_tls, self.resolver)
         config = ProbeConfig(
             interval_s=settings.scrape_interval_s,
             health_interval_s=settings.health_interval_s,
@@ -307,8 +314,8 @@ class Router:
         prompts = PromptRoute(tools, settings.policy, settings.encode_wait_share)
         others = LoadRoute(self.fleet, decider, relay, owners)
         limits = realtime_limits(settings)
-        dialer = Dialer(self.resolver, limits, None)
-        realtime = RealtimeRoute(self.fleet, decider, dialer, limits, lambda: self.server.should_exit)
+        dialer = Dialer(self.resolver, limits, self.worker_tls)
+        realtime = RealtimeRoute(self.fleet, decider, dialer, limits, lambda: self.server.draining)
         control = self._make_control(admission, prompts)
         app: Any = control_app(control)
         parts = Parts(prompts, others, realtime, app, self.body_budget, self.watchdog, instruments, self.access_log)
@@ -363,6 +370,8 @@ class Router:
                 "Parts of the load that could not be read.",
                 lambda: self.load.others.broken if self.load else 0,
             ),
+            ("warmroute_certificates_renewed_total", "Renewed certificates taken.", lambda: self.renewal.renewed),
+            ("warmroute_certificates_failed_total", "Certificates not taken.", lambda: self.renewal.failed),
             ("warmroute_loop_stall_seconds", "The event loop's longest stall.", lambda: self.lag.worst_s),
         ]
 

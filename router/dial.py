@@ -68,13 +68,15 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     """httpx's transport, which dials only the addresses that the resolver lets through. The name stays in the Host
     header and in TLS."""
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, resolver: Resolver) -> None:
+    def __init__(self, inner: httpx.AsyncBaseTransport, resolver: Resolver, tls_name: str = "") -> None:
         self._inner = inner
+        self._tls_name = tls_name
         self._resolver = resolver
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send to the first address that accepts a connection. Raises httpx.ConnectError when none does."""
         url = request.url
+        request.extensions = {**request.extensions, "sni_hostname": self._tls_name or url.host}
         if is_ip_address(url.host):
             return await self._inner.handle_async_request(request)
         port = url.port or (443 if url.scheme == "https" else 80)
@@ -82,7 +84,6 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             answers = await self._resolver.resolve(url.host, port)
         except OSError as error:
             raise httpx.ConnectError(str(error), request=request) from error
-        request.extensions = {**request.extensions, "sni_hostname": url.host}
         failure = httpx.ConnectError("no address", request=request)
         for answer in answers:
             request.url = url.copy_with(host=answer["host"])

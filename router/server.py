@@ -16,6 +16,7 @@ from typing import Any
 
 import uvicorn
 
+from router.certificates import ask_clients
 from router.http.gateway import Gateway
 from router.http.protocol import GuardedProtocol, HttpLimits, Leaving
 from router.settings import Settings
@@ -71,6 +72,12 @@ class Server(uvicorn.Server):
                     connection.check_header_time(now)
 
 
+def _load(config: uvicorn.Config, settings: Settings) -> None:
+    config.load()
+    if config.ssl is not None and settings.tls_client_ca:
+        ask_clients(config.ssl, settings.tls_client_ca, not settings.tls_client_optional)
+
+
 def make_server(gateway: Gateway, settings: Settings) -> Server:
     """A server that is not started yet."""
 
@@ -102,5 +109,5 @@ def make_server(gateway: Gateway, settings: Settings) -> Server:
         timeout_graceful_shutdown=max(1, int(settings.drain_timeout_s)),
         **tls,
     )
-    config.load()  # a certificate that cannot be used shows now, not after other things have started
+    _load(config, settings)  # a certificate that cannot be used shows now, not after other things have started
     return Server(config, leave, settings.drain_delay_s)

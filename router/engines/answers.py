@@ -6,7 +6,6 @@ the limit for the whole answer, not for each read.
 """
 
 import asyncio
-import ssl
 from collections.abc import Iterator
 from enum import Enum
 from typing import TypeVar
@@ -14,6 +13,7 @@ from typing import TypeVar
 import httpx
 import msgspec
 
+from router.certificates import WorkerTls
 from router.dial import CheckedTransport, Resolver
 from router.engines.api import ModelCard
 from router.exposition import Sample, Wanted
@@ -49,7 +49,7 @@ class WorkerAnswerError(Exception):
 
 
 def control_client(
-    timeout_s: float, api_key: str = "", verify: ssl.SSLContext | bool = True, resolver: Resolver | None = None
+    timeout_s: float, api_key: str = "", tls: WorkerTls | None = None, resolver: Resolver | None = None
 ) -> httpx.AsyncClient:
     """The client for control requests to all workers; the caller closes it. It dials what `resolver` lets through.
 
@@ -59,9 +59,11 @@ def control_client(
     if api_key:
         headers["authorization"] = f"Bearer {api_key}"
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits)
+    transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(
+        verify=tls.context if tls else True, trust_env=False, limits=limits
+    )
     if resolver is not None:
-        transport = CheckedTransport(transport, resolver)
+        transport = CheckedTransport(transport, resolver, tls.name if tls else "")
     return httpx.AsyncClient(
         headers=headers, timeout=timeout_s, transport=transport, trust_env=False, follow_redirects=False
     )

@@ -16,6 +16,7 @@ import msgspec
 from yarl import URL
 
 from router.breaker import Fault
+from router.certificates import WorkerTls
 from router.decide import Decider, NoWorkerError
 from router.dial import Resolver
 from router.groups import ModelGroup
@@ -171,7 +172,7 @@ class RealtimeRoute:
 class Dialer:
     """Opens a connection to a worker, to an address that is allowed, and asks for the upgrade."""
 
-    def __init__(self, resolver: Resolver, limits: RealtimeLimits, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, resolver: Resolver, limits: RealtimeLimits, tls: WorkerTls) -> None:
         self._resolver = resolver
         self._limits = limits
         self._tls = tls
@@ -201,8 +202,8 @@ class Dialer:
 
     async def _connect(self, url: URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         host, port = url.host or "", url.port or 0
-        secure = self._tls if url.scheme == "https" else None
-        name = host if secure else None
+        secure = self._tls.context if url.scheme == "https" else None
+        name = self._tls.server_name(host) if secure else None
         failure: OSError = OSError("no address")
         for address in await self._resolver.addresses(host, port):
             try:

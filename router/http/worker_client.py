@@ -16,6 +16,7 @@ from aiohttp.client_exceptions import ClientConnectorError, ClientError
 from aiohttp.connector import Connection
 from yarl import URL
 
+from router.certificates import WorkerTls
 from router.dial import Resolver
 from router.http.worker_answer import WorkerAnswer, WorkerConnection
 from router.workers import Worker
@@ -49,8 +50,9 @@ class Outgoing(NamedTuple):
 class WorkerClient:
     """Sends requests to workers. An async context manager; one per process."""
 
-    def __init__(self, connect_timeout_s: float, resolver: Resolver) -> None:
+    def __init__(self, connect_timeout_s: float, resolver: Resolver, tls: WorkerTls) -> None:
         self._resolver = resolver
+        self._tls = tls
         self._timeout = ClientTimeout(total=None, sock_connect=connect_timeout_s)
         self._dials: dict[str, tuple[ClientRequest, bytes]] = {}
 
@@ -99,7 +101,8 @@ class WorkerClient:
             if len(self._dials) >= MAX_DIALS:
                 self._dials.clear()
             url = URL(worker.url)
-            request = ClientRequest("GET", url, loop=self._loop)
+            name = self._tls.server_name(url.host or "") if url.scheme == "https" else None
+            request = ClientRequest("GET", url, loop=self._loop, ssl=self._tls.context, server_hostname=name)
             prefix = url.raw_path.rstrip("/").encode()
             host = request.headers["host"].encode()
             dial = self._dials[worker.url] = (request, prefix + b"\0" + host)

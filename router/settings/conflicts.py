@@ -19,14 +19,23 @@ def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "worker_allow", "say where workers may be that are added while the router runs, or name a worker"
     if len(set(settings.workers)) < len(settings.workers):
         yield "workers", "must not name a worker twice"
-    if bool(settings.tls_certificate) != bool(settings.tls_key):
-        yield "tls_key" if settings.tls_key else "tls_certificate", "tls_certificate and tls_key need each other"
+    yield from _tls_conflicts(settings)
     if settings.max_body_bytes > settings.max_buffered_bytes:
         yield "max_body_bytes", "must not be more than max_buffered_bytes"
     if settings.admin_api_key in settings.api_keys:
         yield "admin_api_key", "must not be one of the clients' keys"
     if settings.keys_file:
         yield from _keys_file_conflicts(settings)
+
+
+def _tls_conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
+    for certificate in ("tls_certificate", "worker_tls_certificate"):
+        key = certificate.replace("certificate", "key")
+        given = bool(getattr(settings, certificate)), bool(getattr(settings, key))
+        if given[0] != given[1]:
+            yield key if given[1] else certificate, f"{certificate} and {key} need each other"
+    if settings.tls_client_ca and not settings.tls_certificate:
+        yield "tls_client_ca", "needs tls_certificate: over plain HTTP no client shows a certificate"
 
 
 def _keys_file_conflicts(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -30,7 +30,24 @@ class ServingSettings:
     tls_certificate: str = setting(
         SERVING, "", kinds.file(), "Certificate chain (PEM) to serve HTTPS with. Needs tls_key. Unset: plain HTTP."
     )
-    tls_key: str = setting(SERVING, "", kinds.file(), "Private key (PEM) of tls_certificate.")
+    tls_key: str = setting(
+        SERVING,
+        "",
+        kinds.file(),
+        "Private key (PEM) of tls_certificate. Renewed files are taken within 10 s; open connections stay.",
+    )
+    tls_client_ca: str = setting(
+        SERVING,
+        "",
+        kinds.file(),
+        "Authorities (PEM) whose certificates clients must show, besides their key. Needs tls_certificate.",
+    )
+    tls_client_optional: bool = setting(
+        SERVING,
+        False,
+        kinds.switch(),
+        "Serve clients that show no certificate too; one that tls_client_ca has not signed is refused all the same.",
+    )
     processes: int = setting(
         SERVING,
         1,
@@ -134,6 +151,20 @@ class ServingSettings:
         kinds.secret(),
         "Key sent to every worker, with probes too, in place of the client's. Unset: the client's own key is passed "
         "on, but only where api_key is unset too.",
+    )
+    worker_ca: str = setting(
+        WORKERS, "", kinds.file(), "Authorities (PEM) of https workers' certificates. Unset: the system's."
+    )
+    worker_tls_certificate: str = setting(
+        WORKERS, "", kinds.file(), "Certificate chain (PEM) that workers are shown. Needs worker_tls_key."
+    )
+    worker_tls_key: str = setting(WORKERS, "", kinds.file(), "Private key (PEM) of worker_tls_certificate.")
+    worker_tls_name: str = setting(
+        WORKERS,
+        "",
+        kinds.name("NAME", "a host name"),
+        "Name that every https worker's certificate must hold, in place of the host in its URL: for workers found by "
+        "address.",
     )
     health_interval_s: float = setting(
         WORKERS,

@@ -123,7 +123,7 @@ class FakeWorker:
 
 def client(timeout_s: float = 5.0) -> httpx.AsyncClient:
     """As the router makes it; plain HTTP needs no certificates."""
-    return control_client(timeout_s, verify=False)
+    return control_client(timeout_s)
 
 
 VLLM_CONFIG = (

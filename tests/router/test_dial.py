@@ -36,11 +36,11 @@ def test_a_name_that_leads_nowhere_else_is_refused_and_said_once(caplog: pytest.
 async def test_a_name_that_resolves_to_loopback_is_not_dialled_unless_that_is_allowed() -> None:
     async with FakeWorker({"/x": Answer("here")}) as worker:
         url = worker.url.replace("127.0.0.1", "localhost")
-        async with control_client(5, verify=False, resolver=resolver("other.test")) as client:
+        async with control_client(5, resolver=resolver("other.test")) as client:
             with pytest.raises(WorkerAnswerError, match="no answer"):
                 await fetch(client, url, "/x")
         assert worker.asked == []
-        async with control_client(5, verify=False, resolver=resolver("localhost")) as client:
+        async with control_client(5, resolver=resolver("localhost")) as client:
             assert await fetch(client, url, "/x") == b"here"
         assert worker.asked == ["/x"]
 

@@ -101,7 +101,7 @@ async def test_impossible_addresses(url: str) -> None:
 
 async def test_the_key_goes_to_the_worker() -> None:
     async with FakeWorker({"/p/x": Answer("hello")}) as worker:
-        async with control_client(5.0, api_key="secret", verify=False) as http:
+        async with control_client(5.0, api_key="secret") as http:
             assert await fetch(http, worker.url + "/p/", "/x") == b"hello"
         assert worker.authorizations == {"Bearer secret"}
 
@@ -155,7 +155,7 @@ async def test_bare_cards_are_enough() -> None:
 
 
 def test_the_client_follows_no_proxy_and_no_redirect() -> None:
-    http = control_client(3.0, verify=False)
+    http = control_client(3.0)
     assert not http.trust_env
     assert not http.follow_redirects
     assert http.timeout == httpx.Timeout(3.0)
