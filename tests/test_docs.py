@@ -20,7 +20,21 @@ from tests.routers import running_router
 ROOT = Path(__file__).parent.parent
 METRICS_PAGE = ROOT / "docs/metrics.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-COMMANDS = {"make", "warmroute", "python", "curl", "pip", "export", "git", "cd", "vllm", "warmroute-lab"}
+COMMANDS = {
+    "make",
+    "warmroute",
+    "python",
+    "curl",
+    "pip",
+    "export",
+    "git",
+    "cd",
+    "vllm",
+    "warmroute-lab",
+    "docker",
+    "docker/secrets.sh",
+    "kubectl",
+}
 
 
 def page_name(path: Path) -> str:
