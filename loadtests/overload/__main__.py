@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import dataclasses
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,8 +22,10 @@ PROFILE = "llama-3.1-8b-a100"
 ENGINES = 2
 PREFILL_RATE = 11_500
 LIGHT = 4
-SHARES = {"heavy": 0.8} | {f"light-{number}": 0.2 / LIGHT for number in range(LIGHT)}
-STEPS = (0.6, 0.75, 0.9, 1.05, 1.2)
+SHARES = {"heavy": 0.88} | {f"light-{number}": 0.12 / LIGHT for number in range(LIGHT)}
+GREEDY = {"heavy": 0.52} | {f"light-{number}": 0.48 / LIGHT for number in range(LIGHT)}
+"""At four times the knee each of the light ones, too, asks for more than twice its fair share."""
+STEPS = (0.7, 0.8, 0.9, 1.0)
 """Offered loads to find the knee among, as parts of what prefill alone would allow."""
 BEYOND = (2.0, 4.0)
 QUEUE = ("--saturation-wait-s", "0.4", "--queue-timeout-s", "1.0", "--queue-max-requests", "200")
@@ -53,18 +56,20 @@ async def run(work: Work, seed: int) -> list[Table]:
             for process in (*engines, queued, plain):
                 await stack.enter_async_context(process)
 
-            async def load(router: Router, rate: float) -> Outcome:
+            async def load(router: Router, rate: float, work: Work) -> Outcome:
                 for engine in engines:
                     await engine.call("POST", "/emulator/restart", {})
                 await asyncio.sleep(1.5)  # until the routers have seen it
                 return await offer(router, work, rate, seed)
 
             top = ENGINES * PREFILL_RATE / work.new_tokens
-            steps = [await load(plain, step * top) for step in STEPS]
+            short = dataclasses.replace(work, warm_s=4.0, window_s=9.0)
+            steps = [await load(plain, step * top, short) for step in STEPS]
             knee = max(steps, key=lambda step: step.goodput)
-            on = [await load(queued, factor * knee.offered) for factor in (1.0, *BEYOND)]
-            off = [await load(plain, factor * knee.offered) for factor in BEYOND]
-    return [sweep(steps, knee), beyond(knee, on, off), shares(on[1:])]
+            on = [await load(queued, factor * knee.offered, work) for factor in (1.0, *BEYOND)]
+            off = [await load(plain, factor * knee.offered, work) for factor in BEYOND]
+            greedy = await load(queued, BEYOND[-1] * knee.offered, dataclasses.replace(work, shares=GREEDY))
+    return [sweep(steps, knee), beyond(knee, on, off), shares(on[1:], greedy)]
 
 
 def keys_file(folder: Path) -> str:
@@ -107,12 +112,22 @@ def beyond(knee: Outcome, on: Sequence[Outcome], off: Sequence[Outcome]) -> Tabl
     return Table("Past the knee", ("", *names), rows)
 
 
-def shares(loads: Sequence[Outcome]) -> Table:
+def shares(loads: Sequence[Outcome], greedy: Outcome) -> Table:
     """What each client got against its fair share."""
     names = [f"{factor:g}x" for factor in BEYOND]
-    got = [load.shares() for load in loads]
-    rows = [(client, f"{share:.0%}", *(f"{one[client]:.2f}" for one in got)) for client, share in SHARES.items()]
-    return Table("Good answers against the fair share of them", ("client", "of the offered load", *names), rows)
+    got = [load.shares() for load in (*loads, greedy)]
+    rows = [
+        (
+            client,
+            f"{share:.0%}",
+            *(f"{one[client]:.2f}" for one in got[:-1]),
+            f"{GREEDY[client]:.0%}",
+            f"{got[-1][client]:.2f}",
+        )
+        for client, share in SHARES.items()
+    ]
+    header = ("client", "asks for", *names, "asks for", f"{names[-1]}, all greedy")
+    return Table("Good answers against the fair share of them (1 is fair)", header, rows)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from loadtests.overload.outcome import Outcome, Sent
 class Work:
     """What the requests are like, and what counts as good."""
 
+    shares: Mapping[str, float]
+    """Of the offered load, by client."""
     shared_tokens: int = 1000
     """A system prompt that all requests begin with."""
     new_tokens: int = 2000
@@ -25,13 +27,11 @@ class Work:
     answer_tokens: int = 32
     objective_s: float = 2.0
     """Time to first token."""
-    warm_s: float = 6.0
+    warm_s: float = 5.0
     """At the start of a load, not counted: until the queues have settled."""
     window_s: float = 14.0
-    patience_s: float = 10.0
+    patience_s: float = 8.0
     """A client that has no complete answer by then has left."""
-    shares: Mapping[str, float] = None  # type: ignore[assignment]
-    """Of the offered load, by client."""
 
 
 class Arrival(NamedTuple):
