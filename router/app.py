@@ -149,7 +149,13 @@ class Router:
         cache_bytes = settings.conversation_cache_bytes
         self.encoders = EncoderSet(
             self.fleet,
-            EncoderSettings(self._tokens_of, self.asker, secret, cache_bytes - cache_bytes // READER_SHARE),
+            EncoderSettings(
+                self._tokens_of,
+                self.asker,
+                secret,
+                cache_bytes - cache_bytes // READER_SHARE,
+                settings.forward_token_ids,
+            ),
         )
         self.reader = Reader(cache_bytes // READER_SHARE, seed_of(secret))
         self.pool = EncodePool(settings.encode_threads)
@@ -311,7 +317,7 @@ class Router:
             instruments,
             self.asker,
         )
-        prompts = PromptRoute(tools, settings.policy, settings.encode_wait_share)
+        prompts = PromptRoute(tools, settings.policy, settings.encode_wait_share, settings.forward_token_ids)
         others = LoadRoute(self.fleet, decider, relay, owners)
         limits = realtime_limits(settings)
         dialer = Dialer(self.resolver, limits, self.worker_tls)

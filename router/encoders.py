@@ -52,7 +52,12 @@ class EncoderSettings:
     """How encoders are made."""
 
     def __init__(
-        self, source_of: Callable[[ModelGroup], TokenSource], asker: TokenAsker, secret: bytes, cache_bytes: int
+        self,
+        source_of: Callable[[ModelGroup], TokenSource],
+        asker: TokenAsker,
+        secret: bytes,
+        cache_bytes: int,
+        keep_ids: bool = False,
     ) -> None:
         self.source_of = source_of
         self.asker = asker
@@ -60,6 +65,7 @@ class EncoderSettings:
         self.room = Room(cache_bytes)
         """Shared by all encoders."""
         self.retry_s = RETRY_S
+        self.keep_ids = keep_ids
 
 
 class EncoderSet:
@@ -139,6 +145,8 @@ class EncoderSet:
                 used = tokenizer.served_by(_served(worker, source))
                 exact = PromptEncoder(name, used, worker.chain_block_tokens, settings.secret, settings.room)
                 exact.fall_back_to(told)
+                if settings.keep_ids:
+                    exact.keep_ids()
                 encoder = exact
             else:
                 encoder = told if source.spec else told.text

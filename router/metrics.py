@@ -64,6 +64,9 @@ class Instruments(Collector):
         self.client_errors = Counter(
             "warmroute_refused_requests", "Requests refused by the router, by status.", ("status",)
         )
+        self.forwarded_ids = Counter(
+            "warmroute_forwarded_ids", "Chat prompts whose token ids were sent along, by model.", ("model",)
+        )
         self._add_clients()
         self.registry_entries = Counter(
             "warmroute_registry_entries", "Entries of the shared registry that were read, by outcome.", ("outcome",)

@@ -33,6 +33,8 @@ class Prompt(msgspec.Struct, frozen=True):
     """True when ids are equal to what the engine sees. False: estimated so far, or only canonical-text chunks exist."""
     source: str
     """Where the ids came from, a metric label: `ids`, `conversation`, `encoded`, `estimate`, `worker`, `text`."""
+    ids: bytes = b""
+    """The ids themselves, packed as u32, where they are exact and kept (see `Conversations`); else empty."""
     teachable: bool = True
     """False where the engine's cached-token count says nothing (several prompts, prompt logprobs)."""
     ask: bool = False

@@ -16,7 +16,7 @@ from typing import Final
 
 import xxhash
 
-from tokenizer_cache.chain import HASH_BYTES
+from tokenizer_cache.chain import HASH_BYTES, ID_BYTES
 
 DEFAULT_ROOM_BYTES: Final = 256 << 20
 _BOUNDARY_BYTES: Final = 540
@@ -27,10 +27,12 @@ _SPINE_BYTES: Final = 800
 class Spine:
     """A chain that the boundaries of one conversation share. Only its tip may extend it, under the cache's lock."""
 
-    __slots__ = ("chain", "text", "tip", "users")
+    __slots__ = ("chain", "ids", "text", "tip", "users")
 
-    def __init__(self, chain: bytes = b"") -> None:
+    def __init__(self, chain: bytes = b"", ids: bytes = b"") -> None:
         self.chain = bytearray(chain)
+        self.ids = bytearray(ids)
+        """Packed ids, where they are kept: 4 bytes a token, where the chain takes 8 a block."""
         self.users = 0
         self.tip: Boundary | None = None
         """The boundary that came last."""
@@ -64,6 +66,10 @@ class Boundary:
 
     def chain(self) -> bytes:
         return bytes(self.spine.chain[: self.blocks * HASH_BYTES])
+
+    def ids(self) -> bytes:
+        """Packed ids before the cut; only where they are kept."""
+        return bytes(self.spine.ids[: self.tokens * ID_BYTES])
 
     def parent(self, root: bytes) -> bytes:
         end = self.blocks * HASH_BYTES
@@ -110,6 +116,8 @@ class Conversations:
 
     def __init__(self, room: Room) -> None:
         self.room = room
+        self.keep_ids = False
+        """Keep the ids of conversations, not only their hashes."""
         self._boundaries: OrderedDict[bytes, Boundary] = OrderedDict()
         self._lock = room.lock
         room.join(self)
@@ -145,18 +153,22 @@ class Conversations:
                 return place, found
         return 0, None
 
-    def grow(self, base: Boundary | None, new_chain: bytes) -> tuple[Spine, int]:
-        """The spine that holds `base`'s blocks and then `new_chain`, and its count of blocks."""
+    def grow(self, base: Boundary | None, new_chain: bytes, new_ids: bytes = b"") -> tuple[Spine, int]:
+        """The spine that holds `base`'s blocks and then `new_chain`, and its count of blocks. `new_ids` follow those
+        before `base`'s cut."""
+        new_ids = new_ids if self.keep_ids else b""
         if base is None:
-            return Spine(new_chain), len(new_chain) // HASH_BYTES
+            return Spine(new_chain, new_ids), len(new_chain) // HASH_BYTES
+        ids_end = base.tokens * ID_BYTES if self.keep_ids else 0
         end = base.blocks * HASH_BYTES
         with self._lock:
             spine = base.spine
-            if spine.tip is base and len(spine.chain) == end:
+            if spine.tip is base and len(spine.chain) == end and len(spine.ids) == ids_end:
                 spine.chain += new_chain
-                self.room.size_bytes += len(new_chain) if spine.users else 0
+                spine.ids += new_ids
+                self.room.size_bytes += len(new_chain) + len(new_ids) if spine.users else 0
             else:
-                spine = Spine(bytes(spine.chain[:end]) + new_chain)
+                spine = Spine(bytes(spine.chain[:end]) + new_chain, bytes(spine.ids[:ids_end]) + new_ids)
         return spine, (end + len(new_chain)) // HASH_BYTES
 
     def text_of(self, boundary: Boundary) -> xxhash.xxh3_128 | None:
@@ -175,7 +187,7 @@ class Conversations:
             boundary.used = self.room.tick()
             self.room.size_bytes += _size(boundary)
             if not boundary.spine.users:
-                self.room.size_bytes += _SPINE_BYTES + len(boundary.spine.chain)
+                self.room.size_bytes += _size_of_spine(boundary.spine)
             boundary.spine.users += 1
             self.room.make()
 
@@ -191,8 +203,12 @@ class Conversations:
         self.room.size_bytes -= _size(boundary)
         boundary.spine.users -= 1
         if not boundary.spine.users:
-            self.room.size_bytes -= _SPINE_BYTES + len(boundary.spine.chain)
+            self.room.size_bytes -= _size_of_spine(boundary.spine)
             boundary.spine.tip = boundary.spine.text = None  # else only the collector of cycles would free it
+
+
+def _size_of_spine(spine: Spine) -> int:
+    return _SPINE_BYTES + len(spine.chain) + len(spine.ids)
 
 
 def _size(boundary: Boundary) -> int:

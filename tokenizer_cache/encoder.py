@@ -16,9 +16,10 @@ from tokenizer_cache.chain import HASH_BYTES, ID_BYTES, Chain, pack
 from tokenizer_cache.conversation import DEFAULT_ROOM_BYTES, Boundary, Conversations, Room, Spine
 from tokenizer_cache.counters import Counters
 from tokenizer_cache.fields import ChatFields, CompletionFields, Fields, ResponseFields, given, holds_media
+from tokenizer_cache.given_ids import ids_in_place_of_messages
 from tokenizer_cache.identity import context_key, scope_key
 from tokenizer_cache.items import Keys
-from tokenizer_cache.messages import MessageEncoder, Recognised, close
+from tokenizer_cache.messages import Closed, MessageEncoder, Recognised, close
 from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.request import Frame, Request
 from tokenizer_cache.rules import NotExact
@@ -70,8 +71,16 @@ class PromptEncoder:
         """Let workers tell what cannot be exact here. Call before the first request."""
         self._text = self.told = told
 
+    def keep_ids(self) -> None:
+        """Keep the ids of conversations, so that prompts bear them. Call before the first request."""
+        self.conversations.keep_ids = True
+
     def recognise(self, request: Request) -> Prompt:
         """What is known of the prompt at once. Tens of microseconds for a known conversation."""
+        if (ids := ids_in_place_of_messages(request, self._tokenizer.served.engine)) is not None:
+            self.counters.hits["ids"] += 1
+            chain, _ = self._chain.extend(self._realm(request.frame).root, b"", ids)
+            return self._exact(request, Closed(chain, len(ids) // ID_BYTES, b""), "ids")
         if reason := self._why_text(request):
             return self._as_text(request, reason)
         realm = self._realm(request.frame)
@@ -115,13 +124,13 @@ class PromptEncoder:
         if self._messages is None:
             return self._as_text(request, "template")
         try:
-            chain, tokens = self._messages.encode(request, seen)
+            closed = self._messages.encode(request, seen)
         except NotExact as error:
             return self._as_text(request, error.reason)
         except RENDER_ERRORS:
             return self._as_text(request, "template")
-        self._learn(request, seen, tokens)
-        return self._exact(request, chain, tokens, "encoded")
+        self._learn(request, seen, closed.tokens)
+        return self._exact(request, closed, "encoded")
 
     def observe(self, request: Request, prompt_tokens: int) -> None:
         """The engine's own count of the prompt's tokens: teaches the estimate for prompts that became text."""
@@ -157,14 +166,18 @@ class PromptEncoder:
         )
 
     def _known(self, request: Request, boundary: Boundary, root: bytes) -> Prompt:
-        chain, tokens = close(self._chain, boundary, root, boundary.ending or b"")
-        return self._exact(request, chain, tokens, "conversation")
+        closed = close(self._chain, boundary, root, boundary.ending or b"", self._keeps(request))
+        return self._exact(request, closed, "conversation")
 
-    def _exact(self, request: Request, chain: bytes, tokens: int, source: str) -> Prompt:
+    def _keeps(self, request: Request) -> bool:
+        return self.conversations.keep_ids and not request.prompts
+
+    def _exact(self, request: Request, closed: Closed, source: str) -> Prompt:
         return Prompt(
-            chain=chain,
-            known_blocks=len(chain) // HASH_BYTES,
-            tokens=tokens,
+            chain=closed.chain,
+            known_blocks=len(closed.chain) // HASH_BYTES,
+            tokens=closed.tokens,
+            ids=closed.ids,
             block_tokens=self._block_tokens,
             exact=True,
             source=source,
@@ -191,7 +204,8 @@ class PromptEncoder:
             self.counters.hits["ids"] += 1
             assert isinstance(longest, bytes)
             tokens = sum(len(prompt) // ID_BYTES for prompt in request.prompts)
-            return self._exact(request, self._chain.extend(realm.root, b"", longest)[0], tokens, "ids")
+            chain, _ = self._chain.extend(realm.root, b"", longest)
+            return self._exact(request, Closed(chain, tokens, b""), "ids")
         assert isinstance(longest, str)
         texts = [_bytes(prompt) for prompt in request.prompts]
         key = xxhash.xxh3_128_digest(realm.context + b"\0".join(texts))
@@ -216,7 +230,7 @@ class PromptEncoder:
         chain, remainder = self._chain.extend(seen.root, b"", pack(max(encoded, key=len)))
         boundary = Boundary(Spine(chain), len(chain) // HASH_BYTES, remainder, tokens, ending=b"")
         self.conversations.add(seen.keys[0], boundary)
-        return self._exact(request, chain, tokens, "encoded")
+        return self._exact(request, Closed(chain, tokens, b""), "encoded")
 
 
 def _beyond_us(fields: Fields) -> str | None:

@@ -64,8 +64,8 @@ class MessageEncoder:
         self._endings: dict[str, bytes] = {}
         self.tails = Tails(self._renderer, conversations, counters)
 
-    def encode(self, request: Request, seen: Recognised) -> tuple[bytes, int]:
-        """The prompt's chain and its count of tokens. Raises NotExact, or one of RENDER_ERRORS."""
+    def encode(self, request: Request, seen: Recognised) -> "Closed":
+        """The prompt. Raises NotExact, or one of RENDER_ERRORS."""
         known, tail = seen.boundary, None
         if known is not None:
             tail = self.tails.render(request, seen.context, seen.place, known)
@@ -89,7 +89,7 @@ class MessageEncoder:
         self.tails.give_up(tail.trust)
         return False
 
-    def _encode_tail(self, seen: Recognised, known: Boundary, tail: Tail) -> tuple[bytes, int]:
+    def _encode_tail(self, seen: Recognised, known: Boundary, tail: Tail) -> "Closed":
         self._counters.hits["tail"] += 1
         head, overhang = tail.text[: tail.cut], tail.text[tail.cut : tail.closed]
         tail.before.update(head.encode())
@@ -97,15 +97,18 @@ class MessageEncoder:
         ending = self._ending(tail.text[tail.cut :])
         cut = _Cut(known.chars + tail.cut, tail.before, overhang if shape else "", shape, ending)
         boundary = self._store(seen.root, seen.keys[-1], known, self._ids(head), cut)
-        return close(self._chain, boundary, seen.root, ending)
+        return self._close(boundary, seen, ending)
+
+    def _close(self, boundary: Boundary, seen: Recognised, ending: bytes) -> "Closed":
+        return close(self._chain, boundary, seen.root, ending, self._conversations.keep_ids)
 
     def _whole_call(self, request: Request) -> TemplateCall:
         return self._renderer.call(request.api, msgspec.json.decode(request.body))
 
-    def _encode_full(self, request: Request, seen: Recognised, call: TemplateCall) -> tuple[bytes, int]:
+    def _encode_full(self, request: Request, seen: Recognised, call: TemplateCall) -> "Closed":
         text = self._renderer.full(call)
         if call.add_special_tokens:
-            return close(self._chain, _nothing(), seen.root, self._ids(text, add_special_tokens=True))
+            return self._close(_nothing(), seen, self._ids(text, add_special_tokens=True))
         known = self._proven(seen, text)
         self._counters.hits["full_prefix" if known else "cold"] += 1
         if known is None and (lead := self._lead(request, call, text)) is not None:
@@ -118,7 +121,7 @@ class MessageEncoder:
             known = self._store(seen.root, seen.keys[-1], known, self._ids(text[start : closing.chars]), closing)
             start = closing.chars
         ending = self._ending(text[start:]) + self._suffix(call)
-        return close(self._chain, known or _nothing(), seen.root, ending)
+        return self._close(known or _nothing(), seen, ending)
 
     def _suffix(self, call: TemplateCall) -> bytes:
         if not call.suffix:
@@ -174,7 +177,7 @@ class MessageEncoder:
     def _store(self, root: bytes, key: bytes, known: Boundary | None, ids: bytes, cut: _Cut) -> Boundary:
         parent, remainder = (known.parent(root), known.remainder) if known else (root, b"")
         chain, remainder = self._chain.extend(parent, remainder, ids)
-        spine, blocks = self._conversations.grow(known, chain)
+        spine, blocks = self._conversations.grow(known, chain, ids)
         boundary = Boundary(
             spine,
             blocks,
@@ -204,10 +207,20 @@ class MessageEncoder:
         return pack(self._counters.timed(self._tokenizer, text, add_special_tokens))
 
 
-def close(chain: Chain, boundary: Boundary, root: bytes, ending: bytes) -> tuple[bytes, int]:
-    """The chain and length of the prompt whose ids after the boundary's cut are `ending`."""
+class Closed(NamedTuple):
+    """A whole prompt."""
+
+    chain: bytes
+    tokens: int
+    ids: bytes
+    """Packed; empty where they are not kept."""
+
+
+def close(chain: Chain, boundary: Boundary, root: bytes, ending: bytes, keep_ids: bool) -> Closed:
+    """The prompt whose ids after the boundary's cut are `ending`."""
     last, _ = chain.extend(boundary.parent(root), boundary.remainder, ending)
-    return boundary.chain() + last, boundary.tokens + len(ending) // ID_BYTES
+    ids = boundary.ids() + ending if keep_ids else b""
+    return Closed(boundary.chain() + last, boundary.tokens + len(ending) // ID_BYTES, ids)
 
 
 def _nothing() -> Boundary:

@@ -68,7 +68,9 @@ async def run(work: Work, seed: int) -> list[Table]:
             knee = max(steps, key=lambda step: step.goodput)
             on = [await load(queued, factor * knee.offered, work) for factor in (1.0, *BEYOND)]
             off = [await load(plain, factor * knee.offered, work) for factor in BEYOND]
-            greedy = await load(queued, BEYOND[-1] * knee.offered, dataclasses.replace(work, shares=GREEDY))
+            greedy = await load(
+                queued, BEYOND[-1] * knee.offered, dataclasses.replace(work, shares=GREEDY, window_s=24.0)
+            )
     return [sweep(steps, knee), beyond(knee, on, off), shares(on[1:], greedy)]
 
 
@@ -127,7 +129,7 @@ def shares(loads: Sequence[Outcome], greedy: Outcome) -> Table:
         for client, share in SHARES.items()
     ]
     header = ("client", "asks for", *names, "asks for", f"{names[-1]}, all greedy")
-    return Table("Good answers against the fair share of them (1 is fair)", header, rows)
+    return Table("Tokens of good answers against the fair share of them (1 is fair)", header, rows)
 
 
 if __name__ == "__main__":

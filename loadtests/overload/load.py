@@ -40,6 +40,7 @@ class Arrival(NamedTuple):
     at_s: float
     client: str
     body: bytes
+    tokens: int
 
 
 def arrivals(work: Work, rate: float, seed: int) -> Iterator[Arrival]:
@@ -51,7 +52,7 @@ def arrivals(work: Work, rate: float, seed: int) -> Iterator[Arrival]:
     while (at := at + rng.expovariate(rate)) < work.warm_s + work.window_s:
         tokens = round(work.new_tokens * rng.uniform(0.5, 1.5))
         prompt = f"{shared} {rng.getrandbits(64):x} {_words(rng, tokens)}"
-        yield Arrival(at, rng.choices(clients, weights)[0], chat(MODEL, prompt, work.answer_tokens))
+        yield Arrival(at, rng.choices(clients, weights)[0], chat(MODEL, prompt, work.answer_tokens), tokens)
 
 
 def _words(rng: random.Random, tokens: int) -> str:
@@ -77,7 +78,8 @@ async def offer(router: Router, work: Work, rate: float, seed: int) -> Outcome:
 
 async def _send(router: Router, work: Work, arrival: Arrival, sent: list[Sent]) -> None:
     headers = b"Authorization: Bearer %s\r\n" % key_of(arrival.client).encode()
-    sent.append(Sent(arrival.client, await ask(router.port, arrival.body, work.patience_s, headers)))
+    result = await ask(router.port, arrival.body, work.patience_s, headers)
+    sent.append(Sent(arrival.client, result, arrival.tokens))
 
 
 async def _watch(router: Router, depths: list[float]) -> None:

@@ -14,6 +14,8 @@ class Sent(NamedTuple):
 
     client: str
     result: Result
+    tokens: int = 1
+    """Of its own in the prompt: what it asks of the fleet."""
 
 
 class Outcome(NamedTuple):
@@ -51,13 +53,13 @@ class Outcome(NamedTuple):
         return ttft_ms([one.result for one in self.sent], share)
 
     def shares(self) -> dict[str, float]:
-        """What each client got of good answers, against its fair share of them: 1 is exactly fair."""
+        """What each client got, in tokens of good answers, against its fair share: 1 is exactly fair."""
         asked: dict[str, float] = {}
         got: dict[str, float] = {}
         for one in self.sent:
-            asked[one.client] = asked.get(one.client, 0) + 1
+            asked[one.client] = asked.get(one.client, 0) + one.tokens
         for one in self.good:
-            got[one.client] = got.get(one.client, 0) + 1
+            got[one.client] = got.get(one.client, 0) + one.tokens
         fair = fair_shares(asked, sum(got.values()))
         return {client: got.get(client, 0) / fair[client] if fair[client] else math.nan for client in asked}
 

@@ -15,6 +15,7 @@ from router.clients import Charge, Client
 from router.decide import Decider, Decision, NoWorkerError
 from router.encoders import EncoderSet, told_by
 from router.encoding import INLINE_BYTES, EncodePool, Encoder
+from router.forward_ids import body_with_ids
 from router.groups import ModelGroup
 from router.http.errors import ApiError
 from router.http.exchange import Exchange
@@ -69,7 +70,9 @@ class PromptTools:
 class PromptRoute:
     """The four prompt APIs."""
 
-    def __init__(self, tools: PromptTools, policy_name: str, encode_wait_share: float) -> None:
+    def __init__(
+        self, tools: PromptTools, policy_name: str, encode_wait_share: float, forward_ids: bool = False
+    ) -> None:
         self._fleet = tools.fleet
         self._decider = tools.decider
         self._index = tools.index
@@ -84,6 +87,7 @@ class PromptRoute:
         self._asker = tools.asker
         self.policy_name = policy_name
         self._encode_wait_share = encode_wait_share
+        self._forward_ids = forward_ids
         self._loop = asyncio.get_running_loop()
 
     async def serve(self, exchange: Exchange, body: bytes) -> None:
@@ -164,12 +168,14 @@ class PromptRoute:
         other prompts, or was sent through another router, matches then."""
         for name, prompt in asked.prompts.items():
             known = prompt.known_blocks * prompt.block_tokens
-            if prompt.exact or prompt.ask or prompt.source == "text" or known >= prompt.tokens * MIN_KNOWN_SHARE:
+            if prompt.exact or prompt.ask or prompt.source == "text":
+                continue
+            if known >= prompt.tokens * MIN_KNOWN_SHARE and not self._forward_ids:
                 continue
             encoder = asked.encoders[name]
             if encoder.tail_bytes(asked.request) <= INLINE_BYTES:
                 asked.prompts[name] = encoder.encode(asked.request)
-            elif self._encode_wait_share > 0:
+            elif self._encode_wait_share > 0 and known < prompt.tokens * MIN_KNOWN_SHARE:
                 await self._wait(asked, name, self._encode_wait_share * _prefill_s(asked, name, prompt.tokens - known))
 
     async def _wait(self, asked: Asked, name: str, limit_s: float) -> None:
@@ -209,7 +215,10 @@ class PromptRoute:
         lease = Lease(worker, prompt.tokens, candidate.uncached_tokens, asked.request.stream)
         passage = Passage(self._index, worker.holder, prompt, candidate.cached_tokens)
         prefill_s = (candidate.queued_tokens + candidate.uncached_tokens) / candidate.prefill_rate
-        return Choice(worker, lease, passage, prefill_s)
+        body = body_with_ids(asked.request, prompt, worker.facts) if self._forward_ids else None
+        if body is not None:
+            self._instruments.forwarded_ids.add(1, (exchange.model,))
+        return Choice(worker, lease, passage, prefill_s, body)
 
     def _must_wait(self, asked: Asked, decision: Decision, now: float) -> bool:
         """Is every worker saturated, or does somebody wait already? A request that is tried again never waits."""

@@ -51,6 +51,8 @@ class Choice(msgspec.Struct):
     passage: Passage | None
     prefill_s: float
     """Estimated time until prefill is done; confirms the prompt of an answer that comes in one piece."""
+    body: bytes | None = None
+    """What this worker gets in place of the client's body."""
 
     def computed(self) -> None:
         """Prefill is done there."""
@@ -135,7 +137,8 @@ class Relay:
                 watch.enter(Stage.FIRST_BYTE, self._limits.first_byte_s)
                 dispatched(choice)
                 exchange.dispatched_at = exchange.dispatched_at or exchange.clock()
-                response = await self._client.send(worker, _outgoing(exchange, body))
+                sent = body if choice.body is None else choice.body
+                response = await self._client.send(worker, _outgoing(exchange, sent))
                 first = await _first_bytes(response)
                 if response.status in RETRIED_STATUS and self._may_retry(exchange, response.status):
                     return choice.blame(f"status_{response.status}")

@@ -142,6 +142,14 @@ class Settings(ServingSettings):
         "Template arguments that one model's workers set where a request does not: vLLM's "
         "--default-chat-template-kwargs, which it does not say. SGLang does; there it need not be given.",
     )
+    forward_token_ids: bool = setting(
+        TOKENS,
+        False,
+        kinds.switch(),
+        "Send the ids of chat prompts along where they are known exactly and the worker reads them (vLLM from 0.30 on, "
+        "SGLang), so that it does not render and tokenize again. Bodies grow by about 7 bytes a token, and "
+        "conversation_cache_bytes holds a fraction of the conversations: 4 bytes a token more.",
+    )
     ask_workers: bool = setting(
         TOKENS,
         True,

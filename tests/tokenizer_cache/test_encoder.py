@@ -124,7 +124,7 @@ def test_claude_codes_moving_marks_do_not_hide_a_conversation() -> None:
         (chat({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x"}}]}), "media"),
         (chat(USER, chat_template="x"), "chat_template"),
         (chat(USER, truncate_prompt_tokens=5), "truncation"),
-        (chat(USER, kv_transfer_params={"prompt_token_ids": [1]}), "token_ids"),
+        (chat(USER, kv_transfer_params={"prompt_token_ids": ["1"]}), "token_ids"),
         (chat(USER, input_ids=[1]), "token_ids"),
         (chat({"role": 7}), "invalid"),
         (chat({"role": "user", "content": 7}), "invalid"),

@@ -67,13 +67,16 @@ def check(encoder: PromptEncoder, uncached: Uncached, body: bytes, api: str = "c
     assert prompt.exact
     assert prompt.tokens == len(ids)
     assert prompt.chain == expected
+    assert prompt.ids == pack(ids)
     if encoder.counters.retracted == retracted:
         assert known.chain[: 8 * known.known_blocks] == expected[: 8 * known.known_blocks]
     return prompt
 
 
 def make(family: str) -> PromptEncoder:
-    return PromptEncoder("test", small(family), BLOCK, SECRET, room=Room(1 << 20))
+    encoder = PromptEncoder("test", small(family), BLOCK, SECRET, room=Room(1 << 20))
+    encoder.keep_ids()
+    return encoder
 
 
 @pytest.mark.parametrize("family", TEMPLATES)

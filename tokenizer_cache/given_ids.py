@@ -1,0 +1,37 @@
+"""Chat requests that bring the ids of their prompt along: then the engine renders nothing, and neither do we.
+
+vLLM from 0.30 on takes `kv_transfer_params.prompt_token_ids`, SGLang `input_ids`. Where the engine's version matters
+(vLLM 0.33 looks at the messages all the same when they hold media or `echo` is set; 0.30 does not), the prompt is left
+to be compared as text.
+"""
+
+from typing import Final
+
+import msgspec
+
+from tokenizer_cache.chain import pack
+from tokenizer_cache.fields import given
+from tokenizer_cache.request import Request
+
+_MAX_ID: Final = 2**31
+
+
+class _Transfer(msgspec.Struct):
+    prompt_token_ids: list[int]
+
+
+_TRANSFER: Final = msgspec.json.Decoder(_Transfer)
+_IDS: Final = msgspec.json.Decoder(list[int])
+
+
+def ids_in_place_of_messages(request: Request, engine: str) -> bytes | None:
+    """The packed ids that `engine` takes for the prompt of this chat request; None where it brings none that count."""
+    fields = request.fields
+    raw = given(fields.kv_transfer_params if engine == "vllm" else fields.input_ids)
+    if not raw or request.api != "chat" or given(fields.echo) or request.has_media:
+        return None
+    try:
+        ids = _TRANSFER.decode(raw).prompt_token_ids if engine == "vllm" else _IDS.decode(raw)
+    except msgspec.MsgspecError:
+        return None
+    return pack(ids) if ids and all(0 <= one < _MAX_ID for one in ids) else None
