@@ -146,25 +146,15 @@ class Router:
         pair = KeyPair(settings.worker_tls_certificate, settings.worker_tls_key)
         self.worker_tls = worker_tls(settings.worker_ca, pair, settings.worker_tls_name)
         self.asker = self._make_asker()
-        cache_bytes = settings.conversation_cache_bytes
-        self.encoders = EncoderSet(
-            self.fleet,
-            EncoderSettings(
-                self._tokens_of,
-                self.asker,
-                secret,
-                cache_bytes - cache_bytes // READER_SHARE,
-                settings.forward_token_ids,
-            ),
-        )
-        self.reader = Reader(cache_bytes // READER_SHARE, seed_of(secret))
+        reader_bytes = settings.conversation_cache_bytes // READER_SHARE
+        self.encoders = self._make_encoders(secret, settings.conversation_cache_bytes - reader_bytes)
+        self.reader = Reader(reader_bytes, seed_of(secret))
         self.pool = EncodePool(settings.encode_threads)
         self.client = WorkerClient(settings.connect_timeout_s, self.resolver, self.worker_tls)
         self.watchdog = Watchdog(time.monotonic)
         self.access_log = AccessLog(access_stream)
         self.clients = clients_of(settings)
-        waiting = RoomLimits(settings.saturation_wait_s, settings.queue_timeout_s, settings.queue_max_requests)
-        self.room = WaitingRoom(waiting, time.monotonic, self.instruments.queue_wait)
+        self.room = WaitingRoom(room_limits_of(settings), time.monotonic, self.instruments.queue_wait)
         self.body_budget = BodyBudget(settings.max_buffered_bytes)
         self.lag = LoopLag()
         self.prober = self._make_prober()
@@ -279,6 +269,10 @@ class Router:
 
         return TokenAsker(client, make_breaker, self.instruments.token_asks, off=not settings.ask_workers)
 
+    def _make_encoders(self, secret: bytes, cache_bytes: int) -> EncoderSet:
+        keep_ids = self._settings.forward_token_ids
+        return EncoderSet(self.fleet, EncoderSettings(self._tokens_of, self.asker, secret, cache_bytes, keep_ids))
+
     def _make_prober(self) -> Prober:
         settings = self._settings
         key = settings.worker_api_key.value if settings.worker_api_key else ""
@@ -380,6 +374,11 @@ class Router:
             ("warmroute_certificates_failed_total", "Certificates not taken.", lambda: self.renewal.failed),
             ("warmroute_loop_stall_seconds", "The event loop's longest stall.", lambda: self.lag.worst_s),
         ]
+
+
+def room_limits_of(settings: Settings) -> RoomLimits:
+    """When prompts wait in the router, how many and how long."""
+    return RoomLimits(settings.saturation_wait_s, settings.queue_timeout_s, settings.queue_max_requests)
 
 
 def clients_of(settings: Settings) -> Clients:
