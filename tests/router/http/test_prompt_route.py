@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from router.encoding import INLINE_BYTES, EncodePool
 from router.http.prompt_route import Asked, PromptRoute, PromptTools
+from router.instruments import Histogram
 from router.metrics import Instruments
+from router.waiting.room import RoomLimits, WaitingRoom
 from tests.router.fleet import MODEL, make_fleet
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.request import Request, parse
@@ -53,7 +55,8 @@ class Case:
         self.pool = EncodePool(1)
         self.instruments = Instruments()
         tools: dict[str, Any] = dict.fromkeys(PromptTools.__dataclass_fields__)
-        tools |= {"fleet": fleet, "pool": self.pool, "instruments": self.instruments}
+        room = WaitingRoom(RoomLimits(1.0, 1.0, 1), time.monotonic, Histogram("w", "", ("client",)))
+        tools |= {"fleet": fleet, "pool": self.pool, "instruments": self.instruments, "room": room}
         self._route = PromptRoute(PromptTools(**tools), "expected_ttft", share)
         body = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
         self._asked = Asked(parse("chat", body), group, {name: self.encoder}, {name: prompt})
