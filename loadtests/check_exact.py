@@ -24,10 +24,10 @@ from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.identity import scope_key
 from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.request import parse
-from tokenizer_cache.rules import NotExact
+from tokenizer_cache.rules import NotExact, Rules, Served
+from tokenizer_cache.sglang_inputs import SglangRules
 from tokenizer_cache.tokenizer import load
-from tokenizer_cache.vllm_inputs import template_call
-from tokenizer_cache.vllm_template import template_format
+from tokenizer_cache.vllm_inputs import VllmRules
 
 FILES = ("claude_code_entirecli", "codex_agentv", "swe_agent", "tau_airline")
 BLOCK_TOKENS = 4
@@ -42,6 +42,8 @@ class Subject(NamedTuple):
     name: str
     path: str
     template: str | None
+    engine: str = "vllm"
+    """Whose rules turn a request into the template's input."""
 
 
 class Result(NamedTuple):
@@ -64,12 +66,14 @@ class Uncached:
         )
         if subject.template is not None:
             self._tokenizer.chat_template = subject.template
-        self._format = template_format(self._tokenizer.chat_template, self._tokenizer.special_tokens_map)
+        rules = SglangRules if subject.engine == "sglang" else VllmRules
+        special_tokens = self._tokenizer.special_tokens_map
+        self._rules: Rules = rules(self._tokenizer.chat_template, special_tokens, Served(engine=subject.engine))
 
     def ids(self, body: bytes) -> list[int] | None:
         """None where the template refuses the conversation."""
         try:
-            call = template_call("chat", json.loads(body), self._format)
+            call = self._rules.call("chat", json.loads(body))
             ids = self._tokenizer.apply_chat_template(
                 call.messages,
                 tools=call.tools,
@@ -87,10 +91,10 @@ class Check:
     """One subject's encoder beside the truth."""
 
     def __init__(self, subject: Subject, cache_bytes: int) -> None:
-        self.encoder = PromptEncoder(
-            "vllm", load(subject.path, subject.template), BLOCK_TOKENS, _SECRET, Room(cache_bytes)
-        )
+        tokenizer = load(subject.path, subject.template).served_by(Served(engine=subject.engine))
+        self.encoder = PromptEncoder(subject.engine, tokenizer, BLOCK_TOKENS, _SECRET, Room(cache_bytes))
         self._uncached = Uncached(subject)
+        self._engine = subject.engine
         self._chain = Chain(4 * BLOCK_TOKENS, _SECRET)
 
     def one(self, body: bytes, compare: bool) -> Result:
@@ -104,7 +108,7 @@ class Check:
         ids = self._uncached.ids(body)
         if ids is None:
             return Result("different" if prompt.exact else "refused")
-        root = self._chain.root(scope_key("vllm", request.fields))
+        root = self._chain.root(scope_key(self._engine, request.fields))
         expected, _ = self._chain.extend(root, b"", pack(ids))
         same = prompt.exact and prompt.tokens == len(ids) and prompt.chain == expected
         if self.encoder.counters.retracted == retracted:
@@ -121,8 +125,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     print("| tokenizer | file | requests | compared | tokens compared | equal | different | plain form | evictions |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for subject, file in itertools.product(map(_subject_in(arguments.data), arguments.tokenizer), arguments.files):
-        key = f"{subject.name}/{file}/{arguments.every}/{arguments.sessions}"
+    subjects = [_subject(arguments.data, named, arguments.engine) for named in arguments.tokenizer]
+    for subject, file in itertools.product(subjects, arguments.files):
+        key = f"{subject.engine}/{subject.name}/{file}/{arguments.every}/{arguments.sessions}"
         if key not in state:
             state[key] = _row(subject, file, arguments)
             if arguments.state is not None:
@@ -212,13 +217,10 @@ def _encoded(body: Body) -> bytes:
     return json.dumps({"model": "m", **body}, ensure_ascii=False).encode()
 
 
-def _subject_in(data: Path) -> Any:
-    def subject(argument: str) -> Subject:
-        name, _, path = argument.partition("=")
-        template = data / "templates" / f"{name}.jinja"
-        return Subject(name, path, template.read_text() if template.exists() else None)
-
-    return subject
+def _subject(data: Path, named: str, engine: str) -> Subject:
+    name, _, path = named.partition("=")
+    template = data / "templates" / f"{name}.jinja"
+    return Subject(name, path, template.read_text() if template.exists() else None, engine)
 
 
 def _exists(path: Path | None) -> bool:
@@ -229,6 +231,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtests.check_exact", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of *.jsonl.zst and templates/NAME.jinja")
     parser.add_argument("--tokenizer", action="append", required=True, metavar="NAME=PATH", help="may be repeated")
+    parser.add_argument("--engine", choices=("vllm", "sglang"), default="vllm", help="whose rules are followed")
     parser.add_argument("--files", nargs="+", default=FILES)
     parser.add_argument("--every", type=int, default=1, help="compare every K-th prompt; all are encoded")
     parser.add_argument("--sessions", type=int, default=None, help="at most so many of each file")

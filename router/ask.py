@@ -21,7 +21,7 @@ from tokenizer_cache.request import Request
 
 MAX_AT_ONCE: Final = 4
 """Questions to one worker at a time: rendering takes its server's CPU as the request itself does."""
-MAX_ASKED_BYTES: Final = 4 << 20
+MAX_ASKED_BYTES: Final = 1 << 20
 """Longer bodies are compared as text."""
 
 Told = Callable[[Sequence[int] | None], None]
