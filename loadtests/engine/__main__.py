@@ -46,6 +46,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         "kv_tokens": options.kv_tokens,
         "block_tokens": options.block_tokens,
         "max_model_len": options.max_model_len,
+        "tier_tokens": options.tier_tokens,
     }
     profile = dataclasses.replace(profile, **{name: value for name, value in changes.items() if value is not None})
     return Settings(
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     add("--tokenizer", default="bytes", help="`bytes` (4 bytes a token), a folder, a hub id or package:NAME")
     add("--profile", choices=sorted(PROFILES), default="demo")
     add("--kv-tokens", type=int, help="instead of the profile's KV capacity")
+    add("--tier-tokens", type=int, help="a second tier of KV memory, on the host")
     add("--block-tokens", type=int, help="instead of the profile's block size")
     add("--max-model-len", type=int, help="instead of the profile's")
     add("--kind", choices=("vllm", "sglang"), default="vllm", help="whose HTTP surface")

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from loadtests.engine.kv_pool import KvLease, KvPool
 from loadtests.engine.profiles import Profile
+from loadtests.engine.tier import Tier
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +35,9 @@ class Job:
     admitted: float | None = None
     """When it was first scheduled."""
     cached_tokens: int = 0
-    """Prompt tokens found in the pool when it was first scheduled."""
+    """Prompt tokens found in the pool, or in a second tier, when it was first scheduled."""
+    loaded_tokens: int = 0
+    """Of these, read from a second tier."""
     first_token: float | None = None
     computed: int = 0
     """Tokens whose KV is in the pool, cached ones included. 0 again after a preemption."""
@@ -93,9 +96,11 @@ class _Step:
 class Scheduler:
     """One engine's scheduler. Times are seconds on the caller's clock and never go back."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, shared: Tier | None = None) -> None:
+        """`shared` is a second tier that other engines use too; without, the profile may give it one of its own."""
         self.profile = profile
         self.pool = KvPool(profile.blocks)
+        self.tier = tier_of(profile) if shared is None else shared
         self.waiting: deque[Job] = deque()
         self.running: list[Job] = []
         self.preemptions = 0
@@ -104,6 +109,8 @@ class Scheduler:
         self.busy_s = 0.0
         """Time spent in steps that have ended."""
         self._step: _Step | None = None
+        self._reading_s = 0.0
+        """What the step that is being put together reads from the second tier."""
 
     def submit(self, job: Job, now: float) -> None:
         """Queue the job; ask `step` again: the next time may be earlier now. ValueError if it can never fit."""
@@ -183,15 +190,28 @@ class Scheduler:
                 return
             self.waiting.popleft()
             self.running.append(job)
-            job.lease, job.computed = lease, lease.hashed * block_tokens
+            hits = lease.hashed * block_tokens
+            job.lease, job.computed = lease, hits + self._load(job, lease, limit)
             if job.admitted is None:
-                job.admitted, job.cached_tokens = start, job.computed
+                job.admitted, job.cached_tokens, job.loaded_tokens = start, job.computed, job.computed - hits
                 self.queried_tokens += job.prompt_tokens if job.use_cache else 0
-                self.hit_tokens += job.computed
+                self.hit_tokens += hits
             tokens = min(job.tokens - job.computed, budget)
             self._reserve(job, job.computed + tokens)
             work.append((job, tokens))
             budget -= tokens
+
+    def _load(self, job: Job, lease: KvLease, limit: int) -> int:
+        """Read from the second tier what it has behind the pool's hits. Returns tokens."""
+        tier, start = self.tier, lease.hashed
+        blocks = tier.match(job.chain, start, limit) if tier is not None else 0
+        if tier is None or not blocks:
+            return 0
+        self.pool.grow(lease, blocks)  # there is room: the job was admitted with all its blocks
+        hashes = job.chain[start : start + blocks]
+        self.pool.publish(lease, hashes)
+        self._reading_s += tier.read(hashes)
+        return blocks * self.profile.block_tokens
 
     def _reserve(self, job: Job, tokens: int) -> bool:
         assert job.lease is not None
@@ -224,7 +244,8 @@ class Scheduler:
             else:
                 prefill += tokens
                 pairs += tokens * job.computed + tokens * tokens // 2
-        seconds = profile.step_s + prefill / profile.prefill_rate + pairs * profile.pair_s
+        seconds = profile.step_s + prefill / profile.prefill_rate + pairs * profile.pair_s + self._reading_s
+        self._reading_s = 0.0
         if decoding:
             seconds += profile.decode_s + kv_tokens * profile.kv_token_s
         step = _Step(start, work, seconds, decoding * profile.kv_token_s)
@@ -270,4 +291,15 @@ class Scheduler:
     def _publish(self, job: Job, lease: KvLease) -> None:
         full = min(job.computed // self.profile.block_tokens, len(job.chain))
         if full > lease.hashed:
-            self.pool.publish(lease, job.chain[lease.hashed : full])
+            new = job.chain[lease.hashed : full]
+            self.pool.publish(lease, new)
+            if self.tier is not None:
+                self.tier.write(new)
+
+
+def tier_of(profile: Profile) -> Tier | None:
+    """The second tier that a profile describes."""
+    if not profile.tier_tokens:
+        return None
+    blocks = profile.tier_tokens // profile.block_tokens
+    return Tier(blocks, profile.block_tokens, profile.tier_rate, profile.tier_start_s)

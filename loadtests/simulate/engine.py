@@ -10,14 +10,18 @@ from collections.abc import Callable
 from loadtests.engine.metrics import EngineStats
 from loadtests.engine.profiles import Profile
 from loadtests.engine.scheduler import Job, Progress, Scheduler
+from loadtests.engine.tier import Tier
 from loadtests.simulate.timeline import Timeline
 
 
 class VirtualEngine:
     """One engine. `tell` hears of every progress, at its time."""
 
-    def __init__(self, timeline: Timeline, profile: Profile, tell: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, timeline: Timeline, profile: Profile, tell: Callable[[Progress], None], shared: Tier | None = None
+    ) -> None:
         self.profile = profile
+        self._shared = shared
         self.generation = 0
         """How often it was restarted."""
         self.busy_before_s = 0.0
@@ -47,7 +51,7 @@ class VirtualEngine:
         return self.busy_before_s + self.scheduler.busy_s
 
     def _begin(self) -> None:
-        self.scheduler = Scheduler(self.profile)
+        self.scheduler = Scheduler(self.profile, self._shared)
         self.stats = EngineStats()
 
     def _wake(self, when: float) -> None:

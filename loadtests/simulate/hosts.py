@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from loadtests.engine.profiles import Profile
 from loadtests.engine.scheduler import Job, Progress
+from loadtests.engine.tier import Tier
 from loadtests.simulate.engine import VirtualEngine
 from loadtests.simulate.timeline import Timeline
 from router.engines import Facts, Load, ModelCard
@@ -52,9 +53,9 @@ class Answering(Protocol):
 class Host:
     """One worker's engine."""
 
-    def __init__(self, timeline: Timeline, number: int, profile: Profile) -> None:
+    def __init__(self, timeline: Timeline, number: int, profile: Profile, shared: Tier | None = None) -> None:
         self.url = f"http://worker-{number}"
-        self.engine = VirtualEngine(timeline, profile, self._progress)
+        self.engine = VirtualEngine(timeline, profile, self._progress, shared)
         self.condition = Condition.WELL
         self.on_change: list[Callable[[], None]] = []
         """Called when the condition has changed."""

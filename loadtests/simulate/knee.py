@@ -1,4 +1,7 @@
-"""The knee: the highest load that the best arm carries with nine of ten requests still good."""
+"""The knee: the highest load at which the best arm has nine tenths of the good requests that it has at little load.
+
+Not nine tenths of all requests: where memory is scarce some are recomputed at any load.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -6,6 +9,8 @@ from loadtests.simulate.outcomes import Summary
 from loadtests.simulate.scenario import Scenario
 
 GOOD_SHARE = 0.9
+LITTLE = 1 / 8
+"""Of the guess."""
 PRECISION = 1.06
 """The bisection ends when its bounds are nearer than this factor."""
 _SEED = 0
@@ -20,10 +25,13 @@ def find(at: At, arms: Sequence[str], play: Play, guess: float) -> float:
     """Requests per second, within `PRECISION`, for the best of `arms`. The arm that carried the last load is asked
     first, so that most loads need one run."""
     order = list(arms)
+    floor = GOOD_SHARE * max(play(at(guess * LITTLE), arm, _SEED).goodput for arm in arms)
+    if not floor:
+        raise ValueError("no load is small enough for any request to be good")
 
     def carries(rate: float) -> bool:
         for arm in list(order):
-            if play(at(rate), arm, _SEED).goodput >= GOOD_SHARE:
+            if play(at(rate), arm, _SEED).goodput >= floor:
                 order.remove(arm)
                 order.insert(0, arm)
                 return True
@@ -47,6 +55,6 @@ def _bracket(carries: Callable[[float], bool], guess: float) -> tuple[float, flo
     high = guess
     while not carries(high / 2):
         high /= 2
-        if high < guess / 1000:
-            raise ValueError("no load is small enough for nine of ten requests to be good")
+        if high < guess * LITTLE:
+            break
     return high / 2, high

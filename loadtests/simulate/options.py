@@ -1,6 +1,7 @@
 """What `warmroute-lab simulate` is asked for, and how it becomes scenarios."""
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ class Options:
     sample: int
     max_think_s: float
     max_tokens: int
+    tier_tokens: int
+    """Of each worker's second tier, or of the shared one; 0 for none."""
+    shared_tier: bool
 
     def mix(self) -> Mix:
         """All traces' scripts together. Raises what `files.read` raises, and ValueError if none fits."""
@@ -48,7 +52,8 @@ class Options:
         mix = pace.paced(self.workers, rate)
         profiles = fleet(PROFILES[self.profile], self.workers, mix, rate, self.ratio)
         name = " + ".join(path.name.removesuffix(".zst").removesuffix(".jsonl") for path in self.traces)
-        return Scenario(name, mix, rate, profiles, self.routers, requests=self.requests)
+        profiles = [dataclasses.replace(profile, tier_tokens=self.tier_tokens) for profile in profiles]
+        return Scenario(name, mix, rate, profiles, self.routers, requests=self.requests, shared_tier=self.shared_tier)
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +76,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add("--routers", type=int, default=1, metavar="N")
     add("--staleness-ms", type=float, default=5.0, help="after which routers know what another one did")
     add("--private-indexes", action="store_true", help="routers share nothing: neither prefixes nor load")
+    add("--tier-tokens", type=int, default=0, metavar="TOKENS", help="a second tier of KV memory on each worker's host")
+    add("--shared-tier", action="store_true", help="the second tier is one pool for all workers")
     add("--requests", type=int, default=2000, help="measured requests per run, after the warm-up")
     add("--tokenizer", default=BYTES, help="for traces with text: a folder, hub id or package:NAME; bytes: 4 a token")
     add("--sample", type=int, default=0, metavar="N", help="only the first N sessions of each trace")
@@ -100,4 +107,6 @@ def options(args: argparse.Namespace) -> Options:
         sample=args.sample,
         max_think_s=args.max_think_s,
         max_tokens=args.max_tokens,
+        tier_tokens=args.tier_tokens,
+        shared_tier=args.shared_tier,
     )

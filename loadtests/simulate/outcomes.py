@@ -27,6 +27,7 @@ class Outcome:
     """Time to first token on an idle worker with that cache."""
     measured: bool = True
     cached_tokens: int = 0
+    loaded_tokens: int = 0
     preempted: int = 0
     first_byte: float = float("nan")
     ended: float = float("nan")
@@ -71,6 +72,8 @@ class Summary:
     """Mean share of the time for which workers computed."""
     ttft_curve: tuple[float, ...]
     """Times to first token at `CURVE`, for plots."""
+    loaded: float = 0.0
+    """Share of the prompt tokens that were read from a second tier (part of `hit`)."""
 
 
 def summary(outcomes: Sequence[Outcome], seconds: float, busy_s: Sequence[float], cut_s: float) -> Summary:
@@ -102,6 +105,7 @@ def summary(outcomes: Sequence[Outcome], seconds: float, busy_s: Sequence[float]
         errors=len(outcomes) - len(answered),
         unfinished=sum(outcome.ended != outcome.ended for outcome in answered),
         recomputed=(missed + again) / begun_prompt,
+        loaded=sum(outcome.loaded_tokens for outcome in begun) / begun_prompt,
         busy=mean_busy / seconds,
         ttft_curve=tuple(_percentiles(ttfts, CURVE)),
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import policies
+from loadtests.engine.scheduler import tier_of
 from loadtests.simulate import oracle
 from loadtests.simulate.hosts import Host
 from loadtests.simulate.outcomes import Outcome, Summary, summary
@@ -34,7 +35,9 @@ class Run:
         self._oracle = oracle.Oracle(random.Random(seed))
         build: Build = (lambda _: self._oracle) if arm == oracle.NAME else builder(arm)
         timeline = self._timeline
-        self.hosts = [Host(timeline, number, profile) for number, profile in enumerate(self.scenario.profiles)]
+        profiles = self.scenario.profiles
+        shared = tier_of(profiles[0]) if scenario.shared_tier else None
+        self.hosts = [Host(timeline, number, profile, shared) for number, profile in enumerate(profiles)]
         count = scenario.routers.count
         self._routers = [VirtualRouter(timeline, self.hosts, build, random.Random(f"{n} {seed}")) for n in range(count)]
         if not scenario.routers.private:
@@ -94,7 +97,8 @@ class Run:
         self._left += measured
 
         def first_byte(attempt: Attempt) -> None:
-            outcome.first_byte, outcome.cached_tokens = self._timeline.now, attempt.job.cached_tokens
+            outcome.first_byte, job = self._timeline.now, attempt.job
+            outcome.cached_tokens, outcome.loaded_tokens = job.cached_tokens, job.loaded_tokens
 
         def ended(attempt: Attempt) -> None:
             self._left -= measured

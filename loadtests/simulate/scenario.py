@@ -43,6 +43,8 @@ class Scenario:
     """Sessions on top of the mix. Times are from the beginning of the measured span."""
     extra_only: bool = False
     """Only requests of the extra sessions are measured."""
+    shared_tier: bool = False
+    """The profiles' second tiers are one pool for all workers, of the first one's size, instead of one each."""
     patience_s: float = 120.0
     """After the measured span, this long is waited for what has not ended."""
     warm_s: float = field(init=False)

@@ -11,6 +11,7 @@ Read = Callable[[Summary], float]
 
 COLUMNS: dict[str, Callable[[Sequence[Summary]], str]] = {
     "hit % (ideal)": lambda runs: f"{_percent(runs, lambda s: s.hit)} ({_percent(runs, lambda s: s.ideal_hit)})",
+    "of it from tier %": lambda runs: _percent(runs, lambda s: s.loaded),
     "TTFT p50 s": lambda runs: _seconds(runs, lambda s: s.ttft_p50),
     "p90": lambda runs: _seconds(runs, lambda s: s.ttft_p90),
     "p99": lambda runs: _seconds(runs, lambda s: s.ttft_p99),

@@ -111,3 +111,13 @@ def test_a_prompt_that_fits_no_worker_is_an_error_and_nobodys_fault() -> None:
     small = [dataclasses.replace(PROFILES["demo"], block_tokens=64, kv_tokens=1280)] * 2
     _, summary = played("expected_ttft", of=dataclasses.replace(scenario(requests=50), profiles=small))
     assert summary.errors == summary.requests > 0
+
+
+def test_a_second_tier_gives_back_what_memory_was_too_small_for() -> None:
+    poor = scenario(4.0, requests=150)
+    with_tier = [dataclasses.replace(profile, tier_tokens=1 << 21) for profile in poor.profiles]
+    own, pool = (dataclasses.replace(poor, profiles=with_tier, shared_tier=shared) for shared in (False, True))
+    without, host, shared = (played("round_robin", of=one)[1] for one in (poor, own, pool))
+    assert without.loaded == 0
+    assert without.hit < host.hit - 0.05 < shared.hit - 0.1
+    assert shared.hit == pytest.approx(shared.ideal_hit, abs=0.03)
