@@ -1,4 +1,4 @@
-"""A real tokenizer and chat template: the ids are those that vLLM would see.
+"""A real tokenizer and chat template: the ids are those that the emulated engine would see.
 
 Rendering goes through transformers' own function, so that an engine with this source is a fair judge of a router's
 token counts. Long texts are encoded in a thread; equal texts once.
@@ -17,10 +17,10 @@ from loadtests.engine.chains import Ids, pseudo_random
 from loadtests.engine.errors import Refused
 from loadtests.engine.prompts import Body, Words
 from tokenizer_cache.render import RENDER_ERRORS
-from tokenizer_cache.rules import NotExact, TemplateCall
+from tokenizer_cache.rules import NotExact, Rules, Served, TemplateCall
+from tokenizer_cache.sglang_inputs import SglangRules
 from tokenizer_cache.tokenizer import load
-from tokenizer_cache.vllm_inputs import template_call
-from tokenizer_cache.vllm_template import template_format
+from tokenizer_cache.vllm_inputs import VllmRules
 
 INLINE_CHARS = 2048
 """Shorter texts are encoded on the event loop: a thread would cost more."""
@@ -36,13 +36,16 @@ _REST = (
 
 
 class ModelTokens:
-    """The tokenizer of a spec that `tokenizer_cache.tokenizer.load` takes. Loading takes seconds."""
+    """The tokenizer of a spec that `tokenizer_cache.tokenizer.load` takes, by the rules of an engine `kind`. Loading
+    takes seconds."""
 
-    def __init__(self, spec: str) -> None:
+    def __init__(self, spec: str, kind: str = "vllm") -> None:
         self._tokenizer = load(spec)
         template = self._tokenizer.chat_template
         self._template = template
-        self._format = template_format(template, self._tokenizer.special_tokens) if template else None
+        rules = SglangRules if kind == "sglang" else VllmRules
+        special_tokens = self._tokenizer.special_tokens
+        self._rules: Rules | None = rules(template, special_tokens, Served(engine=kind)) if template else None
         self._first = self._single_tokens(_FIRST)
         self._rest = self._single_tokens(_REST)
         self._cache: OrderedDict[tuple[str, bool], Ids] = OrderedDict()
@@ -50,16 +53,21 @@ class ModelTokens:
         self._threads = ThreadPoolExecutor(2, "engine-encode")
 
     async def conversation(self, api: str, body: Body) -> Ids:
-        if self._format is None:
+        if self._rules is None:
             raise Refused(400, "The model has no chat template.")
         try:
-            call = template_call(api, body, self._format)
+            call = self._rules.call(api, body)
             text = self._render(call)
         except NotExact as error:
             raise Refused(400, f"The request cannot be rendered: {error.reason}") from error
         except RENDER_ERRORS as error:
             raise Refused(400, f"The chat template failed: {type(error).__name__}") from error
-        return await self.text(text, call.add_special_tokens)
+        ids = await self.text(text, call.add_special_tokens)
+        return np.concatenate((ids, self._suffix(call.suffix))) if call.suffix else ids
+
+    def _suffix(self, text: str) -> Ids:
+        ids = self._encode(text, True)
+        return ids[1:] if ids[:1].tobytes() == self._tokenizer.bos else ids
 
     async def text(self, text: str, add_special_tokens: bool) -> Ids:
         key = (text, add_special_tokens)
@@ -88,11 +96,9 @@ class ModelTokens:
         return str(self._tokenizer._raw.decode(list(ids), skip_special_tokens=False))
 
     def _render(self, call: TemplateCall) -> str:
-        # As apply_chat_template does before it renders: templates print a null where they would skip a missing key.
-        messages = [{name: value for name, value in message.items() if value is not None} for message in call.messages]
         tools: Any = call.tools
         rendered = render_jinja_template(
-            conversations=[messages],
+            conversations=[call.messages],
             tools=tools,
             chat_template=self._template,
             add_generation_prompt=call.add_generation_prompt,

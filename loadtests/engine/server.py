@@ -20,7 +20,7 @@ def token_source(settings: Settings) -> TokenSource:
         return ByteTokens()
     from loadtests.engine.model_tokens import ModelTokens  # noqa: PLC0415  (imports transformers: a second)
 
-    return ModelTokens(settings.tokenizer)
+    return ModelTokens(settings.tokenizer, settings.kind)
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

@@ -84,3 +84,14 @@ def test_the_answer_sent_back_is_cached_token_by_token(spec: str) -> None:
         counted = client.post("/tokenize", json={"messages": messages}).json()
         assert counted["count"] == usage["prompt_tokens"]
         assert "and?" in client.post("/detokenize", json={"tokens": counted["tokens"]}).json()["prompt"]
+
+
+async def test_an_sglang_has_rules_of_its_own(spec: str) -> None:
+    source = ModelTokens(spec, "sglang")
+    parts = [{"type": "text", "text": "with"}, {"type": "text", "text": "the"}]
+    asked = [{"role": "user", "content": parts}, {"role": "assistant", "content": "so"}]
+    text = "<|im_start|>user\nwith the<|im_end|>\n<|im_start|>{}<|im_end|>\n<|im_start|>assistant\n"
+    ids = await source.conversation("chat", {"messages": asked})
+    assert source.decode(ids.tolist()) == text.format("user\nso")
+    ids = await source.conversation("chat", {"messages": asked, "continue_final_message": True})
+    assert source.decode(ids.tolist()) == "<|im_start|>user\nwith the<|im_end|>\n<|im_start|>assistant\nso"
