@@ -1,8 +1,8 @@
 """One metrics page out of several processes' pages.
 
 Pages are merged line by line as text, which costs a tenth of parsing them: all processes run the same code, so equal
-labels give equal lines. Counters and histograms are summed. A gauge is summed too, unless its name is below: a sum of
-what every process sees alike would lie. What describes a process itself gets a label instead.
+labels give equal lines. Counters and histograms are summed. Of gauges it is said below, name by name: a sum of what
+every process sees alike would lie. What describes a process itself gets a label instead.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,9 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 OF_THE_PROCESS = ("process_", "python_")
 HIGHEST = frozenset(
     {
+        "warmroute_discovered_workers",
+        "warmroute_discovery_age_seconds",
+        "warmroute_discovery_refused_workers",
         "warmroute_index_blocks",
         "warmroute_index_nodes",
+        "warmroute_keys_file_broken",
         "warmroute_loop_stall_seconds",
+        "warmroute_redis_memory_bytes",
+        "warmroute_redis_secret_differs",
         "warmroute_routers",
         "warmroute_worker_breaker_open",
         "warmroute_worker_draining",
@@ -21,11 +27,28 @@ HIGHEST = frozenset(
         "warmroute_worker_kv_usage_ratio",
         "warmroute_worker_prefill_tokens_per_second",
         "warmroute_worker_restarts_total",
+        "warmroute_workers_leaving",
     }
 )
 """What several processes see of the same thing: the highest is told."""
-LOWEST = frozenset({"warmroute_worker_healthy"})
-"""A worker is healthy when every process finds it so."""
+LOWEST = frozenset({"warmroute_redis_up", "warmroute_worker_healthy"})
+"""Something is well when every process finds it so."""
+SUMMED = frozenset(
+    {
+        "warmroute_buffered_body_bytes",
+        "warmroute_conversation_cache_bytes",
+        "warmroute_encode_backlog",
+        "warmroute_index_pending",
+        "warmroute_index_queued",
+        "warmroute_queue_depth",
+        "warmroute_requests_in_flight",
+        "warmroute_tokenizers_loading",
+        "warmroute_worker_held_tokens",
+        "warmroute_worker_in_flight",
+        "warmroute_worker_queued_tokens",
+    }
+)
+"""What each process has of its own."""
 
 Rule = Callable[[float, float], float]
 
