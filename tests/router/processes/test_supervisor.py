@@ -36,10 +36,10 @@ class Served:
         async with httpx.AsyncClient(base_url=self.url, headers=ADMIN, timeout=timeout_s) as client:
             return await client.get(path)
 
-    async def ask(self) -> int:
+    async def ask(self, content: str = "hello") -> int:
         """One chat request on a connection of its own. Returns the status."""
         async with httpx.AsyncClient(base_url=self.url, timeout=10) as client:
-            return (await client.post(CHAT, json=chat())).status_code
+            return (await client.post(CHAT, json=chat(content))).status_code
 
 
 def total(page: str, name: str) -> float:
@@ -107,8 +107,19 @@ async def test_one_metrics_page_and_what_crashes_comes_back() -> None:
                 assert (await served.get("/ready")).status_code == 200
             commands = [command for pid, _, command in processes() if pid in served.children("")]
             assert not any("secret" in command or "admin" in command for command in commands)
+            await _one_prompt_is_new_once(served)
             await _a_killed_process(served)
             await _a_killed_embedded_server(served)
+
+
+async def _one_prompt_is_new_once(served: Served) -> None:
+    """What one process has sent to a worker, the others know to be there."""
+    cold = 'warmroute_decisions_total{policy="expected_ttft",reason="cold"}'
+    before = total((await served.get("/metrics")).text, cold)
+    for _ in range(8):
+        assert await served.ask("A prompt of many blocks. " * 400) == 200
+        await asyncio.sleep(0.1)
+    assert total((await served.get("/metrics")).text, cold) == before + 1
 
 
 async def _a_killed_process(served: Served) -> None:
@@ -118,7 +129,7 @@ async def _a_killed_process(served: Served) -> None:
     assert [await served.ask() for _ in range(5)] == [200] * 5
     await until(lambda: _all_serve(served))
     assert len(set(served.children()) - set(before)) == 1
-    assert total((await served.get("/metrics")).text, "warmroute_requests_total") == 25
+    assert total((await served.get("/metrics")).text, "warmroute_requests_total") == 33
 
 
 async def _a_killed_embedded_server(served: Served) -> None:
