@@ -2,7 +2,7 @@
 -- The holders of a chain's segments are nested, but for what expired or was corrected: so the sizes of the segments say
 -- where holders end, and only these places are read, the deepest first. What is returned was seen at its depth.
 -- ARGV: chain, seconds now, names of `also`...
-local DEEPEST, READ_WHOLE, SAMPLED, READS, FALLS, CHECKS = 16, 64, 32, 24, 24, 256
+local DEEPEST, READ_WHOLE, SAMPLED, READS, FALLS, CHECKS = 16, 64, 20, 24, 24, 256
 local chain, now = ARGV[1], tonumber(ARGV[2])
 local total = #chain / 8
 local NEVER = math.huge
@@ -46,17 +46,19 @@ local function extent(value, start, horizon, after)
 end
 
 -- How deep a holder has the chain, up to segment `top`; and the stamp there. Pending counts if it expires after `after`.
-local falls = FALLS
+-- Most end where others do, in the segment that was read last: that one is looked at first.
+local falls, guess = FALLS, nil
 local function depth_of(number, horizon, top, after)
   falls = falls - 1
   if falls < 0 then return 0, 0 end
-  local low, high = -1, top
+  local low, high, mid = -1, top, guess
   while low < high do
-    local mid = ceil((low + high) / 2)
+    if not mid or mid <= low or mid > high then mid = ceil((low + high) / 2) end
     local value = call('HGET', key_of(chain, mid * S), number)
     local _, _, reach = 0, 0, 0
     if value then _, _, reach = extent(value, mid * S, horizon, after) end
     if reach > 0 then low = mid else high = mid - 1 end
+    mid = low == guess and low + 1 or nil
   end
   local depth, last, pending = 0, 0, false
   if low < 0 then return 0, 0 end
@@ -156,8 +158,10 @@ local function gather(segment)
 end
 
 local segment, reads = deepest, 0
-while segment and reads < READS do
+while reads < READS do
+  guess = nil
   gather(segment)
+  guess = segment
   reads = reads + 1
   if #found >= DEEPEST or segment == 0 or size(0) <= known then break end
   local less, step, more = segment, 1, segment - 1
