@@ -48,6 +48,9 @@ class Candidate(NamedTuple):
     """KV pool size in tokens (0 when unknown)."""
     prefill_rate: float
     """Uncached prompt tokens per second that the worker's hardware class prefills (prior, then measured). Never 0."""
+    warmth: float = 1.0
+    """The share of its full speed that is expected of it now, above 0: below 1 for a worker that has just come into
+    service. What has a price in time or load is divided by it."""
 
 
 class Selection(NamedTuple):

@@ -39,6 +39,7 @@ class ExpectedTtft:
 
     memory wait = 5 s x (held + prompt - capacity) / capacity, where that is positive, times the KV usage where known:
     the prompt cannot start before running requests have freed its share (Little's law), or one must be preempted.
+    All of it is divided by the warmth of a worker that has just come into service.
     """
 
     scope: ClassVar[Literal["few", "all"]] = "few"
@@ -51,13 +52,16 @@ class ExpectedTtft:
         """Expected seconds to the first token, with the small prices above. Unknown capacity: no memory wait."""
         prompt_tokens = request.prompt_tokens
         return [
-            (c.queued_tokens + RECOMPUTE_WEIGHT * c.uncached_tokens + WAITING_TOKENS * c.waiting) / c.prefill_rate
-            + IN_FLIGHT_S * c.in_flight
-            + (
-                KV_TURNOVER_S * (c.kv_usage or 1.0) * ((c.held_tokens + prompt_tokens) / c.kv_capacity_tokens - 1.0)
-                if 0 < c.kv_capacity_tokens < c.held_tokens + prompt_tokens
-                else 0.0
+            (
+                (c.queued_tokens + RECOMPUTE_WEIGHT * c.uncached_tokens + WAITING_TOKENS * c.waiting) / c.prefill_rate
+                + IN_FLIGHT_S * c.in_flight
+                + (
+                    KV_TURNOVER_S * (c.kv_usage or 1.0) * ((c.held_tokens + prompt_tokens) / c.kv_capacity_tokens - 1.0)
+                    if 0 < c.kv_capacity_tokens < c.held_tokens + prompt_tokens
+                    else 0.0
+                )
             )
+            / c.warmth
             for c in candidates
         ]
 

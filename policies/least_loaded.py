@@ -36,9 +36,9 @@ class LeastLoaded:
         """Seconds of work ahead; requests in flight while no usage is known."""
         usages = [min(c.kv_usage, FULL_POOL) for c in candidates]
         if not any(usages):
-            return [c.in_flight for c in candidates]
+            return [c.in_flight / c.warmth for c in candidates]
         return [
-            c.queued_tokens / c.prefill_rate + KV_PRESSURE_S * usage / (1.0 - usage)
+            (c.queued_tokens / c.prefill_rate + KV_PRESSURE_S * usage / (1.0 - usage)) / c.warmth
             for c, usage in zip(candidates, usages, strict=True)
         ]
 

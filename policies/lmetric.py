@@ -27,7 +27,7 @@ class LMetric:
 
     def costs(self, request: RequestFacts, candidates: Sequence[Candidate]) -> list[float]:
         """Tokens to prefill times requests in the batch."""
-        return [(c.queued_tokens + c.uncached_tokens + 1) * (c.in_flight + 1) for c in candidates]
+        return [(c.queued_tokens + c.uncached_tokens + 1) * (c.in_flight + 1) / c.warmth for c in candidates]
 
     def select(self, request: RequestFacts, candidates: Sequence[Candidate]) -> Selection:
         """The candidate with the smallest product; `cached` says that it holds some of the prompt."""

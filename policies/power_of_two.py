@@ -23,7 +23,7 @@ class PowerOfTwo:
 
     def costs(self, request: RequestFacts, candidates: Sequence[Candidate]) -> list[float]:
         """Requests in flight. The selection need not have the lowest: only two candidates are looked at."""
-        return [c.in_flight for c in candidates]
+        return [c.in_flight / c.warmth for c in candidates]
 
     def select(self, request: RequestFacts, candidates: Sequence[Candidate]) -> Selection:
         """The less loaded of two, in constant time."""
@@ -32,5 +32,5 @@ class PowerOfTwo:
         second = int(draw() * (len(candidates) - 1))
         second += second >= first  # skips `first`: the two are distinct, and every pair is as likely
         pair = candidates[first], candidates[second % len(candidates)]  # a lone candidate meets itself
-        chosen = pair[lowest([c.in_flight for c in pair], self._rng, EXACT)]
+        chosen = pair[lowest([c.in_flight / c.warmth for c in pair], self._rng, EXACT)]
         return Selection(chosen, "less_loaded", chosen.in_flight)

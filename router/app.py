@@ -223,6 +223,7 @@ class Router:
         settings = self._settings
         breaker = Breaker(time.monotonic, settings.breaker_failures, settings.breaker_open_s)
         worker = Worker(url, breaker, settings.prefill_rate, time.monotonic, settings.block_tokens)
+        worker.warmth.ramp_s = settings.warm_in_s
         worker.on_suspect = lambda: self.prober.look_soon(worker.id)
         if self.load is not None:
             self.load.attach(worker)

@@ -177,6 +177,7 @@ def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: 
         worker.kv_usage,
         worker.kv_capacity_tokens,
         worker.prefill_rate,
+        worker.warmth.share(now),
     )
 
 

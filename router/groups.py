@@ -1,5 +1,6 @@
 """The workers that serve one model: what a decision chooses among. Built anew by `Fleet` when any of it changes."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from router.load_order import LoadOrder
@@ -27,3 +28,30 @@ class ModelGroup:
         """Call after the workers or a holder changed."""
         self.by_holder = {worker.holder: worker for worker in self.workers}
         self.holders = tuple(self.by_holder)
+
+
+def groups_of(workers: Iterable["Worker"]) -> tuple[ModelGroup, dict[str, ModelGroup]]:
+    """One group of all, and one for each model name. Workers in service are in the groups' load orders, and know it."""
+    everyone = ModelGroup("")
+    groups: dict[str, ModelGroup] = {}
+    for worker in workers:
+        worker.orders = []
+        _join(everyone, worker)
+        for card in worker.models:
+            group = groups.get(card.id)
+            if group is None:
+                group = groups[card.id] = ModelGroup(card.id)
+            group.base = card.parent or card.id
+            group.root = card.root or card.id
+            group.max_model_len = max(group.max_model_len, card.max_model_len)
+            _join(group, worker)
+    for group in (everyone, *groups.values()):
+        group.index()
+    return everyone, groups
+
+
+def _join(group: ModelGroup, worker: "Worker") -> None:
+    group.workers.append(worker)
+    if worker.in_service:
+        group.order.add(worker, worker.ordered_load)
+        worker.orders.append(group.order)

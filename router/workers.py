@@ -11,13 +11,14 @@ from enum import Enum
 
 from router.breaker import Breaker
 from router.engines import Facts, Load, ModelCard
-from router.groups import ModelGroup
+from router.groups import ModelGroup, groups_of
 from router.labels import NO_LABELS, Labels
 from router.lease import Lease
 from router.load.others import Elsewhere
 from router.load_order import LoadOrder
 from router.prefill_rate import PrefillRates
 from router.punctuality import Punctuality
+from router.warmth import Warmth
 
 MIN_CHAIN_BLOCK_TOKENS = 64
 """Shorter index blocks cost memory and time, and gain less than a block of prefill."""
@@ -73,6 +74,7 @@ class Worker:
         self._clock = clock
         self._block_tokens = block_tokens
         self._prefill_ends = 0.0
+        self.warmth = Warmth(clock)
         self.url = url.rstrip("/")
         self.id = worker_id(self.url)
         self.breaker = breaker
@@ -158,6 +160,11 @@ class Worker:
         if not self.queued_tokens:
             return 0
         return min(self.queued_tokens, round(abs(self._prefill_ends - now) * self.prefill_rate))
+
+    @property
+    def in_service(self) -> bool:
+        """Healthy, and not draining."""
+        return self.state is WorkerState.HEALTHY
 
     def available(self) -> bool:
         """May a new request go there now?"""
@@ -354,6 +361,8 @@ class Fleet:
             worker.state = WorkerState.HEALTHY if worker.healthy else WorkerState.UNHEALTHY
         worker.reason = reason
         if worker.state is not before:
+            if worker.state is WorkerState.HEALTHY and before is WorkerState.UNHEALTHY:
+                worker.warmth.begin()
             self._changed()
 
     def _forget(self, worker: Worker) -> None:
@@ -367,32 +376,9 @@ class Fleet:
         if not self._stale:
             return
         self._stale = False
-        groups: dict[str, ModelGroup] = {}
-        everyone = ModelGroup("")
         workers = list(self.workers.values())
         if self.shuffle is not None:
             self.shuffle(workers)
-        for worker in workers:
-            worker.orders = []
-            self._join(everyone, worker)
-            for card in worker.models:
-                group = groups.get(card.id)
-                if group is None:
-                    group = groups[card.id] = ModelGroup(card.id)
-                group.base = card.parent or card.id
-                group.root = card.root or card.id
-                group.max_model_len = max(group.max_model_len, card.max_model_len)
-                self._join(group, worker)
-        for group in (everyone, *groups.values()):
-            group.index()
-        self._everyone = everyone
-        self._groups = groups
+        self._everyone, self._groups = groups_of(workers)
         for callback in self.on_groups:
             callback()
-
-    @staticmethod
-    def _join(group: ModelGroup, worker: Worker) -> None:
-        group.workers.append(worker)
-        if worker.state is WorkerState.HEALTHY:
-            group.order.add(worker, worker.ordered_load)
-            worker.orders.append(group.order)

@@ -72,6 +72,7 @@ def settings_for(*urls: str, **changes: Any) -> Settings:
         health_interval_s=0.3,
         scrape_interval_s=0.2,
         drain_timeout_s=5,
+        warm_in_s=0,
     )
     return replace(base, **changes)
 

@@ -58,6 +58,14 @@ class Process:
             self._child.wait()
             self._child = None
 
+    async def stop(self) -> int:
+        """SIGTERM: waits until it has ended. Returns its exit code."""
+        assert self._child is not None
+        self._child.terminate()
+        code = await asyncio.to_thread(self._child.wait, START_S)
+        self._child = None
+        return code
+
     async def call(self, method: str, path: str, body: object = None) -> tuple[int, str]:
         """Status and text; status 0 when nobody answers."""
         return await asyncio.to_thread(_call, self.port, method, path, body)
@@ -117,7 +125,7 @@ class Router(Process):
 
     async def ready(self) -> bool:
         metrics = await self.metrics()
-        return total(metrics, "warmroute_worker_healthy") == self._workers
+        return bool(metrics) and total(metrics, "warmroute_worker_healthy") >= self._workers
 
     async def metrics(self) -> dict[str, dict[str, float]]:
         """Samples by name, then by the value of their first label."""

@@ -136,6 +136,13 @@ class ServingSettings:
         "A worker that left its file, name or Service gets nothing new, but its cache is remembered for so long, in "
         "case it comes back. Then it is removed, once it is idle.",
     )
+    warm_in_s: float = setting(
+        WORKERS,
+        10.0,
+        kinds.number(0, 3600, SECONDS),
+        "A worker that comes into service is expected at a tenth of its speed, growing to all of it over so long, so "
+        "that a burst does not pile up on a cold engine. 0: at once.",
+    )
     worker_allow: tuple[Rule, ...] = setting(
         WORKERS,
         (),

@@ -1,0 +1,33 @@
+"""How warm a worker is that came into service, or came back: a new engine is not flooded, nor left alone.
+
+Its share grows through its price alone: decisions expect it at a part of its speed, which grows to all of it. No limit
+is there to reach or to miss, and a worker that is the only one gets everything.
+"""
+
+import math
+from collections.abc import Callable
+
+COLD = 0.1
+"""What is expected of it at first, of its full rate: kernels are compiled and caches filled at its first prompts.
+Danger: at 0 it would get nothing while others live."""
+
+
+class Warmth:
+    """One worker's. Warm from the start, until it `begin`s."""
+
+    __slots__ = ("_clock", "_warm_at", "ramp_s")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._warm_at = -math.inf
+        self.ramp_s = 0.0
+        """From cold to warm; 0: warm at once."""
+
+    def begin(self) -> None:
+        """It has come into service."""
+        self._warm_at = self._clock() + self.ramp_s if self.ramp_s else -math.inf
+
+    def share(self, now: float) -> float:
+        """Of its rate, from `COLD` to 1."""
+        left_s = self._warm_at - now
+        return 1.0 if left_s <= 0 else 1.0 - (1.0 - COLD) * min(1.0, left_s / self.ramp_s)
