@@ -16,6 +16,7 @@ from loadtests.check_exact import Check, Subject, flattened
 from tests.tokenizer_cache.conversations import TOOLS, body_of, messages
 
 NAMED = dict(pair.split("=", 1) for pair in os.environ.get("WARMROUTE_TEST_TOKENIZERS", "").split(",") if pair)
+ENGINES = ("vllm", "sglang")
 
 pytestmark = [
     pytest.mark.skipif(not NAMED, reason="WARMROUTE_TEST_TOKENIZERS is not set"),
@@ -23,21 +24,24 @@ pytestmark = [
 ]
 
 
-def subject(name: str) -> Subject:
+def subject(name: str, engine: str) -> Subject:
     template = Path(os.environ.get("WARMROUTE_TEST_DATA", "")) / "templates" / f"{name}.jinja"
-    return Subject(name, NAMED[name], template.read_text() if template.exists() else None)
+    return Subject(name, NAMED[name], template.read_text() if template.exists() else None, engine)
 
 
 @pytest.fixture(scope="module")
-def checks() -> dict[str, Check]:
-    return {name: Check(subject(name), 1 << 18) for name in NAMED}
+def checks() -> dict[tuple[str, str], Check]:
+    return {(name, engine): Check(subject(name, engine), 1 << 18) for name in NAMED for engine in ENGINES}
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", NAMED)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_conversations_grown_forked_cut_and_edited(name: str, checks: dict[str, Check], data: st.DataObject) -> None:
-    check = checks[name]
+def test_conversations_grown_forked_cut_and_edited(
+    name: str, engine: str, checks: dict[tuple[str, str], Check], data: st.DataObject
+) -> None:
+    check = checks[name, engine]
     conversation: list[dict[str, Any]] = []
     others: list[list[dict[str, Any]]] = [[]]
     tools = data.draw(st.sampled_from([{}, {"tools": TOOLS}]))
