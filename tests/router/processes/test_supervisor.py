@@ -204,6 +204,11 @@ async def test_what_can_never_start_is_given_up() -> None:
     process = await asyncio.create_subprocess_exec(
         *command, "--port", str(free_port()), *flags, stderr=asyncio.subprocess.PIPE
     )
-    _, said = await asyncio.wait_for(process.communicate(), 30)
+    try:
+        _, said = await asyncio.wait_for(process.communicate(), 40)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     assert process.returncode == 1
     assert b"giving up" in said
