@@ -39,7 +39,7 @@ from router.http.load_route import LoadRoute
 from router.http.prompt_route import PromptRoute, PromptTools
 from router.http.realtime import Dialer, RealtimeRoute
 from router.http.relay import Relay, RelayLimits
-from router.http.sticky import ResponseOwners
+from router.http.sticky import ResponseOwners, SharedOwners
 from router.http.worker_client import WorkerClient
 from router.limits import admission_of, realtime_limits
 from router.load.exchange import LoadExchange
@@ -140,7 +140,9 @@ class Router:
         self.fleet.on_groups.append(self._set_capacities)
         if self.sharing is not None:
             self.sharing.holders.on_forgotten.append(self.fleet.forgotten_elsewhere)
-        secret = settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
+        secret = self._secret = (
+            settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
+        )
         self.allow = AllowList(settings.worker_allow, settings.workers)
         self.resolver = Resolver(self.allow)
         pair = KeyPair(settings.worker_tls_certificate, settings.worker_tls_key)
@@ -250,6 +252,9 @@ class Router:
         listed = frozenset(worker_id(self.allow.check(url)) for url in self._settings.workers)
         return Registry(shelf, Book(self.allow.check, worker_id), self.members, time.time, listed)
 
+    def _shared_owners(self) -> SharedOwners | None:
+        return SharedOwners(self.link, Keys(self._settings.redis_prefix), self._secret) if self.link else None
+
     def _make_load(self) -> LoadExchange | None:
         if self.link is None:
             return None
@@ -291,7 +296,7 @@ class Router:
         policy = policies.build(settings.policy, self.rng)
         decider = Decider(policy, self.index, instruments.match, self.rng)
         decider.load = self.load
-        owners = ResponseOwners(self.fleet)
+        owners = ResponseOwners(self.fleet, self._shared_owners())
         relay = Relay(
             self.client,
             self.watchdog,

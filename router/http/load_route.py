@@ -45,7 +45,7 @@ class LoadRoute:
         model = None if stored else _model_of(exchange, body)
         if not stored:
             _check_rights(exchange, model)
-        owner = self._owners.find(stored["id"]) if stored else None
+        owner = await self._owners.find(stored["id"]) if stored else None
         group = self._group(exchange, model)
         exchange.group = group if owner is None else None
 

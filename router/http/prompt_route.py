@@ -101,7 +101,7 @@ class PromptRoute:
                 raise limit_error(client, refusal)
             asked.charge = Charge(client)
         exchange.stream = request.stream
-        owner = self._owner(request)
+        owner = await self._owner(request)
         exchange.group = asked.group if owner is None else None
         await self.wait_for_unknown(asked)
         passages: list[Passage] = []
@@ -158,10 +158,10 @@ class PromptRoute:
         served = ", ".join(sorted(names)[:20])
         return ApiError(404, f"The model does not exist here. Served: {served}.", "model_not_found", "model")
 
-    def _owner(self, request: Request) -> Worker | None:
+    async def _owner(self, request: Request) -> Worker | None:
         if not request.previous_response_id:
             return None
-        return self._owners.find(request.previous_response_id)
+        return await self._owners.find(request.previous_response_id)
 
     async def wait_for_unknown(self, asked: Asked) -> None:
         """Wait for the encoder where deciding now would be blind, for as long as that is cheap: what is shared with

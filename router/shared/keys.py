@@ -8,6 +8,7 @@ Every key has a lifetime.
 |---|---|---|---|
 | `{prefix}:check` | string | 30 days, renewed at each connection | proves that all routers use one index secret |
 | `{prefix}:workers` | hash | 8 days, renewed at least daily | signed decisions of operators, by worker id |
+| `{prefix}:response:HASH` | string | a day | which worker made a stored response; the key is a keyed hash of its id |
 | `{prefix}:routers` | sorted set | 30 s, renewed with each part | which routers live, by the server's clock (ms) |
 | `{prefix}:load:ROUTER` | string | 3 s, renewed at each change and each second | one router's part of the load |
 | `{prefix}:names` | hash | `redis_ttl_s` twice, renewed at each record | a holder's number, by its name |
@@ -23,6 +24,7 @@ in `segments.lua` and `holder.lua`.
 
 from dataclasses import dataclass
 
+RESPONSE_TTL_S = 24 * 3600
 CHECK_TTL_S = 30 * 24 * 3600
 
 
@@ -60,3 +62,7 @@ class Keys:
     def workers(self) -> str:
         """What operators decided about workers."""
         return f"{self.tag}workers"
+
+    def response(self, digest: str) -> str:
+        """Which worker made a stored response."""
+        return f"{self.tag}response:{digest}"
