@@ -1,7 +1,7 @@
 """Whether every prompt of recorded sessions gets the ids that an uncached rendering and encode give.
 
-Replays whole session files through one incremental encoder per tokenizer, sessions interleaved, with a cache small
-enough to evict, and compares the chain and the length of every K-th prompt with transformers' own
+Replays whole session files through one reader and incremental encoder per tokenizer, sessions interleaved, with a cache
+small enough to evict, and compares the chain and the length of every K-th prompt with transformers' own
 `apply_chat_template(tokenize=True)`. Hours of work for whole files: `--every` samples, `--state` resumes. A template
 that refuses a conversation (roles that do not alternate, say) is given a plain form of it instead, and this is counted.
 """
@@ -22,8 +22,8 @@ from tokenizer_cache.chain import Chain, pack
 from tokenizer_cache.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.identity import scope_key
+from tokenizer_cache.reader import Reader
 from tokenizer_cache.render import RENDER_ERRORS
-from tokenizer_cache.request import parse
 from tokenizer_cache.rules import NotExact, Rules, Served
 from tokenizer_cache.sglang_inputs import SglangRules
 from tokenizer_cache.tokenizer import load
@@ -93,13 +93,14 @@ class Check:
     def __init__(self, subject: Subject, cache_bytes: int) -> None:
         tokenizer = load(subject.path, subject.template).served_by(Served(engine=subject.engine))
         self.encoder = PromptEncoder(subject.engine, tokenizer, BLOCK_TOKENS, _SECRET, Room(cache_bytes))
+        self._reader = Reader(cache_bytes, seed=1)
         self._uncached = Uncached(subject)
         self._engine = subject.engine
         self._chain = Chain(4 * BLOCK_TOKENS, _SECRET)
 
     def one(self, body: bytes, compare: bool) -> Result:
         """Put one request through the encoder, and compare it where asked to."""
-        request = parse("chat", body)
+        request = self._reader.parse("chat", body)
         known = self.encoder.recognise(request)
         retracted = self.encoder.counters.retracted
         prompt = self.encoder.encode(request)
