@@ -100,8 +100,8 @@ DECISIONS = Row(
         ),
         Panel(
             "How tokens were known",
-            "conversation, ids and encoded are exact; estimate: the new part was guessed from its bytes; text: "
-            "prefixes are compared as text.",
+            "conversation, ids, encoded and (once told) worker are exact; estimate: the new part was guessed from its "
+            "bytes; text: prefixes are compared as text.",
             (Query(per_second("warmroute_prompts_total", ROUTER, "source"), "{{source}}"),),
             "reqps",
             stacked=True,
