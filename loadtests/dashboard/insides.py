@@ -46,6 +46,36 @@ TOKENS = Row(
             stacked=True,
         ),
         Panel(
+            "How much of a body was parsed",
+            "items: the new messages alone; rest: these and the other fields; whole: a conversation not known yet.",
+            (Query(per_second("warmroute_bodies_read_total", ROUTER, "part"), "{{part}}"),),
+            "reqps",
+            stacked=True,
+        ),
+        Panel(
+            "Tokens asked of workers",
+            "For models whose prompts are made in code.",
+            (
+                Query(per_second("warmroute_token_asks_total", ROUTER, "outcome"), "{{outcome}}"),
+                Query(f"sum(rate(warmroute_token_asks_total{{{ROUTER}}}[{STEP}])) or vector(0)", "all"),
+            ),
+            "reqps",
+        ),
+        Panel(
+            "Token ids sent along",
+            "Prompts that went out with their ids (forward_token_ids).",
+            (
+                Query(per_second("warmroute_forwarded_ids_total", ROUTER, "model"), "{{model}}"),
+                Query(f"sum(rate(warmroute_forwarded_ids_total{{{ROUTER}}}[{STEP}])) or vector(0)", "all"),
+            ),
+            "reqps",
+        ),
+        Panel(
+            "Tokenizers still loading",
+            "Until then prompts of their models are text. For long: the log says why.",
+            each_router("warmroute_tokenizers_loading"),
+        ),
+        Panel(
             "Prompts that became text, by reason",
             "See docs/metrics.md for the reasons.",
             (
@@ -154,6 +184,15 @@ PROCESS = Row(
             "Garbage collections",
             "The oldest generation hardly ever.",
             (Query(per_second("python_gc_collections_total", ROUTER, "generation"), "generation {{generation}}"),),
+        ),
+        Panel(
+            "TLS certificates",
+            "Renewed ones taken into use, and changed files that could not be.",
+            (
+                Query(f"sum(warmroute_certificates_renewed_total{{{ROUTER}}})", "renewed"),
+                Query(f"sum(warmroute_certificates_failed_total{{{ROUTER}}})", "failed"),
+            ),
+            "none",
         ),
         Panel(
             "Access log lines dropped",

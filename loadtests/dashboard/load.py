@@ -5,12 +5,12 @@ Nothing is measured of it; it only has to make each counter count.
 
 import asyncio
 import random
-from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
-from loadtests.endurance.processes import MODEL, Engine
+from loadtests.dashboard.lab import Lab
+from loadtests.endurance.processes import MODEL
 
 CONVERSATIONS = 12
 PAUSE_S = 0.05
@@ -21,37 +21,42 @@ PIXEL = (
 )
 
 
-async def converse(client: httpx.AsyncClient, urls: Sequence[str], seed: int) -> None:
+async def converse(client: httpx.AsyncClient, lab: Lab, seed: int) -> None:
     """Conversations that grow turn by turn and then begin anew, each turn through any of the routers, for ever."""
     rng = random.Random(seed)
     while True:
         messages = [{"role": "system", "content": _text(rng, 300)}]
         for _ in range(12):
             messages.append({"role": "user", "content": _text(rng, 120)})
-            await _ask(client, rng.choice(urls), {"messages": messages, **_rest(rng)})
+            await _ask(client, rng.choice(lab.routers).url, {"messages": messages, **_rest(rng)})
             messages.append({"role": "assistant", "content": _text(rng, 40)})
             await asyncio.sleep(PAUSE_S)
 
 
-async def trouble(client: httpx.AsyncClient, urls: Sequence[str], engines: Sequence[Engine]) -> None:
+async def trouble(client: httpx.AsyncClient, lab: Lab) -> None:
     """One thing after another that an operator will meet, for ever."""
-    victim = engines[0]
+    victim, url = lab.engines[0], lab.routers[0].url
     image = [{"type": "image_url", "image_url": {"url": PIXEL}}]
     while True:
         await victim.fault("status_503", count=3)
-        await _ask(client, urls[0], {"messages": [{"role": "user", "content": image}]})
-        await _ask(client, urls[0], {"messages": "not a list"})
-        await client.post(f"{urls[0]}/v1/chat/completions", content=b"not JSON")
+        await _ask(client, url, {"messages": [{"role": "user", "content": image}]})
+        await _ask(client, url, {"messages": "not a list"})
+        await client.post(f"{url}/v1/chat/completions", content=b"not JSON")
+        for _ in range(2):
+            await _ask(client, url, {"messages": []}, authorization=f"Bearer {lab.limited_key}")
         await asyncio.sleep(TROUBLE_S)
         await victim.fault("status_500", count=3)
-        await asyncio.sleep(TROUBLE_S)
+        for action in ("drain", "undrain"):
+            await client.post(f"{url}/admin/workers/{victim.worker}/{action}", headers={"x-warmroute-admin-key": "x"})
+            await asyncio.sleep(TROUBLE_S / 2)
         await victim.call("POST", "/emulator/restart")
         await asyncio.sleep(TROUBLE_S)
 
 
-async def _ask(client: httpx.AsyncClient, url: str, body: dict[str, Any]) -> None:
+async def _ask(client: httpx.AsyncClient, url: str, body: dict[str, Any], **headers: str) -> None:
+    whole = {"model": MODEL, "max_tokens": 8, **body}
     try:
-        await client.post(f"{url}/v1/chat/completions", json={"model": MODEL, "max_tokens": 8, **body})
+        await client.post(f"{url}/v1/chat/completions", json=whole, headers=headers)
     except httpx.TransportError:
         return  # a worker's restart cuts answers: that is what is wanted here
 

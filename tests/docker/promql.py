@@ -2,7 +2,7 @@
 
 import re
 
-from promql_parser import Expr, VectorSelector, parse, walk
+from promql_parser import AggModifierType, AggregateExpr, Expr, VectorSelector, parse, walk
 
 from tests.test_docs import documented_metrics
 
@@ -31,20 +31,20 @@ def known_labels() -> dict[str, set[str]]:
 
 def selectors(expr: str) -> list[VectorSelector]:
     """What is read of the database. Raises ValueError for what is no PromQL."""
-    found: list[VectorSelector] = []
+    return [node for node in nodes(parse(expr)) if isinstance(node, VectorSelector)]
 
-    def visit(node: Expr) -> None:
-        if isinstance(node, VectorSelector):
-            found.append(node)
 
-    walk(parse(expr), visit)
+def nodes(expr: Expr) -> list[Expr]:
+    """An expression and all that it is made of."""
+    found: list[Expr] = []
+    walk(expr, found.append)
     return found
 
 
 def unknown(expr: str) -> list[str]:
-    """What an expression names and the router does not have: metrics, and labels of metrics."""
+    """What an expression names and the router does not have: metrics, labels of metrics, labels to add up by."""
     known = known_labels()
-    wrong: list[str] = []
+    wrong = [name for node in nodes(parse(expr)) if isinstance(node, AggregateExpr) for name in lost(node, known)]
     for selector in selectors(expr):
         name = selector.name or ""
         if name not in known:
@@ -53,3 +53,11 @@ def unknown(expr: str) -> list[str]:
         labels = {matcher.name for matcher in selector.matchers.matchers}
         wrong += [f"{name}{{{label}}}" for label in labels - known[name] - SCRAPED]
     return wrong
+
+
+def lost(aggregate: AggregateExpr, known: dict[str, set[str]]) -> set[str]:
+    """Labels that it adds up by, and that nothing inside it has."""
+    if aggregate.modifier is None or aggregate.modifier.type != AggModifierType.By:
+        return set()
+    inside = [node.name or "" for node in nodes(aggregate.expr) if isinstance(node, VectorSelector)]
+    return set(aggregate.modifier.labels) - SCRAPED - {label for name in inside for label in known.get(name, ())}

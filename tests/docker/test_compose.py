@@ -91,12 +91,11 @@ def test_the_balancer_and_prometheus_know_all_of_them() -> None:
     assert targets == {"warmroute": {f"{r}:8080" for r in ROUTERS}, "workers": {f"{w}:8000" for w in WORKERS}}
 
 
-def test_redis_refuses_rather_than_evicts_and_has_no_default_user() -> None:
+def test_redis_refuses_rather_than_evicts() -> None:
     assert "--maxmemory-policy noeviction" in SERVICES["redis"]["command"]
-    assert re.search(r"--maxmemory \d+mb", SERVICES["redis"]["command"])
-    users = (FOLDER / "secrets.sh").read_text()
-    assert "user default off" in users
-    assert "~{warmroute}:*" in users
+    (limit,) = re.findall(r"--maxmemory (\d+)mb", SERVICES["redis"]["command"])
+    routers = SERVICES["router-1"]["environment"]["WARMROUTE_REDIS_MAX_MEMORY_BYTES"]
+    assert int(routers.removesuffix("MiB")) < int(limit)
 
 
 def test_grafana_gets_the_dashboard_and_its_data_source() -> None:

@@ -10,11 +10,15 @@ import pytest
 from loadtests.dashboard.check import resolved
 from loadtests.dashboard.grafana import ROWS, dashboard
 from tests.docker.promql import unknown
-from tests.test_docs import METRICS_PAGE
+from tests.test_docs import METRICS_PAGE, documented_metrics
 
 GRAFANA = Path(__file__).parents[2] / "docker/grafana"
 FILE = GRAFANA / "dashboards/warmroute.json"
 DOCUMENT = json.loads(FILE.read_text())
+NOT_SHOWN = {
+    "warmroute_worker_held_tokens",  # follows the requests in flight
+    "warmroute_worker_kv_capacity_tokens",  # does not change
+}
 QUERIES = [(row.title, panel, query.expr) for row in ROWS for panel in row.panels for query in panel.queries]
 
 
@@ -31,6 +35,12 @@ def test_the_file_is_what_the_code_generates() -> None:
 @pytest.mark.parametrize(("row", "panel", "expr"), QUERIES)
 def test_queries_parse_and_name_what_the_router_exports(row: str, panel: object, expr: str) -> None:
     assert unknown(resolved(expr)) == []
+
+
+def test_every_metric_is_on_the_dashboard() -> None:
+    """What nobody can see is not worth its scrape."""
+    shown = FILE.read_text()
+    assert {name for name in documented_metrics() if name not in shown} <= NOT_SHOWN
 
 
 def test_panel_ids_are_unique() -> None:

@@ -135,6 +135,7 @@ def test_redis_lets_every_router_in_and_refuses_rather_than_evicts(settings: Set
         assert peer["podSelector"]["matchLabels"].items() <= labels.items()
     args = one(SHARED, "Deployment", "warmroute-redis")["spec"]["template"]["spec"]["containers"][0]["args"]
     assert args[args.index("--maxmemory-policy") + 1] == "noeviction"
+    assert settings.redis_max_memory_bytes < int(args[args.index("--maxmemory") + 1].removesuffix("mb")) << 20
     assert "warmroute-redis:6379" in settings.redis
 
 

@@ -15,6 +15,8 @@ def test_metrics_and_labels_that_the_router_lacks_are_found() -> None:
     assert unknown('warmroute_ttft_seconds_bucket{worker="w"}') == ["warmroute_ttft_seconds_bucket{worker}"]
     assert unknown("warmroute_ttft_seconds") == ["warmroute_ttft_seconds"]
     assert unknown("warmroute_requests") == ["warmroute_requests"]
+    assert unknown("sum by (job, worker) (rate(warmroute_requests_total[5m]))") == []
+    assert unknown("max(sum by (reason) (rate(warmroute_requests_total[5m])))") == ["reason"]
 
 
 def test_what_is_no_promql_is_refused() -> None:
