@@ -3,7 +3,8 @@
 An expectation counts the work that is known to be ahead. What it cannot know (a batch that is full, memory that does
 not suffice, other clients, a slower engine than believed) shows in first tokens that are overdue. Engines begin
 requests nearly in the order in which they come: one that others have overtaken waits for a reason of its own (a grammar
-that is compiled, a prompt in parts), and says nothing of those that come now.
+that is compiled, a prompt in parts), and says nothing of those that come now. What an idle worker takes longer than
+expected is its way (a slow start, a rate that nobody measured), not a queue: it is learned, and expected too.
 """
 
 from collections.abc import Callable, Hashable
@@ -16,25 +17,34 @@ LEARN = 0.1
 class Punctuality:
     """One worker's. Times are seconds of `clock`; requests are told by any handle of theirs."""
 
-    __slots__ = ("_answered", "_clock", "_due", "stay_s")
+    __slots__ = ("_alone", "_answered", "_clock", "_due", "stay_s", "usual_s")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._answered: dict[Hashable, float] = {}
         self._due: dict[Hashable, float] = {}
+        self._alone: Hashable = None
+        """The last one that found the worker idle."""
+        self.usual_s = 0.0
+        """Taken longer than expected by those, in the mean of the last ones."""
         self.stay_s = STAY_S
         """From the first token to the last byte, in the mean of the last ones: so long a request keeps its memory and
         its place in the batch."""
 
     def dispatched(self, request: Hashable, due: float) -> None:
         """Its first token is expected by `due`."""
+        if not self._due and not self._answered:
+            self._alone = request
         self._due[request] = due
 
     def answered(self, request: Hashable) -> None:
         """Its first token has come: it and those that it has overtaken say nothing any more. Safe to call again."""
-        self._answered.setdefault(request, self._clock())
+        now = self._clock()
+        self._answered.setdefault(request, now)
         waiting = self._due
         if request in waiting:
+            if request is self._alone:
+                self.usual_s += LEARN * (max(0.0, now - waiting[request]) - self.usual_s)
             while True:
                 first = next(iter(waiting))
                 del waiting[first]
@@ -51,5 +61,5 @@ class Punctuality:
     def late_s(self, now: float) -> float:
         """For how long the next first token is overdue; 0 when it is not, or nothing is awaited."""
         for due in self._due.values():
-            return max(0.0, now - due)
+            return max(0.0, now - due - self.usual_s)
         return 0.0

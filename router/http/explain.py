@@ -1,10 +1,12 @@
 """What would be decided for a request, and why, per candidate. Nothing is sent, nothing is recorded."""
 
+import time
 from typing import Any
 
 from router.decide import NoWorkerError
 from router.http.errors import ApiError
 from router.http.prompt_route import PromptRoute
+from router.waiting.saturation import wait_s
 
 
 async def explain(prompts: PromptRoute, api: str, body: bytes) -> dict[str, Any]:
@@ -16,6 +18,8 @@ async def explain(prompts: PromptRoute, api: str, body: bytes) -> dict[str, Any]
     except NoWorkerError:
         raise ApiError(503, "No healthy worker serves this request at the moment.", "no_worker") from None
     prompt = asked.prompts.get(decision.worker.format)
+    now = time.monotonic()
+    rows = zip(decision.candidates, decision.workers, costs, strict=True)
     return {
         "worker": decision.worker.id,
         "reason": decision.selection.reason,
@@ -24,6 +28,7 @@ async def explain(prompts: PromptRoute, api: str, body: bytes) -> dict[str, Any]
         "exact": prompt.exact if prompt is not None else False,
         "source": prompt.source if prompt is not None else "",
         "candidates": [
-            {**candidate._asdict(), "cost": cost} for candidate, cost in zip(decision.candidates, costs, strict=True)
+            {**candidate._asdict(), "cost": cost, "wait_s": wait_s(candidate, worker.punctuality, now)}
+            for candidate, worker, cost in rows
         ],
     }

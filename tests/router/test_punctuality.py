@@ -43,3 +43,30 @@ def test_the_stay_is_learned() -> None:
         worker.ended(number)
         worker.ended(number)
     assert worker.stay_s == pytest.approx(20, rel=0.01)
+
+
+def test_what_an_idle_worker_always_takes_is_expected() -> None:
+    clock = Clock(0)
+    worker = Punctuality(clock)
+    for number in range(60):
+        worker.dispatched(number, clock.now)
+        clock.now += 5
+        worker.answered(number)
+        worker.ended(number)
+    assert worker.usual_s == pytest.approx(5, rel=0.01)
+    worker.dispatched("next", clock.now)
+    assert worker.late_s(clock.now + 5) == pytest.approx(0, abs=0.05)
+    assert worker.late_s(clock.now + 7) == pytest.approx(2, abs=0.05)
+
+
+def test_a_busy_worker_teaches_no_patience() -> None:
+    clock = Clock(0)
+    worker = Punctuality(clock)
+    worker.dispatched("first", 0)
+    worker.answered("first")
+    for number in range(60):
+        worker.dispatched(number, clock.now)
+        clock.now += 5
+        worker.answered(number)
+        worker.ended(number)
+    assert worker.usual_s == 0

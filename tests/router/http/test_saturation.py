@@ -104,6 +104,8 @@ async def test_clients_that_leave_the_queue_are_never_seen_by_a_worker() -> None
                 while router.parts.room:
                     await asyncio.sleep(0.002)
         assert not first.done(), "the worker was busy all the time"
+        told = await router.client.post("/admin/explain", json=prompt(99), headers={"x-warmroute-admin-key": "admin"})
+        assert told.json()["candidates"][0]["wait_s"] > router.parts.room.limits.bound_s
         assert (await first).status_code == 200
         await router.settles()
         assert engine.state()["requests"] == 1
