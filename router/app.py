@@ -50,6 +50,7 @@ from router.prefill_rate import PrefillRates
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
 from router.probe import ProbeConfig, Prober
+from router.processes.memory import journal_of
 from router.processes.place import Place, on_orphaned
 from router.processes.siblings import Siblings
 from router.registry.book import Book
@@ -277,7 +278,9 @@ class Router:
 
     def _make_encoders(self, secret: bytes, cache_bytes: int) -> EncoderSet:
         keep_ids = self._settings.forward_token_ids
-        return EncoderSet(self.fleet, EncoderSettings(self._tokens_of, self.asker, secret, cache_bytes, keep_ids))
+        encoders = EncoderSettings(self._tokens_of, self.asker, secret, cache_bytes, keep_ids)
+        encoders.journal = journal_of(self._place)
+        return EncoderSet(self.fleet, encoders)
 
     def _make_prober(self) -> Prober:
         settings = self._settings
@@ -368,6 +371,11 @@ class Router:
             ("warmroute_keys_file_reloads_total", "Changed keys files read.", lambda: self.clients.reloads),
             ("warmroute_encode_backlog", "Prompts being encoded or waiting for it.", lambda: self.pool.backlog),
             ("warmroute_encode_refused_total", "Prompts not encoded: too many waited.", lambda: self.pool.refused),
+            (
+                "warmroute_conversations_taken_total",
+                "Boundaries of conversations taken over from sibling processes.",
+                lambda: self.encoders.taken,
+            ),
             ("warmroute_tokenizers_loading", "Tokenizers still to be loaded.", lambda: self.encoders.loading),
             ("warmroute_access_lines_dropped_total", "Access log lines dropped.", lambda: self.access_log.dropped),
             ("warmroute_routers", "Routers that share the load.", lambda: self.load.routers if self.load else 1),

@@ -5,6 +5,7 @@ compared as text chunks: requests are routed all the same, the degradation is co
 """
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from router.groups import ModelGroup
 from router.workers import Fleet, Worker
 from tokenizer_cache.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
+from tokenizer_cache.journal import Journal
 from tokenizer_cache.request import Request, parse
 from tokenizer_cache.rules import Served
 from tokenizer_cache.text import TextEncoder
@@ -64,6 +66,8 @@ class EncoderSettings:
         self.secret = secret
         self.room = Room(cache_bytes)
         """Shared by all encoders."""
+        self.journal: Journal | None = None
+        """What sibling processes tell each other."""
         self.retry_s = RETRY_S
         self.keep_ids = keep_ids
 
@@ -97,6 +101,12 @@ class EncoderSet:
     def exact(self) -> list[PromptEncoder]:
         """The encoders that produce exact ids: for metrics."""
         return [encoder for encoder in self._encoders.values() if isinstance(encoder, PromptEncoder)]
+
+    @property
+    def taken(self) -> int:
+        """Boundaries of conversations taken over from sibling processes."""
+        journal = self._settings.journal
+        return journal.taken if journal is not None else 0
 
     @property
     def loading(self) -> int:
@@ -144,6 +154,9 @@ class EncoderSet:
             if tokenizer is not None:
                 used = tokenizer.served_by(_served(worker, source))
                 exact = PromptEncoder(name, used, worker.chain_block_tokens, settings.secret, settings.room)
+                if settings.journal is not None:
+                    tag = (key, worker.chain_block_tokens, used.served, used.chat_template, used.special_tokens)
+                    exact.conversations.share(settings.journal, _digest(repr(tag), settings.secret))
                 exact.fall_back_to(told)
                 if settings.keep_ids:
                     exact.keep_ids()
@@ -181,6 +194,11 @@ def _load_warm(source: TokenSource) -> Tokenizer:
     probe = parse("chat", b'{"model":"m","messages":[{"role":"user","content":"hello"}]}')
     PromptEncoder("warm-up", tokenizer, 64, b"warm-up").encode(probe)
     return tokenizer
+
+
+def _digest(text: str, secret: bytes) -> bytes:
+    """Siblings of another secret are not understood: they would give the same text another key."""
+    return hashlib.blake2b(text.encode(), digest_size=8, key=secret[:64]).digest()
 
 
 def _served(worker: Worker, source: TokenSource) -> Served:

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import xxhash
-
 from tokenizer_cache.chain import HASH_BYTES, ID_BYTES
+from tokenizer_cache.journal import Entry, Journal
 
 DEFAULT_ROOM_BYTES: Final = 256 << 20
 _BOUNDARY_BYTES: Final = 540
@@ -27,7 +26,7 @@ _SPINE_BYTES: Final = 800
 class Spine:
     """A chain that the boundaries of one conversation share. Only its tip may extend it, under the cache's lock."""
 
-    __slots__ = ("chain", "ids", "text", "tip", "users")
+    __slots__ = ("chain", "ids", "tip", "users")
 
     def __init__(self, chain: bytes = b"", ids: bytes = b"") -> None:
         self.chain = bytearray(chain)
@@ -36,13 +35,11 @@ class Spine:
         self.users = 0
         self.tip: Boundary | None = None
         """The boundary that came last."""
-        self.text: xxhash.xxh3_128 | None = None
-        """Running digest of the rendered text up to the tip's cut: a tail can be added to it without that text."""
 
 
 @dataclass(slots=True, eq=False)
 class Boundary:
-    """What is known at one place of a conversation. Not changed once it is in the cache, but for `used`."""
+    """What is known at one place of a conversation. Not changed once it is in the cache, but for the last two."""
 
     spine: Spine
     blocks: int
@@ -53,8 +50,8 @@ class Boundary:
     """Tokens before the cut."""
     chars: int = 0
     """Length of the rendered text before the cut."""
-    digest: bytes = b""
-    """Digest of that text: proves that another rendering begins with it."""
+    text: bytes = b""
+    """Fingerprint of that text: proves that another rendering begins with it."""
     overhang: str = ""
     """Rendered text from the cut to the end of the last item; only where `shape` is given."""
     shape: str | None = None
@@ -63,6 +60,8 @@ class Boundary:
     """Packed ids from the cut to the end of the whole prompt, where the prompt ended here."""
     used: int = 0
     """The room's tick at its last use."""
+    key: bytes = b""
+    """Its own, once it is in the cache."""
 
     def chain(self) -> bytes:
         return bytes(self.spine.chain[: self.blocks * HASH_BYTES])
@@ -120,7 +119,14 @@ class Conversations:
         """Keep the ids of conversations, not only their hashes."""
         self._boundaries: OrderedDict[bytes, Boundary] = OrderedDict()
         self._lock = room.lock
+        self._journal: Journal | None = None
+        self._tag = b""
         room.join(self)
+
+    def share(self, journal: Journal, tag: bytes) -> None:
+        """Tell sibling processes what is added, and take what they tell of the same `tag`."""
+        self._journal, self._tag = journal, tag
+        journal.join(tag, self._take)
 
     @property
     def oldest(self) -> float:
@@ -141,6 +147,8 @@ class Conversations:
 
     def find(self, keys: Sequence[bytes], end: int | None = None) -> tuple[int, Boundary | None]:
         """The deepest known boundary among `keys[:end]`: its place, and itself. Counts as a use."""
+        if self._journal is not None:
+            self._journal.poll()
         boundaries = self._boundaries
         for place in range((len(keys) if end is None else end) - 1, -1, -1):
             key = keys[place]
@@ -171,17 +179,55 @@ class Conversations:
                 spine = Spine(bytes(spine.chain[:end]) + new_chain, bytes(spine.ids[:ids_end]) + new_ids)
         return spine, (end + len(new_chain)) // HASH_BYTES
 
-    def text_of(self, boundary: Boundary) -> xxhash.xxh3_128 | None:
-        """A running digest of the text before the boundary's cut; None where the conversation went on from there."""
-        with self._lock:
-            spine = boundary.spine
-            return spine.text.copy() if spine.text is not None and spine.tip is boundary else None
+    def add(self, key: bytes, boundary: Boundary, parent: Boundary | None = None) -> None:
+        """Remember a boundary (replacing one of the same key), and evict what no longer has room. `parent` is what it
+        was grown from."""
+        self._put(key, boundary)
+        if self._journal is not None:
+            self._journal.append(
+                Entry(
+                    self._tag,
+                    key,
+                    parent.key if parent is not None else b"",
+                    boundary.chain(),
+                    boundary.ids() if self.keep_ids else b"",
+                    boundary.remainder,
+                    boundary.tokens,
+                    boundary.chars,
+                    boundary.text,
+                    boundary.overhang,
+                    boundary.shape,
+                    boundary.ending,
+                )
+            )
 
-    def add(self, key: bytes, boundary: Boundary, text: xxhash.xxh3_128 | None = None) -> None:
-        """Remember a boundary (replacing one of the same key), and evict what no longer has room. `text` is the running
-        digest of the text before its cut."""
+    def _take(self, entry: Entry) -> None:
+        """What a sibling told."""
+        if self.keep_ids and len(entry.ids) != entry.tokens * ID_BYTES:
+            return
+        base = self._boundaries.get(entry.parent)
+        if base is None or not entry.chain.startswith(base.chain()):
+            spine, blocks = self.grow(None, entry.chain, entry.ids)
+        else:
+            rest = entry.chain[base.blocks * HASH_BYTES :]
+            spine, blocks = self.grow(base, rest, entry.ids[base.tokens * ID_BYTES :])
+        boundary = Boundary(
+            spine,
+            blocks,
+            entry.remainder,
+            entry.tokens,
+            entry.chars,
+            entry.text,
+            entry.overhang,
+            entry.shape,
+            entry.ending,
+        )
+        self._put(entry.key, boundary)
+
+    def _put(self, key: bytes, boundary: Boundary) -> None:
+        boundary.key = key
         with self._lock:
-            boundary.spine.tip, boundary.spine.text = boundary, text
+            boundary.spine.tip = boundary
             self._drop(key)
             self._boundaries[key] = boundary
             boundary.used = self.room.tick()
@@ -204,7 +250,7 @@ class Conversations:
         boundary.spine.users -= 1
         if not boundary.spine.users:
             self.room.size_bytes -= _size_of_spine(boundary.spine)
-            boundary.spine.tip = boundary.spine.text = None  # else only the collector of cycles would free it
+            boundary.spine.tip = None  # else only the collector of cycles would free it
 
 
 def _size_of_spine(spine: Spine) -> int:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
-import xxhash
 
 from tokenizer_cache.chain import ID_BYTES, Chain, pack
 from tokenizer_cache.conversation import Boundary, Conversations, Spine
 from tokenizer_cache.counters import Counters
+from tokenizer_cache.fingerprint import Fingerprints
 from tokenizer_cache.render import Renderer, arguments_key, condensed, kinds_of, prototype
 from tokenizer_cache.request import Request
 from tokenizer_cache.rules import TemplateCall
@@ -22,6 +22,7 @@ from tokenizer_cache.tokenizer import Tokenizer
 
 _MAX_OVERHANG = 256
 _MAX_ENDINGS = 1024
+_PIECE_CHARS = 1 << 16
 _STRAY = "\u2042"
 """Content of a stand-in that no real message begins with."""
 
@@ -45,8 +46,8 @@ class _Cut(NamedTuple):
     """A boundary to be: where it is cut, and what follows there."""
 
     chars: int
-    text: xxhash.xxh3_128
-    """Digest of the text before it, running."""
+    text: bytes
+    """Fingerprint of the text before it."""
     overhang: str = ""
     shape: str | None = None
     ending: bytes | None = None
@@ -61,8 +62,9 @@ class MessageEncoder:
         self._conversations = conversations
         self._counters = counters
         self._renderer = Renderer(tokenizer)
+        self._fingerprints = Fingerprints(chain.root(b"fingerprint") + chain.root(b"fingerprints"))
         self._endings: dict[str, bytes] = {}
-        self.tails = Tails(self._renderer, conversations, counters)
+        self.tails = Tails(self._renderer, counters)
 
     def encode(self, request: Request, seen: Recognised) -> "Closed":
         """The prompt. Raises NotExact, or one of RENDER_ERRORS."""
@@ -83,7 +85,7 @@ class MessageEncoder:
         return self._renderer.day()
 
     def _agrees(self, known: Boundary, tail: Tail, text: str) -> bool:
-        if text[known.chars :] == tail.text and _digest(text[: known.chars]).digest() == known.digest:
+        if text[known.chars :] == tail.text and self._fingerprints.of(text[: known.chars]) == known.text:
             self._counters.verified += 1
             return True
         self.tails.give_up(tail.trust)
@@ -92,10 +94,11 @@ class MessageEncoder:
     def _encode_tail(self, seen: Recognised, known: Boundary, tail: Tail) -> "Closed":
         self._counters.hits["tail"] += 1
         head, overhang = tail.text[: tail.cut], tail.text[tail.cut : tail.closed]
-        tail.before.update(head.encode())
         shape = tail.shape if len(overhang) <= _MAX_OVERHANG else None
         ending = self._ending(tail.text[tail.cut :])
-        cut = _Cut(known.chars + tail.cut, tail.before, overhang if shape else "", shape, ending)
+        cut = _Cut(
+            known.chars + tail.cut, self._fingerprints.then(known.text, head), overhang if shape else "", shape, ending
+        )
         boundary = self._store(seen.root, seen.keys[-1], known, self._ids(head), cut)
         return self._close(boundary, seen, ending)
 
@@ -113,7 +116,7 @@ class MessageEncoder:
         self._counters.hits["full_prefix" if known else "cold"] += 1
         if known is None and (lead := self._lead(request, call, text)) is not None:
             place, end = lead
-            cut = _Cut(end, _digest(text[:end]))
+            cut = _Cut(end, self._fingerprints.of(text[:end]))
             known = self._store(seen.root, seen.keys[place], None, self._ids(text[:end]), cut)
         closing = self._closing(request, seen.context, call, text)
         start = known.chars if known else 0
@@ -134,7 +137,7 @@ class MessageEncoder:
         place, known = seen.place, seen.boundary
         while known is not None:
             at_token = text.startswith(self._tokenizer.cut_tokens, known.chars)
-            if at_token and _digest(text[: known.chars]).digest() == known.digest:
+            if at_token and self._fingerprints.of(text[: known.chars]) == known.text:
                 return known
             if known is seen.boundary:
                 self._counters.retracted += 1
@@ -170,9 +173,9 @@ class MessageEncoder:
             return None
         ending = None if self._renderer.changes_by_the_minute else self._ending(text[at:])
         if ending is None or shape is None or closed - at > _MAX_OVERHANG or request.api == "responses":
-            return _Cut(at, _digest(text[:at]), ending=ending)
+            return _Cut(at, self._fingerprints.of(text[:at]), ending=ending)
         self.tails.remember(context, call)
-        return _Cut(at, _digest(text[:at]), text[at:closed], shape, ending)
+        return _Cut(at, self._fingerprints.of(text[:at]), text[at:closed], shape, ending)
 
     def _store(self, root: bytes, key: bytes, known: Boundary | None, ids: bytes, cut: _Cut) -> Boundary:
         parent, remainder = (known.parent(root), known.remainder) if known else (root, b"")
@@ -184,12 +187,12 @@ class MessageEncoder:
             remainder,
             tokens=(known.tokens if known else 0) + len(ids) // 4,
             chars=cut.chars,
-            digest=cut.text.digest(),
+            text=cut.text,
             overhang=cut.overhang,
             shape=cut.shape,
             ending=cut.ending,
         )
-        self._conversations.add(key, boundary, cut.text)
+        self._conversations.add(key, boundary, known)
         return boundary
 
     def _ending(self, text: str) -> bytes:
@@ -204,7 +207,10 @@ class MessageEncoder:
         return ids
 
     def _ids(self, text: str, add_special_tokens: bool = False) -> bytes:
-        return pack(self._counters.timed(self._tokenizer, text, add_special_tokens))
+        """In pieces, where cut tokens allow it: ids become a list under the interpreter's lock, which the event loop
+        waits for."""
+        pieces = [text] if add_special_tokens else self._tokenizer.pieces(text, _PIECE_CHARS)
+        return b"".join([pack(self._counters.timed(self._tokenizer, piece, add_special_tokens)) for piece in pieces])
 
 
 class Closed(NamedTuple):
@@ -225,10 +231,6 @@ def close(chain: Chain, boundary: Boundary, root: bytes, ending: bytes, keep_ids
 
 def _nothing() -> Boundary:
     return Boundary(Spine(), blocks=0, remainder=b"", tokens=0)
-
-
-def _digest(text: str) -> xxhash.xxh3_128:
-    return xxhash.xxh3_128(text.encode())
 
 
 def _common(one: str, other: str) -> int:

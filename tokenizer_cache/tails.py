@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
-import xxhash
 
-from tokenizer_cache.conversation import Boundary, Conversations
+from tokenizer_cache.conversation import Boundary
 from tokenizer_cache.counters import Counters
 from tokenizer_cache.render import Renderer, arguments_key, condensed, kinds_of, prototype
 from tokenizer_cache.request import Request
@@ -48,8 +47,6 @@ class Tail(NamedTuple):
     """Where in `text` the messages end and the generation prompt begins."""
     shape: str
     """Of the whole conversation then."""
-    before: xxhash.xxh3_128
-    """Running digest of the text before the known boundary's cut."""
     trust: Trust
 
 
@@ -61,9 +58,8 @@ class _Context(NamedTuple):
 class Tails:
     """Renders tails, and remembers what they were worth. Safe in several threads at once."""
 
-    def __init__(self, renderer: Renderer, conversations: Conversations, counters: Counters) -> None:
+    def __init__(self, renderer: Renderer, counters: Counters) -> None:
         self._renderer = renderer
-        self._conversations = conversations
         self._counters = counters
         self._contexts: dict[bytes, _Context] = {}
         self._trust: dict[tuple[bytes, str, str], Trust] = {}
@@ -84,8 +80,7 @@ class Tails:
     def render(self, request: Request, context: bytes, place: int, known: Boundary) -> Tail | None:
         """The tail of a conversation that is known up to item `place`; None where only a full rendering is safe."""
         new, found = request.conversation.since(place), self._contexts.get(context)
-        before = self._conversations.text_of(known)
-        if known.shape is None or not new or found is None or before is None:
+        if known.shape is None or not new or found is None:
             return None
         try:
             messages = self._renderer.messages(request.api, [msgspec.json.decode(item) for item in new])
@@ -105,7 +100,7 @@ class Tails:
                 text = known.overhang + tail
                 closed = len(text) - len(ended.generation)
                 cut = max(0, text.rfind(ended.cut_token, 0, closed))
-                return Tail(text, cut, closed, shape, before, trust)
+                return Tail(text, cut, closed, shape, trust)
             self.give_up(trust)
         return None
 

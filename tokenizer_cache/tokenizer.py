@@ -94,6 +94,17 @@ class Tokenizer:
         near = max((text.rfind(token, max(0, end - 512), end) for token in self.cut_tokens), default=-1)
         return near if near >= 0 else max((text.rfind(token, 0, end) for token in self.cut_tokens), default=-1)
 
+    def pieces(self, text: str, chars: int) -> list[str]:
+        """The text in pieces of at most so many characters, cut at cut tokens; longer where none is to be found."""
+        found, start = [], 0
+        while len(text) - start > chars:
+            at = self.last_cut(text, start + chars)
+            if at <= start:
+                break
+            found.append(text[start:at])
+            start = at
+        return [*found, text[start:]]
+
     def _find_cut_tokens(self) -> list[str]:
         added = [token for token in self._raw.get_added_tokens_decoder().values() if token.content]
         endings = {token.content[start:] for token in added for start in range(1, len(token.content))}

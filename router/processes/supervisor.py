@@ -12,16 +12,15 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 from asyncio.subprocess import PIPE, Process
 from functools import partial
-from pathlib import Path
 
 import uvloop
 
 from router.processes import embedded, listeners
 from router.processes.embedded import EmbeddedServer
 from router.processes.keeper import Keeper
+from router.processes.memory import private_folder
 from router.processes.place import Place, packed
 from router.processes.siblings import fold
 from router.settings import Secret, Settings, SettingsError
@@ -47,7 +46,7 @@ def supervise(settings: Settings) -> int:
         reserved, addresses = listeners.reserve(settings.host, settings.port)
     except OSError as error:
         raise SettingsError("--port", f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
-    folder = Path(tempfile.mkdtemp(prefix="warmroute-"))
+    folder = private_folder()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             place = Place(0, settings.processes, folder, addresses, _shared(reserved))

@@ -2,7 +2,6 @@
 
 import gc
 
-import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,21 +52,6 @@ def test_two_growths_from_one_tip_do_not_mix() -> None:
     cache.add(b"l", left)
     cache.add(b"r", right)
     assert (left.chain(), right.chain()) == (h(1, 2), h(1, 3))
-
-
-def test_the_running_digest_belongs_to_the_tip_alone() -> None:
-    cache = Conversations(Room(1 << 20))
-    one = boundary(cache, None, h(1), chars=1)
-    cache.add(b"1", one, xxhash.xxh3_128(b"a"))
-    running = cache.text_of(one)
-    assert running is not None
-    running.update(b"b")
-    two = boundary(cache, one, b"", chars=2)
-    cache.add(b"2", two, running)
-    assert cache.text_of(one) is None
-    found = cache.text_of(two)
-    assert found is not None
-    assert found.digest() == xxhash.xxh3_128_digest(b"ab")
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(0, 40)), max_size=60))
@@ -128,7 +112,7 @@ def test_what_is_evicted_needs_no_collector_of_cycles() -> None:
         base = None
         for number in range(400):
             base = boundary(cache, base if number % 4 else None, h(number))
-            cache.add(number.to_bytes(2, "big"), base, xxhash.xxh3_128(b"text"))
+            cache.add(number.to_bytes(2, "big"), base)
         del base
         assert cache.room.evictions > 300
         assert gc.collect() == 0

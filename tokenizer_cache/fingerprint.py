@@ -1,0 +1,31 @@
+"""Fingerprints of texts that grow: that of a whole follows from that of its beginning and the rest.
+
+A text's bytes are one large number, of which the remainder by a secret number of 128 bits is kept. Unlike the state of
+a running hash it is sixteen bytes that can be stored, continued any number of times, and handed to another process.
+Equal fingerprints are taken for equal texts; who does not know the secret cannot make two texts that have one.
+"""
+
+from typing import Final
+
+EMPTY: Final = bytes(15) + b"\1"
+"""Of the empty text. Not zero, so that zeros at a text's beginning count."""
+_PIECE: Final = 1 << 15
+"""The interpreter's lock is held for so many characters at most."""
+
+
+class Fingerprints:
+    """Makes them for one secret of at least 16 bytes. A few microseconds per KB."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._modulus = int.from_bytes(secret[:16], "little") | 1 << 127 | 1
+
+    def of(self, text: str) -> bytes:
+        """The fingerprint of a text."""
+        return self.then(EMPTY, text)
+
+    def then(self, before: bytes, text: str) -> bytes:
+        """The fingerprint of the text whose fingerprint is `before`, and then `text`."""
+        for start in range(0, len(text), _PIECE):
+            number = int.from_bytes(before + text[start : start + _PIECE].encode(), "big")
+            before = (number % self._modulus).to_bytes(16, "big")
+        return before
