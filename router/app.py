@@ -31,6 +31,7 @@ from router.discovery.reconcile import Reconciler
 from router.encoders import EncoderSet, EncoderSettings, TokenSource
 from router.encoding import EncodePool
 from router.engines import control_client
+from router.gauges import gauges_of
 from router.groups import ModelGroup
 from router.http.body import BodyBudget
 from router.http.control import ControlState, control_app
@@ -45,7 +46,7 @@ from router.limits import admission_of, realtime_limits
 from router.load.exchange import LoadExchange
 from router.loop_lag import LoopLag
 from router.membership import Membership
-from router.metrics import EncoderCollector, Exposition, Gauge, GaugeCollector, Instruments, WorkerCollector
+from router.metrics import EncoderCollector, Exposition, GaugeCollector, Instruments, WorkerCollector
 from router.prefill_rate import PrefillRates
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
@@ -61,7 +62,7 @@ from router.server import Server, make_server
 from router.settings import Settings
 from router.shared.counters import LinkCounters
 from router.shared.keys import Keys
-from router.sharing import make_link, make_sharing, sharing_gauges
+from router.sharing import make_link, make_sharing
 from router.tasks import Background
 from router.waiting.room import RoomLimits, WaitingRoom
 from router.watchdog import Watchdog
@@ -337,7 +338,7 @@ class Router:
                 self.link_counters,
                 WorkerCollector(self.fleet.workers.values),
                 EncoderCollector(lambda: self.encoders.exact, self.reader, self.encoders.room),
-                GaugeCollector(self._gauges()),
+                GaugeCollector(gauges_of(self)),
                 DiscoveryCollector(self.discovery, time.monotonic),
                 self.lag,
             )
@@ -350,44 +351,6 @@ class Router:
             state.decided = self.registry.decide
             state.spread_s = SPREAD_S
         return state
-
-    def _gauges(self) -> list[Gauge]:
-        tree = self.tree.residency.tree
-        return [
-            ("warmroute_requests_in_flight", "Requests that the router is working on.", lambda: self.gateway.in_flight),
-            ("warmroute_buffered_body_bytes", "Request bodies held.", lambda: self.body_budget.used_bytes),
-            ("warmroute_index_blocks", "Blocks in the prefix index.", lambda: tree.blocks),
-            ("warmroute_index_nodes", "Nodes of the prefix index.", lambda: tree.nodes),
-            ("warmroute_index_pending", "Prompts that are being prefilled.", lambda: self.tree.residency.pendings),
-            ("warmroute_index_refused_total", "Records refused: the index was full.", lambda: self.index.refused),
-            (
-                "warmroute_index_evicted_total",
-                "Blocks forgotten: the KV pool was full.",
-                lambda: self.tree.residency.evicted,
-            ),
-            *sharing_gauges(self.sharing),
-            ("warmroute_queue_depth", "Prompts that wait for a worker.", lambda: len(self.room)),
-            ("warmroute_keys_file_broken", "1 when the keys file cannot be used.", lambda: float(self.clients.broken)),
-            ("warmroute_keys_file_reloads_total", "Changed keys files read.", lambda: self.clients.reloads),
-            ("warmroute_encode_backlog", "Prompts being encoded or waiting for it.", lambda: self.pool.backlog),
-            ("warmroute_encode_refused_total", "Prompts not encoded: too many waited.", lambda: self.pool.refused),
-            (
-                "warmroute_conversations_taken_total",
-                "Boundaries of conversations taken over from sibling processes.",
-                lambda: self.encoders.taken,
-            ),
-            ("warmroute_tokenizers_loading", "Tokenizers still to be loaded.", lambda: self.encoders.loading),
-            ("warmroute_access_lines_dropped_total", "Access log lines dropped.", lambda: self.access_log.dropped),
-            ("warmroute_routers", "Routers that share the load.", lambda: self.load.routers if self.load else 1),
-            (
-                "warmroute_load_parts_refused_total",
-                "Parts of the load that could not be read.",
-                lambda: self.load.others.broken if self.load else 0,
-            ),
-            ("warmroute_certificates_renewed_total", "Renewed certificates taken.", lambda: self.renewal.renewed),
-            ("warmroute_certificates_failed_total", "Certificates not taken.", lambda: self.renewal.failed),
-            ("warmroute_loop_stall_seconds", "The event loop's longest stall.", lambda: self.lag.worst_s),
-        ]
 
 
 def room_limits_of(settings: Settings) -> RoomLimits:
