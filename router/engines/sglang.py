@@ -69,13 +69,12 @@ class Sglang:
         """See Engine."""
         models = await fetch_models(client, url)
         info = await fetch_json(client, url, _INFO_PATH, _ServerInfo)
-        loaded_from = info.tokenizer_path or info.model_path
         dp_size = max(1, info.dp_size or 1)
         mode = info.disaggregation_mode or "null"
         return Facts(
             engine=self.kind,
             version=info.version,
-            models=tuple(_with_root(card, loaded_from) for card in models.cards),
+            models=tuple(_with_root(card, info.loaded_from) for card in models.cards),
             block_tokens=max(1, info.page_size or 1) * max(1, info.dcp_size or 1),
             kv_capacity_tokens=max(0, info.max_total_num_tokens or 0) * dp_size,
             generation=_generation(info),

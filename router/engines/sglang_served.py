@@ -26,23 +26,29 @@ _PARSERS_IN_CODE = frozenset(
 
 
 class ServerOptions(msgspec.Struct):
-    """The part of /server_info that changes prompts."""
+    """The part of /server_info that changes prompts. Any type is taken: other versions must not make a worker unusable,
+    and what is not understood makes its prompts inexact."""
 
-    model_path: str = ""
-    tokenizer_path: str | None = None
-    chat_template: str | None = None
-    hf_chat_template_name: str | None = None
-    completion_template: str | None = None
-    default_chat_template_kwargs: dict[str, Any] | None = None
-    reasoning_parser: str | None = None
-    tool_call_parser: str | None = None
+    model_path: Any = ""
+    tokenizer_path: Any = None
+    chat_template: Any = None
+    hf_chat_template_name: Any = None
+    completion_template: Any = None
+    default_chat_template_kwargs: Any = None
+    reasoning_parser: Any = None
+    tool_call_parser: Any = None
+
+    @property
+    def loaded_from(self) -> str:
+        """Where the tokenizer was loaded from; empty when that is not said."""
+        return next((path for path in (self.tokenizer_path, self.model_path) if path and isinstance(path, str)), "")
 
 
 class _ModelInfo(msgspec.Struct):
-    has_image_understanding: bool | None = None
-    has_audio_understanding: bool | None = None
-    model_type: str | None = None
-    architectures: list[str] | None = None
+    has_image_understanding: Any = None
+    has_audio_understanding: Any = None
+    model_type: Any = None
+    architectures: Any = None
 
 
 async def served(client: httpx.AsyncClient, url: str, options: ServerOptions) -> Served:
@@ -51,21 +57,26 @@ async def served(client: httpx.AsyncClient, url: str, options: ServerOptions) ->
         model = await fetch_json(client, url, "/model_info", _ModelInfo)
     except WorkerAnswerError:
         model = _ModelInfo()
+    kwargs = options.default_chat_template_kwargs
+    understood = isinstance(kwargs, dict | None) and isinstance(options.reasoning_parser, str | None)
     return Served(
         engine="sglang",
-        default_kwargs=options.default_chat_template_kwargs or {},
-        reasoning_parser=options.reasoning_parser or "",
+        default_kwargs=kwargs if isinstance(kwargs, dict) else {},
+        reasoning_parser=options.reasoning_parser if isinstance(options.reasoning_parser, str) else "",
         own_template=bool(options.chat_template or options.hf_chat_template_name),
         multimodal=bool(model.has_image_understanding or model.has_audio_understanding),
-        not_exact="not_plain_jinja" if _in_code(options, model) else "",
+        not_exact="not_plain_jinja" if _in_code(options, model) else "" if understood else "kwargs",
         completions_exact=not options.completion_template,
     )
 
 
 def _in_code(options: ServerOptions, model: _ModelInfo) -> bool:
-    named = " ".join([*(model.architectures or ()), model.model_type or ""])
-    parsers = {options.tool_call_parser, options.reasoning_parser}
-    own = options.chat_template and not options.chat_template.endswith(".jinja")
+    named = f"{model.architectures} {model.model_type}"
+    parsers = {str(options.tool_call_parser), str(options.reasoning_parser)}
+    own = options.chat_template and not str(options.chat_template).endswith(".jinja")
     return bool(
-        own or _IN_CODE.search(named) or parsers & _PARSERS_IN_CODE or _OWN_CONVERSATIONS.search(options.model_path)
+        own
+        or _IN_CODE.search(named)
+        or parsers & _PARSERS_IN_CODE
+        or _OWN_CONVERSATIONS.search(str(options.model_path))
     )

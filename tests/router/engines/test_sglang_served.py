@@ -61,3 +61,10 @@ async def test_a_server_without_model_info_is_believed_plain() -> None:
         engine = await recognise(http, worker.url)
         assert engine is not None
         assert (await engine.facts(http, worker.url)).served == Served(engine="sglang")
+
+
+async def test_options_of_another_shape_cost_exactness_and_not_the_worker() -> None:
+    info = {"default_chat_template_kwargs": "{}", "tokenizer_path": 7, "reasoning_parser": ["a"]}
+    found, root = await served(info, architectures="Qwen3ForCausalLM", model_type=None)
+    assert (found.not_exact, found.default_kwargs, found.reasoning_parser) == ("kwargs", {}, "")
+    assert root == "Qwen/Qwen3-8B"
