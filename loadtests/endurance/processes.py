@@ -7,25 +7,24 @@ import asyncio
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.cost.routers import Usage
-from loadtests.demo import free_ports
 from loadtests.endurance.client import HOST
 from router.workers import worker_id
 
 MODEL = "endurance"
 START_S = 60.0
 STOP_S = 10.0
-FIRST_PORT = 18100
 COUNTS = (
     *("warmroute_worker_in_flight", "warmroute_worker_queued_tokens", "warmroute_worker_held_tokens"),
     *("warmroute_requests_in_flight", "warmroute_buffered_body_bytes", "warmroute_index_pending"),
@@ -161,8 +160,12 @@ def total(metrics: dict[str, dict[str, float]], name: str) -> float:
 
 
 def ports(count: int) -> list[int]:
-    """Free ports."""
-    return free_ports([FIRST_PORT] * count)
+    """Free ports, drawn by the kernel: another run at the same time gets others."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in sockets:
+            sock.bind((HOST, 0))
+        return [int(sock.getsockname()[1]) for sock in sockets]
 
 
 async def until(condition: Any, limit_s: float, complaint: str) -> float:
