@@ -1,5 +1,17 @@
-"""The servers of `tests/router/shared`."""
+"""One server for the tests that do not harm it; what differs between Redis and Valkey, `tests/router/shared` tries."""
 
-from tests.router.shared.conftest import own_server, server
+from collections.abc import Iterator
 
-__all__ = ["own_server", "server"]
+import pytest
+
+from tests.router.shared.conftest import own_server
+from tests.servers import RedisServer
+
+__all__ = ["own_server"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    """A server that no test of the module harms."""
+    with RedisServer() as server:
+        yield server
