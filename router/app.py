@@ -45,6 +45,7 @@ from router.http.worker_client import WorkerClient
 from router.limits import admission_of, realtime_limits
 from router.load.exchange import LoadExchange
 from router.loop_lag import LoopLag
+from router.make_tracing import make_tracing
 from router.membership import Membership
 from router.metrics import EncoderCollector, Exposition, GaugeCollector, Instruments, WorkerCollector
 from router.prefill_rate import PrefillRates
@@ -168,6 +169,8 @@ class Router:
         self.registry = self._make_registry(secret)
         self.gateway = self._make_gateway()
         self.server: Server = make_server(self.gateway, settings)
+        self.tracing = make_tracing(settings, self.rng)
+        self.gateway.tracing = self.tracing
         self.renewal = Renewal()
         self.renewal.watch(self.worker_tls.context, pair)
         self.renewal.watch(self.server.config.ssl, KeyPair(settings.tls_certificate, settings.tls_key))
@@ -181,6 +184,8 @@ class Router:
             await stack.enter_async_context(self.link)
         await stack.enter_async_context(self.index)
         stack.callback(self.access_log.flush)
+        if self.tracing is not None:
+            stack.push_async_callback(self.tracing.close)
         background = await stack.enter_async_context(Background())
         if self.sharing is not None:
             background.start("redis memory", self.sharing.upkeep.watch)

@@ -13,6 +13,7 @@ from router.http.errors import ApiError, Style, error_body, error_event
 from router.http.headers import RequestHeaders
 from router.http.limits import limit_headers
 from router.http.writing import opening, write_body
+from router.trace_context import TraceContext
 from router.usage import AnswerEnds, Usage
 from router.workers import Worker
 from tokenizer_cache.api import Prompt
@@ -33,6 +34,7 @@ class Exchange:
         "answer",
         "api",
         "attempts",
+        "candidates",
         "client",
         "clock",
         "content_type",
@@ -64,6 +66,7 @@ class Exchange:
         "stream",
         "style",
         "target",
+        "trace",
         "usage",
         "worker",
     )
@@ -92,6 +95,9 @@ class Exchange:
         self.predicted_cached = 0
         self.source = ""
         self.reason = ""
+        self.candidates = 0
+        """Among how many workers was chosen."""
+        self.trace: TraceContext | None = None
         self.group: ModelGroup | None = None
         """Those who could serve it; None where only one worker can (the owner of a stored response)."""
         self.worker: Worker | None = None

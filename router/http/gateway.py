@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -33,6 +33,18 @@ from router.watchdog import Stage, StageTimeoutError, Watch, Watchdog
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 log = logging.getLogger("warmroute")
+
+
+class Tracing(Protocol):
+    """What a trace needs of each request. Never blocks, never fails."""
+
+    def begin(self, exchange: Exchange, raw_headers: list[tuple[bytes, bytes]]) -> None:
+        """Its headers were read: it may change what the worker gets."""
+        ...
+
+    def end(self, exchange: Exchange, outcome: str) -> None:
+        """It is over."""
+        ...
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -79,6 +91,7 @@ class Gateway:
         self._instruments = parts.instruments
         self._access_log = parts.access_log
         self.in_flight = 0
+        self.tracing: Tracing | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; an ASGI entry point."""
@@ -166,6 +179,8 @@ class Gateway:
             and admission.admin_keys.accepts(headers.authorization)
         ):
             headers = exchange.headers = RequestHeaders(scope["headers"], False, admission.session_header)
+        if self.tracing is not None:
+            self.tracing.begin(exchange, scope["headers"])
         if headers.request_id:
             exchange.request_id = headers.request_id.decode("latin-1")
         if not exchange.target.startswith(b"/"):  # `*@host` behind a worker's address would be another host
@@ -257,6 +272,8 @@ class Gateway:
             instruments.overhead.observe(exchange.dispatched_at - exchange.received_at - exchange.queued_s)
         if exchange.first_byte_at and exchange.status < 400:
             instruments.ttft.observe(exchange.first_byte_at - exchange.received_at, (exchange.model,))
+        if self.tracing is not None:
+            self.tracing.end(exchange, outcome)
         if self._access_log.enabled:
             self._access_log.write(_line(exchange, now, worker, outcome))
 

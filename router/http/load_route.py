@@ -58,6 +58,7 @@ class LoadRoute:
             sight = await self._decider.look(group, {}, failed)
             decision = self._decider.choose(sight, {}, exchange.headers.session)
             exchange.reason = decision.selection.reason
+            exchange.candidates = len(decision.candidates)
             return Choice(decision.worker, Lease(decision.worker, 0, 0), None, 0.0)
 
         await self._relay.run(exchange, body, choose, lambda choice: None)

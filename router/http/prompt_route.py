@@ -200,6 +200,7 @@ class PromptRoute:
         if self._bound_s and not failed and self._must_wait(asked, decision, exchange.clock()):
             decision = await self._wait_for_place(exchange, asked)
         worker, selection = decision.worker, decision.selection
+        exchange.candidates = len(decision.candidates)
         exchange.reason = selection.reason
         self._instruments.decisions.add(1, (self.policy_name, selection.reason))
         candidate = selection.candidate

@@ -135,6 +135,7 @@ class RealtimeRoute:
             exchange.outcome = "no_worker"
             raise ApiError(503, "No healthy worker serves this request at the moment.", "no_worker") from None
         exchange.reason = decision.selection.reason
+        exchange.candidates = len(decision.candidates)
         return decision.worker
 
     async def _use(self, exchange: Exchange, tunnel: Tunnel, worker: Worker, answer: _Answer) -> None:

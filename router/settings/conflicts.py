@@ -1,5 +1,6 @@
 """What is wrong between settings that are right one by one."""
 
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
     if len(set(settings.workers)) < len(settings.workers):
         yield "workers", "must not name a worker twice"
     yield from _tls_conflicts(settings)
+    if settings.otlp_endpoint and importlib.util.find_spec("opentelemetry.sdk") is None:
+        yield "otlp_endpoint", "needs the extra otel: pip install 'warmroute[otel]'"
     if settings.max_body_bytes > settings.max_buffered_bytes:
         yield "max_body_bytes", "must not be more than max_buffered_bytes"
     if settings.admin_api_key in settings.api_keys:

@@ -306,6 +306,19 @@ class Settings(ServingSettings):
         FAILURE, 10.0, kinds.number(0.1, 3600, SECONDS), "Time for which it is set aside, before one request tries it."
     )
 
+    otlp_endpoint: str = setting(
+        LOGS,
+        "",
+        kinds.url("http", "https"),
+        "OpenTelemetry collector that spans are sent to (OTLP over HTTP), such as http://collector:4318/v1/traces. "
+        "Needs the extra otel. Unset: no spans.",
+    )
+    trace_sample: float = setting(
+        LOGS,
+        1.0,
+        kinds.number(0, 1, "SHARE"),
+        "Share of the traces begun here that is recorded; one that a client has begun is recorded if it says so.",
+    )
     log_level: str = setting(
         LOGS,
         "info",
