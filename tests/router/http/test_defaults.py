@@ -144,10 +144,10 @@ async def test_headers_are_bounded_in_time() -> None:
             assert await client.rest() == b""
 
 
-async def test_a_websocket_upgrade_is_answered_501_and_closed() -> None:
+async def test_a_websocket_upgrade_on_another_path_is_answered_501_and_closed() -> None:
     async with running_router("http://127.0.0.1:9", ready=False) as router, wire(router.port) as client:
         await client.send(
-            b"GET /v1/realtime HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
+            b"GET /v1/other HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
             b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         )
         status, body = await client.answer()
