@@ -148,10 +148,10 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _may_tunnel(self) -> bool:
-        """Is this a WebSocket handshake on the path that has them, alone on its connection and without a body?"""
+        """Is this a WebSocket handshake on the path that has them, behind nothing unanswered and without a body?"""
         headers = dict(self.headers)
         return (
-            self.cycle is None
+            (self.cycle is None or self.cycle.response_complete)
             and self.parser.get_method() == b"GET"
             and self.url.partition(b"?")[0] == REALTIME
             and headers.get(b"upgrade", b"").lower() == b"websocket"

@@ -210,3 +210,14 @@ async def test_what_the_client_sends_with_its_handshake_is_not_lost() -> None:
         await client.send((HANDSHAKE + "\r\n").encode() + masked)
         assert (await client.head())[0] == 101
         assert await client.reader.readexactly(4) == b"\x81\x02hi"
+
+
+async def test_a_connection_that_was_used_before_may_become_a_session() -> None:
+    """As proxies that keep their connections do it."""
+    async with pair() as (router, _), wire(router.port) as client:
+        await client.send(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await client.answer())[0] == 200
+        await client.send((HANDSHAKE + "\r\n").encode())
+        assert (await client.head())[0] == 101
+        await client.send(b"\x81\x82\0\0\0\0hi")
+        assert await client.reader.readexactly(4) == b"\x81\x02hi"
