@@ -102,8 +102,9 @@ class SharedWriter:
         told = self._link.tell(command("TIME"))
         epoch = await self._link.tell(self._verbs.epoch())
         time = await told
-        if not isinstance(time, list) or isinstance(epoch, Failure):
+        if self._failed(time) or self._failed(epoch):
             return False
+        assert isinstance(time, list)
         assert epoch is None or isinstance(epoch, bytes)
         self._holders.set_server_time(int(time[0]) + int(time[1]) / 1e6)
         self._holders.epoch(epoch)
@@ -161,7 +162,7 @@ class SharedWriter:
             return False
         if answer.kind not in AGAIN and answer.kind not in self._complained:
             self._complained.add(answer.kind)
-            log.warning("Redis does not take records (%s): %s", answer.kind.value, answer.detail)
+            log.warning("Redis refuses what the prefix index needs (%s): %s", answer.kind.value, answer.detail)
         return True
 
     async def _send(self, commands: Iterable[Command]) -> list[object]:

@@ -7,9 +7,9 @@ local clock, capacity, resident, width, horizon, cut, number, horizon_moved
 local moved = {}
 
 local function allocate(name)
-  local seconds = call('TIME')
-  call('HSETNX', NAMES, '#epoch', seconds[1] .. seconds[2])
-  call('HSETNX', NAMES, '#last', seconds[1])
+  local time = call('TIME') -- numbers begin at the time in ms: even if `names` is lost, none is given twice
+  call('HSETNX', NAMES, '#epoch', time[1] .. time[2])
+  call('HSETNX', NAMES, '#last', time[1] * 1000 + floor(time[2] / 1000))
   local fresh = tostring(call('HINCRBY', NAMES, '#last', 1))
   for _, other in ipairs(call('HRANDFIELD', NAMES, 2)) do -- forget in passing who has been idle for too long
     local old = sub(other, 1, 1) ~= '#' and call('HGET', NAMES, other)
