@@ -7,10 +7,11 @@ local clock, capacity, resident, width, horizon, cut, number, horizon_moved
 local moved = {}
 
 local function allocate(name)
-  local time = call('TIME') -- numbers begin at the time in ms: even if `names` is lost, none is given twice
+  local time = call('TIME') -- numbers begin at the time in 0.1 ms: even if `names` is lost, none is given twice
   call('HSETNX', NAMES, '#epoch', time[1] .. time[2])
-  call('HSETNX', NAMES, '#last', time[1] * 1000 + floor(time[2] / 1000))
-  local fresh = tostring(call('HINCRBY', NAMES, '#last', 1))
+  call('HSETNX', NAMES, '#last', time[1] .. string.format('%04d', floor(time[2] / 100)))
+  local fresh
+  repeat fresh = string.format('%.0f', call('HINCRBY', NAMES, '#last', 1)) until call('EXISTS', HOLDER .. fresh) == 0
   for _, other in ipairs(call('HRANDFIELD', NAMES, 2)) do -- forget in passing who has been idle for too long
     local old = sub(other, 1, 1) ~= '#' and call('HGET', NAMES, other)
     if old and call('EXISTS', HOLDER .. old) == 0 then
