@@ -32,8 +32,8 @@ def run(args: argparse.Namespace) -> int:
     for arm in asked.arms:
         if arm != oracle.NAME:
             builder(arm)(random.Random(0))  # a name that does not exist is said before hours of work
-    started = time.perf_counter()
     pace = asked.pace(asked.mix())
+    started = time.process_time()
     with Player(args.jobs, args.quiet) as player:
         at_knee = 0.0
         rate = asked.rate
@@ -46,7 +46,10 @@ def run(args: argparse.Namespace) -> int:
         comparison = player.compare(asked.scenario(pace, rate), asked.arms, args.seeds)
     comparison = dataclasses.replace(comparison, knee=at_knee)
     print(markdown(comparison))
-    print(f"\nTook {time.perf_counter() - started:.0f} s.", file=sys.stderr)
+    if player.requests:
+        cpu_s = time.process_time() - started
+        speed = player.requests / cpu_s
+        print(f"{player.requests:,} requests in {cpu_s:.0f} s of CPU: {speed:,.0f} a second.", file=sys.stderr)
     if args.json:
         args.json.write_text(json.dumps(as_json(comparison), indent=1), encoding="utf-8")
     if args.html:

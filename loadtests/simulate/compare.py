@@ -28,6 +28,8 @@ class Player:
     """Plays runs. Use as `with`."""
 
     def __init__(self, jobs: int = 1, quiet: bool = False) -> None:
+        self.requests = 0
+        """Played in this process so far."""
         self._quiet = quiet
         self._pool = ProcessPoolExecutor(jobs, get_context("spawn")) if jobs > 1 else None
 
@@ -40,7 +42,7 @@ class Player:
 
     def one(self, scenario: Scenario, arm: str, seed: int) -> Summary:
         """A single run, here and now."""
-        return _play(scenario, arm, seed)
+        return _play(scenario, arm, seed, self._request)
 
     def compare(self, scenario: Scenario, arms: Sequence[str], seeds: int) -> Comparison:
         """All arms under seeds 1, 2, ..."""
@@ -61,16 +63,17 @@ class Player:
     @contextmanager
     def _bar(self, scenario: Scenario, runs: int) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
         """Counts runs, and beside them the requests of the runs in this process."""
-        requests = 0
         with tqdm(total=runs, unit="run", desc=scenario.name, disable=self._quiet, file=sys.stderr) as bar:
 
             def request() -> None:
-                nonlocal requests
-                requests += 1
-                if requests % 100 == 0:
-                    bar.set_postfix_str(f"{requests:,} requests")
+                self._request()
+                if self.requests % 100 == 0:
+                    bar.set_postfix_str(f"{self.requests:,} requests")
 
             yield bar.update, request
+
+    def _request(self) -> None:
+        self.requests += 1
 
 
 def _play(scenario: Scenario, arm: str, seed: int, on_request: Callable[[], None] = lambda: None) -> Summary:
