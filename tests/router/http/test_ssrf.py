@@ -29,6 +29,9 @@ from router.discovery.reconcile import Reconciler
 from router.discovery.service_name import read_service
 from router.membership import Membership
 from router.probe import ProbeConfig, Prober
+from router.registry.book import Book, Verdict
+from router.registry.entry import Entry, Standing
+from router.workers import worker_id
 from tests.router.discovery.api_server import endpoint, slice_of
 from tests.router.discovery.findings import membership
 from tests.router.fake_worker import FakeWorker, client, vllm
@@ -124,6 +127,16 @@ async def test_a_file_is_refused(place: Place, attempt: str) -> None:
         assert feed.refused == 1
     assert len(place.router.parts.fleet.workers) == 1
     assert place.hidden.asked == []
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+async def test_another_routers_entry_is_refused(place: Place, attempt: str) -> None:
+    """Properly signed: an attacker who holds one router, or a router with laxer rules."""
+    url = attempt.replace("{port}", place.hidden.url.rpartition(":")[2])
+    book = Book(place.router.parts.allow.check, worker_id)
+    entry = Entry(worker_id(url), url, Standing.PRESENT, True, 1_000_000, 1)
+    assert book.accept(entry.worker, entry, 1.0) is Verdict.NOT_ALLOWED
+    assert list(book) == []
 
 
 @pytest.mark.parametrize("ruled", [True, False], ids=["with rules", "without rules"])
