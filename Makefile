@@ -55,7 +55,7 @@ check-deploy: $(VENV)/.installed-deploy
 	cd docker/prometheus && promtool test rules alerts.test.yaml
 
 lock: $(VENV)/.installed-lock
-	$(LOCK) pyproject.toml --extra embedded --output-file docker/requirements.lock
+	$(LOCK) pyproject.toml --extra embedded --extra otel --output-file docker/requirements.lock
 	$(call wanted,["build-system"]["requires"]) | $(LOCK) - --output-file docker/build.lock
 	$(call wanted,["project"]["optional-dependencies"]["demo"]) | $(LOCK) - --no-deps --output-file docker/demo.lock
 

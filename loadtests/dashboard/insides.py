@@ -122,8 +122,12 @@ TOKENS = Row(
         ),
         Panel(
             "Conversations forgotten",
-            "Their next turn is encoded from the start: raise conversation_cache_bytes.",
-            rate_each_router("warmroute_conversations_evicted_total"),
+            "Their next turn is encoded from the start: raise conversation_cache_bytes. Taken over are those that "
+            "another process of the same supervisor knew.",
+            (
+                Query(per_second("warmroute_conversations_evicted_total", ROUTER), "forgotten"),
+                Query(per_second("warmroute_conversations_taken_total", ROUTER), "taken over"),
+            ),
         ),
         Panel(
             "Tails compared with the full rendering",

@@ -17,7 +17,11 @@ ROOT = Path(__file__).parents[2]
 STEPS = list(instructions(FILE.read_text()))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 WANTED = {
-    "requirements.lock": PROJECT["project"]["dependencies"],
+    "requirements.lock": [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["embedded"],
+        *PROJECT["project"]["optional-dependencies"]["otel"],
+    ],
     "build.lock": PROJECT["build-system"]["requires"],
     "demo.lock": PROJECT["project"]["optional-dependencies"]["demo"],
 }
