@@ -23,7 +23,7 @@ from loadtests.endurance.client import HOST
 from router.workers import worker_id
 
 MODEL = "endurance"
-START_S = 60.0
+START_S = 120.0
 STOP_S = 10.0
 COUNTS = (
     *("warmroute_worker_in_flight", "warmroute_worker_queued_tokens", "warmroute_worker_held_tokens"),

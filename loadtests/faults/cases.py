@@ -39,7 +39,7 @@ async def killed_with_data(site: Site) -> str:
     site.redis.kill()
     await asyncio.sleep(LASTS_S)
     await site.redis.start()
-    return f"{await site.redis.ask('DBSIZE')} keys"
+    return f"{(await site.redis.ask('DBSIZE')).removeprefix(':')} keys"
 
 
 async def frozen(site: Site) -> str:
