@@ -94,13 +94,16 @@ class FakeWorker:
                 if name.lower() == "authorization":
                     self.authorizations.add(value.strip())
                 elif name.lower() == "content-length":
-                    self.sent.append((target, await reader.readexactly(int(value))))
+                    await self._read_body(target, int(value), reader)
             await self._answer(self.routes.get(target.partition("?")[0], Answer("no such path", 404)), reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             self._writers.discard(writer)
             writer.close()
+
+    async def _read_body(self, target: str, length: int, reader: asyncio.StreamReader) -> None:
+        self.sent.append((target, await reader.readexactly(length)))
 
     async def _answer(self, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if answer.hang:

@@ -18,6 +18,10 @@ class ScriptedWorker(FakeWorker):
         super().__init__({**vllm(), "/v1/models": models(MODEL)})
         self._script = script
 
+    async def _read_body(self, target: str, length: int, reader: asyncio.StreamReader) -> None:
+        if target != CHAT:  # that one is for the script
+            await super()._read_body(target, length, reader)
+
     async def _answer(self, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.asked[-1] == CHAT:
             await self._script(reader, writer)
