@@ -14,7 +14,7 @@ from router.shared.script import Command, Script, command, read_script
 
 SEGMENT_BLOCKS = 32
 """As in `segments.lua`."""
-SLICE_SEGMENTS = 16
+SLICE_SEGMENTS = 12
 SLICE_BYTES = SLICE_SEGMENTS * SEGMENT_BLOCKS * HASH_BYTES
 MAX_GENERATED = 65_535
 
