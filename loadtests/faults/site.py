@@ -50,8 +50,9 @@ async def running_site(**redis: str) -> AsyncIterator[Site]:
         routers = [Router(port, engines, *flags) for port in numbers[WORKERS:]]
         for process in (*engines, *routers):
             process.start()
+            stack.push_async_exit(process)
         for process in (*engines, *routers):
-            await stack.enter_async_context(process)
+            await process.wait_ready()
         yield Site(server, proxy, engines, routers, [router.port for router in routers])
 
 

@@ -47,8 +47,9 @@ async def running_engines(tokenizer: str) -> AsyncIterator[list[Engine]]:
         engines = [Engine(port, "--tokenizer", tokenizer, "--profile", PROFILE) for port in ports(WORKERS)]
         for engine in engines:
             engine.start()
+            stack.push_async_exit(engine)
         for engine in engines:
-            await stack.enter_async_context(engine)
+            await engine.wait_ready()
         yield engines
 
 
