@@ -7,7 +7,8 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from loadtests.engine import __main__ as engine
 from loadtests.simulate import command as simulate
@@ -22,12 +23,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         engine.main(given[1:])
         return 0
     args = _parser()[0].parse_args(given)
-    logging.getLogger("warmroute").setLevel(logging.ERROR)  # what routers log of workers is not news here
     try:
-        return int(args.run(args))
+        with _without_news_of_workers():
+            return int(args.run(args))
     except (ValueError, OSError) as error:
         print(f"warmroute-lab: error: {error}", file=sys.stderr)
         return 2
+
+
+@contextmanager
+def _without_news_of_workers() -> Iterator[None]:
+    """What simulated routers log of their workers is part of the experiment; errors are told all the same."""
+    log = logging.getLogger("warmroute")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
