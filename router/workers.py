@@ -296,12 +296,13 @@ class Fleet:
 
     def reported(self, worker: Worker, predicted_tokens: int, cached_tokens: int) -> None:
         """What an engine said of one request that was predicted to hit. Nothing cached, several times in a row, means
-        that it dropped its cache without restarting (a reset, sleep): what is believed of it is forgotten."""
+        that it dropped its cache without restarting (a reset, sleep): what is believed of it is forgotten. Where requests
+        wait in the engine it says nothing: short of memory, it evicts what was there at dispatch before it admits."""
         if cached_tokens:
             worker.zero_hits = 0
         elif predicted_tokens >= MIN_ZERO_HIT_TOKENS:
-            worker.zero_hits += 1
             worker.zero_hits_total += 1
+            worker.zero_hits += not worker.waiting
             if worker.zero_hits >= ZERO_HITS and self.workers.get(worker.id) is worker:
                 log.warning("worker %s reports no cache hits any more: its prefixes are forgotten", worker.id)
                 self._forget(worker)

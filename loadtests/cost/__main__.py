@@ -117,7 +117,9 @@ def run_router(plan: Plan, case: report.Case, arm: str, client: Client) -> repor
 
 def _measure(plan: Plan, case: report.Case, arm: str, client: Client, router: routers.Router) -> report.Measurement:
     port, usage = router.port, router.usage
-    client.run(kind="first", port=port)
+    warm_up = client.run(kind="first", port=port)
+    if warm_up["errors"]:
+        raise RuntimeError(f"{arm} is not warm: {warm_up['error']}")
     usage.settle(0.0, timeout_s=20.0)
     idle = usage.idle_ms_per_s(2.0)
     client.run(kind="later", port=port, seconds=0.5)

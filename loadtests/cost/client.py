@@ -175,6 +175,8 @@ class Load:
         """One phase: `{"kind": "first" | "later", "port": ..., "seconds": ..., "rate": ...}`. `first` begins anew."""
         count = len(self._connections)
         if command["kind"] == "first":
+            self.close()  # another router may listen at the same port by now
+            self._connections = [None] * count
             turns = [first_turns(self._workload, mine) for mine in self._mine]
             self._later = [later_turns(self._workload, mine) for mine in self._mine]
         else:

@@ -142,6 +142,21 @@ def test_a_cache_lost_without_a_restart_is_forgotten() -> None:
     assert worker.holder == before, "the index gives the name a fresh start"
 
 
+def test_misses_of_an_engine_that_is_short_of_room_are_no_sign_of_a_lost_cache() -> None:
+    fleet = make_fleet(1)
+    worker = next(iter(fleet.workers.values()))
+    forgotten: list[str] = []
+    fleet.on_forget.append(forgotten.append)
+    worker.waiting = 3
+    for _ in range(10):
+        fleet.reported(worker, 5000, 0)
+    assert (forgotten, worker.zero_hits, worker.zero_hits_total) == ([], 0, 10)
+    worker.waiting = 0
+    for _ in range(3):
+        fleet.reported(worker, 5000, 0)
+    assert len(forgotten) == 1
+
+
 def test_a_loss_that_another_router_noticed_is_not_counted_again() -> None:
     fleet = make_fleet(1)
     worker = next(iter(fleet.workers.values()))
