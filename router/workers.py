@@ -296,8 +296,9 @@ class Fleet:
 
     def reported(self, worker: Worker, predicted_tokens: int, cached_tokens: int) -> None:
         """What an engine said of one request that was predicted to hit. Nothing cached, several times in a row, means
-        that it dropped its cache without restarting (a reset, sleep): what is believed of it is forgotten. Where requests
-        wait in the engine it says nothing: short of memory, it evicts what was there at dispatch before it admits."""
+        that it dropped its cache without restarting (a reset, sleep): what is believed of it is forgotten.
+
+        While requests wait in the engine a miss says nothing: short of memory, it evicts before it admits."""
         if cached_tokens:
             worker.zero_hits = 0
         elif predicted_tokens >= MIN_ZERO_HIT_TOKENS:
