@@ -1,4 +1,8 @@
-"""Builds everything in one place and runs it. Nothing else reads settings or the environment."""
+"""Builds everything in one place and runs it.
+
+With it build `limits.py`, `sharing.py` and the `make_*` modules; what they build is given values, and never reads
+settings or the environment.
+"""
 
 import asyncio
 import gc
@@ -8,66 +12,48 @@ import random
 import secrets
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import uvloop
 
-import policies
 from router.access_log import AccessLog
 from router.allow import AllowList
-from router.ask import TokenAsker
 from router.breaker import Breaker
 from router.certificates import KeyPair, Renewal, worker_tls
-from router.clients import Clients
-from router.decide import Decider
 from router.dial import Resolver
 from router.discovery.build import sources_of
-from router.discovery.collect import DiscoveryCollector
 from router.discovery.reconcile import Reconciler
-from router.encoders import EncoderSet, EncoderSettings, TokenSource
 from router.encoding import EncodePool
 from router.engines import control_client
-from router.gauges import gauges_of
-from router.groups import ModelGroup
 from router.http.body import BodyBudget
-from router.http.control import ControlState, control_app
-from router.http.gateway import Admission, Gateway, Parts
-from router.http.load_route import LoadRoute
-from router.http.prompt_route import PromptRoute, PromptTools
-from router.http.realtime import Dialer, RealtimeRoute
-from router.http.relay import Relay, RelayLimits
-from router.http.sticky import ResponseOwners, SharedOwners
 from router.http.worker_client import WorkerClient
-from router.limits import admission_of, realtime_limits
+from router.limits import clients_of, index_limits, room_limits
 from router.load.exchange import LoadExchange
 from router.loop_lag import LoopLag
+from router.make_encoders import make_asker, make_encoders
+from router.make_gateway import make_exposition, make_gateway
 from router.make_tracing import make_tracing
 from router.membership import Membership
-from router.metrics import EncoderCollector, Exposition, GaugeCollector, Instruments, WorkerCollector
+from router.metrics import Instruments
 from router.prefill_rate import PrefillRates
-from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
 from router.probe import ProbeConfig, Prober
-from router.processes.memory import journal_of
 from router.processes.place import Place, on_orphaned
 from router.processes.siblings import Siblings
 from router.registry.book import Book
 from router.registry.entry import Seal
-from router.registry.registry import SPREAD_S, Registry, Shelf
-from router.retry import RetryBudget
+from router.registry.registry import Registry, Shelf
 from router.server import Server, make_server
 from router.settings import Settings
 from router.shared.counters import LinkCounters
 from router.shared.keys import Keys
 from router.sharing import make_link, make_sharing
 from router.tasks import Background
-from router.waiting.room import RoomLimits, WaitingRoom
+from router.waiting.room import WaitingRoom
 from router.watchdog import Watchdog
-from router.workers import MIN_CHAIN_BLOCK_TOKENS, Fleet, Worker, worker_id
+from router.workers import Fleet, Worker, worker_id
 from tokenizer_cache.items import seed_of
 from tokenizer_cache.reader import Reader
 
@@ -119,7 +105,7 @@ class Router:
 
     def __init__(self, settings: Settings, access_stream: BinaryIO | None = None, place: Place | None = None) -> None:
         self._settings = settings
-        self._place = place
+        self.place = place
         self._stack = AsyncExitStack()
         loop = asyncio.get_running_loop()
         self.rng = random.Random(settings.seed if settings.seed is not None else secrets.randbits(64))
@@ -131,11 +117,7 @@ class Router:
         self.fleet.shuffle = self.rng.shuffle
         if self.load is not None:
             self.fleet.on_groups.append(partial(self.load.list_workers, self.fleet.workers.values()))
-        limits = Limits(
-            max_blocks=settings.index_max_blocks,
-            default_capacity_blocks=settings.default_kv_tokens // (settings.block_tokens or MIN_CHAIN_BLOCK_TOKENS),
-            pending_ttl_s=settings.first_byte_timeout_s,
-        )
+        limits = index_limits(settings)
         self.sharing = make_sharing(settings, self.link, limits, self.instruments.fallbacks, self.rng)
         self.tree = self.sharing.index.local if self.sharing else TreeIndex(limits, time.monotonic, _report)
         self.index = self.sharing.index if self.sharing else self.tree
@@ -143,37 +125,34 @@ class Router:
         self.fleet.on_groups.append(self._set_capacities)
         if self.sharing is not None:
             self.sharing.holders.on_forgotten.append(self.fleet.forgotten_elsewhere)
-        secret = self._secret = (
-            settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
-        )
+        self.secret = settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
         self.allow = AllowList(settings.worker_allow, settings.workers)
         self.resolver = Resolver(self.allow)
         pair = KeyPair(settings.worker_tls_certificate, settings.worker_tls_key)
         self.worker_tls = worker_tls(settings.worker_ca, pair, settings.worker_tls_name)
-        self.asker = self._make_asker()
+        self.asker = make_asker(self, settings)
         reader_bytes = settings.conversation_cache_bytes // READER_SHARE
-        self.encoders = self._make_encoders(secret, settings.conversation_cache_bytes - reader_bytes)
-        self.reader = Reader(reader_bytes, seed_of(secret))
+        self.encoders = make_encoders(self, settings, settings.conversation_cache_bytes - reader_bytes)
+        self.reader = Reader(reader_bytes, seed_of(self.secret))
         self.pool = EncodePool(settings.encode_threads)
         self.client = WorkerClient(settings.connect_timeout_s, self.resolver, self.worker_tls)
         self.watchdog = Watchdog(time.monotonic)
         self.access_log = AccessLog(access_stream)
         self.clients = clients_of(settings)
-        self.room = WaitingRoom(room_limits_of(settings), time.monotonic, self.instruments.queue_wait)
+        self.room = WaitingRoom(room_limits(settings), time.monotonic, self.instruments.queue_wait)
         self.body_budget = BodyBudget(settings.max_buffered_bytes)
         self.lag = LoopLag()
         self.prober = self._make_prober()
         self.members = Membership(self.fleet, self.allow, self.prober)
         self.discovery = Reconciler(self.members, sources_of(settings), time.monotonic, settings.leave_s)
         self.discovery.only_roles(settings.worker_roles)
-        self.registry = self._make_registry(secret)
-        self.gateway = self._make_gateway()
+        self.registry = self._make_registry()
+        self.exposition = make_exposition(self)
+        self.siblings = Siblings(place, self.exposition.render) if place else None
+        self.gateway = make_gateway(self, settings)
         self.server: Server = make_server(self.gateway, settings)
-        self.tracing = make_tracing(settings, self.rng)
-        self.gateway.tracing = self.tracing
-        self.renewal = Renewal()
-        self.renewal.watch(self.worker_tls.context, pair)
-        self.renewal.watch(self.server.config.ssl, KeyPair(settings.tls_certificate, settings.tls_key))
+        self.tracing = self.gateway.tracing = make_tracing(settings, self.rng)
+        self.renewal = self._make_renewal(pair)
 
     async def __aenter__(self) -> "Router":
         stack = self._stack
@@ -238,29 +217,13 @@ class Router:
             self.load.attach(worker)
         return worker
 
-    def _tokens_of(self, group: ModelGroup) -> TokenSource:
-        settings = self._settings
-
-        def of_model(named: Mapping[str, str], otherwise: str) -> str:
-            return named.get(group.name) or named.get(group.base) or otherwise
-
-        spec = of_model(settings.model_tokenizers, settings.tokenizer)
-        return TokenSource(
-            {"off": "", "auto": group.root}.get(spec, spec),
-            of_model(settings.model_chat_templates, ""),
-            of_model(settings.model_template_kwargs, "{}"),
-        )
-
-    def _make_registry(self, secret: bytes) -> Registry | None:
+    def _make_registry(self) -> Registry | None:
         if self.link is None:
             return None
-        keys, seal = Keys(self._settings.redis_prefix), Seal(secret, self._settings.redis_prefix)
+        keys, seal = Keys(self._settings.redis_prefix), Seal(self.secret, self._settings.redis_prefix)
         shelf = Shelf(self.link, keys, seal, self.instruments.registry_entries)
         listed = frozenset(worker_id(self.allow.check(url)) for url in self._settings.workers)
         return Registry(shelf, Book(self.allow.check, worker_id), self.members, time.time, listed)
-
-    def _shared_owners(self) -> SharedOwners | None:
-        return SharedOwners(self.link, Keys(self._settings.redis_prefix), self._secret) if self.link else None
 
     def _make_load(self) -> LoadExchange | None:
         if self.link is None:
@@ -272,21 +235,11 @@ class Router:
             tokens = worker.kv_capacity_tokens or self._settings.default_kv_tokens
             self.index.set_capacity(worker.holder, tokens // worker.chain_block_tokens)
 
-    def _make_asker(self) -> TokenAsker:
-        settings = self._settings
-        key = settings.worker_api_key.value if settings.worker_api_key else ""
-        client = control_client(settings.ask_timeout_s, key, self.worker_tls, self.resolver)
-
-        def make_breaker() -> Breaker:
-            return Breaker(time.monotonic, settings.breaker_failures, settings.breaker_open_s)
-
-        return TokenAsker(client, make_breaker, self.instruments.token_asks, off=not settings.ask_workers)
-
-    def _make_encoders(self, secret: bytes, cache_bytes: int) -> EncoderSet:
-        keep_ids = self._settings.forward_token_ids
-        encoders = EncoderSettings(self._tokens_of, self.asker, secret, cache_bytes, keep_ids)
-        encoders.journal = journal_of(self._place)
-        return EncoderSet(self.fleet, encoders)
+    def _make_renewal(self, worker_pair: KeyPair) -> Renewal:
+        renewal = Renewal()
+        renewal.watch(self.worker_tls.context, worker_pair)
+        renewal.watch(self.server.config.ssl, KeyPair(self._settings.tls_certificate, self._settings.tls_key))
+        return renewal
 
     def _make_prober(self) -> Prober:
         settings = self._settings
@@ -298,75 +251,6 @@ class Router:
             unhealthy_after=settings.unhealthy_after,
         )
         return Prober(self.fleet, self._prober_client, time.monotonic, self.rng, config)
-
-    def _make_gateway(self) -> Gateway:
-        settings, instruments = self._settings, self.instruments
-        admission = admission_of(settings, self.clients)
-        policy = policies.build(settings.policy, self.rng)
-        decider = Decider(policy, self.index, instruments.match, self.rng)
-        decider.load = self.load
-        owners = ResponseOwners(self.fleet, self._shared_owners())
-        relay = Relay(
-            self.client,
-            self.watchdog,
-            RelayLimits(settings.first_byte_timeout_s, settings.silence_timeout_s, settings.write_timeout_s),
-            RetryBudget(settings.retry_budget, settings.max_attempts),
-            instruments,
-        )
-        tools = PromptTools(
-            self.fleet,
-            decider,
-            self.index,
-            self.reader,
-            self.encoders,
-            self.pool,
-            relay,
-            owners,
-            self.room,
-            instruments,
-            self.asker,
-        )
-        prompts = PromptRoute(tools, settings.policy, settings.encode_wait_share, settings.forward_token_ids)
-        others = LoadRoute(self.fleet, decider, relay, owners)
-        limits = realtime_limits(settings)
-        dialer = Dialer(self.resolver, limits, self.worker_tls)
-        realtime = RealtimeRoute(self.fleet, decider, dialer, limits, lambda: self.server.draining)
-        control = self._make_control(admission, prompts)
-        app: Any = control_app(control)
-        parts = Parts(prompts, others, realtime, app, self.body_budget, self.watchdog, instruments, self.access_log)
-        return Gateway(admission, parts)
-
-    def _make_control(self, admission: Admission, prompts: PromptRoute) -> ControlState:
-        exposition = Exposition(
-            (
-                self.instruments,
-                self.link_counters,
-                WorkerCollector(self.fleet.workers.values),
-                EncoderCollector(lambda: self.encoders.exact, self.reader, self.encoders.room),
-                GaugeCollector(gauges_of(self)),
-                DiscoveryCollector(self.discovery, time.monotonic),
-                self.lag,
-            )
-        )
-        self.siblings = Siblings(self._place, exposition.render) if self._place else None
-        page = self.siblings.page if self.siblings else partial(asyncio.to_thread, exposition.render)
-        state = ControlState(self.members, page, admission.clients, admission.admin_keys, lambda: self.server.draining)
-        state.prompts = prompts
-        if self.registry is not None:
-            state.decided = self.registry.decide
-            state.spread_s = SPREAD_S
-        return state
-
-
-def room_limits_of(settings: Settings) -> RoomLimits:
-    """When prompts wait in the router, how many and how long."""
-    return RoomLimits(settings.saturation_wait_s, settings.queue_timeout_s, settings.queue_max_requests)
-
-
-def clients_of(settings: Settings) -> Clients:
-    """Who may ask. Raises KeysFileError."""
-    path = Path(settings.keys_file) if settings.keys_file else None
-    return Clients((key.value for key in settings.api_keys), path, time.monotonic)
 
 
 def _report(error: BaseException) -> None:

@@ -1,10 +1,16 @@
 """What the settings allow, as the values that the request's path takes."""
 
+import time
+from pathlib import Path
+
 from router.clients import Clients
 from router.http.gateway import Admission
 from router.http.keys import KeySet
 from router.http.realtime import RealtimeLimits
+from router.prefix.residency import Limits
 from router.settings import Settings
+from router.waiting.room import RoomLimits
+from router.workers import MIN_CHAIN_BLOCK_TOKENS
 
 HANDSHAKE_S = 30.0
 """For a worker to answer a WebSocket handshake: it computes nothing before."""
@@ -35,3 +41,23 @@ def realtime_limits(settings: Settings) -> RealtimeLimits:
         drain_s=settings.realtime_drain_s,
         max_attempts=settings.max_attempts,
     )
+
+
+def index_limits(settings: Settings) -> Limits:
+    """Of the prefix index: of each router's own, and of what stands for it while Redis is away."""
+    return Limits(
+        max_blocks=settings.index_max_blocks,
+        default_capacity_blocks=settings.default_kv_tokens // (settings.block_tokens or MIN_CHAIN_BLOCK_TOKENS),
+        pending_ttl_s=settings.first_byte_timeout_s,
+    )
+
+
+def room_limits(settings: Settings) -> RoomLimits:
+    """When prompts wait in the router, how many and how long."""
+    return RoomLimits(settings.saturation_wait_s, settings.queue_timeout_s, settings.queue_max_requests)
+
+
+def clients_of(settings: Settings) -> Clients:
+    """Who may ask. Raises KeysFileError."""
+    path = Path(settings.keys_file) if settings.keys_file else None
+    return Clients((key.value for key in settings.api_keys), path, time.monotonic)
