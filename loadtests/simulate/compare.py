@@ -46,19 +46,22 @@ class Player:
 
     def compare(self, scenario: Scenario, arms: Sequence[str], seeds: int) -> Comparison:
         """All arms under seeds 1, 2, ..."""
-        cells = [(arm, seed) for seed in range(1, seeds + 1) for arm in arms]
-        done: dict[tuple[str, int], Summary] = {}
-        with self._bar(scenario, len(cells)) as (run_ended, request):
+        runs = [(arm, seed) for seed in range(1, seeds + 1) for arm in arms]
+        done = {(arm, seed): summary for arm, seed, summary in self.each(scenario, runs)}
+        return Comparison(scenario, {arm: [done[arm, seed] for seed in range(1, seeds + 1)] for arm in arms})
+
+    def each(self, scenario: Scenario, runs: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int, Summary]]:
+        """These arms under these seeds, each as soon as it has ended, in any order."""
+        with self._bar(scenario, len(runs)) as (run_ended, request):
             if self._pool is None:
-                for cell in cells:
-                    done[cell] = _play(scenario, *cell, request)
+                for arm, seed in runs:
+                    yield arm, seed, _play(scenario, arm, seed, request)
                     run_ended()
             else:
-                waiting = {self._pool.submit(_play, scenario, *cell): cell for cell in cells}
+                waiting = {self._pool.submit(_play, scenario, *run): run for run in runs}
                 for future in as_completed(waiting):
-                    done[waiting[future]] = future.result()
+                    yield *waiting[future], future.result()
                     run_ended()
-        return Comparison(scenario, {arm: [done[arm, seed] for seed in range(1, seeds + 1)] for arm in arms})
 
     @contextmanager
     def _bar(self, scenario: Scenario, runs: int) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loadtests.engine.profiles import PROFILES
 from loadtests.simulate.pace import Pace
-from loadtests.simulate.scenario import Routers, Scenario, fleet
+from loadtests.simulate.scenario import RECORDED_WARM_UP, Routers, Scenario, fleet
 from loadtests.simulate.traffic import Mix, capped
 from loadtests.traces.files import BYTES, read
 
@@ -41,7 +41,8 @@ class Options:
     def mix(self) -> Mix:
         """All traces' scripts together. Raises what `files.read` raises, and ValueError if none fits."""
         scripts = [script for path in self.traces for script in read(path, self.tokenizer, self.sample)]
-        return Mix(capped(scripts, self.max_think_s, self.max_tokens))
+        warm = round(RECORDED_WARM_UP * self.requests)  # what a run of a trace of single requests plays before
+        return Mix(capped(scripts, self.max_think_s, self.max_tokens), self.requests + warm)
 
     def pace(self, mix: Mix) -> Pace:
         """How fast the workers are with it."""

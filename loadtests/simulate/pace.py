@@ -54,5 +54,6 @@ class Pace:
                     script.starts_s,
                 )
                 for script in self._mix.scripts
-            ]
+            ],
+            self._mix.window,
         )

@@ -13,6 +13,9 @@ from loadtests.traces.script import BLOCK_TOKENS
 ROOM = 1.1
 """Least size of a KV pool, in longest prompts: below, a prompt could never run."""
 
+RECORDED_WARM_UP = 0.25
+"""Of the measured span, where single requests are played as they were recorded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Routers:
@@ -74,7 +77,7 @@ class Scenario:
     def _warm_s(self) -> float:
         """Time to compute the contexts of all sessions that are under way, half as much again, and some to settle."""
         if self.mix.recorded:
-            return 0.25 * self.measured_s
+            return RECORDED_WARM_UP * self.measured_s
         live = self.mix.live_sessions(self.requests_per_s)
         tokens = self.mix.held / max(1e-9, self.mix.duration_s)
         return min(30.0, 0.5 * self.mix.duration_s) + 1.5 * live * cold_s(self.profiles[0], round(tokens)) / len(

@@ -43,6 +43,8 @@ class Mix:
     """Scripts, and what they come to on average."""
 
     scripts: Sequence[Script]
+    window: int = 0
+    """Of a trace of single requests so many are played, and only their tokens are the working set; 0 for all."""
     turns: float = field(init=False)
     """Per session."""
     duration_s: float = field(init=False)
@@ -51,6 +53,8 @@ class Mix:
     """Token seconds of a session: its context, as long as it is the present one."""
     _durations: list[float] = field(init=False, repr=False)
     """Running sum."""
+    _distinct: float = field(init=False, repr=False)
+    """Tokens that differ, in windows of a trace of single requests; else 0."""
 
     def __post_init__(self) -> None:
         count = len(self.scripts)
@@ -66,6 +70,7 @@ class Mix:
         )
         object.__setattr__(self, "held", held / count)
         object.__setattr__(self, "_durations", [*accumulate(map(sum, cycles))])
+        object.__setattr__(self, "_distinct", distinct_tokens(self.scripts, self.window) if self.recorded else 0.0)
 
     @property
     def recorded(self) -> bool:
@@ -80,7 +85,7 @@ class Mix:
         """Tokens in the contexts of all live sessions, on average, a common system prompt counted once per session. Of
         a trace of single requests: its distinct tokens, whatever the load."""
         if self.recorded:
-            return float(distinct_tokens(self.scripts))
+            return self._distinct
         return requests_per_s / self.turns * self.held
 
     def largest(self) -> int:
@@ -124,13 +129,18 @@ class Mix:
             yield Start(at_s, Session(script.name.encode(), script, 0))
 
 
-def distinct_tokens(scripts: Sequence[Script]) -> int:
-    """Tokens of all blocks that differ, of all turns."""
-    seen: set[int] = set()
-    for script in scripts:
-        for turn in script.turns:
-            seen.update(turn.new.tolist())
-    return len(seen) * BLOCK_TOKENS
+def distinct_tokens(scripts: Sequence[Script], window: int = 0) -> float:
+    """Tokens of all blocks that differ, in so many scripts in a row (0: all), on average over a few places."""
+    size = min(window or len(scripts), len(scripts))
+    firsts = sorted({(len(scripts) - size) * place // 4 for place in range(5)})
+    counts = []
+    for first in firsts:
+        seen: set[int] = set()
+        for script in scripts[first : first + size]:
+            for turn in script.turns:
+                seen.update(turn.new.tolist())
+        counts.append(len(seen) * BLOCK_TOKENS)
+    return sum(counts) / len(counts)
 
 
 def new_tokens(turn: Turn) -> int:

@@ -1,29 +1,16 @@
 """Whether the default policy is best: per cell and measure, against whichever arm is best there."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from statistics import fmean
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from loadtests.endurance.report import Table
 from loadtests.simulate import oracle
+from loadtests.simulate.cells import Cell
 from loadtests.simulate.outcomes import Summary
 from loadtests.simulate.statistics import Interval, interval, paired_ratio
 from loadtests.simulate.tables import Read
-
-
-class Results(Protocol):
-    """A cell of a sweep."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def load(self) -> float: ...
-    @property
-    def rate(self) -> float: ...
-    @property
-    def hit_goal(self) -> bool: ...
-    @property
-    def arms(self) -> Mapping[str, Sequence[Summary]]: ...
 
 
 class Measure(NamedTuple):
@@ -43,17 +30,18 @@ MEASURES = (
 )
 
 
-class Miss(NamedTuple):
-    """Where an arm is not within the margin of the best one."""
+class Against(NamedTuple):
+    """An arm beside the best one in a cell."""
 
-    cell: str
-    measure: str
+    measure: Measure
     best: str
     times: Interval
     """How many times worse, seed by seed."""
+    equal: bool
+    """Best, or within the margin of it."""
 
 
-def overview(cells: Sequence[Results]) -> Table:
+def overview(cells: Sequence[Cell]) -> Table:
     """A row per cell and arm, over all seeds."""
     rows = [
         (where(cell), arm, *_figures(runs))
@@ -64,31 +52,60 @@ def overview(cells: Sequence[Results]) -> Table:
     return Table("Every arm in every cell, the lowest p90 first", header, rows)
 
 
-def misses(cells: Sequence[Results], arm: str) -> Table:
-    """Where `arm` is not best or nearly so, and who is."""
-    rows = [
-        (miss.cell, miss.measure, miss.best, f"{miss.times.mean:.2f}", f"{miss.times.low:.2f} to {miss.times.high:.2f}")
-        for cell in cells
-        for miss in found(cell, arm)
-    ]
-    checked = len(cells) * len(MEASURES)
-    title = f"Where {arm} is not best, or within 2 % (p99: 10 %): {len(rows)} of {checked}"
-    return Table(title, ("cell", "measure", "best", "times worse", "95 %"), rows)
+def arms(cells: Sequence[Cell]) -> Table:
+    """How often each arm is best or nearly so, and how far from the best it is on average, where it was run."""
+    names = list(dict.fromkeys(arm for cell in cells for arm in cell.arms if arm != oracle.NAME))
+    found = {arm: [list(beside_best(cell, arm)) for cell in cells if arm in cell.arms] for arm in names}
+    rows = [(arm, str(len(checked)), *_shares(checked)) for arm, checked in found.items()]
+    rows.sort(key=lambda row: -sum(against.equal for checks in found[row[0]] for against in checks))
+    header = ("arm", "cells", *(f"{measure.name}: equal to the best, times worse" for measure in MEASURES))
+    return Table("How often each arm is the best or equal to it (2 %; p99: 10 %)", header, rows)
 
 
-def found(cell: Results, arm: str) -> Iterator[Miss]:
-    """The misses of one cell."""
+def _shares(checked: Sequence[Sequence[Against]]) -> Iterator[str]:
+    for index in range(len(MEASURES)):
+        column = [checks[index] for checks in checked]
+        ratios = [math.log(against.times.mean) for against in column if against.times.mean > 0]
+        mean = f"{math.exp(fmean(ratios)):.2f}" if ratios else "-"
+        yield f"{sum(against.equal for against in column)}, {mean}"
+
+
+def against_best(cells: Sequence[Cell], arm: str) -> Table:
+    """A row per cell: the arm's figures, and where it is not best or nearly so, who is, and by how much."""
+    rows, missed = [], 0
+    for cell in cells:
+        checks = list(beside_best(cell, arm))
+        missed += sum(not against.equal for against in checks)
+        runs = cell.arms[arm]
+        hits = f"{100 * fmean(run.hit for run in runs):.1f} ({100 * fmean(run.ideal_hit for run in runs):.1f})"
+        rows.append((where(cell), f"{cell.facts.rate:.2f}", hits, *(_beside(runs, against) for against in checks)))
+    title = f"{arm} in every cell; where it is not best, or within 2 % (p99: 10 %): {missed} of {4 * len(cells)} checks"
+    header = ("cell", "requests/s", "hit % (ideal)", "TTFT p50 s", "p90", "p99", "good %")
+    return Table(title, header, rows)
+
+
+def _beside(runs: Sequence[Summary], against: Against) -> str:
+    value = fmean(map(against.measure.read, runs))
+    figure = f"{100 * value:.1f}" if against.measure.more_is_better else f"{value:.3g}"
+    if against.equal:
+        return figure
+    times = against.times
+    return f"{figure}; {times.mean:.2f} ({times.low:.2f} to {times.high:.2f}) times {against.best}"
+
+
+def beside_best(cell: Cell, arm: str) -> Iterator[Against]:
+    """One per measure. Means over the seeds say who is best."""
     rivals = [name for name in cell.arms if name != oracle.NAME]
     for measure in MEASURES:
         values = {name: [measure.read(run) for run in cell.arms[name]] for name in rivals}
         means = {name: fmean(runs) for name, runs in values.items()}
         best = (max if measure.more_is_better else min)(means, key=lambda name: means[name])
         worse, better = (best, arm) if measure.more_is_better else (arm, best)
-        if means[worse] > measure.margin * means[better]:
-            yield Miss(where(cell), measure.name, best, paired_ratio(values[worse], values[better]))
+        equal = means[worse] <= measure.margin * means[better]
+        yield Against(measure, best, paired_ratio(values[worse], values[better]), equal)
 
 
-def ideal(cells: Sequence[Results], arm: str) -> Table:
+def ideal(cells: Sequence[Cell], arm: str) -> Table:
     """Hit rate against the infinite cache, where the goal is to be within a point."""
     rows = []
     for cell in cells:
@@ -101,9 +118,9 @@ def ideal(cells: Sequence[Results], arm: str) -> Table:
     )
 
 
-def where(cell: Results) -> str:
+def where(cell: Cell) -> str:
     """A cell's name in a table."""
-    return f"{cell.name}, load {cell.load:.0%}" if cell.load else cell.name
+    return f"{cell.facts.name}, load {cell.facts.load:.0%}" if cell.facts.load else cell.facts.name
 
 
 def _figures(runs: Sequence[Summary]) -> tuple[str, ...]:

@@ -78,21 +78,44 @@ def test_what_cannot_be_used_is_said_in_one_line(
     assert shown.startswith("warmroute-lab: error: ") and said in shown and shown.count("\n") == 1
 
 
-def test_policies_sweeps_and_runs_no_cell_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results = tmp_path / "cells.jsonl"
+def sweep(tmp_path: Path, *options: str) -> int:
     few = ["--profile", "llama-3.1-8b-a100", "--workers", "2", "--requests", "30", "--seeds", "2", "--quiet"]
-    few += ["--policy", "expected_ttft", "--policy", "random", "--results", str(results)]
-    command = ["policies", str(log(tmp_path / "mine.jsonl")), *few, "--ratios", "0.5,2"]
-    assert main([*command, "--loads", "0.8"]) == 0
-    first = capsys.readouterr().out
-    assert "not best" in first and "below an infinite cache" in first
-    stamp, cells = results.read_text(), [json.loads(line) for line in results.read_text().splitlines()]
-    assert [(cell["load"], cell["hit_goal"], len(cell["arms"]["random"])) for cell in cells] == [
-        (0.8, True, 2),
-        (0.8, False, 2),
-    ]
-    assert main([*command, "--loads", "0.8"]) == 0
+    traces = [str(log(tmp_path / "mine.jsonl"))]
+    return main(["policies", *traces, *few, "--results", str(tmp_path / "cells.jsonl"), "--loads", "0.8", *options])
+
+
+ARMS = ("--policy", "expected_ttft", "--policy", "random")
+
+
+def test_policies_sweeps_and_makes_no_run_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = tmp_path / "cells.jsonl"
+    assert sweep(tmp_path, *ARMS, "--ratios", "0.5,2") == 0
+    first, stamp = capsys.readouterr().out, results.read_text()
+    assert "in every cell" in first and "below an infinite cache" in first
+    assert stamp.count('"arm": "random"') == 4
+    assert sweep(tmp_path, *ARMS, "--ratios", "0.5,2") == 0
     assert (results.read_text(), capsys.readouterr().out) == (stamp, first)
+
+
+def test_an_interrupted_sweep_goes_on_and_a_changed_arm_runs_again_under_the_same_seeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "cells.jsonl"
+    assert sweep(tmp_path, *ARMS, "--ratios", "0.5") == 0
+    first, lines = capsys.readouterr().out, results.read_text().splitlines()
+    results.write_text("\n".join(lines[:-2]) + "\n")
+    assert sweep(tmp_path, *ARMS, "--ratios", "0.5") == 0
+    assert sorted(results.read_text().splitlines()) == sorted(lines)
+    assert sweep(tmp_path, *ARMS, "--ratios", "0.5", "--again", "random", "--every-arm") == 0
+    again = results.read_text().splitlines()
+    assert len(again) == len(lines) + 3  # that it was forgotten, and two runs
+    assert first in capsys.readouterr().out.replace("\n\n\n", "\n\n")
+
+
+def test_a_file_of_other_settings_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(tmp_path, *ARMS, "--ratios", "0.5") == 0
+    assert sweep(tmp_path, *ARMS, "--ratios", "0.5", "--max-think-s", "1") == 2
+    assert "other settings" in capsys.readouterr().err
 
 
 def test_a_missing_trace_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,6 +49,12 @@ def test_a_recorded_trace_is_played_once_around_at_the_rate_asked_for() -> None:
     assert Mix(scripts).working_set(1.0) == Mix(scripts).working_set(9.0) == distinct_tokens(scripts)
 
 
+def test_the_working_set_of_single_requests_is_what_a_run_plays() -> None:
+    scripts = [replace(script(f"r{n}", [4]), starts_s=float(n)) for n in range(20)]
+    assert Mix(scripts, window=5).working_set(1.0) == distinct_tokens(scripts) / 4
+    assert Mix(scripts, window=50).working_set(1.0) == distinct_tokens(scripts)
+
+
 def test_long_pauses_are_cut_and_long_prompts_left_out() -> None:
     scripts = [script("a", [10, 20], think_s=500.0), script("b", [900])]
     (kept,) = capped(scripts, 60.0, 10_000)

@@ -3,8 +3,9 @@
 from typing import Any
 
 from loadtests.simulate import verdict
+from loadtests.simulate.cells import Cell
+from loadtests.simulate.kept import Facts
 from loadtests.simulate.outcomes import Summary, summary
-from loadtests.simulate.sweep import Cell
 
 
 def run(**figures: Any) -> Summary:
@@ -21,24 +22,32 @@ def runs(p50: float, p90: float, p99: float, goodput: float) -> list[Summary]:
 
 
 def cell(**arms: list[Summary]) -> Cell:
-    return Cell("steady", 0.8, 3.0, 0.5, True, arms)
+    return Cell(Facts("steady", 0.8, 3.0, 0.5), arms)
 
 
-def test_what_is_worse_than_the_margin_is_a_miss_and_says_against_whom() -> None:
+def test_what_is_worse_than_the_margin_says_against_whom() -> None:
     made = cell(ours=runs(1.01, 2.0, 9.5, 0.9), other=runs(1.0, 1.0, 9.0, 0.95), third=runs(3.0, 3.0, 3.0 * 3, 0.8))
-    misses = list(verdict.found(made, "ours"))
-    assert [(miss.measure, miss.best) for miss in misses] == [("TTFT p90", "other"), ("goodput", "other")]
-    assert misses[0].times.mean == 2.0
-    assert misses[0].cell == "steady, load 80%"
-    assert "2 of 4" in verdict.misses([made], "ours").title
+    missed = [against for against in verdict.beside_best(made, "ours") if not against.equal]
+    assert [(against.measure.name, against.best) for against in missed] == [("TTFT p90", "other"), ("goodput", "other")]
+    assert missed[0].times.mean == 2.0
+    (row,) = verdict.against_best([made], "ours").rows
+    assert row[0] == "steady, load 80%"
+    assert ["times other" in column for column in row[3:]] == [False, True, False, True]
+    assert "2 of 4" in verdict.against_best([made], "ours").title
 
 
 def test_the_oracle_is_no_rival() -> None:
     made = cell(ours=runs(1.0, 1.0, 1.0, 0.9), oracle=runs(0.1, 0.1, 0.1, 1.0))
-    assert not list(verdict.found(made, "ours"))
+    assert all(against.equal for against in verdict.beside_best(made, "ours"))
+
+
+def test_arms_are_ordered_by_how_often_they_are_best_where_they_were_run() -> None:
+    both = cell(slow=runs(2.0, 2.0, 2.0, 0.5), quick=runs(1.0, 1.0, 1.0, 0.9), oracle=runs(0.1, 0.1, 0.1, 1.0))
+    one = cell(quick=runs(1.0, 1.0, 1.0, 0.9))
+    assert [row[:3] for row in verdict.arms([both, one]).rows] == [("quick", "2", "2, 1.00"), ("slow", "1", "0, 2.00")]
 
 
 def test_the_ideal_is_compared_where_there_is_a_goal() -> None:
-    goal, none = cell(ours=runs(1, 1, 1, 1)), Cell("trap", 0.0, 3.0, 1.0, False, {"ours": runs(1, 1, 1, 1)})
+    goal, none = cell(ours=runs(1, 1, 1, 1)), Cell(Facts("trap", 0.0, 3.0, 1.0), {"ours": runs(1, 1, 1, 1)})
     assert [row[-1] for row in verdict.ideal([goal, none], "ours").rows] == ["met"]
     assert len(verdict.overview([goal, none]).rows) == 2
