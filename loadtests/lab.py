@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from loadtests.engine import __main__ as engine
+from loadtests.replay import command as replay
+from loadtests.replay import options as replay_options
 from loadtests.simulate import command as simulate
 from loadtests.simulate import sweep
 
@@ -58,6 +60,9 @@ def _parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentPa
     )
     simulate.add_to(replayed)
     replayed.set_defaults(run=simulate.run)
+    live = commands.add_parser("replay", help="send recorded traffic to a live server", description=replay.__doc__)
+    replay_options.add_to(live)
+    live.set_defaults(run=replay.run)
     swept = commands.add_parser("policies", help="sweep memory, load and traps", description=sweep.__doc__)
     sweep.add_to(swept)
     swept.set_defaults(run=sweep.run)

@@ -14,15 +14,15 @@ from loadtests.engine.errors import Refused
 from loadtests.engine.prompts import Body, Words
 
 _FIRST = ("Here", "This", "That", "Then", "When", "Once", "Well", "Fine", "Sure", "Good", "Next", "Done")
-_REST = (
+WORDS = (
     *(" the", " and", " for", " you", " was", " not", " are", " but", " can", " had", " has", " her", " his", " how"),
     *(" its", " let", " may", " new", " now", " off", " old", " one", " our", " out", " own", " run", " say", " see"),
     *(" set", " she", " six", " ten", " top", " try", " two", " use", " way", " who", " why", " win", " yes", " yet"),
 )
 _FIRST_IDS = np.frombuffer("".join(_FIRST).encode(), dtype="<u4")
-_REST_IDS = np.frombuffer("".join(_REST).encode(), dtype="<u4")
+_REST_IDS = np.frombuffer("".join(WORDS).encode(), dtype="<u4")
 _FIRST_TEXTS = [word.encode() for word in _FIRST]
-_REST_TEXTS = [word.encode() for word in _REST]
+_REST_TEXTS = [word.encode() for word in WORDS]
 _ROLES = {"user": b"\1user\0\0\0", "assistant": b"\1assistant\0\0", "tool": b"\1tool\0\0\0"}
 _PADS = (b"", b"\0\0\0", b"\0\0", b"\0")
 
@@ -39,7 +39,7 @@ class ByteTokens:
     def words(self, seed: int, count: int) -> Words:
         numbers = pseudo_random(seed, count)
         first = int(numbers[0]) % len(_FIRST)
-        rest = (numbers[1:] % np.uint64(len(_REST))).astype(np.intp)
+        rest = (numbers[1:] % np.uint64(len(WORDS))).astype(np.intp)
         ids = np.concatenate((_FIRST_IDS[first : first + 1], _REST_IDS[rest]))
         return Words(ids, [_FIRST_TEXTS[first], *[_REST_TEXTS[index] for index in rest.tolist()]])
 

@@ -3,10 +3,10 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,6 +17,8 @@ from loadtests.traces.script import Script, Turn
 BYTES = "bytes"
 """The tokenizer that is none: four bytes of text a token."""
 _VERSION = "1"
+Form = Literal["azure", "mooncake", "kvtraces", "sessions", "log"]
+_T = TypeVar("_T")
 
 
 class UnknownTraceError(ValueError):
@@ -41,28 +43,69 @@ def _first(scripts: Iterator[Script], limit: int) -> list[Script]:
 
 
 def _scripts(path: Path, ruler: requests.Ruler) -> Iterator[Script]:
+    trace = open_trace(path)
+    readers: dict[Form, Callable[[Iterator[Any]], Iterator[Script]]] = {
+        "azure": azure.read,
+        "mooncake": mooncake.read,
+        "kvtraces": kvtraces.read,
+        "sessions": lambda rows: requests.read_sessions(rows, ruler),
+        "log": lambda rows: requests.read_log(rows, ruler),
+    }
+    return trace.explained(readers[trace.form](trace.rows))
+
+
+class Trace:
+    """A file of a known format, not yet read: its rows, once, and which line is being read."""
+
+    def __init__(self, path: Path, form: Form, lines: Iterator[str]) -> None:
+        self.form = form
+        self._path = path
+        self._line = 0
+        self.rows: Iterator[Any] = self._counted(lines) if form == "azure" else map(self._row, self._counted(lines))
+
+    def explained(self, found: Iterator[_T]) -> Iterator[_T]:
+        """What a reader makes of the rows; a row that it cannot read raises UnknownTraceError, with its line."""
+        try:
+            yield from found
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise UnknownTraceError(f"{self._path}, line {self._line}: {said} (see docs/laboratory.md)") from None
+
+    def _counted(self, lines: Iterator[str]) -> Iterator[str]:
+        for line in lines:
+            self._line += 1
+            yield line
+
+    def _row(self, line: str) -> Any:
+        try:
+            return msgspec.json.decode(line)
+        except msgspec.DecodeError as error:
+            raise UnknownTraceError(f"{self._path}, line {self._line}: {error}") from None
+
+
+def open_trace(path: Path) -> Trace:
+    """The file, its format recognised by the first line. Raises UnknownTraceError, OSError."""
     rest = lines(path)
     first = next(rest, "")
-    everything = _chained(first, rest)
+    return Trace(path, _form(first, path), _chained(first, rest))
+
+
+def _form(first: str, path: Path) -> Form:
     if first.startswith("TIMESTAMP"):
-        return azure.read(everything)
-    rows = _rows(everything, path)
+        return "azure"
     try:
         row = msgspec.json.decode(first)
     except msgspec.DecodeError:
         row = None
-    return _by_form(row if isinstance(row, dict) else {}, rows, ruler, path)
-
-
-def _by_form(row: Mapping[str, Any], rows: Iterator[Any], ruler: requests.Ruler, path: Path) -> Iterator[Script]:
-    if "hash_ids" in row:
-        return mooncake.read(rows)
-    if "tool_tokens" in row:
-        return kvtraces.read(rows)
-    if "messages" in row and "requests" in row:
-        return requests.read_sessions(rows, ruler)
-    if "body" in row and "t" in row:
-        return requests.read_log(rows, ruler)
+    marks: dict[Form, set[str]] = {
+        "mooncake": {"hash_ids"},
+        "kvtraces": {"tool_tokens"},
+        "sessions": {"messages", "requests"},
+        "log": {"body", "t"},
+    }
+    for form, names in marks.items():
+        if isinstance(row, dict) and names <= row.keys():
+            return form
     raise UnknownTraceError(f"{path}: no known trace format (see docs/laboratory.md)")
 
 
@@ -87,14 +130,6 @@ def _chained(first: str, rest: Iterable[str]) -> Iterator[str]:
     if first:
         yield first
     yield from rest
-
-
-def _rows(lines: Iterable[str], path: Path) -> Iterator[Any]:
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield msgspec.json.decode(line)
-        except msgspec.DecodeError as error:
-            raise UnknownTraceError(f"{path}, line {number}: {error}") from None
 
 
 def _kept(path: Path, tokenizer: str, limit: int) -> Path:

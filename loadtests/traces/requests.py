@@ -62,34 +62,61 @@ class TokenizerRuler:
         return Measured(np.frombuffer(prompt.chain, dtype=np.uint64), prompt.tokens)
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
+    """One recorded request, with its text."""
+
     at_s: float
+    """Since the start of its session, or of the log."""
     body: Mapping[str, Any]
+    """Of an OpenAI chat request: messages, tools."""
     answer_tokens: int
     took_s: float
 
 
+class Talk(NamedTuple):
+    """One recorded session, with its text."""
+
+    name: str
+    starts_s: float | None
+    """Since the start of the trace, if that says so."""
+    asked: list[Asked]
+
+    def thinks_s(self) -> list[float]:
+        """The pause before each request, from the end of the answer before it; 0 for the first."""
+        ends = [asked.at_s + asked.took_s for asked in self.asked]
+        return [0.0] + [max(0.0, asked.at_s - end) for asked, end in zip(self.asked[1:], ends, strict=False)]
+
+
 def read_sessions(rows: Iterator[Mapping[str, Any]], ruler: Ruler) -> Iterator[Script]:
     """Sessions as pools of messages, with requests that are spans of the pool."""
-    yield from _marked(
-        [_script(str(row["id"]), [_spanned(row, request) for request in row["requests"]], None, ruler) for row in rows]
-    )
+    yield from _marked([_script(talk, ruler) for talk in talks_of_sessions(rows)])
 
 
 def read_log(rows: Iterator[Mapping[str, Any]], ruler: Ruler) -> Iterator[Script]:
     """Requests of a log, put together to sessions."""
-    sessions: dict[str, list[_Asked]] = {}
+    yield from _marked([_script(talk, ruler) for talk in talks_of_log(rows)])
+
+
+def talks_of_sessions(rows: Iterator[Mapping[str, Any]]) -> Iterator[Talk]:
+    """The same, text and all. Messages are kept once, however many requests have them."""
+    for row in rows:
+        pool = [_readable(message) for message in row["messages"]]
+        yield Talk(str(row["id"]), None, [_spanned(row, pool, request) for request in row["requests"]])
+
+
+def talks_of_log(rows: Iterator[Mapping[str, Any]]) -> Iterator[Talk]:
+    """The same, text and all."""
+    sessions: dict[str, list[Asked]] = {}
     for number, row in enumerate(rows):
         body = row["body"]
         session = str(row.get("session") or body.get("user") or f"alone {number}")
         answer = row.get("answer_tokens") or (row.get("usage") or {}).get("completion_tokens") or DEFAULT_ANSWER_TOKENS
         took_s = row.get("took_s")
-        asked = _Asked(float(row["t"]), body, answer, answer / TOKENS_PER_S if took_s is None else float(took_s))
+        asked = Asked(float(row["t"]), body, answer, answer / TOKENS_PER_S if took_s is None else float(took_s))
         sessions.setdefault(session, []).append(asked)
     first_s = min((requests[0].at_s for requests in sessions.values()), default=0.0)
-    yield from _marked(
-        [_script(name, requests, requests[0].at_s - first_s, ruler) for name, requests in sessions.items()]
-    )
+    for name, requests in sessions.items():
+        yield Talk(name, requests[0].at_s - first_s, requests)
 
 
 def _marked(scripts: list[Script]) -> Iterator[Script]:
@@ -101,13 +128,12 @@ def _marked(scripts: list[Script]) -> Iterator[Script]:
         yield replace(script, shared_blocks=shared)
 
 
-def _spanned(row: Mapping[str, Any], request: Mapping[str, Any]) -> _Asked:
-    messages = [_readable(message) for a, b in request["spans"] for message in row["messages"][a:b]]
-    body: dict[str, Any] = {"messages": messages}
+def _spanned(row: Mapping[str, Any], pool: list[dict[str, Any]], request: Mapping[str, Any]) -> Asked:
+    body: dict[str, Any] = {"messages": [message for a, b in request["spans"] for message in pool[a:b]]}
     if row.get("tools"):
         body["tools"] = row["tools"]
     answer = (request.get("usage") or {}).get("out") or DEFAULT_ANSWER_TOKENS
-    return _Asked(request["t"] or 0.0, body, answer, answer / TOKENS_PER_S)
+    return Asked(request["t"] or 0.0, body, answer, answer / TOKENS_PER_S)
 
 
 def _readable(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,15 +141,12 @@ def _readable(message: Mapping[str, Any]) -> dict[str, Any]:
     return {**message, "content": message.get("content") or ""}
 
 
-def _script(name: str, requests: list[_Asked], starts_s: float | None, ruler: Ruler) -> Script:
+def _script(talk: Talk, ruler: Ruler) -> Script:
     turns: list[Turn] = []
     before = np.empty(0, dtype=np.uint64)
-    ended_s = 0.0
-    for asked in requests:
+    for asked, think_s in zip(talk.asked, talk.thinks_s(), strict=True):
         measured = ruler.measure(asked.body)
         keep, new = delta(before, measured.chain)
         before = measured.chain
-        think_s = max(0.0, asked.at_s - ended_s) if turns else 0.0
-        ended_s = asked.at_s + asked.took_s
         turns.append(Turn(keep, new, max(1, measured.tokens), max(1, asked.answer_tokens), think_s, asked.took_s))
-    return Script(name, turns, 0, starts_s)
+    return Script(talk.name, turns, 0, talk.starts_s)
