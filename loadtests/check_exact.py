@@ -2,8 +2,9 @@
 
 Replays whole session files through one reader and incremental encoder per tokenizer, sessions interleaved, with a cache
 small enough to evict, and compares the chain and the length of every K-th prompt with transformers' own
-`apply_chat_template(tokenize=True)`. Hours of work for whole files: `--every` samples, `--state` resumes. A template
-that refuses a conversation (roles that do not alternate, say) is given a plain form of it instead, and this is counted.
+`apply_chat_template(tokenize=True)`. Hours of work for whole files: `--every` samples, `--state` resumes after the last
+whole row, SIGTERM ends with a row of what was reached. A template that refuses a conversation (roles that do not
+alternate, say) is given a plain form of it instead, and this is counted.
 """
 
 import argparse
@@ -11,7 +12,9 @@ import io
 import itertools
 import json
 import random
+import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -117,8 +120,9 @@ class Check:
         return Result("equal" if same else "different", len(ids))
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Print a Markdown table; 1 when any prompt differs."""
+def main(argv: list[str] | None = None, ended: threading.Event | None = None) -> int:
+    """Print a Markdown table, up to where `ended` is set; 1 when any prompt differs."""
+    ended = ended or threading.Event()
     arguments = _arguments(argv)
     state: dict[str, Any] = json.loads(arguments.state.read_text()) if _exists(arguments.state) else {}
     print(
@@ -130,14 +134,16 @@ def main(argv: list[str] | None = None) -> int:
     for subject, file in itertools.product(subjects, arguments.files):
         key = f"{subject.engine}/{subject.name}/{file}/{arguments.every}/{arguments.sessions}"
         if key not in state:
-            state[key] = _row(subject, file, arguments)
-            if arguments.state is not None:
+            state[key] = _row(subject, file, arguments, ended)
+            if arguments.state is not None and not ended.is_set():
                 arguments.state.write_text(json.dumps(state))
         print(f"| {subject.name} | {file} | " + " | ".join(str(cell) for cell in state[key]) + " |", flush=True)
+        if ended.is_set():
+            break
     return int(any(row[4] for row in state.values()))
 
 
-def _row(subject: Subject, file: str, arguments: argparse.Namespace) -> list[int]:
+def _row(subject: Subject, file: str, arguments: argparse.Namespace, ended: threading.Event) -> list[int]:
     rng = random.Random(arguments.seed)
     check = Check(subject, arguments.cache_mib << 20)
     outcomes: Counter[str] = Counter()
@@ -145,7 +151,7 @@ def _row(subject: Subject, file: str, arguments: argparse.Namespace) -> list[int
     until = time.monotonic() + arguments.minutes * 60 if arguments.minutes else float("inf")
     sessions = itertools.islice(read_sessions(arguments.data / f"{file}.jsonl.zst"), arguments.sessions)
     for session, body in interleaved(sessions, arguments.at_once, rng):
-        if time.monotonic() > until:
+        if ended.is_set() or time.monotonic() > until:
             break
         compare = requests % arguments.every == 0
         result = check.one(_encoded(body), compare)
@@ -245,4 +251,6 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    terminated = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: terminated.set())
+    sys.exit(main(ended=terminated))

@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,16 @@ def test_a_table_of_what_was_compared(folder: str, data: Path, capsys: pytest.Ca
     state.write_text(state.read_text().replace("9", "8"))
     main([*asked, *rest])
     assert "| 8 |" in capsys.readouterr().out, "what is done is not done again"
+
+
+def test_ends_with_what_was_reached(folder: str, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state, ended = data / "state.json", threading.Event()
+    ended.set()
+    asked = ["--data", str(data), "--tokenizer", f"chatml={folder}", "--tokenizer", f"gemma={folder}"]
+    assert main([*asked, "--files", "made", "--state", str(state)], ended) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if "made" in line]
+    assert [row.split(" | ")[2] for row in rows] == ["0"], "no second row is begun"
+    assert not state.exists(), "a row cut short is done again"
 
 
 def test_a_difference_is_seen(folder: str) -> None:
