@@ -4,6 +4,7 @@ A slice is so short that its script takes well under 0.3 ms of the server, since
 scripts say how things are stored; `router/shared/keys.py` lists the keys.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,9 +13,9 @@ from router.prefix.api import HASH_BYTES
 from router.shared.keys import Keys
 from router.shared.script import Command, Script, command, read_script
 
-SEGMENT_BLOCKS = 32
+SEGMENT_BLOCKS = 128
 """As in `segments.lua`."""
-SLICE_SEGMENTS = 12
+SLICE_SEGMENTS = 4
 SLICE_BYTES = SLICE_SEGMENTS * SEGMENT_BLOCKS * HASH_BYTES
 MAX_GENERATED = 65_535
 
@@ -43,6 +44,11 @@ class Slice(NamedTuple):
     blocks: bytes
     is_end: bool
     """It holds the chain's last block."""
+
+
+def packed(chain: bytes) -> tuple[bytes, bytes]:
+    """What scripts get of a chain or slice: each segment's head, and of each block the first half of its hash."""
+    return array("Q", chain)[::SEGMENT_BLOCKS].tobytes(), array("I", chain)[::2].tobytes()
 
 
 def slices(chain: bytes, from_block: int = 0) -> Iterator[Slice]:
@@ -75,7 +81,7 @@ class Verbs:
 
     def match(self, chain: bytes, now_s: int, also: Sequence[str]) -> Command:
         """Answers [epoch, name, blocks, blocks held or pending, number, name, ...]."""
-        return self._match(self._root, chain, now_s, *also)
+        return self._match(self._root, *packed(chain), now_s, *also)
 
     def epoch(self) -> Command:
         """Answers the epoch; nothing when there is no data."""
@@ -85,20 +91,22 @@ class Verbs:
         """The holder has this part of a chain. Answers as `Outcome`."""
         generated = min(generated, MAX_GENERATED) if part.is_end else 0
         is_end = int(part.is_end)
-        return self._touch(self._root, holder, part.blocks, part.first, is_end, generated, pending, *self._growth(grow))
+        chain = *packed(part.blocks), part.first, is_end
+        return self._touch(self._root, holder, *chain, generated, pending, *self._growth(grow))
 
     def pend(self, holder: str, part: Slice, pending: int, expires_s: int, grow: "Growth") -> Command:
         """This part of a chain is being prefilled there. Answers as `Outcome`."""
-        return self._pend(self._root, holder, part.blocks, part.first, pending, expires_s, *self._growth(grow))
+        chain = *packed(part.blocks), part.first
+        return self._pend(self._root, holder, *chain, pending, expires_s, *self._growth(grow))
 
     def drop(self, holder: str, part: Slice, pending: int) -> Command:
         """Take one pending record back. Answers 1 if it was there."""
-        return self._drop(self._root, holder, part.blocks, pending)
+        return self._drop(self._root, holder, *packed(part.blocks), pending)
 
     def correct(self, holder: str, part: Slice, kept_blocks: int) -> Command:
         """Of the chain only its first `kept_blocks` are held."""
         kept = max(0, kept_blocks - part.first)
-        return self._correct(self._root, holder, part.blocks, part.first, kept, self.limits.ttl_s)
+        return self._correct(self._root, holder, *packed(part.blocks), part.first, kept, self.limits.ttl_s)
 
     def forget(self, holder: str, number: int | None) -> Command:
         """Forget the holder; with a number only while it is still that. Answers 1 if it was."""

@@ -18,8 +18,8 @@ Every key has a lifetime.
 
 The last four are the prefix index, and made by its scripts (`router/prefix/lua`). A holder is a worker's opaque id and
 its engine's generation. In `names`, `#last` is the highest number ever given, and `#epoch` changes when all was lost.
-HASH is a node's first block; the nearer a node is to its chain's head, the longer it lives. The values' layout is told
-in `segments.lua` and `holder.lua`.
+HASH stands for all of a prompt up to a node's first block; the nearer a node is to its chain's head, the longer it
+lives. The layout is told in `segments.lua` and `holder.lua`.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,11 @@
 -- DROPPED, one slice of the chain: takes back the pending record with this id, and no other.
--- ARGV: name, blocks of the slice, id
+-- ARGV: name, heads and blocks of the slice, id
 local number = call('HGET', NAMES, ARGV[1])
 if not number then return 0 end
-local chain, id, found = ARGV[2], tonumber(ARGV[3]), 0
-local blocks = #chain / 8
-for at = 0, blocks - 1, S do
-  for _, node in ipairs(path(chain, at, min(at + S, blocks))) do
+about(ARGV[2], ARGV[3])
+local id, found = tonumber(ARGV[4]), 0
+for at = 0, total - 1, S do
+  for _, node in ipairs(path(at, min(at + S, total))) do
     local pieces, pendings = parse(call('HGET', node[1], number))
     local others = {}
     for _, each in ipairs(pendings) do

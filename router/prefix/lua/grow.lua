@@ -1,17 +1,17 @@
 -- Finding the nodes of a chain and making those that are missing.
 local refused = 0
 
--- Like `path`, for blocks `at` to `stop` of `chain`; each node also has the holder's value. Stops where it may not grow.
-local function grown(chain, at, stop, may_grow)
+-- Like `path`; each node also has the holder's value. Stops where it may not grow.
+local function grown(at, stop, may_grow)
   local nodes = {}
   while at < stop do
-    local key = key_of(chain, at)
+    local key = key_of(at)
     local found = call('HMGET', key, 'v', number)
     local row = found[1]
-    local blocks = row and shared(row, chain, at, stop) or 0
-    if blocks < stop - at and (not row or (blocks * 8 == #row and call('HLEN', key) <= WIDE + 1)) then
+    local blocks = row and shared(row, at, stop) or 0
+    if blocks < stop - at and (not row or (blocks * 4 == #row and call('HLEN', key) <= WIDE + 1)) then
       if may_grow then -- the rest of a chain joins its last node, unless many others have that
-        call('HSET', key, 'v', sub(chain, at * 8 + 1, stop * 8))
+        call('HSET', key, 'v', sub(row_of, at * 4 + 1, stop * 4))
         blocks = stop - at
       else
         refused = 1

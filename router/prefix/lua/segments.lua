@@ -1,45 +1,55 @@
 -- Shared by all scripts of the prefix index; put before each of them.
 --
--- A chain is cut every S blocks. A node is a stretch of blocks, at most to the next cut, in one hash whose key ends in
--- the hash of its first block, which stands for all of the prefix before it. Field 'v' of a node is its row: the hashes
--- of its blocks. Where a chain leaves the row, its rest is another node. Every other field is a holder's number, and its
--- value what that holder has of the row, from the first block on:
+-- A chain is cut every S blocks into segments. Of a segment scripts get the hash of its first block, which stands for all
+-- of the prefix before it (8 bytes: its head), and of each block the first 4 bytes: enough to tell the few chains apart
+-- that begin with the same head, and every byte that Lua is given costs a nanosecond. A node is a stretch of blocks, at
+-- most to the next cut, in one hash. Its key ends in the segment's head, and if it does not begin there, in its first
+-- block's 4 bytes. Field 'v' of a node is its row: the 4 bytes of each of its blocks. Where a chain leaves the row, its
+-- rest is another node. Every other field is a holder's number, and its value what that holder has of the row, from the
+-- first block on:
 --   byte: how many pieces; pieces: end (byte), generated blocks behind it (2 bytes), base (6 bytes);
 --   then pending records: end (byte), id (6 bytes), when it expires in seconds (6 bytes).
 -- Block i of the chain was touched at stamp base - i, and is alive while that is above the holder's horizon. Bases of
 -- later pieces are lower, so heads outlive tails.
-local S = 32
+local S = 128
 local WIDE = 16
 local ROOT = KEYS[1]
 local NAMES, LIVE, SEGMENT, HOLDER = ROOT .. 'names', ROOT .. 'live', ROOT .. 's:', ROOT .. 'h:'
 local call, sub, floor, ceil, min, max = redis.call, string.sub, math.floor, math.ceil, math.min, math.max
 local pack, read = struct.pack, struct.unpack
 
-local function key_of(chain, at)
-  return SEGMENT .. sub(chain, at * 8 + 1, at * 8 + 8)
+local heads, row_of, total = '', '', 0 -- the chain, or slice of one, that the script is about
+
+local function about(all_heads, all_blocks)
+  heads, row_of, total = all_heads, all_blocks, #all_blocks / 4
 end
 
--- How many blocks `row` shares with `chain` from block `at` to `stop`. Each hash covers all before it: bisection is
--- exact.
-local function shared(row, chain, at, stop)
-  local wanted = sub(chain, at * 8 + 1, stop * 8)
-  if sub(row, 1, #wanted) == wanted then return stop - at end
-  if sub(wanted, 1, #row) == row then return #row / 8 end
-  local low, high = 0, min(#row, #wanted) / 8
+local function key_of(at)
+  local before = floor(at / S) * 8
+  local key = SEGMENT .. sub(heads, before + 1, before + 8)
+  return at % S == 0 and key or key .. sub(row_of, at * 4 + 1, at * 4 + 4)
+end
+
+-- How many blocks `row` shares with the chain from block `at` to `stop`. Each hash covers all before it: one that is the
+-- same at both ends says so of all between, and bisection is exact.
+local function shared(row, at, stop)
+  local low, high = 0, min(#row / 4, stop - at)
+  local mid = high
   while low < high do
-    local mid = floor((low + high) / 2)
-    if sub(row, mid * 8 + 1, mid * 8 + 8) == sub(wanted, mid * 8 + 1, mid * 8 + 8) then low = mid + 1 else high = mid end
+    local ends = (at + mid) * 4
+    if sub(row, mid * 4 - 3, mid * 4) == sub(row_of, ends - 3, ends) then low = mid else high = mid - 1 end
+    mid = ceil((low + high) / 2)
   end
   return low
 end
 
--- The nodes of `chain` from block `at` to `stop`, which lie in one segment: {key, first block, blocks in common}.
-local function path(chain, at, stop)
+-- The chain's nodes from block `at` to `stop`, which lie in one segment: {key, first block, blocks in common}.
+local function path(at, stop)
   local nodes = {}
   while at < stop do
-    local key = key_of(chain, at)
+    local key = key_of(at)
     local row = call('HGET', key, 'v')
-    local blocks = row and shared(row, chain, at, stop) or 0
+    local blocks = row and shared(row, at, stop) or 0
     if blocks == 0 then break end
     nodes[#nodes + 1] = {key, at, blocks}
     at = at + blocks

@@ -1,16 +1,17 @@
 -- CONFIRMED, one slice of the chain: the holder has these blocks, and they are its newest.
 -- A chain is written from its tail to its head, so that the head's stamps are the highest whatever comes between.
--- ARGV: name, blocks of the slice, number of its first block, 1 if it is the chain's end, generated blocks,
+-- ARGV: name, heads and blocks of the slice, number of its first block, 1 if it is the chain's end, generated blocks,
 --       pending id to take back, 1 if new nodes may be made, ttl, default capacity, steps
-local chain, first, is_end = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
-local generated, id, ttl = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[8])
-local blocks = #chain / 8
-open(ARGV[1], tonumber(ARGV[9]), tonumber(ARGV[10]))
+about(ARGV[2], ARGV[3])
+local first, is_end = tonumber(ARGV[4]), ARGV[5] == '1'
+local generated, id, ttl = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[9])
+local blocks = total
+open(ARGV[1], tonumber(ARGV[10]), tonumber(ARGV[11]))
 
 local kept = {}
 for at = floor((blocks - 1) / S) * S, 0, -S do
   local stop = min(at + S, blocks)
-  local nodes = grown(chain, at, stop, ARGV[7] == '1')
+  local nodes = grown(at, stop, ARGV[8] == '1')
   if refused == 1 then
     is_end, kept, refused = false, {}, 2 -- what lies behind a refused part cannot be reached
     blocks = at

@@ -17,8 +17,8 @@ from tests.router.prefix.conftest import PREFIXES, Clock, chain_of, make_shared,
 from tests.router.shared.conftest import until
 
 HOLDERS = ("a", "b", "c")
-RUN = 9
-"""Blocks of one symbol: histories cross the segments of 32 blocks, and fork inside and between them."""
+RUN = 37
+"""Blocks of one symbol: histories cross the segments of 128 blocks, and fork inside and between them."""
 
 
 class Step(NamedTuple):
@@ -38,7 +38,7 @@ def chain(word: str, blocks: int) -> bytes:
 
 KINDS = ["pending", "confirmed", "confirmed", "generated", "dropped", "capacity", "remove", "time"]
 WORDS = st.text("ab", min_size=1, max_size=9)
-BLOCKS = st.integers(1, 80)
+BLOCKS = st.integers(1, 330)
 
 
 def steps(*more: str) -> st.SearchStrategy[list[Step]]:
@@ -88,7 +88,7 @@ class Pair:
         elif step.kind == "time":
             self.clock.now += step.more
         elif step.kind == "corrected":
-            whole = chain(step.chain, 99)
+            whole = chain(step.chain, 400)
             await self.record(step.router, Record(step.holder, part, State.CORRECTED, tail=whole))
             self.exact = False
 
@@ -120,13 +120,13 @@ async def run(history: list[Step], capacity: int) -> None:
         assert not any(index.fallbacks.values for _, index in pair.routers)
 
 
-@given(history=steps(), capacity=st.sampled_from([20, 60, 1000]))
+@given(history=steps(), capacity=st.sampled_from([80, 250, 4000]))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_they_say_the_same(history: list[Step], capacity: int) -> None:
     asyncio.run(run(history, capacity))
 
 
-@given(history=steps("corrected", "corrected"), capacity=st.sampled_from([20, 60, 1000]))
+@given(history=steps("corrected", "corrected"), capacity=st.sampled_from([80, 250, 4000]))
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_with_corrections_redis_never_says_more(history: list[Step], capacity: int) -> None:
     asyncio.run(run(history, capacity))

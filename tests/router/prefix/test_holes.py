@@ -13,7 +13,7 @@ from tests.router.prefix.conftest import PREFIXES, Clock, chain_of, make_shared,
 from tests.router.shared.conftest import until
 
 HOLDERS = ("a", "b", "c")
-RUN = 11
+RUN = 43
 
 
 class Step(NamedTuple):
@@ -39,7 +39,7 @@ KINDS = [
 ]
 STEPS = st.lists(
     st.builds(Step, st.sampled_from(KINDS), st.sampled_from(HOLDERS), st.text("ab", min_size=1, max_size=9),
-              st.integers(1, 90)),
+              st.integers(1, 380)),
     max_size=20,
 )  # fmt: skip
 
@@ -51,7 +51,7 @@ def chain(word: str, blocks: int) -> bytes:
 async def run(history: list[Step], flavour: str) -> None:
     server = shared_server(flavour)
     prefix = f"holes-{next(PREFIXES)}"
-    link, index = make_shared(server.url, prefix, Limits(default_capacity_blocks=200), Clock())
+    link, index = make_shared(server.url, prefix, Limits(default_capacity_blocks=800), Clock())
     written: set[tuple[str, bytes]] = set()
     asked: set[bytes] = set()
     with server.client() as client:
@@ -66,7 +66,7 @@ async def run(history: list[Step], flavour: str) -> None:
                     written.update((step.holder, part[:end]) for end in range(HASH_BYTES, len(part) + 1, HASH_BYTES))
                     asked.add(part)
                 elif step.kind == "correct":
-                    index.record(Record(step.holder, part, State.CORRECTED, tail=chain(step.word, 99)))
+                    index.record(Record(step.holder, part, State.CORRECTED, tail=chain(step.word, 400)))
                 elif step.kind == "capacity":
                     index.set_capacity(step.holder, step.number)
                 elif step.kind == "lose all":

@@ -10,7 +10,7 @@ from router.prefix.api import HASH_BYTES
 from router.prefix.residency import Limits
 from router.prefix.shared import SharedIndex
 from router.prefix.upkeep import Upkeep
-from router.prefix.verbs import SharedLimits
+from router.prefix.verbs import SEGMENT_BLOCKS, SharedLimits
 from router.shared.check import SecretCheck
 from router.shared.keys import Keys
 from router.shared.link import Link
@@ -152,13 +152,15 @@ async def test_of_two_routers_that_notice_a_loss_one_forgets(server: RedisServer
 
 
 async def test_everything_has_a_lifetime_heads_longer_than_tails(server: RedisServer, clock: Clock) -> None:
+    chain = chain_of(range(4 * SEGMENT_BLOCKS))
     async with router_on(server, clock) as (_, index, _):
         index.record(pending("w2", chain_of("other")))
-        index.record(confirmed("w1", CHAIN))
+        index.record(confirmed("w1", chain))
         await index.flush()
     with server.client() as client:
         assert all(client.ttl(key) > 0 for key in client.keys("*"))
-        parts = [b"{shared-test}:s:" + CHAIN[at * HASH_BYTES : at * HASH_BYTES + 8] for at in (0, 32, 64, 96)]
+        starts = range(0, len(chain), SEGMENT_BLOCKS * HASH_BYTES)
+        parts = [b"{shared-test}:s:" + chain[at : at + HASH_BYTES] for at in starts]
         lives = [client.ttl(key) for key in parts]
         assert lives == sorted(lives, reverse=True) and lives[-1] > 3600
 
