@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from router.instruments import Counter
 from router.membership import Membership
-from router.registry.book import TOMB_S, Book, Verdict
+from router.registry.book import MAX_AHEAD_S, TOMB_S, Book, Verdict
 from router.registry.entry import BadEntryError, Entry, Seal, Standing
 from router.shared.keys import Keys
 from router.shared.link import Link
@@ -22,6 +22,8 @@ LOOK_S = 0.4
 """Between two readings."""
 SPREAD_S = 1.0
 """After so long a decision is known everywhere."""
+START_S = 10.0
+"""What is found when a router has just started was decided before, whatever its date says."""
 QUIET = frozenset({Verdict.ACCEPTED, Verdict.KNOWN})
 PUT = read_script("router.registry", "put_entry")
 log = logging.getLogger("warmroute")
@@ -50,6 +52,7 @@ class Registry:
         self._clock = clock
         self._listed = listed
         self._started_at = clock()
+        self._looked = False
         self._seen: dict[str, bytes] = {}
         self._followed: dict[str, tuple[int, Worker]] = {}
         self._orders: dict[str, tuple[int, int]] = {}
@@ -86,7 +89,7 @@ class Registry:
         ]
         if refused:
             log.warning("%d entries of the shared registry are refused, the first %.40r", len(refused), refused[0])
-        self._seen = raws
+        self._seen, self._looked = raws, True
         self._book.renew(self._clock())
         self._follow()
         for entry in self._book:
@@ -119,13 +122,21 @@ class Registry:
     def _remove(self, entry: Entry) -> None:
         """Once, when it is first known: who finds the worker anew (discovery) may bring it back. What the settings name
         comes back with a restart."""
-        if entry.worker in self._listed and entry.version < self._started_at * 1e6:
+        if entry.worker in self._listed and self._precedes(entry):
             return
         try:
             self._members.leave(entry.worker)
         except UnknownWorkerError:
             return
         log.info("worker %s was removed through another router", entry.worker)
+
+    def _precedes(self, entry: Entry) -> bool:
+        """Was it decided before this router started? Clocks of routers differ: a date is asked only for what it can
+        tell."""
+        decided_at = entry.version / 1e6
+        if self._looked:
+            return decided_at < self._started_at - MAX_AHEAD_S
+        return decided_at < self._started_at or self._clock() - self._started_at < START_S
 
     def _follow(self) -> None:
         """Have the fleet as the book says: each decision once for each worker, since discovery may drain it too."""

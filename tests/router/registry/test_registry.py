@@ -174,6 +174,28 @@ async def test_what_the_settings_name_comes_back_with_a_restart_and_a_drain_stay
             await until(lambda: states(late) == {first: False, second: True})
 
 
+async def test_what_the_settings_name_obeys_a_router_whose_clock_is_behind(redis: RedisServer) -> None:
+    with EngineThread(model="m") as engine:
+        async with routers(redis, engine.url, count=1) as (one,):
+            await call(one, "POST", "", 201, url=URL)
+            with redis.client() as client:
+                await until(lambda: client.hexists(KEY, ID))
+                removal = entry(Standing.REMOVED, age_s=60, url=engine.url, added=False)
+                client.hset(KEY, removal.worker, SEAL.write(removal))
+            await until(lambda: states(one) == {ID: False})
+
+
+async def test_a_removal_dated_ahead_is_no_younger_than_the_start(redis: RedisServer) -> None:
+    with EngineThread(model="m") as engine:
+        removal = entry(Standing.REMOVED, age_s=-60, url=engine.url, added=False)
+        with redis.client() as client:
+            client.hset(KEY, removal.worker, SEAL.write(removal))
+            client.hset(KEY, ID, SEAL.write(entry()))
+        async with routers(redis, engine.url, count=1) as (one,):
+            await until(lambda: ID in states(one))
+            assert removal.worker in states(one)
+
+
 async def test_decisions_without_a_server_hold_here_and_spread_later(redis: RedisServer) -> None:
     with EngineThread(model="m") as engine:
         async with routers(redis, engine.url) as (one, two):
