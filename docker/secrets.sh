@@ -16,7 +16,7 @@ hash=$(sha256sum < secrets/redis_password | cut -d' ' -f1)
 keys='+del +exists +expire +pexpire +ttl +set +get +getex +mget'
 hashes='+hdel +hget +hgetall +hincrby +hlen +hmget +hrandfield +hset +hsetnx'
 sets='+zadd +zrange +zrem +zremrangebyscore'
-other='+eval +evalsha +info +ping +select +time'
+other='+eval +evalsha +info +ping +select +time +cluster|slots'
 cat > secrets/redis_users <<END
 user default off
 user warmroute on #$hash resetchannels ~{warmroute}:* -@all $keys $hashes $sets $other

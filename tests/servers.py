@@ -70,11 +70,12 @@ class RedisServer:
                 assert self._process.poll() is None and time.monotonic() < deadline, "the server did not start"
                 time.sleep(0.005)
 
-    def as_sentinel(self, watched_port: int) -> Self:
-        """Make it a sentinel of the server at `watched_port`, which it calls "main"; use as `with`."""
+    def as_sentinel(self, watched_port: int, *more: str) -> Self:
+        """Make it a sentinel of the server at `watched_port`, which it calls "main"; use as `with`. `more` are lines
+        of its configuration."""
         config = Path(self._folder.name) / "sentinel.conf"
         monitor = f"sentinel monitor main 127.0.0.1 {watched_port} 1\nsentinel down-after-milliseconds main 300\n"
-        config.write_text(f"port {self.port}\n{monitor}sentinel failover-timeout main 3000\n")
+        config.write_text(f"port {self.port}\n{monitor}sentinel failover-timeout main 3000\n" + "\n".join(more))
         self._arguments = (str(config), "--sentinel")
         self._settings = {}
         return self

@@ -12,17 +12,20 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from redis.asyncio import Sentinel
-from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio import Redis, Sentinel
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.crc import key_slot
+from redis.exceptions import ClusterDownError, RedisError
 
 from router.shared.failure import Failure, failure_of
 
 DEFAULT_PORTS = {"sentinel": 26379}
-DISCOVERY_TIMEOUT_S = 2.0
+ANSWER_S = 1.0
+"""Each sentinel or node has so long to say who is in charge; then the next one is asked. A host that is gone answers
+nothing at all."""
 SCHEMES = frozenset({"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
+TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
 class Place(NamedTuple):
@@ -54,6 +57,8 @@ class Address:
     sentinel_password: str = ""
     db: int = 0
     tls: ssl.SSLContext | None = None
+    tls_files: tuple[tuple[str, str], ...] = ()
+    """The query's certificates: those whom we ask who is in charge are checked as the server itself is."""
 
     @property
     def shown(self) -> str:
@@ -61,18 +66,18 @@ class Address:
         return ",".join(place.path or f"{place.host}:{place.port}" for place in self.places)
 
     async def find(self, key: str) -> Place:
-        """The server that holds `key` now. Raises UnreachableError."""
+        """The server that holds `key` now. Raises UnreachableError, or TimeoutError."""
         if not self.kind:
             return self.places[0]
         ask = self._ask_sentinels if self.kind == "sentinel" else self._ask_cluster
         try:
-            async with asyncio.timeout(DISCOVERY_TIMEOUT_S):
+            async with asyncio.timeout(len(self.places) * ANSWER_S + ANSWER_S):
                 return await ask(key)
         except RedisError as error:
             raise UnreachableError(failure_of(str(error))) from None
 
     async def _ask_sentinels(self, key: str) -> Place:
-        options = {**self._options(self.sentinel_password), "retry": Retry(NoBackoff(), 0)}
+        options = self._options(self.sentinel_password)
         places = [(place.host, place.port) for place in self.places]
         sentinel = Sentinel(places, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
         try:
@@ -83,19 +88,28 @@ class Address:
         return Place(str(host), int(port))
 
     async def _ask_cluster(self, key: str) -> Place:
-        nodes = [ClusterNode(place.host, place.port) for place in self.places]
-        async with RedisCluster(startup_nodes=nodes, **self._options(self.password, self.username)) as cluster:
-            node = cluster.get_node_from_key(key)
-        if node is None:
-            raise UnreachableError(failure_of("CLUSTERDOWN nobody serves the hash slot"))
-        return Place(str(node.host), int(node.port))
+        """Any node knows; the first one that answers is believed."""
+        slot = key_slot(key.encode())
+        problem: RedisError = ClusterDownError("CLUSTERDOWN nobody serves the hash slot")
+        for place in self.places:
+            client = Redis(host=place.host, port=place.port, **self._options(self.password, self.username))
+            try:
+                for first, last, (host, port, *_), *_ in await client.execute_command("CLUSTER", "SLOTS"):  # type: ignore[no-untyped-call]
+                    if first <= slot <= last:
+                        return Place(host.decode() if host else place.host, port)
+            except RedisError as error:
+                problem = error
+            finally:
+                await client.aclose()
+        raise problem
 
     def _options(self, password: str, username: str = "") -> dict[str, Any]:
-        options: dict[str, Any] = {"socket_timeout": DISCOVERY_TIMEOUT_S, "username": username or None}
-        options["password"] = password or None
+        options: dict[str, Any] = {"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S}
+        options |= {"username": username or None, "password": password or None, "retry": Retry(NoBackoff(), 0)}
         if self.tls is not None:
             options |= {"ssl": True, "ssl_check_hostname": self.tls.check_hostname}
             options["ssl_cert_reqs"] = "required" if self.tls.verify_mode is ssl.CERT_REQUIRED else "none"
+            options |= dict(self.tls_files)
         return options
 
 
@@ -123,6 +137,7 @@ def parse_address(url: str, password: str = "") -> Address:
         sentinel_password=query.get("sentinel_password", ""),
         db=_database(query.get("db", "") or (parts.path.strip("/") if scheme != "unix" and not kind else "")),
         tls=_tls(query) if scheme == "rediss" else None,
+        tls_files=tuple((name, query[name]) for name in TLS_FILES if name in query),
     )
 
 

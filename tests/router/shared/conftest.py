@@ -18,8 +18,8 @@ LIMITS = LinkLimits(ask_s=0.5, tell_s=2.0, heartbeat_s=0.05, stalled_s=0.4, prob
 QUICK = replace(LIMITS, ask_s=0.02, slow_in_row=3)
 
 
-def make_link(url: str, limits: LinkLimits = LIMITS) -> Link:
-    return Link(parse_address(url), "key", limits, LinkCounters(), random.Random(1))
+def make_link(url: str, limits: LinkLimits = LIMITS, route_key: str = "key") -> Link:
+    return Link(parse_address(url), route_key, limits, LinkCounters(), random.Random(1))
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -30,9 +30,9 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 @asynccontextmanager
-async def running_link(url: str, limits: LinkLimits = LIMITS) -> AsyncIterator[Link]:
+async def running_link(url: str, limits: LinkLimits = LIMITS, route_key: str = "key") -> AsyncIterator[Link]:
     """A link that is connected."""
-    async with make_link(url, limits) as link:
+    async with make_link(url, limits, route_key) as link:
         await until(lambda: link.connected)
         yield link
 

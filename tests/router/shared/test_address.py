@@ -1,7 +1,9 @@
 """URLs, and finding who is in charge with real sentinels and a real cluster node."""
 
+import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -84,6 +86,22 @@ async def test_an_unknown_service_is_no_address(sentinel: tuple[RedisServer, Red
         await parse_address(f"redis+sentinel://127.0.0.1:{sentinel[2].port}/other").find("key")
     async with make_link(f"redis+sentinel://127.0.0.1:{free_port()}/main") as link:
         await until(lambda: link.counters.connect_failures.values[()] >= 1)
+
+
+@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+async def test_a_host_that_never_answers_does_not_hide_the_others(kind: str) -> None:
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        if kind == "sentinel":
+            primary = stack.enter_context(RedisServer())
+            asked = stack.enter_context(RedisServer("valkey").as_sentinel(primary.port))
+        else:
+            settings = {"cluster_enabled": "yes", "cluster_port": str(free_port())}
+            primary = asked = stack.enter_context(RedisServer(**settings))
+            stack.enter_context(primary.client()).execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        hosts = f"127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{asked.port}"
+        url = f"redis+{kind}://{hosts}" + ("/main" if kind == "sentinel" else "")
+        assert await parse_address(url).find("key") == Place("127.0.0.1", primary.port)
 
 
 @pytest.mark.parametrize("flavour", binaries())
