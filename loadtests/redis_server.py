@@ -1,40 +1,47 @@
 """A Redis (or Valkey) process for load tests: started, killed, frozen, asked. Gone when its `async with` ends."""
 
 import asyncio
+import random
 import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from loadtests.demo import free_ports
 from router.processes.embedded import find_server
 
 START_S = 10.0
-FIRST_PORT = 17100
+PORTS = range(17_100, 22_000)
+"""Below the ports that the kernel gives to connections: a killed server's port is nobody else's meanwhile."""
 HOST = "127.0.0.1"
 
 
 class RedisProcess:
     """One server on a port that stays the same over restarts. `directives` are redis.conf's: `maxmemory="64mb"`."""
 
+    arguments: ClassVar[Sequence[str]] = ()
+    defaults: ClassVar[Mapping[str, str]] = {"save": '""', "appendonly": "no"}
+
     def __init__(self, **directives: str) -> None:
         self.program = shutil.which("redis-server") or find_server()
-        self.port = free_ports([FIRST_PORT])[0]
+        self.port = free_ports([random.choice(PORTS)])[0]
         self.url = f"redis://{HOST}:{self.port}"
-        self._directives = {"save": "", "appendonly": "no", **directives}
-        self._folder = tempfile.mkdtemp(prefix="warmroute-redis-")
+        self.folder = Path(tempfile.mkdtemp(prefix="warmroute-redis-"))
+        self.directives = {**self.defaults, **directives}
         self._child: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
         """Returns when it answers."""
-        words = {"port": str(self.port), "bind": HOST, "dir": self._folder, **self._directives}
-        flags = [word for name, value in words.items() for word in (f"--{name.replace('_', '-')}", value)]
-        self._spawn([self.program, *flags, "--logfile", str(Path(self._folder) / "log")])
+        words = {"port": str(self.port), "bind": HOST, "dir": str(self.folder), **self.directives}
+        config = self.folder / "redis.conf"
+        config.write_text("".join(f"{name.replace('_', '-')} {value}\n" for name, value in words.items()))
+        self._spawn([self.program, str(config), *self.arguments])
         for _ in range(int(START_S / 0.02)):
-            if await self.ask("PING") == "+PONG":
+            if await self.ask("PING") == "PONG":
                 return
             await asyncio.sleep(0.02)
         raise RuntimeError(f"{self.program} did not start")
@@ -43,16 +50,24 @@ class RedisProcess:
         self._child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     async def ask(self, *words: str) -> str:
-        """One command; the first line of its answer, or "" when nobody answers."""
+        """One command; its answer, of which only the first line if it is a list; "" when nobody answers."""
         try:
             async with asyncio.timeout(1):
                 reader, writer = await asyncio.open_connection(HOST, self.port)
                 writer.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in _bytes(words)))
-                line = await reader.readline()
+                line = (await reader.readline()).decode().strip()
+                text = await reader.readexactly(int(line[1:])) if line[:1] == "$" and line != "$-1" else b""
                 writer.close()
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
             return ""
-        return line.decode().strip()
+        return text.decode().strip() or line.lstrip("+:")
+
+    async def demand(self, *words: str) -> str:
+        """A command that must succeed. Raises RuntimeError."""
+        answer = await self.ask(*words)
+        if not answer or answer.startswith("-"):
+            raise RuntimeError(f"{words[0]}: {answer or 'no answer'}")
+        return answer
 
     def send(self, number: signal.Signals) -> None:
         """SIGSTOP freezes it, SIGCONT thaws it."""
@@ -74,7 +89,14 @@ class RedisProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class SentinelProcess(RedisProcess):
+    """A sentinel, with its own directives: `**{"sentinel monitor main": "127.0.0.1 6379 2"}`."""
+
+    arguments = ("--sentinel",)
+    defaults: ClassVar[Mapping[str, str]] = {}
 
 
 def _bytes(words: tuple[str, ...]) -> list[bytes]:

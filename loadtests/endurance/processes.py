@@ -11,9 +11,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -23,6 +23,7 @@ from loadtests.endurance.client import HOST
 from router.workers import worker_id
 
 MODEL = "endurance"
+ADMIN = "x"
 START_S = 120.0
 STOP_S = 10.0
 COUNTS = (
@@ -44,11 +45,13 @@ class Process:
         self.url = f"http://{HOST}:{port}"
         self._command = [sys.executable, "-m", *command, "--host", HOST, "--port", str(port)]
         self._child: subprocess.Popen[bytes] | None = None
+        self.under: Sequence[str] = ()
+        """Words before the command, such as `env NAME=VALUE`: of a program that becomes it and stays one process."""
 
     def start(self) -> None:
         """Does not wait until it serves."""
         environ = {**os.environ, "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}
-        self._child = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, env=environ)
+        self._child = subprocess.Popen([*self.under, *self._command], stdout=subprocess.DEVNULL, env=environ)
 
     def kill(self) -> None:
         """SIGKILL: gone without a word."""
@@ -118,7 +121,7 @@ class Router(Process):
 
     def __init__(self, port: int, engines: Sequence[Engine], *flags: str) -> None:
         workers = [flag for engine in engines for flag in ("--worker", engine.url)]
-        given = ["--admin-api-key", "x", "--no-access-log", "--decision-headers", "--log-level", "error"]
+        given = ["--admin-api-key", ADMIN, "--no-access-log", "--decision-headers", "--log-level", "error"]
         super().__init__(port, ["router", "serve", *given, *workers, *flags])
         self._workers = len(engines)
 
@@ -130,6 +133,14 @@ class Router(Process):
         """Samples by name, then by the value of their first label."""
         status, text = await self.call("GET", "/metrics")
         return samples(text) if status == 200 else {}
+
+    async def operate(self, method: str, path: str, body: object = None) -> str:
+        """Use the admin API. Raises NotReady when it refuses."""
+        headers = {"x-warmroute-admin-key": ADMIN, "content-type": "application/json"}
+        status, text = await asyncio.to_thread(_call, self.port, method, path, body, headers)
+        if not 200 <= status < 300:
+            raise NotReady(f"{method} {path}: {status} {text}")
+        return text
 
     async def left_over(self) -> dict[str, float]:
         """What must be 0 when nobody asks: waits a little for the last bytes, then tells what it still counts."""
@@ -178,10 +189,12 @@ async def until(condition: Any, limit_s: float, complaint: str) -> float:
     return time.perf_counter() - began
 
 
-def _call(port: int, method: str, path: str, body: object) -> tuple[int, str]:
+def _call(
+    port: int, method: str, path: str, body: object, headers: Mapping[str, str] = MappingProxyType({})
+) -> tuple[int, str]:
     connection = http.client.HTTPConnection(HOST, port, timeout=10)
     try:
-        connection.request(method, path, None if body is None else json.dumps(body))
+        connection.request(method, path, None if body is None else json.dumps(body), dict(headers))
         response = connection.getresponse()
         return response.status, response.read().decode()
     except (OSError, http.client.HTTPException) as error:

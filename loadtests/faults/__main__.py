@@ -15,6 +15,7 @@ from loadtests.endurance import results as r
 from loadtests.endurance.report import Table, Ticks, number
 from loadtests.faults.cases import CASES, Case
 from loadtests.faults.site import ENGINE, ROUTERS, WORKERS, Load, running_site
+from loadtests.faults.stores import secured, single
 
 CONVERSATIONS = 16
 WARM_S = 6.0
@@ -25,9 +26,14 @@ COLUMNS = ("case", "requests", "failed", "hung", "TTFT p50", "p99 before", "p99 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the cases that were asked for."""
     parser = argparse.ArgumentParser("python -m loadtests.faults", description="Redis breaks, requests do not.")
-    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--only", nargs="*", default=[""], help="cases whose name contains one of these")
+    parser.add_argument(
+        "--secured", action="store_true", help="a Redis with TLS, and a user with the documented rights"
+    )
     options = parser.parse_args(arguments)
-    chosen = [case for case in CASES if options.only in case.name]
+    chosen = [case for case in CASES if any(word in case.name for word in options.only)]
+    if options.secured:
+        chosen = [case._replace(stores=secured) for case in chosen if case.stores is single]
     print(f"Machine: {machine()}.\n", flush=True)
     before = Ticks.now()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -42,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 async def row(case: Case) -> tuple[str, ...]:
     """One case, on processes of its own."""
-    async with running_site(**case.directives) as site:
+    if lacking := case.lacking():
+        return (case.name, *["-"] * 7, f"not run: {lacking}")
+    async with running_site(case.stores, case.clocks) as site:
         load = Load(site, CONVERSATIONS)
         await asyncio.sleep(WARM_S)
         struck = time.perf_counter()

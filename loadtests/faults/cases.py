@@ -2,13 +2,19 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from loadtests.endurance.processes import until
-from loadtests.faults.site import Site
+from loadtests.faults.clocks import missing
+from loadtests.faults.site import ROUTERS, Site
+from loadtests.faults.stores import Stores, clustered, single, watched
 
 LASTS_S = 10.0
+MINUTE_S = 60
+AGREED_S = 10.0
+"""Longest wait for all routers to know a decision, which they must after a second; but the machine may be busy."""
 
 
 class Case(NamedTuple):
@@ -16,7 +22,14 @@ class Case(NamedTuple):
 
     name: str
     strike: Callable[[Site], Awaitable[str]]
-    directives: dict[str, str] = {}  # noqa: RUF012  (never changed)
+    stores: Stores = single
+    """The kind of Redis."""
+    clocks: bool = False
+    """Routers have clocks of their own."""
+
+    def lacking(self) -> str:
+        """What this machine lacks for it, or ""."""
+        return missing() if self.clocks else ""
 
 
 async def nothing(site: Site) -> str:
@@ -39,7 +52,7 @@ async def killed_with_data(site: Site) -> str:
     site.redis.kill()
     await asyncio.sleep(LASTS_S)
     await site.redis.start()
-    return f"{(await site.redis.ask('DBSIZE')).removeprefix(':')} keys"
+    return f"{await site.redis.ask('DBSIZE')} keys"
 
 
 async def frozen(site: Site) -> str:
@@ -119,6 +132,68 @@ async def router_killed(site: Site) -> str:
     return f"its load gone after {gone_s:.1f} s"
 
 
+async def promoted(site: Site) -> str:
+    """The server in charge is killed, its replica is promoted, and it comes back as a replica. Says when all routers
+    have found the new one."""
+    site.redis.kill()
+    found_s = await _followed(site)
+    await asyncio.sleep(max(0.0, LASTS_S - found_s))
+    await site.redis.start()
+    return f"followed after {found_s:.1f} s"
+
+
+async def promoted_beside(site: Site) -> str:
+    """The server in charge is frozen, its replica is promoted; then it goes on, and is told that it is in charge no
+    more."""
+    site.redis.send(signal.SIGSTOP)
+    found_s = await _followed(site)
+    await asyncio.sleep(max(0.0, LASTS_S - found_s))
+    site.redis.send(signal.SIGCONT)
+    return f"followed after {found_s:.1f} s"
+
+
+async def _followed(site: Site) -> float:
+    began = time.perf_counter()
+
+    async def left() -> bool:
+        return await site.everywhere("warmroute_redis_up") == 0
+
+    async def found() -> bool:
+        return await site.everywhere("warmroute_redis_up") == ROUTERS
+
+    await until(left, LASTS_S, "the routers do not notice that their Redis is gone")
+    await until(found, LASTS_S, "the routers do not find the new one")
+    return time.perf_counter() - began
+
+
+async def clocks_apart(site: Site) -> str:
+    """One router's clock jumps a minute ahead, another's a minute back, and back again; operators decide through both
+    meanwhile. Says when a killed router's load is gone from the others."""
+    ahead, behind, _ = site.routers
+    await asyncio.gather(site.clocks[0].set(MINUTE_S), site.clocks[1].set(-MINUTE_S))
+    first, second, *_ = site.engines
+    took = []
+    for router, step in ((ahead, "drain"), (behind, "undrain"), (ahead, "drain"), (behind, "undrain")):
+        await router.operate("POST", f"/admin/workers/{first.worker}/{step}")
+        took.append(await _agreed(site, "warmroute_worker_draining", int(step == "drain")))
+    await behind.operate("DELETE", f"/admin/workers/{second.worker}")
+    took.append(await _agreed(site, "warmroute_worker_healthy", len(site.engines) - 1))
+    await ahead.operate("POST", "/admin/workers", {"url": second.url})
+    await _agreed(site, "warmroute_worker_healthy", len(site.engines))
+    said = await router_killed(site)
+    await asyncio.gather(site.clocks[0].set(0), site.clocks[1].set(0))
+    return f"{said}; decisions everywhere after {max(took):.1f} s"
+
+
+async def _agreed(site: Site, gauge: str, value: int) -> float:
+    """Wait until all routers show it. Returns the seconds that took."""
+
+    async def shown() -> bool:
+        return await site.everywhere(gauge) == ROUTERS * value
+
+    return await until(shown, AGREED_S, f"the routers do not agree that {gauge} is {value}")
+
+
 CASES = (
     Case("nothing breaks", nothing),
     Case("Redis killed for 10 s, back empty", killed_empty),
@@ -129,7 +204,11 @@ CASES = (
     Case("connections reset, 5 a second", resets),
     Case("FLUSHALL, each second", flushed),
     Case("memory full (noeviction)", full),
-    Case("failover: READONLY for 10 s", failed_over),
+    Case("READONLY for 10 s", failed_over),
     Case("scripts flushed, 4 a second", scripts_flushed),
     Case("a router killed (SIGKILL)", router_killed),
+    Case("clocks a minute ahead and behind", clocks_apart, clocks=True),
+    Case("Sentinel: primary killed, replica promoted", promoted, watched),
+    Case("Sentinel: primary frozen, replica promoted", promoted_beside, watched),
+    Case("Cluster: primary killed, replica promoted", promoted, clustered),
 )

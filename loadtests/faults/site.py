@@ -5,12 +5,16 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from loadtests.endurance.client import ask, chat
-from loadtests.endurance.processes import MODEL, Engine, Router, ports
+from loadtests.endurance.processes import MODEL, Engine, Router, ports, until
 from loadtests.endurance.results import End, Result
+from loadtests.faults.clocks import Clock
 from loadtests.faults.proxy import Proxy
-from loadtests.redis_server import RedisProcess
+from loadtests.faults.stores import PREFIX, Store, Stores
+from loadtests.redis_server import HOST, RedisProcess
 
 ROUTERS = 3
 WORKERS = 4
@@ -18,6 +22,7 @@ ENGINE = ("--tokenizer", "bytes", "--block-tokens", "64", "--profile", "qwen3-32
 SECRET = "of-the-faults"
 WORDS = 2500
 """Of a conversation's first message: about 15 KB."""
+READY_S = 30.0
 ANSWER_TOKENS = 16
 PAUSE_S = 0.5
 
@@ -26,34 +31,60 @@ PAUSE_S = 0.5
 class Site:
     """All processes. Cases may replace ports in `open_ports` when a router is gone."""
 
-    redis: RedisProcess
-    proxy: Proxy
+    store: Store
     engines: Sequence[Engine]
     routers: Sequence[Router]
+    clocks: Sequence[Clock]
+    """The routers', where the case is about clocks."""
     open_ports: list[int]
+
+    @property
+    def redis(self) -> RedisProcess:
+        """The server that is in charge at the start."""
+        return self.store.servers[0]
+
+    @property
+    def proxy(self) -> Proxy:
+        """Before it."""
+        return self.store.proxy
 
     async def everywhere(self, name: str) -> float:
         """A metric, summed over the routers that are there."""
         pages = [await router.metrics() for router in self.routers if router.port in self.open_ports]
         return sum(sum(page.get(name, {}).values()) for page in pages)
 
+    async def ready(self) -> None:
+        """All routers are there, and share what they know."""
+
+        async def sharing() -> bool:
+            up, routers = await self.everywhere("warmroute_redis_up"), await self.everywhere("warmroute_routers")
+            return (up, routers) == (ROUTERS, ROUTERS**2)  # each counts all that live
+
+        await until(sharing, READY_S, "the routers do not find each other")
+
 
 @asynccontextmanager
-async def running_site(**redis: str) -> AsyncIterator[Site]:
-    """Routers reach Redis through the proxy, and nothing else does."""
+async def running_site(stores: Stores, clocks: bool = False) -> AsyncIterator[Site]:
+    """Engines, routers, and what these share. With `clocks` each router has one of its own."""
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(RedisProcess(**redis))
-        proxy = await stack.enter_async_context(Proxy(server.port))
-        flags = ("--redis", f"redis://127.0.0.1:{proxy.port}", "--index-secret", SECRET, "--tokenizer", "off")
+        store = await stack.enter_async_context(stores())
+        shared = ("--redis", store.url, "--redis-prefix", PREFIX, "--index-secret", SECRET)
+        flags = (*shared, "--tokenizer", "off", "--worker-allow", HOST)
         numbers = ports(WORKERS + ROUTERS)
         engines = [Engine(port, *ENGINE) for port in numbers[:WORKERS]]
         routers = [Router(port, engines, *flags) for port in numbers[WORKERS:]]
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        own = [Clock(folder, number) for number in range(ROUTERS)] if clocks else []
+        for router, clock in zip(routers, own, strict=False):
+            router.under = clock.command
         for process in (*engines, *routers):
             process.start()
             stack.push_async_exit(process)
         for process in (*engines, *routers):
             await process.wait_ready()
-        yield Site(server, proxy, engines, routers, [router.port for router in routers])
+        site = Site(store, engines, routers, own, [router.port for router in routers])
+        await site.ready()
+        yield site
 
 
 class Load:
