@@ -18,6 +18,9 @@ def used() -> set[str]:
     python = "\n".join(path.read_text() for path in (ROOT / "router").rglob("*.py"))
     found = re.findall(r"\bp?call\(['\"](\w+)", lua) + re.findall(r"\bcommand\(\s*['\"](\w+)", python)
     found += re.findall(r"\(\s*\(?['\"](EVAL|EVALSHA)['\"]", python)
+    found += [
+        "|".join(words) for words in re.findall(r"execute_command\(\s*['\"](\w+)['\"], ['\"](\w+)['\"]\)", python)
+    ]
     return {name.lower() for name in found}
 
 
