@@ -74,7 +74,7 @@ async def test_a_flushed_script_is_sent_again_in_order(server: RedisServer) -> N
 
 
 async def test_a_late_reply_is_nobody_elses(own_server: RedisServer) -> None:
-    async with running_link(own_server.url, QUICK) as link:
+    async with running_link(own_server.url, replace(QUICK, stalled_s=5.0)) as link:
         late = link.ask(slept(0.1)("key"))
         next_one = link.tell(command("ECHO", "mine"))
         assert await late == SLOW
