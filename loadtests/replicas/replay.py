@@ -13,6 +13,9 @@ from loadtests.replicas.courses import Course
 WARM_TURNS = 2
 """The first requests of a course: nobody can have its prefix yet, or only one router has seen it."""
 
+SPREAD = (0.5, 1.5)
+"""A pause, of the mean one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
@@ -27,10 +30,14 @@ class Tokens:
         states = [await engine.state() for engine in engines]
         return cls(*(sum(state[name] for state in states) for name in ("queried_tokens", "hit_tokens")))
 
-    def hit_rate_since(self, before: "Tokens") -> float:
+    def since(self, before: "Tokens") -> "Tokens":
+        """What came after `before`."""
+        return Tokens(self.queried - before.queried, self.hit - before.hit)
+
+    @property
+    def hit_rate(self) -> float:
         """Share of the prompt tokens that were cached."""
-        queried = self.queried - before.queried
-        return (self.hit - before.hit) / queried if queried else float("nan")
+        return self.hit / self.queried if self.queried else float("nan")
 
 
 @dataclass(slots=True)
@@ -50,8 +57,9 @@ class Replay:
 
         async def run(course: Course, rng: random.Random) -> None:
             for body in course.bodies[first:last]:
-                await asyncio.sleep(rng.expovariate(1.0) * self.pause_s)
-                port = rng.choice(self.ports) if self.port_of is None else self.port_of(body)
+                await asyncio.sleep(rng.uniform(*SPREAD) * self.pause_s)
+                place = rng.random()
+                port = self.ports[int(place * len(self.ports))] if self.port_of is None else self.port_of(body)
                 results.append(await ask(port, body))
 
         async with asyncio.TaskGroup() as group:

@@ -48,13 +48,20 @@ def test_too_few_sessions_are_told(tmp_path: Path) -> None:
         read([written(tmp_path, session("a", [[[0, 1]]]))], "m", 1, 2)
 
 
-def test_the_table_compares_with_one_router() -> None:
+def test_the_table_compares_with_one_router_and_adds_up_the_runs_of_an_arm() -> None:
     good = Result(1.0, 1.5, 2.0, End.COMPLETE, 200, "w")
+    slow = Result(1.0, 2.0, 2.5, End.COMPLETE, 200, "w")
     bad = Result(1.0, 0.0, 2.0, End.FAILED, 503, "")
-    rows = table("t", [Outcome("pinned", [good], 0.9, 1), Outcome("1 router, one index", [good, bad], 0.8, 1)]).rows
-    assert rows[1][:5] == ("1 router, one index", "2", "1", "80.00 %", "1.0000")
-    assert rows[0][4] == "1.1250"
+    outcomes = [
+        Outcome("pinned", [slow], Tokens(100, 90), 1),
+        Outcome("1 router, one index", [good, bad], Tokens(300, 270), 1),
+        Outcome("1 router, one index", [good], Tokens(100, 50), 1),
+    ]
+    pinned, one = table("t", outcomes).rows
+    assert one[:5] == ("1 router, one index", "3", "1", "80.00 %", "1.0000")
+    assert pinned[4] == "1.1250"
+    assert pinned[-1] == "2.00, 2.00, 2.00"
 
 
 def test_hit_rate_is_of_what_came_since() -> None:
-    assert Tokens(300, 150).hit_rate_since(Tokens(100, 0)) == 0.75
+    assert Tokens(300, 150).since(Tokens(100, 0)).hit_rate == 0.75
