@@ -96,7 +96,7 @@ class KvPool:
         return True
 
     def publish(self, lease: KvLease, hashes: Sequence[int]) -> None:
-        """The lease's next `len(hashes)` blank blocks are computed: from now on they can be matched."""
+        """The lease's next `len(hashes)` blank blocks are computed, or are about to be: they can be matched now."""
         last = lease.runs[-1] if lease.runs else None
         if last is None or len(last.leases) > 1 or last.start + len(last.hashes) != lease.hashed:
             last = Run(lease.hashed, [], [lease])

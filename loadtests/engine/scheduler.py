@@ -2,8 +2,9 @@
 
 Follows vLLM's v1 scheduler: running sequences first, then admission in order of arrival while memory lasts; long
 prefills in chunks; when memory runs out the last running sequence is preempted and recomputed later. Pure: the caller
-hands in the time and asks again at the time it is told. What must not be broken: a block can be matched only after
-the step that computes it has ended, and a job that has ended, however it ended, holds no block.
+hands in the time and asks again at the time it is told. What must not be broken: a block can be matched from the step
+on that computes it (in that step too, by a job scheduled after it: its attention runs after the block is written) but
+is written to a second tier only when that step has ended; and a job that has ended, however it ended, holds no block.
 """
 
 import math
@@ -44,6 +45,8 @@ class Job:
     made: int = 0
     """Tokens of the answer so far."""
     preempted: int = 0
+    stored: int = 0
+    """Blocks from the start of the chain that a second tier need not be told of: found in the pool, or written."""
     lease: KvLease | None = field(default=None, repr=False)
 
     @property
@@ -172,6 +175,7 @@ class Scheduler:
                 preempted = True
                 if self._preempt_last() is job:
                     return work, True
+            self._publish(job, job.computed + tokens)
             work.append((job, tokens))
             budget -= tokens
             index += 1
@@ -192,12 +196,14 @@ class Scheduler:
             self.running.append(job)
             hits = lease.hashed * block_tokens
             job.lease, job.computed = lease, hits + self._load(job, lease, limit)
+            job.stored = lease.hashed
             if job.admitted is None:
                 job.admitted, job.cached_tokens, job.loaded_tokens = start, job.computed, job.computed - hits
                 self.queried_tokens += job.prompt_tokens if job.use_cache else 0
                 self.hit_tokens += hits
             tokens = min(job.tokens - job.computed, budget)
             self._reserve(job, job.computed + tokens)
+            self._publish(job, job.computed + tokens)
             work.append((job, tokens))
             budget -= tokens
 
@@ -275,7 +281,8 @@ class Scheduler:
             if job.lease is None:
                 continue  # aborted meanwhile
             job.computed += tokens * step.repeat if job.made else tokens
-            self._publish(job, job.lease)
+            self._publish(job, job.computed)
+            self._store(job)
             if job.computed < job.tokens:
                 continue
             new = step.repeat
@@ -288,13 +295,19 @@ class Scheduler:
                 self.running.remove(job)
                 self._release(job)
 
-    def _publish(self, job: Job, lease: KvLease) -> None:
-        full = min(job.computed // self.profile.block_tokens, len(job.chain))
-        if full > lease.hashed:
-            new = job.chain[lease.hashed : full]
-            self.pool.publish(lease, new)
-            if self.tier is not None:
-                self.tier.write(new)
+    def _publish(self, job: Job, tokens: int) -> None:
+        """The job's first `tokens` tokens are computed, or scheduled to be: their full blocks can be matched."""
+        assert job.lease is not None
+        full = min(tokens // self.profile.block_tokens, len(job.chain))
+        if full > job.lease.hashed:
+            self.pool.publish(job.lease, job.chain[job.lease.hashed : full])
+
+    def _store(self, job: Job) -> None:
+        """Write through what is computed."""
+        assert job.lease is not None
+        if self.tier is not None and job.lease.hashed > job.stored:
+            self.tier.write(job.chain[job.stored : job.lease.hashed])
+            job.stored = job.lease.hashed
 
 
 def tier_of(profile: Profile) -> Tier | None:

@@ -57,6 +57,19 @@ def test_a_shared_tier_serves_an_engine_that_has_never_seen_the_prompt() -> None
     assert run(Scheduler(PROFILE), job(1), 2.0).cached_tokens == 0
 
 
+def test_a_shared_tier_holds_nothing_that_is_not_computed_yet() -> None:
+    shared = tier_of(PROFILE)
+    assert shared is not None
+    scheduler, one = Scheduler(PROFILE, shared), job(1)
+    scheduler.submit(one, 0.0)
+    _, end = scheduler.step(0.0)
+    assert end is not None
+    assert len(shared) == 0
+    while end is not None:
+        _, end = scheduler.step(end)
+    assert shared.match(one.chain, 0, 74) == 74
+
+
 def test_the_pool_and_the_tier_stay_within_their_size() -> None:
     scheduler = Scheduler(PROFILE)
     for number in range(40):
