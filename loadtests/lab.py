@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from loadtests.claims import command as claims
 from loadtests.engine import __main__ as engine
 from loadtests.replay import command as replay
 from loadtests.replay import options as replay_options
@@ -66,4 +67,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentPa
     swept = commands.add_parser("policies", help="sweep memory, load and traps", description=sweep.__doc__)
     sweep.add_to(swept)
     swept.set_defaults(run=sweep.run)
+    claimed = commands.add_parser("claims", help="published results beside ours", description=claims.__doc__)
+    claims.add_to(claimed)
+    claimed.set_defaults(run=claims.run)
     return parser, commands.choices

@@ -26,6 +26,8 @@ class Outcome:
     least_s: float
     """Time to first token on an idle worker with that cache."""
     measured: bool = True
+    script: str = ""
+    """Name of the script that it is of."""
     cached_tokens: int = 0
     loaded_tokens: int = 0
     preempted: int = 0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import policies
-from loadtests.engine.scheduler import tier_of
+from loadtests.engine.scheduler import Job, tier_of
 from loadtests.simulate import oracle
 from loadtests.simulate.hosts import Host
 from loadtests.simulate.outcomes import Outcome, Summary, summary
@@ -92,7 +92,7 @@ class Run:
         least_s = cold_s(self.scenario.profiles[-1], turn.prompt_tokens, ideal)
         measured = self.scenario.warm_s <= now < self._ends_s
         measured = measured and (not self.scenario.extra_only or session.name in self._extra)
-        outcome = Outcome(now, turn.prompt_tokens, turn.answer_tokens, ideal, least_s, measured)
+        outcome = Outcome(now, turn.prompt_tokens, turn.answer_tokens, ideal, least_s, measured, session.script.name)
         self.outcomes.append(outcome)
         self._left += measured
 
@@ -104,7 +104,13 @@ class Run:
             self._left -= measured
             self._ended(session, outcome, attempt)
 
-        asked = Asked(session.prompt(), session.name, session.job, first_byte, ended)
+        def job() -> Job:
+            made = session.job()
+            made.use_cache = self.scenario.prefix_caching
+            return made
+
+        name = session.name if self.scenario.sessions_named else b""
+        asked = Asked(session.prompt(), name, job, first_byte, ended)
         routers = self._routers
         routers[int(self._rng.random() * len(routers))].route(asked)
 
@@ -117,6 +123,7 @@ class Run:
         session.advance()
         if session.over:
             self._oracle.ended(session.name)
+            self._await(iter(filter(None, [self.scenario.mix.after(self._timeline.now, self._traffic_rng)])))
             return
         pause_s = session.now.think_s + (ERROR_PAUSE_S if attempt.kind else 0.0)
         self._timeline.at(self._timeline.now + pause_s, self._request, session)

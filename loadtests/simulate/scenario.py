@@ -48,6 +48,10 @@ class Scenario:
     """Only requests of the extra sessions are measured."""
     shared_tier: bool = False
     """The profiles' second tiers are one pool for all workers, of the first one's size, instead of one each."""
+    sessions_named: bool = True
+    """False: clients say nothing of sessions, and rules that go by them go by the prompt's beginning."""
+    prefix_caching: bool = True
+    """False: workers compute every prompt whole."""
     patience_s: float = 120.0
     """After the measured span, this long is waited for what has not ended."""
     warm_s: float = field(init=False)

@@ -1,6 +1,7 @@
 """Sessions in play: a script, a copy of its own of the script's blocks, and how far it has come."""
 
 import itertools
+import random
 from collections.abc import Iterator
 
 import numpy as np
@@ -27,6 +28,12 @@ class Session:
         self._answers: Iterator[int] = itertools.count((salt * 0x9E3779B97F4A7C15 + 1) & _MASK)
         for index in range(first + 1):
             self._read(script.turns[index])
+
+    @classmethod
+    def copy(cls, script: Script, rng: random.Random, first: int = 0) -> "Session":
+        """A copy that shares nothing with others but the script's shared blocks."""
+        salt = rng.getrandbits(64) | 1
+        return cls(salt.to_bytes(8, "little"), script, salt, first)
 
     def again(self) -> "Session":
         """The same session from its beginning."""

@@ -98,6 +98,10 @@ class Mix:
             return self._replayed(requests_per_s, rng)
         return self._composed(requests_per_s, warm_s, rng)
 
+    def after(self, now_s: float, rng: random.Random) -> Start | None:
+        """What follows a session that is over now: nothing, since sessions start by themselves."""
+        return None
+
     def _composed(self, requests_per_s: float, warm_s: float, rng: random.Random) -> Iterator[Start]:
         rate = requests_per_s / self.turns
         early = [self._under_way(warm_s, rng) for _ in range(_poisson(rate * self.duration_s, rng))]
@@ -107,7 +111,7 @@ class Mix:
             while early and early[0].at_s <= now_s:
                 yield early.pop(0)
             script = self.scripts[int(rng.random() * len(self.scripts))]
-            yield Start(now_s, _copy(script, rng))
+            yield Start(now_s, Session.copy(script, rng))
             now_s += rng.expovariate(rate)
 
     def _under_way(self, warm_s: float, rng: random.Random) -> Start:
@@ -115,7 +119,7 @@ class Mix:
         cycles = [*accumulate(script.cycles_s())]
         age_s = rng.random() * cycles[-1]
         turn = next((index for index, end_s in enumerate(cycles) if end_s > age_s), len(cycles) - 1)
-        return Start(rng.random() * warm_s, _copy(script, rng, turn))
+        return Start(rng.random() * warm_s, Session.copy(script, rng, turn))
 
     def _replayed(self, requests_per_s: float, rng: random.Random) -> Iterator[Start]:
         scripts = sorted(self.scripts, key=lambda script: script.starts_s or 0.0)
@@ -146,11 +150,6 @@ def distinct_tokens(scripts: Sequence[Script], window: int = 0) -> float:
 def new_tokens(turn: Turn) -> int:
     """Tokens of a prompt that the turn before it did not have."""
     return turn.prompt_tokens - turn.keep * BLOCK_TOKENS
-
-
-def _copy(script: Script, rng: random.Random, turn: int = 0) -> Session:
-    salt = rng.getrandbits(64) | 1
-    return Session(salt.to_bytes(8, "little"), script, salt, turn)
 
 
 def _poisson(mean: float, rng: random.Random) -> int:
