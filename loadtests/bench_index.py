@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable
 
+from loadtests.endurance.report import Table
 from router.prefix.api import HASH_BYTES, Record, State
 from router.prefix.residency import Limits, Residency
 
@@ -76,7 +77,7 @@ def _timed(work: Callable[..., object], *args: object) -> float:
 
 def _cell(samples: list[float]) -> str:
     samples.sort()
-    return f"{samples[len(samples) // 2]:6.1f} {samples[int(len(samples) * 0.99)]:7.1f}"
+    return f"{samples[len(samples) // 2]:.1f} / {samples[int(len(samples) * 0.99)]:.1f}"
 
 
 def main() -> None:
@@ -88,8 +89,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5000, help="measurements of each kind")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    titles = ("match", "pending", "confirmed", "estimated")
-    print("holders  chain  depth", *(f"{title + ', us':>14}" for title in titles), "(each p50, p99)")
+    titles = ("match", "record a prefill", "confirm it", "confirm it, tail estimated before")
+    rows: list[tuple[str, ...]] = []
     for holders in args.holders:
         for chain_blocks in args.chain_blocks:
             scene = Scene(holders, chain_blocks, args.background, random.Random(args.seed))
@@ -98,8 +99,10 @@ def main() -> None:
             match = scene.time_match(args.rounds)
             pend, confirm = scene.time_turns(args.rounds, estimated=False)
             _, estimated = scene.time_turns(args.rounds, estimated=True)
-            cells = "  ".join(_cell(samples) for samples in (match, pend, confirm, estimated))
-            print(f"{holders:7} {chain_blocks:6} {depth:6} {cells}")
+            cells = [_cell(samples) for samples in (match, pend, confirm, estimated)]
+            rows.append((f"{holders:,}", f"{chain_blocks:,}", f"{depth}", *cells))
+    header = ("holders", "blocks in the chain", "nodes deep", *titles)
+    print(Table("Microseconds, p50 / p99", header, rows).markdown())
 
 
 if __name__ == "__main__":
