@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import tokenizers
 
+from tokenizer_cache.quick import QuickBpe, quicken
 from tokenizer_cache.rules import Served
 
 _PROBES = (("ab c\n", "x"), ("x ", " y"), ("\n\n", "\n"), ("é中", "é"), ("a", "  "), ("", "a"), ("'", "s b"))
@@ -51,6 +52,7 @@ class Tokenizer:
         raw.no_truncation()
         raw.no_padding()
         self._raw = raw
+        self._quick: QuickBpe | None = None
         self.chat_template = chat_template
         self.special_tokens = dict(special_tokens)
         """Variables of the template: bos_token, eos_token, ..."""
@@ -64,6 +66,11 @@ class Tokenizer:
         self.served = Served()
         """The server whose prompts are rendered with it."""
         self.cut_tokens = tuple(self._find_cut_tokens())
+
+    def quicken(self) -> None:
+        """Encode in a fifth of the time from now on, where that is proved to give the same ids. Takes about a second.
+        Call before anybody encodes."""
+        self._quick = quicken(self._raw)
 
     def with_template(self, chat_template: str) -> "Tokenizer":
         """The same tokenizer with another template. The reason why it is not exact stays, if the model has one."""
@@ -84,7 +91,13 @@ class Tokenizer:
         return changed
 
     def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
-        """Ids of `text`. Releases the GIL (`Tokenizer.encode` would hold it); safe in several threads at once."""
+        """Ids of `text`. Releases the GIL; safe in several threads at once."""
+        if self._quick is not None and not add_special_tokens and (quick := self._quick.encode(text)) is not None:
+            return quick
+        return self.encode_slowly(text, add_special_tokens)
+
+    def encode_slowly(self, text: str, add_special_tokens: bool = False) -> list[int]:
+        """The same by `tokenizers` itself. In a batch of one, since `Tokenizer.encode` would hold the GIL."""
         ids: list[int] = self._raw.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids
         return ids
 
@@ -136,6 +149,7 @@ def load(spec: str, chat_template: str | None = None) -> Tokenizer:
     Takes seconds and may reach out to the hub: call it in a thread. Raises TokenizerUnavailable.
     """
     loaded = _load(spec)
+    loaded.quicken()
     return loaded if chat_template is None else loaded.with_template(chat_template)
 
 
