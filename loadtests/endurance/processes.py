@@ -40,10 +40,10 @@ class NotReady(RuntimeError):
 class Process:
     """`python -m MODULE FLAGS` on a port that stays the same over restarts. `async with` starts and ends it."""
 
-    def __init__(self, port: int, command: Sequence[str]) -> None:
+    def __init__(self, port: int, command: Sequence[str], python: str = sys.executable) -> None:
         self.port = port
         self.url = f"http://{HOST}:{port}"
-        self._command = [sys.executable, "-m", *command, "--host", HOST, "--port", str(port)]
+        self._command = [python, "-m", *command, "--host", HOST, "--port", str(port)]
         self._child: subprocess.Popen[bytes] | None = None
         self.under: Sequence[str] = ()
         """Words before the command, such as `env NAME=VALUE`: of a program that becomes it and stays one process."""
@@ -79,6 +79,10 @@ class Process:
     def memory_mb(self) -> float:
         """Resident memory."""
         return Usage(self._child.pid).read()[1] if self._child is not None else 0.0
+
+    def cpu_s(self) -> float:
+        """CPU time of the process and its children since it was started."""
+        return Usage(self._child.pid).cpu_ms() / 1000 if self._child is not None else 0.0
 
     async def wait_ready(self) -> None:
         """Raises NotReady."""

@@ -1,9 +1,10 @@
 """`/emulator/*`: what no engine has. Tests and drills look inside, ask for faults, and restart the engine."""
 
+import dataclasses
 import hashlib
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -66,7 +67,11 @@ class Control:
             self._faults.set(_fault(exchange.body))
             await exchange.answer(200, b"{}")
         elif action == ("POST", "restart"):
-            self._engine.restart()
+            other = _other(exchange.body)
+            profile = self._engine.profile
+            if other.kv_tokens:
+                profile = dataclasses.replace(profile, kv_tokens=other.kv_tokens)
+            self._engine.restart(profile, other.speed)
             await exchange.answer(200, b"{}")
         else:
             raise Refused(404, "Not Found")
@@ -92,6 +97,20 @@ class Control:
             "departures": self._log.departures,
             "last": entries[-1] if entries else None,
         }
+
+
+class Other(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What shall be different after a restart; null leaves it."""
+
+    kv_tokens: Annotated[int, msgspec.Meta(gt=0)] | None = None
+    speed: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+def _other(body: bytes) -> Other:
+    try:
+        return msgspec.json.decode(body or b"{}", type=Other)
+    except msgspec.DecodeError as error:
+        raise Refused(400, str(error)) from error
 
 
 def _fault(body: bytes) -> Fault:

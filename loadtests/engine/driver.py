@@ -67,8 +67,11 @@ class Engine:
         self._fires_at = math.inf
         self.restart()
 
-    def restart(self) -> None:
-        """As if the process had been replaced: every request is lost, the KV pool is empty, counters start at 0."""
+    def restart(self, profile: Profile | None = None, speed: float | None = None) -> None:
+        """As if the process had been replaced, by one of another profile or speed if given: every request is lost, the
+        KV pool is empty, counters start at 0."""
+        self.profile = profile or self.profile
+        self.speed = speed or self.speed
         for generation in set(self._generations.values()):
             generation.lose()
         self._generations.clear()

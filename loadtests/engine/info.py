@@ -15,7 +15,7 @@ VERSIONS = {"vllm": "0.33.0", "sglang": "0.5.23"}
 def metrics(settings: Settings, engine: Engine) -> bytes:
     """`/metrics`."""
     scheduler, stats = engine.scheduler, engine.stats
-    return render(Snapshot(settings.model, settings.kind, engine.started_at, settings.profile, scheduler, stats))
+    return render(Snapshot(settings.model, settings.kind, engine.started_at, engine.profile, scheduler, stats))
 
 
 def models(settings: Settings, engine: Engine) -> bytes:
@@ -42,7 +42,7 @@ def _card(settings: Settings, engine: Engine, name: str, parent: str | None, len
 
 def server_info(settings: Settings, engine: Engine) -> bytes:
     """SGLang's `/server_info`, as far as a router reads it."""
-    profile = settings.profile
+    profile = engine.profile
     info = {
         "version": VERSIONS["sglang"],
         "model_path": f"/models/{settings.model}",
@@ -59,7 +59,7 @@ def server_info(settings: Settings, engine: Engine) -> bytes:
 
 def loads(settings: Settings, engine: Engine) -> bytes:
     """SGLang's `/v1/loads`."""
-    scheduler, profile, stats = engine.scheduler, settings.profile, engine.stats
+    scheduler, profile, stats = engine.scheduler, engine.profile, engine.stats
     used = (profile.blocks - scheduler.pool.free) * profile.block_tokens
     load = {
         "dp_rank": 0,

@@ -1,10 +1,11 @@
 """A real tokenizer and chat template: the ids are those that the emulated engine would see.
 
 Rendering goes through transformers' own function, so that an engine with this source is a fair judge of a router's
-token counts. Long texts are encoded in a thread; equal texts once.
+token counts. Texts are cut where the tokenizer cuts them itself; long pieces are encoded in a thread, equal ones once.
 """
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ from tokenizer_cache.vllm_inputs import VllmRules
 INLINE_CHARS = 2048
 """Shorter texts are encoded on the event loop: a thread would cost more."""
 CACHED_CHARS = 32_000_000
+_Key = tuple[str, bool]
+"""A piece of text, and whether it is one that special tokens are added to."""
 
 _FIRST = ("Here", "This", "That", "Then", "When", "Once", "Well", "Sure", "Good", "Next", "The", "It", "We", "You")
 _REST = (
@@ -48,7 +51,8 @@ class ModelTokens:
         self._rules: Rules | None = rules(template, special_tokens, Served(engine=kind)) if template else None
         self._first = self._single_tokens(_FIRST)
         self._rest = self._single_tokens(_REST)
-        self._cache: OrderedDict[tuple[str, bool], Ids] = OrderedDict()
+        self._cut = self._between_messages()
+        self._cache: OrderedDict[_Key, Ids] = OrderedDict()
         self._cached_chars = 0
         self._threads = ThreadPoolExecutor(2, "engine-encode")
 
@@ -70,21 +74,29 @@ class ModelTokens:
         return ids[1:] if ids[:1].tobytes() == self._tokenizer.bos else ids
 
     async def text(self, text: str, add_special_tokens: bool) -> Ids:
-        key = (text, add_special_tokens)
-        if (found := self._cache.get(key)) is not None:
-            self._cache.move_to_end(key)
-            return found
-        if len(text) <= INLINE_CHARS:
-            ids = self._encode(text, add_special_tokens)
+        pieces = [piece for piece in self._cut.split(text) if piece] if self._cut else [text]
+        keys = [(piece, add_special_tokens and not index) for index, piece in enumerate(pieces or [""])]
+        found = {key: ids for key in keys if (ids := self._cache.get(key)) is not None}
+        missing = [key for key in dict.fromkeys(keys) if key not in found]
+        if sum(len(piece) for piece, _ in missing) <= INLINE_CHARS:
+            found |= self._encoded(missing)
         else:
-            loop = asyncio.get_running_loop()
-            ids = await loop.run_in_executor(self._threads, self._encode, text, add_special_tokens)
-        if key not in self._cache:
-            self._cached_chars += len(text)
+            found |= await asyncio.get_running_loop().run_in_executor(self._threads, self._encoded, missing)
+        for key in keys:
+            self._keep(key, found[key])
+        return np.concatenate([found[key] for key in keys])
+
+    def _encoded(self, keys: Sequence[_Key]) -> dict[_Key, Ids]:
+        return {key: self._encode(*key) for key in keys}
+
+    def _keep(self, key: _Key, ids: Ids) -> None:
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return
         self._cache[key] = ids
+        self._cached_chars += len(key[0])
         while self._cached_chars > CACHED_CHARS:
             self._cached_chars -= len(self._cache.popitem(last=False)[0][0])
-        return ids
 
     def words(self, seed: int, count: int) -> Words:
         numbers = pseudo_random(seed, count).tolist()
@@ -112,6 +124,14 @@ class ModelTokens:
             return np.array(self._tokenizer.encode(text, add_special_tokens), dtype=np.uint32)
         except (UnicodeEncodeError, TypeError):  # both occur, by the version of tokenizers
             raise Refused(400, "The text holds lone surrogates.") from None
+
+    def _between_messages(self) -> re.Pattern[str] | None:
+        """Where a text can be cut without changing its ids; None where it cannot, or where something is added at the
+        end of every text."""
+        tokens, added = self._tokenizer.cut_tokens, self._encode("", True)
+        if not tokens or (len(added) and added.tobytes() != self._tokenizer.bos):
+            return None
+        return re.compile(f"(?={'|'.join(map(re.escape, tokens))})")
 
     def _single_tokens(self, words: Sequence[str]) -> list[tuple[int, bytes]]:
         """The words that are one token each, so that an answer sent back is the ids that were cached for it."""

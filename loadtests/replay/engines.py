@@ -13,9 +13,13 @@ _NAMES = {
     "vllm:prefix_cache_hits_total": "cached_tokens",
     "vllm:request_success_total": "requests",
     "vllm:num_preemptions_total": "preemptions",
+    "vllm:time_to_first_token_seconds_sum": "first_token_s",
+    "vllm:time_to_first_token_seconds_count": "first_tokens",
     "sglang:prompt_tokens_total": "prompt_tokens",
     "sglang:cached_tokens_total": "cached_tokens",
     "sglang:num_requests_total": "requests",
+    "sglang:time_to_first_token_seconds_sum": "first_token_s",
+    "sglang:time_to_first_token_seconds_count": "first_tokens",
 }
 TIMEOUT_S = 10.0
 
@@ -30,6 +34,10 @@ class Sight(NamedTuple):
     """Prompt tokens that were looked up in the cache (vLLM says so; preempted requests count once)."""
     cached_tokens: float = 0.0
     preemptions: float = 0.0
+    first_token_s: float = 0.0
+    """Sum of the times to first token, from the request's arrival at the engine."""
+    first_tokens: float = 0.0
+    """How many these were."""
 
     @classmethod
     def parse(cls, text: str) -> "Sight":
@@ -51,6 +59,11 @@ class Sight(NamedTuple):
 
     def plus(self, other: "Sight") -> "Sight":
         return Sight(*(a + b for a, b in zip(self, other, strict=True)))
+
+    @property
+    def ttft_s(self) -> float:
+        """Mean time to first token, without what lies before the engine; NaN of none."""
+        return self.first_token_s / self.first_tokens if self.first_tokens else float("nan")
 
     @property
     def hit_rate(self) -> float:

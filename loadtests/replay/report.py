@@ -62,7 +62,7 @@ def _totals(title: str, summary: Summary, slo: Slo) -> Table:
 
 def _times(summary: Summary) -> Table:
     def line(name: str, times: Times) -> tuple[str, ...]:
-        return (name, *(number(1000 * value, "ms", 1) for value in (times.p50, times.p90, times.p99, times.max)))
+        return (name, *map(_ms, (times.p50, times.p90, times.p99, times.max)))
 
     named = {"time to first token": summary.ttft, "end to end": summary.whole, "per answer token": summary.per_token}
     return Table("Times of complete answers", ("", "p50", "p90", "p99", "max"), [line(*pair) for pair in named.items()])
@@ -78,11 +78,15 @@ def _engines(engines: Mapping[str, Sight]) -> Table:
     for sight in engines.values():
         total = total.plus(sight)
     rows: Sequence[tuple[str, ...]] = [
-        (name, number(s.requests), number(s.prompt_tokens), _percent(s.hit_rate), number(s.preemptions))
+        (name, number(s.requests), number(s.prompt_tokens), _percent(s.hit_rate), _ms(s.ttft_s), number(s.preemptions))
         for name, s in (*engines.items(), ("all", total))
     ]
-    header = ("engine", "requests", "prompt tokens", "hit rate", "preemptions")
+    header = ("engine", "requests", "prompt tokens", "hit rate", "mean TTFT", "preemptions")
     return Table("What the engines counted meanwhile, first turns and all", header, rows)
+
+
+def _ms(seconds: float) -> str:
+    return number(1000 * seconds, "ms", 1)
 
 
 def _percent(share: float) -> str:

@@ -31,3 +31,14 @@ def test_requests_are_counted_and_the_last_are_kept(engine: EngineThread, client
 def test_refused_requests_count_too(engine: EngineThread, client: httpx.Client) -> None:
     client.post("/v1/chat/completions", content=b"x")
     assert engine.state()["requests"] == 1
+
+
+def test_a_restart_may_change_memory_and_speed(engine: EngineThread, client: httpx.Client) -> None:
+    before = engine.state()["blocks"]
+    assert client.post("/emulator/restart", json={"kv_tokens": 6400, "speed": 2.0}).status_code == 200
+    assert engine.state()["blocks"] == 6400 // 16 < before
+    assert 'num_gpu_blocks="400"' in client.get("/metrics").text
+    engine.restart()
+    assert engine.state()["blocks"] == 400
+    for wrong in ({"kv_tokens": 0}, {"speed": "fast"}, {"kv": 1}):
+        assert client.post("/emulator/restart", json=wrong).status_code == 400

@@ -50,12 +50,28 @@ async def test_ids_are_those_of_the_rendered_template(source: ModelTokens) -> No
     assert ids.tolist() == (await source.text(text, False)).tolist()
 
 
-async def test_long_texts_are_encoded_in_a_thread_and_once(source: ModelTokens) -> None:
+async def test_long_texts_are_encoded_in_a_thread(source: ModelTokens) -> None:
     text = "it was not to be " * 1000
     assert len(text) > model_tokens.INLINE_CHARS
     first = await source.text(text, True)
-    assert await source.text(text, True) is first
+    assert (await source.text(text, True)).tolist() == first.tolist()
     assert source.decode(first.tolist()) == text
+
+
+async def test_a_text_in_pieces_has_the_ids_of_the_whole(source: ModelTokens, spec: str) -> None:
+    whole = tokenizers.Tokenizer.from_file(spec)
+    pieces = ["<|im_start|>user\n the", " <|im_end|> ", "\n<|im_start|><|im_start|>", "of  and<|im_end", "|>x", ""]
+    for text in ("".join(pieces[:end]) for end in range(7)):
+        for _ in range(2):
+            assert (await source.text(text, False)).tolist() == whole.encode(text, add_special_tokens=False).ids
+
+
+async def test_equal_pieces_are_encoded_once(source: ModelTokens) -> None:
+    body = {"messages": [{"role": "user", "content": "once " * 1000}, {"role": "user", "content": "twice"}]}
+    before = source._cached_chars
+    await source.conversation("chat", {"messages": body["messages"][:1]})
+    await source.conversation("chat", body)
+    assert 5000 < source._cached_chars - before < 5300
 
 
 @pytest.mark.parametrize(
