@@ -88,6 +88,9 @@ class Stage:
         self._rng = random.Random(5)
         self._routers: list[Process] = []
         self._restarting: Process | None = None
+        self._back = asyncio.Event()
+        """The router that was restarting serves again."""
+        self._began = 0.0
         self._records: list[Record] = []
 
     async def play(self, conversations: Sequence[Conversation], times: Times) -> Played:
@@ -95,8 +98,8 @@ class Stage:
         for worker in range(len(self._engines)):
             await self._fresh(worker)
         async with running(self._arm, self._engines, self._tools) as self._routers:
-            began = time.perf_counter()
-            async with Client(PATIENCE_S, lambda: time.perf_counter() - began) as self._client:
+            self._began = time.perf_counter()
+            async with Client(PATIENCE_S, self._now) as self._client:
                 return await self._played(conversations, times)
 
     async def _played(self, conversations: Sequence[Conversation], times: Times) -> Played:
@@ -126,23 +129,27 @@ class Stage:
         return record
 
     async def _ask(self, question: Question) -> Record:
-        """To the session's worker, or a router at random of those that serve; where nobody does, a moment later."""
-        asked_s: float | None = None
+        """To the session's worker, or a router at random of those that serve. Where none does, when one does again."""
+        asked_s = self._now()
         while True:
-            record = await self._client.ask(dataclasses.replace(question, url=self._url(question.session)))
-            asked_s = record.asked_s if asked_s is None else asked_s
+            url = f"{(await self._target(question.session)).url}/v1/chat/completions"
+            record = await self._client.ask(dataclasses.replace(question, url=url))
             if record.error != "no connection" or record.ended_s - asked_s > REFUSED_S:
                 return record._replace(asked_s=asked_s)
             await asyncio.sleep(0.05)
 
-    def _url(self, session: str) -> str:
-        serving = [router for router in self._routers if router is not self._restarting] or self._routers
-        target = self._rng.choice(serving) if serving else self._engines[self._pins.home(session)]
-        return f"{target.url}/v1/chat/completions"
+    async def _target(self, session: str) -> Process:
+        if not self._routers:
+            return self._engines[self._pins.home(session)]
+        serving = [router for router in self._routers if router is not self._restarting]
+        if not serving:
+            await self._back.wait()
+        return self._rng.choice(serving or self._routers)
 
     async def _restart(self, router: Process) -> None:
-        """As behind a balancer that asks for readiness. A lone router is asked all the same."""
+        """As behind a balancer that asks for readiness."""
         self._restarting = router
+        self._back.clear()
         try:
             await asyncio.wait_for(router.stop(), STOP_S)
         except TimeoutError:
@@ -150,6 +157,7 @@ class Stage:
         router.start()
         await ready(router, self._arm, self._engines)
         self._restarting = None
+        self._back.set()
 
     async def _later(self, event: Event) -> None:
         await asyncio.sleep(event.at_s)
@@ -185,6 +193,10 @@ class Stage:
         # Turn 99: no first turn of a session, which would not be counted.
         names = [Conversation(f"burst {n}", 0, None, lambda: iter(())) for n in range(BURST)]
         self._records += await asyncio.gather(*(self._send(n, 99, ask) for n, ask in zip(names, asks, strict=True)))
+
+    def _now(self) -> float:
+        """Seconds since the first session began."""
+        return time.perf_counter() - self._began
 
     async def _fresh(self, worker: int) -> None:
         kv_tokens = UNLIMITED if self._arm.router == "oracle" else self._scenario.kv_tokens
