@@ -52,12 +52,11 @@ class Player:
 
 
 async def _until(moment: float, ends: float | None) -> bool:
-    """Wait until then; False, at once, if the replay is over by then."""
+    """Wait until then; False, at the end, if the replay is over by then. A conversation that has nothing to do before
+    the end is waited for: another one must not take its place."""
     loop = asyncio.get_running_loop()
-    if ends is not None and moment >= ends:
-        return False
-    await asyncio.sleep(max(0.0, moment - loop.time()))
-    return ends is None or loop.time() < ends
+    await asyncio.sleep(max(0.0, (moment if ends is None else min(moment, ends)) - loop.time()))
+    return ends is None or max(moment, loop.time()) < ends
 
 
 def body_of(ask: Ask, model: str, max_answer_tokens: int, more: Mapping[str, Any]) -> dict[str, Any]:

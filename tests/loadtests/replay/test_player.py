@@ -81,10 +81,19 @@ def test_recorded_arrivals_are_scaled() -> None:
     assert [at for *_, at in sent] == [0.0, 1.5]
 
 
-def test_nothing_is_asked_after_the_end() -> None:
+def test_nothing_is_asked_after_the_end_and_no_session_takes_the_place_of_one_that_waits_for_it() -> None:
     endless = (conversation(str(n), [0, 3, 3]) for n in itertools.count())
-    sent = played(Pace(sessions=1), endless, last_s=13.0)
-    assert [at for *_, at in sent] == [0.0, 5.0, 10.0, 12.0]
+    sent = played(Pace(sessions=1), endless, last_s=23.0)
+    assert [(name, at) for name, _, at in sent] == [
+        ("0", 0.0),
+        ("0", 5.0),
+        ("0", 10.0),
+        ("1", 12.0),
+        ("1", 17.0),
+        ("1", 22.0),
+    ]
+    endless = (conversation(str(n), [0, 3, 3]) for n in itertools.count())
+    assert len(played(Pace(sessions=1), endless, last_s=21.0)) == 5
 
 
 def test_turns_are_limited() -> None:
