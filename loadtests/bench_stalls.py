@@ -13,7 +13,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 
 import uvloop
 
@@ -26,21 +26,46 @@ from tokenizer_cache.reader import Reader
 from tokenizer_cache.tokenizer import load
 
 _PERIOD_S = 0.001
+_LIMIT_MS = 5.0
 _TURNS = 6
 
 
 class Probe:
-    """How late the loop was, each time."""
+    """How late the loop was, each time, and how much of that this process can have caused: the CPU that it used."""
 
     def __init__(self) -> None:
         self.late_ms: list[float] = []
+        self.own_ms: list[float] = []
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            due = time.perf_counter() + _PERIOD_S
+            due, used = time.perf_counter() + _PERIOD_S, time.process_time()
             await asyncio.sleep(_PERIOD_S)
-            self.late_ms.append(max(0.0, 1000 * (time.perf_counter() - due)))
+            late = max(0.0, time.perf_counter() - due)
+            self.late_ms.append(1000 * late)
+            self.own_ms.append(1000 * min(late, time.process_time() - used))
+
+    async def during(self, work: Awaitable[object]) -> None:
+        """Run while `work` is done."""
+        task = asyncio.create_task(self.run())
+        await work
+        task.cancel()
+
+
+class Collections:
+    """How long each garbage collection took: it stops all threads."""
+
+    def __init__(self) -> None:
+        self.ms: list[float] = []
+        self._started = 0.0
+
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        """For `gc.callbacks`."""
+        if phase == "start":
+            self._started = time.thread_time()
+        else:
+            self.ms.append(1000 * (time.thread_time() - self._started))
 
 
 class Loop:
@@ -94,9 +119,9 @@ async def converse(loop: Loop, conversation: list[bytes], pause_s: float) -> Non
         await asyncio.sleep(pause_s)
 
 
-async def measure(args: argparse.Namespace) -> tuple[Probe, Loop]:
-    """Several conversations at a time, all of them cold."""
-    rng, probe = random.Random(3), Probe()
+async def measure(args: argparse.Namespace) -> dict[str, list[float]]:
+    """Several conversations at a time, all of them cold; then a tokenizer that is loaded. Milliseconds by row."""
+    rng, probe, loading, collections = random.Random(3), Probe(), Probe(), Collections()
     everything = [list(bodies(args.body_kb, rng)) for _ in range(args.conversations)]
     async with EncodePool(args.threads) as pool:
         loop = Loop(args.tokenizer, pool)
@@ -106,12 +131,20 @@ async def measure(args: argparse.Namespace) -> tuple[Probe, Loop]:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        task = asyncio.create_task(probe.run())
+        gc.callbacks.append(collections)
         for start in range(0, len(everything), args.at_once):
             group = everything[start : start + args.at_once]
-            await asyncio.gather(*(converse(loop, conversation, 0.02) for conversation in group))
-        task.cancel()
-    return probe, loop
+            await probe.during(asyncio.gather(*(converse(loop, conversation, 0.02) for conversation in group)))
+        gc.callbacks.remove(collections)
+    await loading.during(asyncio.to_thread(load, args.tokenizer))
+    return {
+        "loop late by": probe.late_ms,
+        "... at most, by what this process did": probe.own_ms,
+        **{f"on the loop, CPU: {step}": times for step, times in loop.own_ms.items()},
+        "garbage collections, CPU": collections.ms,
+        "loop late by, while a tokenizer loads": loading.late_ms,
+        "... at most, by that": loading.own_ms,
+    }
 
 
 def main() -> None:
@@ -126,14 +159,13 @@ def main() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        probe, loop = runner.run(measure(args))
-    print("| | times | p50, ms | p99, ms | longest, ms |")
-    print("|---|---:|---:|---:|---:|")
-    rows = {"loop late by": probe.late_ms} | {f"on the loop, CPU: {step}": times for step, times in loop.own_ms.items()}
+        rows = runner.run(measure(args))
+    print("| | times | over 5 ms | p50, ms | p99, ms | longest, ms |")
+    print("|---|---:|---:|---:|---:|---:|")
     for name, times in rows.items():
         if times:
-            p50, p99 = quantile(times, 0.5), quantile(times, 0.99)
-            print(f"| {name} | {len(times):,} | {p50:.2f} | {p99:.2f} | {max(times):.2f} |")
+            p50, p99, over = quantile(times, 0.5), quantile(times, 0.99), sum(one > _LIMIT_MS for one in times)
+            print(f"| {name} | {len(times):,} | {over} | {p50:.2f} | {p99:.2f} | {max(times):.2f} |")
 
 
 if __name__ == "__main__":

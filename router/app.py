@@ -53,7 +53,7 @@ from router.sharing import make_link, make_sharing
 from router.tasks import Background
 from router.waiting.room import WaitingRoom
 from router.watchdog import Watchdog
-from router.workers import Fleet, Worker, worker_id
+from router.workers import NOT_PROBED, Fleet, Worker, worker_id
 from tokenizer_cache.items import seed_of
 from tokenizer_cache.reader import Reader
 
@@ -62,11 +62,11 @@ log = logging.getLogger("warmroute")
 SWITCH_INTERVAL_S = 0.0005
 """A thread that renders a template in Python gives the GIL back this soon; the default of 5 ms would stall the loop."""
 WARM_S = 20.0
-"""A process that shares its port waits so long for workers and tokenizers before it listens."""
+"""A process waits so long for workers and tokenizers before it listens."""
 WARM_LOOK_S = 0.02
-GC_THRESHOLDS = (50_000, 20, 1_000_000)
+GC_THRESHOLDS = (5_000, 5, 1_000_000)
 """What lives long here (the index, the conversations) is not cyclic, and going through 190,000 nodes takes 130 ms: the
-oldest generation is left alone. Cycles of failed requests die young."""
+oldest generation is left alone, and the middle one never has more than 30,000. Cycles of failed requests die young."""
 READER_SHARE = 8
 """This part of the conversation cache's room is for recognising bodies."""
 
@@ -92,7 +92,7 @@ async def run(settings: Settings, place: Place | None = None) -> None:
         server.drain_on_signals()
         if place is not None:
             on_orphaned(server.drain)
-            await router.warm()
+        await router.warm()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -196,16 +196,20 @@ class Router:
         await self._stack.aclose()
 
     async def warm(self) -> None:
-        """Wait, not for ever, until a worker can be given requests and tokenizers are loaded: a process that shares its
-        port gets its part of the connections as soon as it listens."""
+        """Wait, not for ever, until the workers were looked at and tokenizers are loaded, which stops the event loop
+        for a moment. A process that shares its port waits for a worker that can be given requests: it gets its part of
+        the connections as soon as it listens."""
         for _ in range(int(WARM_S / WARM_LOOK_S)):
-            if self.server.should_exit or (self._any_available() and not self.encoders.loading):
+            if self.server.should_exit or (self._knows_workers() and not self.encoders.loading):
                 return
             await asyncio.sleep(WARM_LOOK_S)
         log.warning("no worker is healthy yet, or no tokenizer loaded: serving all the same")
 
-    def _any_available(self) -> bool:
-        return any(worker.available() for worker in self.fleet.workers.values())
+    def _knows_workers(self) -> bool:
+        workers = self.fleet.workers.values()
+        if self.place is not None:
+            return any(worker.available() for worker in workers)
+        return not any(worker.reason == NOT_PROBED for worker in workers)
 
     def _make_worker(self, url: str) -> Worker:
         settings = self._settings

@@ -20,6 +20,7 @@ from router.prefill_rate import PrefillRates
 from router.punctuality import Punctuality
 from router.warmth import Warmth
 
+NOT_PROBED = "not probed yet"
 MIN_CHAIN_BLOCK_TOKENS = 64
 """Shorter index blocks cost memory and time, and gain less than a block of prefill."""
 
@@ -79,7 +80,7 @@ class Worker:
         self.id = worker_id(self.url)
         self.breaker = breaker
         self.state = WorkerState.UNHEALTHY
-        self.reason = "not probed yet"
+        self.reason = NOT_PROBED
         self.generation = ""
         self.restarts = 0
         self.zero_hits = 0

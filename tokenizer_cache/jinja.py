@@ -10,7 +10,6 @@ from typing import Any, Final
 import jinja2
 from jinja2.runtime import LoopContext
 from jinja2.utils import Namespace
-from transformers.utils.chat_template_utils import _cached_compile_jinja_template
 
 _DICT_ATTRIBUTES: Final = frozenset(dir(dict))
 _STR_METHODS: Final = frozenset(
@@ -24,6 +23,8 @@ _PLAIN: Final = frozenset({str, int, float, bool, dict, list, type(None)})
 
 def compiled(source: str) -> jinja2.Template:
     """A template of its own: its environment is not shared with others. Raises jinja2.TemplateError."""
+    from transformers.utils.chat_template_utils import _cached_compile_jinja_template  # noqa: PLC0415  (seconds)
+
     template: jinja2.Template = _cached_compile_jinja_template(source)
     environment: Any = template.environment
     sandboxed, undefined = environment.getattr, environment.undefined

@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 import jinja2
 import jinja2.nodes
 import msgspec
-from transformers.utils.chat_template_utils import render_jinja_template
 
 from tokenizer_cache.jinja import compiled
 from tokenizer_cache.mould import Moulds
@@ -169,6 +168,8 @@ class Renderer:
         )
 
     def _continued(self, call: TemplateCall) -> str:
+        from transformers.utils.chat_template_utils import render_jinja_template  # noqa: PLC0415  (seconds)
+
         tools: Any = call.tools
         rendered: Any = render_jinja_template(
             conversations=[call.messages],

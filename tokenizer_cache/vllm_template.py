@@ -15,7 +15,6 @@ import jinja2.sandbox
 import msgspec
 from jinja2 import nodes
 from jinja2.parser import Parser
-from transformers.utils.chat_template_utils import render_jinja_template
 
 ContentFormat = Literal["string", "openai"]
 DisabledEffort = Literal["none", "low"]
@@ -71,6 +70,8 @@ def template_format(
         variables = frozenset(jinja2.meta.find_undeclared_variables(_parse(source)))
     except jinja2.TemplateError:
         variables = frozenset()
+
+    from transformers.utils.chat_template_utils import render_jinja_template  # noqa: PLC0415  (seconds)
 
     def render(effort: str) -> str | None:
         asked = {**defaults, "reasoning_effort": effort, "enable_thinking": effort != "none"}

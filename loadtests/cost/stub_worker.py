@@ -16,6 +16,8 @@ import uvloop
 
 MODEL = "stub-model"
 BLOCK_TOKENS = 16
+KV_BLOCKS = 1_000_000
+"""Of each worker's pool."""
 _BYTES_PER_TOKEN = 2
 """Fewer bytes than any tokenizer needs on this text: the stub's token counts are never below a router's prediction."""
 _WORDS = ("The", " next", " step", " is", " to", " read", " the", " failing", " test", " again", ".")
@@ -32,8 +34,9 @@ class Pace(NamedTuple):
 class Worker:
     """One port's worth of state: what it has served, and what it says of itself."""
 
-    def __init__(self, port: int, fleet: "list[Worker]", pace: Pace) -> None:
+    def __init__(self, port: int, fleet: "list[Worker]", pace: Pace, kv_blocks: int = KV_BLOCKS) -> None:
         self.port = port
+        self.kv_blocks = kv_blocks
         self.fleet = fleet
         self.pace = pace
         self.asked = 0
@@ -61,7 +64,7 @@ class Worker:
             f"# TYPE vllm:num_requests_waiting gauge\nvllm:num_requests_waiting{label} 0\n"
             f"# TYPE vllm:kv_cache_usage_perc gauge\nvllm:kv_cache_usage_perc{label} 0.1\n"
             f"# TYPE vllm:cache_config_info gauge\n"
-            f'vllm:cache_config_info{{engine="0",block_size="{BLOCK_TOKENS}",num_gpu_blocks="1000000",'
+            f'vllm:cache_config_info{{engine="0",block_size="{BLOCK_TOKENS}",num_gpu_blocks="{self.kv_blocks}",'
             f'enable_prefix_caching="True"}} 1\n'
             f"# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 1700000000\n"
         )
@@ -189,11 +192,11 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
 
-async def serve(host: str, first_port: int, workers: int, pace: Pace) -> None:
+async def serve(host: str, first_port: int, workers: int, pace: Pace, kv_blocks: int = KV_BLOCKS) -> None:
     """Serve `workers` consecutive ports until SIGTERM; prints `ready` when all of them listen."""
     loop = asyncio.get_running_loop()
     fleet: list[Worker] = []
-    fleet.extend(Worker(first_port + offset, fleet, pace) for offset in range(workers))
+    fleet.extend(Worker(first_port + offset, fleet, pace, kv_blocks) for offset in range(workers))
     for worker in fleet:
         await loop.create_server(partial(Connection, worker, loop), host, worker.port, backlog=64)
     stop = asyncio.Event()
@@ -208,10 +211,12 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--first-port", type=int, required=True)
     parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--kv-blocks", type=int, default=KV_BLOCKS, help="KV blocks that each worker says it has")
     parser.add_argument("--chunks", type=int, default=32)
     parser.add_argument("--interval-ms", type=float, default=0.0)
     args = parser.parse_args()
-    uvloop.run(serve(args.host, args.first_port, args.workers, Pace(args.chunks, args.interval_ms / 1000)))
+    pace = Pace(args.chunks, args.interval_ms / 1000)
+    uvloop.run(serve(args.host, args.first_port, args.workers, pace, args.kv_blocks))
 
 
 if __name__ == "__main__":
