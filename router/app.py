@@ -118,7 +118,7 @@ class Router:
         if self.load is not None:
             self.fleet.on_groups.append(partial(self.load.list_workers, self.fleet.workers.values()))
         limits = index_limits(settings)
-        self.sharing = make_sharing(settings, self.link, limits, self.instruments.fallbacks, self.rng)
+        self.sharing = make_sharing(settings, self.link, limits, self.instruments, self.rng)
         self.tree = self.sharing.index.local if self.sharing else TreeIndex(limits, time.monotonic, _report)
         self.index = self.sharing.index if self.sharing else self.tree
         self.fleet.on_forget.append(self.index.remove_worker)

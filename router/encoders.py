@@ -16,6 +16,7 @@ import msgspec
 from router.ask import TokenAsker
 from router.encoding import Encoder
 from router.groups import ModelGroup
+from router.recall import Recall
 from router.workers import Fleet, Worker
 from tokenizer_cache.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
@@ -68,6 +69,8 @@ class EncoderSettings:
         """Shared by all encoders."""
         self.journal: Journal | None = None
         """What sibling processes tell each other."""
+        self.recall: Recall | None = None
+        """What routers tell each other."""
         self.retry_s = RETRY_S
         self.keep_ids = keep_ids
 
@@ -154,9 +157,11 @@ class EncoderSet:
             if tokenizer is not None:
                 used = tokenizer.served_by(_served(worker, source))
                 exact = PromptEncoder(name, used, worker.chain_block_tokens, settings.secret, settings.room)
+                tag = (key, worker.chain_block_tokens, used.served, used.chat_template, used.special_tokens)
                 if settings.journal is not None:
-                    tag = (key, worker.chain_block_tokens, used.served, used.chat_template, used.special_tokens)
                     exact.conversations.share(settings.journal, _digest(repr(tag), settings.secret))
+                if settings.recall is not None:
+                    settings.recall.join(exact, _digest(repr(tag), settings.secret))
                 exact.fall_back_to(told)
                 if settings.keep_ids:
                     exact.keep_ids()

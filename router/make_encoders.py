@@ -30,6 +30,7 @@ def make_encoders(router: "Router", settings: Settings, cache_bytes: int) -> Enc
     source = partial(token_source, settings)
     encoders = EncoderSettings(source, router.asker, router.secret, cache_bytes, settings.forward_token_ids)
     encoders.journal = journal_of(router.place)
+    encoders.recall = router.sharing.recall if router.sharing else None
     return EncoderSet(router.fleet, encoders)
 
 

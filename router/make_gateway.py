@@ -62,6 +62,7 @@ def make_gateway(router: "Router", settings: Settings) -> Gateway:
         router.room,
         instruments,
         router.asker,
+        router.sharing.recall if router.sharing else None,
     )
     prompts = PromptRoute(tools, settings.policy, settings.encode_wait_share, settings.forward_token_ids)
     others = LoadRoute(router.fleet, decider, relay, owners)

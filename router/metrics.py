@@ -83,8 +83,15 @@ class Instruments(Collector):
         self.overhead = Histogram(
             "warmroute_overhead_seconds", "From the last request byte in to the first byte out towards the worker."
         )
+        self._add_shared()
+
+    def _add_shared(self) -> None:
+        """Of the index, and of what routers share."""
         self.match = Histogram("warmroute_index_match_seconds", "Time of one prefix index lookup.")
         self.fallbacks = Counter("warmroute_index_fallbacks", "Lookups answered without Redis, by reason.", ("reason",))
+        self.recalled = Counter(
+            "warmroute_conversations_recalled", "Conversations that other routers were asked about.", ("result",)
+        )
 
     def _add_clients(self) -> None:
         """By the label of the client's key: a closed set, from the keys file."""

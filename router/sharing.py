@@ -4,8 +4,7 @@ import logging
 import time
 from random import Random
 
-from router.instruments import Counter
-from router.metrics import Gauge
+from router.metrics import Gauge, Instruments
 from router.prefix.holders import Holders
 from router.prefix.residency import Limits
 from router.prefix.shared import SharedIndex, SharedParts
@@ -13,6 +12,7 @@ from router.prefix.tree import TreeIndex
 from router.prefix.upkeep import Upkeep
 from router.prefix.verbs import SharedLimits, Verbs
 from router.prefix.writer import SharedWriter
+from router.recall import Recall, RecallLimits
 from router.settings import Settings
 from router.shared.address import parse_address
 from router.shared.check import SecretCheck
@@ -31,9 +31,9 @@ def make_link(settings: Settings, counters: LinkCounters, rng: Random) -> Link:
 
 
 class Sharing:
-    """The shared index and its upkeep."""
+    """The shared index and its upkeep, and what is known of conversations."""
 
-    def __init__(self, settings: Settings, link: Link, limits: Limits, fallbacks: Counter, rng: Random) -> None:
+    def __init__(self, settings: Settings, link: Link, limits: Limits, instruments: Instruments, rng: Random) -> None:
         keys = Keys(settings.redis_prefix)
         shared = SharedLimits(
             default_capacity_blocks=limits.default_capacity_blocks,
@@ -46,17 +46,20 @@ class Sharing:
         verbs = Verbs(keys, shared)
         writer = SharedWriter(link, verbs, holders, local, rng.randrange)
         assert settings.index_secret is not None  # `conflicts` sees to it
-        check = SecretCheck(link, keys, settings.index_secret.value.encode())
+        secret = settings.index_secret.value.encode()
+        check = SecretCheck(link, keys, secret)
+        parts = SharedParts(local, link, verbs, holders, writer, instruments.fallbacks)
         self.holders = holders
-        self.index = SharedIndex(SharedParts(local, link, verbs, holders, writer, fallbacks), time.monotonic, _report)
+        self.index = SharedIndex(parts, time.monotonic, _report)
+        self.recall = Recall(link, keys, secret, RecallLimits(shared.ttl_s, lambda: writer.room), instruments.recalled)
         self.upkeep = Upkeep(self.index, link, check, shared)
 
 
 def make_sharing(
-    settings: Settings, link: Link | None, limits: Limits, fallbacks: Counter, rng: Random
+    settings: Settings, link: Link | None, limits: Limits, instruments: Instruments, rng: Random
 ) -> Sharing | None:
     """The shared index, where there is a link."""
-    return Sharing(settings, link, limits, fallbacks, rng) if link is not None else None
+    return Sharing(settings, link, limits, instruments, rng) if link is not None else None
 
 
 def sharing_gauges(sharing: Sharing | None) -> list[Gauge]:

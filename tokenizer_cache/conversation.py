@@ -10,9 +10,9 @@ import itertools
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tokenizer_cache.chain import HASH_BYTES, ID_BYTES
 from tokenizer_cache.journal import Entry, Journal
@@ -75,6 +75,16 @@ class Boundary:
         return bytes(self.spine.chain[end - HASH_BYTES : end]) if end else root
 
 
+class Learned(NamedTuple):
+    """A boundary, as one that may be told to others: no ids and no text."""
+
+    key: bytes
+    parent: bytes
+    """Key of the boundary that it was grown from; empty for none."""
+    chain: bytes
+    tokens: int
+
+
 class Room:
     """The memory that all conversation caches of a process share. What was not used for longest goes first, in
     whichever cache it is. Counted generously."""
@@ -117,6 +127,8 @@ class Conversations:
         self.room = room
         self.keep_ids = False
         """Keep the ids of conversations, not only their hashes."""
+        self.on_learned: Callable[[Learned], None] | None = None
+        """Called with what is added here, in the thread that adds it."""
         self._boundaries: OrderedDict[bytes, Boundary] = OrderedDict()
         self._lock = room.lock
         self._journal: Journal | None = None
@@ -183,6 +195,8 @@ class Conversations:
         """Remember a boundary (replacing one of the same key), and evict what no longer has room. `parent` is what it
         was grown from."""
         self._put(key, boundary)
+        if self.on_learned is not None:
+            self.on_learned(Learned(key, parent.key if parent is not None else b"", boundary.chain(), boundary.tokens))
         if self._journal is not None:
             self._journal.append(
                 Entry(

@@ -30,6 +30,10 @@ from tokenizer_cache.told import ToldEncoder
 LONG_TEXT_BYTES: Final = 32 << 10
 """A longer completion prompt is matched by its text, so that a growing one matches before it is encoded."""
 _LEARN = 0.1
+_REACH: Final = 16
+"""A conversation is looked for elsewhere up to so many items before its end: the last turn's answers and results."""
+_HEADS: Final = 3
+"""And at its first places: instructions and tools, that other conversations share."""
 
 
 class _Realm(NamedTuple):
@@ -39,6 +43,13 @@ class _Realm(NamedTuple):
     """The parent of first blocks."""
     context: bytes
     """Stands for all that changes how messages become ids: seeds the conversation keys."""
+
+
+class _Known(NamedTuple):
+    """The part of a prompt that is."""
+
+    chain: bytes
+    tokens: int
 
 
 class PromptEncoder:
@@ -64,6 +75,8 @@ class PromptEncoder:
                 self._messages = MessageEncoder(tokenizer, self._chain, self.conversations, self.counters)
             except jinja2.TemplateError:
                 self._not_exact = "template"
+        self.tag = b""
+        """Stands for all that makes equal requests give equal chains; empty where nothing is shared."""
         self.bytes_per_token = 4.0
         """Learned: a request's bytes per token, for the estimate of what is not encoded yet."""
 
@@ -96,7 +109,9 @@ class PromptEncoder:
         request.memo[self] = Recognised(root, context, keys, place, boundary, len(unseen))
         if boundary is not None and boundary.ending is not None and not unseen:
             return self._known(request, boundary, root)
-        return self._estimate(request, root, boundary, unseen if boundary else prompt_head(request) + unseen)
+        if boundary is None:
+            return self._estimate(request, root, _Known(b"", 0), prompt_head(request) + unseen)
+        return self._estimate(request, boundary.parent(root), _Known(boundary.chain(), boundary.tokens), unseen)
 
     def tail_bytes(self, request: Request) -> int:
         """How much `encode` will have to go through, in bytes: decides where it may run. 0 when nothing is left."""
@@ -108,6 +123,24 @@ class PromptEncoder:
         if seen.boundary is None or self._messages is None or self._messages.tails.due(seen.context, seen.boundary):
             return len(request.body)
         return seen.unseen_bytes
+
+    def unknown_places(self, request: Request) -> list[tuple[int, bytes]]:
+        """Places of the request's conversation that are not known, with their keys, the deepest first: those where it
+        is likely known elsewhere."""
+        seen = request.memo.get(self)
+        if not isinstance(seen, Recognised) or request.prompts:
+            return []
+        first = seen.place + 1 if seen.boundary is not None else 0
+        last = len(seen.keys)
+        wanted = [place for place in range(first, last) if place >= last - _REACH or place < _HEADS]
+        return [(place, seen.keys[place]) for place in reversed(wanted)]
+
+    def recalled(self, request: Request, place: int, chain: bytes, tokens: int) -> Prompt:
+        """The prompt, when its first `place` items are known to be `tokens` tokens in these blocks."""
+        seen = request.memo[self]
+        assert isinstance(seen, Recognised)
+        unseen = b"".join(request.conversation.since(place))
+        return self._estimate(request, chain[-HASH_BYTES:], _Known(chain, tokens), unseen)
 
     def encode(self, request: Request) -> Prompt:
         """The exact prompt, or text chunks where it cannot be exact. Safe in any thread."""
@@ -149,16 +182,13 @@ class PromptEncoder:
         self.counters.hits["text"] += 1
         return self._text.recognise(request)
 
-    def _estimate(self, request: Request, root: bytes, boundary: Boundary | None, unseen: bytes) -> Prompt:
+    def _estimate(self, request: Request, parent: bytes, known: _Known, unseen: bytes) -> Prompt:
         """Exact blocks, then one provisional hash per chunk of unseen bytes."""
-        known, parent, tokens = b"", root, 0
-        if boundary is not None:
-            known, parent, tokens = boundary.chain(), boundary.parent(root), boundary.tokens
         provisional, _ = self._chunks.extend(parent, b"", unseen)
         return Prompt(
-            chain=known + provisional,
-            known_blocks=len(known) // HASH_BYTES,
-            tokens=max(1, tokens + round(len(unseen) / self.bytes_per_token)),
+            chain=known.chain + provisional,
+            known_blocks=len(known.chain) // HASH_BYTES,
+            tokens=max(1, known.tokens + round(len(unseen) / self.bytes_per_token)),
             block_tokens=self._block_tokens,
             exact=False,
             source="estimate",
@@ -216,7 +246,7 @@ class PromptEncoder:
         text = _bytes(longest)
         if len(text) > LONG_TEXT_BYTES:
             return self._text.recognise(request)
-        return self._estimate(request, realm.root, None, text)
+        return self._estimate(request, realm.root, _Known(b"", 0), text)
 
     def _encode_prompts(self, request: Request, seen: Recognised) -> Prompt:
         always = self._tokenizer.served.engine == "sglang"

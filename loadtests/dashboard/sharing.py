@@ -90,6 +90,12 @@ REDIS = Row(
             by("warmroute_index_fallbacks_total", "reason"),
             "reqps",
         ),
+        Panel(
+            "Conversations asked about",
+            "Other routers were asked what they know of a prompt that is new here. wrong must be 0.",
+            by("warmroute_conversations_recalled_total", "result"),
+            "ops",
+        ),
         Panel("Memory", "Of the Redis server.", each_router("warmroute_redis_memory_bytes"), "bytes"),
         Panel(
             "Waiting to be written",

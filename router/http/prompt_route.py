@@ -26,6 +26,7 @@ from router.lease import Lease
 from router.metrics import Instruments
 from router.passage import Passage
 from router.prefix.api import PrefixIndex
+from router.recall import Recall
 from router.usage import Usage
 from router.waiting.room import Verdict, WaitingRoom
 from router.waiting.saturation import saturated
@@ -65,6 +66,7 @@ class PromptTools:
     room: WaitingRoom
     instruments: Instruments
     asker: TokenAsker
+    recall: Recall | None
 
 
 class PromptRoute:
@@ -85,6 +87,7 @@ class PromptRoute:
         self._bound_s = tools.room.limits.bound_s
         self._instruments = tools.instruments
         self._asker = tools.asker
+        self._recall = tools.recall
         self.policy_name = policy_name
         self._encode_wait_share = encode_wait_share
         self._forward_ids = forward_ids
@@ -164,21 +167,23 @@ class PromptRoute:
         return await self._owners.find(request.previous_response_id)
 
     async def wait_for_unknown(self, asked: Asked) -> None:
-        """Wait for the encoder where deciding now would be blind, for as long as that is cheap: what is shared with
-        other prompts, or was sent through another router, matches then."""
-        for name, prompt in asked.prompts.items():
-            known = prompt.known_blocks * prompt.block_tokens
+        """Wait where deciding now would be blind, for as long as that is cheap, so that what is shared with other
+        prompts, or was sent through another router, matches: for what other routers know, else for the encoder."""
+        for name, prompt in list(asked.prompts.items()):
+            encoder = asked.encoders[name]
             if prompt.exact or prompt.ask or prompt.source == "text":
                 continue
-            if known >= prompt.tokens * MIN_KNOWN_SHARE and not self._forward_ids:
-                continue
-            encoder = asked.encoders[name]
             if encoder.tail_bytes(asked.request) <= INLINE_BYTES:
-                asked.prompts[name] = encoder.encode(asked.request)
-            elif self._encode_wait_share > 0 and known < prompt.tokens * MIN_KNOWN_SHARE:
-                await self._wait(asked, name, self._encode_wait_share * _prefill_s(asked, name, prompt.tokens - known))
+                if self._forward_ids or not _is_known(prompt):
+                    asked.prompts[name] = encoder.encode(asked.request)
+                continue
+            if self._recall is not None:
+                asked.prompts[name] = await self._recall.find(encoder, asked.request, prompt)
+            if self._encode_wait_share > 0 and not _is_known(asked.prompts[name]):
+                await self._wait(asked, name)
 
-    async def _wait(self, asked: Asked, name: str, limit_s: float) -> None:
+    async def _wait(self, asked: Asked, name: str) -> None:
+        limit_s = self._encode_wait_share * _prefill_s(asked, name)
         arrived = asyncio.Event()
         self._pool.submit(asked.encoders[name], asked.request, _arrival(asked.prompts, name, arrived))
         try:
@@ -291,6 +296,8 @@ class PromptRoute:
         elif prompt.ask:
             self._tell(asked, choice)
         else:
+            if self._recall is not None:
+                self._recall.check(asked.encoders[choice.worker.format], asked.request, prompt)
             asked.prompts[choice.worker.format] = prompt
             passage.encoded(prompt)
 
@@ -362,8 +369,14 @@ class PromptRoute:
         self._fleet.reported(worker, predicted, usage.cached_tokens)
 
 
-def _prefill_s(asked: Asked, name: str, tokens: int) -> float:
-    """What computing so many tokens takes a worker of this format: what a decision risks that does not know them."""
+def _is_known(prompt: Prompt) -> bool:
+    return prompt.known_blocks * prompt.block_tokens >= prompt.tokens * MIN_KNOWN_SHARE
+
+
+def _prefill_s(asked: Asked, name: str) -> float:
+    """What computing the prompt's unknown part takes a worker of this format: what is risked by deciding now."""
+    prompt = asked.prompts[name]
+    tokens = prompt.tokens - prompt.known_blocks * prompt.block_tokens
     return min(tokens / worker.prefill_rate for worker in asked.group.workers if worker.format == name)
 
 

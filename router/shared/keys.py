@@ -11,6 +11,7 @@ Every key has a lifetime.
 | `{prefix}:response:HASH` | string | a day | which worker made a stored response; the key is a keyed hash of its id |
 | `{prefix}:routers` | sorted set | 30 s, renewed with each part | which routers live, by the server's clock (ms) |
 | `{prefix}:load:ROUTER` | string | 3 s, renewed at each change and each second | one router's part of the load |
+| `{prefix}:c:DIGEST` | string | `redis_ttl_s`; 120 s behind a later turn | a place in a conversation: its blocks |
 | `{prefix}:names` | hash | `redis_ttl_s` twice, renewed at each record | a holder's number, by its name |
 | `{prefix}:live` | hash | as `names` | a living holder's horizon, last correction and name, by its number |
 | `{prefix}:h:NUMBER` | hash | `redis_ttl_s`, renewed at each record | a holder's clock, capacity and ages |
@@ -19,7 +20,8 @@ Every key has a lifetime.
 The last four are the prefix index, and made by its scripts (`router/prefix/lua`). A holder is a worker's opaque id and
 its engine's generation. In `names`, `#last` is the highest number ever given, and `#epoch` changes when all was lost.
 HASH stands for all of a prompt up to a node's first block; the nearer a node is to its chain's head, the longer it
-lives. The layout is told in `segments.lua` and `holder.lua`.
+lives. The layout is told in `segments.lua` and `holder.lua`. DIGEST is a keyed hash of a conversation's beginning and
+of all that changes what engines make of it (`router/recall.py`).
 """
 
 from dataclasses import dataclass
@@ -48,6 +50,11 @@ class Keys:
     def names(self) -> str:
         """The holders' numbers, and the epoch."""
         return f"{self.tag}names"
+
+    @property
+    def conversations(self) -> str:
+        """What the keys of conversations begin with."""
+        return f"{self.tag}c:"
 
     @property
     def routers(self) -> str:

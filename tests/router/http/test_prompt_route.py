@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from router.encoding import INLINE_BYTES, EncodePool
+from router.encoding import INLINE_BYTES, EncodePool, Encoder
 from router.http.prompt_route import Asked, PromptRoute, PromptTools
 from router.instruments import Histogram
 from router.metrics import Instruments
@@ -46,7 +46,9 @@ class SlowEncoder:
 class Case:
     """A route with one request that is not known."""
 
-    def __init__(self, share: float, prompt: Prompt = ESTIMATE, tail_bytes: int = 2 * INLINE_BYTES) -> None:
+    def __init__(
+        self, share: float, prompt: Prompt = ESTIMATE, tail_bytes: int = 2 * INLINE_BYTES, recall: Any = None
+    ) -> None:
         fleet = make_fleet(2)
         group = fleet.group(MODEL)
         assert group is not None
@@ -56,7 +58,7 @@ class Case:
         self.instruments = Instruments()
         tools: dict[str, Any] = dict.fromkeys(PromptTools.__dataclass_fields__)
         room = WaitingRoom(RoomLimits(1.0, 1.0, 1), time.monotonic, Histogram("w", "", ("client",)))
-        tools |= {"fleet": fleet, "pool": self.pool, "instruments": self.instruments, "room": room}
+        tools |= {"recall": recall, "fleet": fleet, "pool": self.pool, "instruments": self.instruments, "room": room}
         self._route = PromptRoute(PromptTools(**tools), "expected_ttft", share)
         body = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
         self._asked = Asked(parse("chat", body), group, {name: self.encoder}, {name: prompt})
@@ -109,3 +111,17 @@ async def test_a_short_prompt_is_encoded_at_once() -> None:
     case = Case(share=0.0, tail_bytes=INLINE_BYTES)
     case.encoder.go.set()
     assert (await case.wait())[0] is EXACT
+
+
+class KnownElsewhere:
+    """Another router knows the prompt."""
+
+    async def find(self, encoder: Encoder, request: Request, prompt: Prompt) -> Prompt:
+        return replace(prompt, known_blocks=200)
+
+
+async def test_what_another_router_knows_is_not_waited_for() -> None:
+    case = Case(share=1.0, recall=KnownElsewhere())
+    prompt, took_s = await case.wait()
+    assert prompt.known_blocks == 200
+    assert took_s < 0.05
