@@ -5,7 +5,8 @@ taken for dead. Queued tokens are worked off while they wait, so they count less
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import add
 from typing import NamedTuple
 
 from router.load.part import COUNT_BITS, MAX_COUNT, BadPartError, Part
@@ -27,13 +28,23 @@ class Elsewhere(NamedTuple):
 NOTHING = Elsewhere(0, 0, 0)
 
 
+class _Column(NamedTuple):
+    """Of one part: requests in flight, in the order of its workers."""
+
+    part: Part
+    workers: bytes
+    """Stands for them."""
+    numbers: list[int]
+    counts: list[int]
+
+
 class Others:
     """All other routers' parts."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._parts: dict[bytes, Part] = {}
-        self._settled: dict[bytes, tuple[Part, frozenset[int]]] = {}
+        self._settled: dict[bytes, _Column] = {}
         self._totals: dict[int, int] = {}
         self.broken = 0
         """Parts that could not be read: of another version, or not written by a router."""
@@ -87,32 +98,41 @@ class Others:
         return self._totals.get(number, 0)
 
     def settle(self) -> dict[int, int]:
-        """Bring the totals up to date. Returns those that changed. Costs some 20 us per part of 1,000 workers that
-        changed: for now and then, not for every request."""
-        steps: dict[int, int] = {}
-        for router, (_, heads) in list(self._settled.items()):
-            if router not in self._parts:
-                del self._settled[router]
-                _add(steps, heads, -1)
-        for router, part in self._parts.items():
-            before = self._settled.get(router)
-            if before is not None and before[0] is part:
-                continue
-            heads = part.counts()
-            self._settled[router] = part, heads
-            known = before[1] if before is not None else frozenset()
-            _add(steps, heads - known, 1)
-            _add(steps, known - heads, -1)
-        changed = [number for number, step in steps.items() if step]
-        for number in changed:
-            self._totals[number] = self._totals.get(number, 0) + steps[number]
-            if not self._totals[number]:
-                del self._totals[number]
-        return {number: self._totals.get(number, 0) for number in changed}
+        """Bring the totals up to date. Returns those that changed. A tenth of a millisecond for parts of 1,000 workers,
+        however many of them changed: for now and then, not for every request."""
+        before = self._settled
+        if before.keys() == self._parts.keys() and all(before[key].part is part for key, part in self._parts.items()):
+            return {}
+        self._settled = {router: _column(part, before.get(router)) for router, part in self._parts.items()}
+        totals = _sums(self._settled.values())
+        known = self._totals
+        self._totals = totals
+        if totals.keys() == known.keys():
+            return {number: total for number, total in totals.items() if known[number] != total}
+        changed = {number: total for number, total in totals.items() if known.get(number, 0) != total}
+        return changed | {number: 0 for number in known.keys() - totals.keys() if known[number]}
 
 
-def _add(steps: dict[int, int], heads: frozenset[int], sign: int) -> None:
-    get = steps.get
-    for head in heads:
-        number = head >> COUNT_BITS
-        steps[number] = get(number, 0) + sign * (head & MAX_COUNT)
+def _column(part: Part, before: _Column | None) -> _Column:
+    if before is not None and before.part is part:
+        return before
+    workers = part.workers()
+    known = before is not None and before.workers == workers
+    return _Column(part, workers, before.numbers if before and known else part.numbers(), part.counts())
+
+
+def _sums(columns: Iterable[_Column]) -> dict[int, int]:
+    """By worker. Columns of the same workers, nearly always all of them, are added as wholes."""
+    fleets: dict[bytes, _Column] = {}
+    for column in columns:
+        same = fleets.get(column.workers)
+        counts = column.counts if same is None else list(map(add, same.counts, column.counts))
+        fleets[column.workers] = column._replace(counts=counts)
+    sums: dict[int, int] = {}
+    for fleet in fleets.values():
+        if not sums:
+            sums = dict(zip(fleet.numbers, fleet.counts, strict=True))
+            continue
+        for number, count in zip(fleet.numbers, fleet.counts, strict=True):
+            sums[number] = sums.get(number, 0) + count
+    return sums

@@ -7,6 +7,7 @@ requests in flight (u64: number << 16 | count), queued tokens (u32), held tokens
 """
 
 import struct
+import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -17,6 +18,9 @@ ROW_BYTES = 16
 COUNT_BITS = 16
 MAX_COUNT = (1 << COUNT_BITS) - 1
 MAX_TOKENS = (1 << 32) - 1
+_COUNT_COLUMN = 0 if sys.byteorder == "little" else 3
+"""Of the four u16 of a head, the count."""
+_NUMBER_COLUMNS = tuple(place for place in range(4) if place != _COUNT_COLUMN)
 
 
 class BadPartError(ValueError):
@@ -53,9 +57,18 @@ class Part:
             return None
         return head & MAX_COUNT, self.queued[place], self.held[place]
 
-    def counts(self) -> frozenset[int]:
-        """All workers with their requests in flight, as single numbers: two sets tell what changed."""
-        return frozenset(self.heads.tolist())
+    def numbers(self) -> list[int]:
+        """Of the workers that are listed."""
+        return [head >> COUNT_BITS for head in self.heads.tolist()]
+
+    def workers(self) -> bytes:
+        """Stands for them: parts of one fleet have the same."""
+        columns = self.heads.cast("B").cast("H")
+        return b"".join([columns[place::4].tobytes() for place in _NUMBER_COLUMNS])
+
+    def counts(self) -> list[int]:
+        """Requests in flight, in the order of the workers."""
+        return self.heads.cast("B").cast("H")[_COUNT_COLUMN::4].tolist()
 
 
 class OwnPart:
