@@ -6,9 +6,11 @@ import dataclasses
 import socket
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import uvloop
 
+from loadtests.engine.kv_events import KvEventsConfig
 from loadtests.engine.profiles import PROFILES
 from loadtests.engine.prompts import TokenSource
 from loadtests.engine.server import bound_socket, make_server, token_source
@@ -37,7 +39,12 @@ def _keep_freed_memory() -> None:
 
 
 async def _serve(settings: Settings, source: TokenSource, sock: socket.socket) -> None:
-    await make_server(settings, source).serve(sockets=[sock])
+    if settings.kv_events is None:
+        return await make_server(settings, source).serve(sockets=[sock])
+    from loadtests.engine.kv_publisher import KvPublisher  # noqa: PLC0415  (imports pyzmq, of the loadtest extra)
+
+    async with KvPublisher(settings.kv_events, settings.profile.block_tokens) as publisher:
+        await make_server(settings, source, publisher.feed).serve(sockets=[sock])
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -56,10 +63,19 @@ def _settings(options: argparse.Namespace) -> Settings:
         kind=options.kind,
         loras=tuple(options.lora),
         api_key=options.api_key,
+        kv_events=options.kv_events_config,
         speed=options.speed,
         seed=options.seed,
         pair_role=options.pair_role,
     )
+
+
+def _kv_events(text: str) -> KvEventsConfig | None:
+    try:
+        config = msgspec.json.decode(text, type=KvEventsConfig)
+    except msgspec.DecodeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return config if config.enable_kv_cache_events else None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,6 +93,12 @@ def parser() -> argparse.ArgumentParser:
     add("--max-model-len", type=int, help="instead of the profile's")
     add("--kind", choices=("vllm", "sglang"), default="vllm", help="whose HTTP surface")
     add("--lora", action="append", default=[], metavar="NAME", help="an adapter that it serves too (repeatable)")
+    add(
+        "--kv-events-config",
+        type=_kv_events,
+        metavar="JSON",
+        help='vLLM\'s flag: {"enable_kv_cache_events": true, "endpoint": "tcp://*:5557", "replay_endpoint": ...}',
+    )
     add("--api-key", help="asked of every client")
     add("--speed", type=float, default=1.0, help="engine seconds per second")
     add("--seed", type=int, default=0, help="changes the words of the answers")

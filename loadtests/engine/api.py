@@ -14,6 +14,7 @@ from loadtests.engine.errors import Refused, error_body
 from loadtests.engine.exchange import JSON, Cut, Exchange
 from loadtests.engine.faults import Faults
 from loadtests.engine.generate import Generating
+from loadtests.engine.kv_events import KvFeed
 from loadtests.engine.pooling import Pooling
 from loadtests.engine.prompts import TokenSource
 from loadtests.engine.settings import Settings
@@ -32,11 +33,12 @@ _GUARDED_BY_VLLM = ("/v1", "/v2", "/inference", "/cohere")
 class EngineApp:
     """One emulated engine. Made on the loop that serves it."""
 
-    def __init__(self, settings: Settings, source: TokenSource) -> None:
+    def __init__(self, settings: Settings, source: TokenSource, feed: KvFeed | None = None) -> None:
+        """`feed` is told what happens to the KV pool."""
         self.settings = settings
-        self.engine = Engine(settings.profile, settings.speed)
+        self.engine = Engine(settings.profile, settings.speed, feed)
         hasher = ChainHasher(settings.profile.block_tokens)
-        reader = CallReader(source, hasher, settings.max_model_len, settings.seed)
+        reader = CallReader(source, hasher, settings.max_model_len, settings.seed, settings.loras)
         self._generating = Generating(settings, self.engine, reader)
         self._faults, self._log = Faults(), RequestLog()
         self._control = Control(self.engine, self._faults, self._log)
@@ -104,8 +106,16 @@ class EngineApp:
             pages["/v1/loads"] = lambda: info.loads(settings, engine)
         else:
             pages["/version"] = lambda: msgspec.json.encode({"version": info.VERSIONS["vllm"]})
+            if settings.kv_events is not None:
+                sources = msgspec.json.encode({"0": settings.kv_events})
+                pages["/kv_event_sources"] = lambda: sources
             pages["/load"] = lambda: msgspec.json.encode({"server_load": 0})
         return pages
+
+    async def _reset_prefix_cache(self, exchange: Exchange) -> bytes:
+        """As vLLM in its development mode: nothing happens while requests run."""
+        self.engine.clear()
+        return b""
 
     def _make_posts(self, pooling: Pooling) -> dict[str, Callable[[Exchange], Awaitable[bytes]]]:
         posts: dict[str, Callable[[Exchange], Awaitable[bytes]]] = {
@@ -117,4 +127,5 @@ class EngineApp:
         }
         if self.settings.kind == "sglang":
             return {**posts, "/v1/tokenize": pooling.tokenize, "/v1/detokenize": pooling.detokenize}
+        posts["/reset_prefix_cache"] = self._reset_prefix_cache
         return {**posts, "/score": pooling.score, "/rerank": pooling.rerank, "/v2/rerank": pooling.rerank}

@@ -10,7 +10,7 @@ import xxhash
 from loadtests.engine.chains import ChainHasher, Ids, root_of
 from loadtests.engine.errors import Refused
 from loadtests.engine.prompts import Body, TokenSource, Words, prompts_of
-from loadtests.engine.scheduler import Job
+from loadtests.engine.scheduler import Job, Origin
 
 DEFAULT_ANSWER_TOKENS = 16
 CALL_THE_TOOL = "call the tool"
@@ -88,6 +88,7 @@ class CallReader:
     hasher: ChainHasher
     max_model_len: int
     seed: int
+    loras: tuple[str, ...] = ()
 
     async def read(self, api: str, body: Body, model: str, request_id: str) -> Call:
         """The call with its jobs, not yet submitted. Raises Refused(400)."""
@@ -121,8 +122,11 @@ class CallReader:
         body = call.body
         root = root_of(call.model, str(body.get("cache_salt") or ""), str(body.get("extra_key") or ""))
         logprobs = body.get("prompt_logprobs") is not None or (body.get("echo") is True and body.get("logprobs"))
+        ids = np.concatenate((prompt, words.ids))
+        salt = str(body.get("cache_salt") or "")
         return Job(
-            chain=self.hasher.chain(np.concatenate((prompt, words.ids)), root),
+            chain=self.hasher.chain(ids, root),
+            origin=Origin(ids, call.model if call.model in self.loras else None, salt),
             prompt_tokens=len(prompt),
             answer_tokens=len(words.ids),
             each_token=call.stream,

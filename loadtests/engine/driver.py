@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 
+from loadtests.engine.kv_events import KvFeed
 from loadtests.engine.metrics import EngineStats
 from loadtests.engine.profiles import Profile
 from loadtests.engine.scheduler import Job, Progress, Scheduler
@@ -58,8 +59,9 @@ class Generation:
 class Engine:
     """One emulated engine process on the running loop."""
 
-    def __init__(self, profile: Profile, speed: float = 1.0) -> None:
+    def __init__(self, profile: Profile, speed: float = 1.0, feed: KvFeed | None = None) -> None:
         self.profile = profile
+        self._feed = feed
         self.speed = speed
         self.stats = EngineStats()
         self._generations: dict[Job, Generation] = {}
@@ -76,7 +78,9 @@ class Engine:
             generation.lose()
         self._generations.clear()
         self._arm(None)
-        self.scheduler = Scheduler(self.profile)
+        if self._feed is not None:
+            self._feed.restart()
+        self.scheduler = Scheduler(self.profile, events=None if self._feed is None else self._feed.events)
         self.stats = EngineStats()
         self.started_at = time.time()
         self._origin = time.monotonic()
@@ -106,6 +110,13 @@ class Engine:
                 self.stats.aborted += 1
         self._rearm(0.0)
 
+    def clear(self) -> bool:
+        """Forget all that is cached, if nobody uses it."""
+        cleared = self.scheduler.clear()
+        if self._feed is not None:
+            self._feed.publish()
+        return cleared
+
     def _rearm(self, delay_s: float) -> None:
         if time.monotonic() + delay_s < self._fires_at:
             self._arm(delay_s)
@@ -122,6 +133,8 @@ class Engine:
     def _tick(self) -> None:
         self._timer, self._fires_at = None, math.inf
         progress, next_at = self.scheduler.step(self.now())
+        if self._feed is not None:
+            self._feed.publish()
         for item in progress:
             self._deliver(item)
         if next_at is not None:

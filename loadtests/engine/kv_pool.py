@@ -7,7 +7,7 @@ that a prompt of 5,000 blocks costs a few operations; the tests hold it against 
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 
 class Run:
@@ -45,8 +45,10 @@ class KvLease:
 class KvPool:
     """`blocks` blocks of KV memory. Not thread-safe, reads no clock. Chains are lists of 64-bit chained hashes."""
 
-    def __init__(self, blocks: int) -> None:
+    def __init__(self, blocks: int, evicting: Callable[[int], None] | None = None) -> None:
+        """`evicting` hears of the hash of every cached block that is overwritten."""
         self.blocks = blocks
+        self._evicting = evicting
         self.evicted = 0
         """Cached blocks that were overwritten since the start."""
         self._blank = blocks
@@ -204,6 +206,8 @@ class KvPool:
                 del self._queue[place]
 
     def _forget(self, block_hash: int, run: Run) -> None:
+        if self._evicting is not None:
+            self._evicting(block_hash)
         copies = self._copies.get(block_hash)
         if copies is None:
             del self._where[block_hash]

@@ -33,7 +33,8 @@ class KvPublisher:
     async def __aenter__(self) -> Self:
         """Raises zmq.ZMQError for an endpoint that cannot be used."""
         self._context = zmq.asyncio.Context()
-        self._events = zmq.Socket.shadow(self._context.socket(zmq.PUB))  # not awaited: PUB drops, it never waits
+        # Not awaited: PUB drops, it never waits.
+        self._events: zmq.Socket[bytes] = zmq.Socket.shadow(self._context.socket(zmq.PUB))
         self._events.setsockopt(zmq.LINGER, 0)
         self._events.set_hwm(self._config.hwm)
         _open(self._events, self._config.endpoint)

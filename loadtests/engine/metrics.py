@@ -4,7 +4,7 @@ Counting happens per request and step in plain integers; the text is made only w
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
@@ -26,9 +26,9 @@ class Histogram:
         self._counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
-    def observe(self, value: float) -> None:
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self.sum += value
+    def observe(self, value: float, times: int = 1) -> None:
+        self._counts[bisect_left(self._bounds, value)] += times
+        self.sum += value * times
 
     def buckets(self) -> list[tuple[str, float]]:
         """(upper bound, cumulative count), the last one +Inf."""
@@ -46,12 +46,19 @@ class EngineStats:
     prompt_tokens: int = 0
     generated_tokens: int = 0
     cached_tokens: int = 0
+    loaded_tokens: int = 0
+    """Of the cached ones, read from a second tier."""
     finished: int = 0
     aborted: int = 0
     prefill_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     queue_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     first_token_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     duration_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    decode_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    per_token_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    """Mean time between two tokens, once per request."""
+    gap_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    """The same, once per token."""
     computed_tokens: Histogram = field(default_factory=lambda: Histogram(TOKENS))
 
     def saw(self, progress: Progress) -> None:
@@ -62,6 +69,7 @@ class EngineStats:
             admitted = job.arrived if job.admitted is None else job.admitted
             self.prompt_tokens += job.prompt_tokens
             self.cached_tokens += job.cached_tokens
+            self.loaded_tokens += job.loaded_tokens
             self.computed_tokens.observe(job.prompt_tokens - job.cached_tokens)
             self.queue_s.observe(admitted - job.arrived)
             self.prefill_s.observe(progress.at - admitted)
@@ -69,6 +77,11 @@ class EngineStats:
         if progress.last:
             self.finished += 1
             self.duration_s.observe(progress.at - job.arrived)
+            decode_s = progress.at - (progress.at if job.first_token is None else job.first_token)
+            self.decode_s.observe(decode_s)
+            if job.answer_tokens > 1:
+                self.per_token_s.observe(decode_s / (job.answer_tokens - 1))
+                self.gap_s.observe(decode_s / (job.answer_tokens - 1), job.answer_tokens - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +124,7 @@ class _Collector:
         yield self._counter("vllm:prefix_cache_hits", scheduler.hit_tokens)
         yield self._counter("vllm:prompt_tokens", stats.prompt_tokens)
         yield self._counter("vllm:prompt_tokens_cached", stats.cached_tokens)
+        yield from self._vllm_sources()
         yield self._counter("vllm:generation_tokens", stats.generated_tokens)
         yield self._counter("vllm:request_success", stats.finished, {"finished_reason": "length"})
         yield self._counter("vllm:request_aborted", stats.aborted)
@@ -118,6 +132,9 @@ class _Collector:
         yield self._histogram("vllm:e2e_request_latency_seconds", stats.duration_s)
         yield self._histogram("vllm:request_queue_time_seconds", stats.queue_s)
         yield self._histogram("vllm:request_prefill_time_seconds", stats.prefill_s)
+        yield self._histogram("vllm:request_decode_time_seconds", stats.decode_s)
+        yield self._histogram("vllm:request_time_per_output_token_seconds", stats.per_token_s)
+        yield self._histogram("vllm:inter_token_latency_seconds", stats.gap_s)
         yield self._histogram("vllm:request_prefill_kv_computed_tokens", stats.computed_tokens)
         config = {
             "block_size": str(profile.block_tokens),
@@ -129,6 +146,37 @@ class _Collector:
             "cache_dtype": "auto",
         }
         yield self._gauge("vllm:cache_config_info", 1, {"engine": "0", **config})
+
+    def _vllm_sources(self) -> Iterator[Metric]:
+        """Where prompt tokens came from: computed, the pool, or a second tier, which is a KV connector there."""
+        scheduler, stats = self._snapshot.scheduler, self._snapshot.stats
+        local = stats.cached_tokens - stats.loaded_tokens
+        by_source = {
+            "local_compute": stats.prompt_tokens - stats.cached_tokens,
+            "local_cache_hit": local,
+            "external_kv_transfer": stats.loaded_tokens,
+        }
+        cached_by = {"device": local, "host": stats.loaded_tokens}
+        waiting = {"capacity": len(scheduler.waiting), "deferred": 0}
+        yield self._labelled(CounterMetricFamily, "vllm:prompt_tokens_by_source", "source", by_source)
+        yield self._labelled(CounterMetricFamily, "vllm:prompt_tokens_cached_by_source", "source", cached_by)
+        yield self._labelled(GaugeMetricFamily, "vllm:num_requests_waiting_by_reason", "reason", waiting)
+        if scheduler.tier is not None:
+            missed = scheduler.queried_tokens - scheduler.hit_tokens
+            yield self._counter("vllm:external_prefix_cache_queries", missed)
+            yield self._counter("vllm:external_prefix_cache_hits", stats.loaded_tokens)
+
+    def _labelled(
+        self,
+        family: type[CounterMetricFamily] | type[GaugeMetricFamily],
+        name: str,
+        label: str,
+        values: Mapping[str, float],
+    ) -> Metric:
+        made = family(name, name, labels=[*self._labels, label])
+        for value, count in values.items():
+            made.add_metric([*self._labels.values(), value], count)
+        return made
 
     def _sglang(self) -> Iterator[Metric]:
         scheduler, stats, profile = self._snapshot.scheduler, self._snapshot.stats, self._snapshot.profile

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from loadtests.engine.chains import Ids
+from loadtests.engine.kv_events import KvEvents
 from loadtests.engine.kv_pool import KvLease, KvPool
 from loadtests.engine.profiles import Profile
 from loadtests.engine.tier import Tier
@@ -45,6 +47,8 @@ class Job:
     made: int = 0
     """Tokens of the answer so far."""
     preempted: int = 0
+    origin: "Origin | None" = field(default=None, repr=False)
+    """For KV events only."""
     stored: int = 0
     """Blocks from the start of the chain that a second tier need not be told of: found in the pool, or written."""
     lease: KvLease | None = field(default=None, repr=False)
@@ -56,6 +60,22 @@ class Job:
     @property
     def done(self) -> bool:
         return self.made >= self.answer_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a job's hashes were made of, for those who compute hashes of their own."""
+
+    ids: Ids
+    """Of prompt and answer together."""
+    lora: str | None = None
+    salt: str = ""
+
+    def extra_keys(self, start: int, end: int) -> list[list[str] | None] | None:
+        """Per block from `start` to `end` what is hashed besides its tokens; None where that is nothing at all."""
+        of_all = [] if self.lora is None else [self.lora]
+        keys = [[*of_all, self.salt] if self.salt and not place else of_all for place in range(start, end)]
+        return [key or None for key in keys] if any(keys) else None
 
 
 class Progress(NamedTuple):
@@ -99,10 +119,11 @@ class _Step:
 class Scheduler:
     """One engine's scheduler. Times are seconds on the caller's clock and never go back."""
 
-    def __init__(self, profile: Profile, shared: Tier | None = None) -> None:
+    def __init__(self, profile: Profile, shared: Tier | None = None, events: KvEvents | None = None) -> None:
         """`shared` is a second tier that other engines use too; without, the profile may give it one of its own."""
         self.profile = profile
-        self.pool = KvPool(profile.blocks)
+        self.pool = KvPool(profile.blocks, None if events is None else events.removed)
+        self._events = events
         self.tier = tier_of(profile) if shared is None else shared
         self.waiting: deque[Job] = deque()
         self.running: list[Job] = []
@@ -135,6 +156,17 @@ class Scheduler:
             return False
         if self._step is not None:
             self._step.stop_after(now)
+        return True
+
+    def clear(self) -> bool:
+        """Forget all that is cached. False, and no change, while jobs hold blocks."""
+        if self.pool.free < self.pool.blocks:
+            return False
+        evicted = self.pool.evicted
+        self.pool = KvPool(self.profile.blocks, None if self._events is None else self._events.removed)
+        self.pool.evicted = evicted
+        if self._events is not None:
+            self._events.cleared()
         return True
 
     def step(self, now: float) -> tuple[list[Progress], float | None]:
@@ -294,12 +326,16 @@ class Scheduler:
             if job.done:
                 self.running.remove(job)
                 self._release(job)
+        if self._events is not None:
+            self._events.step_ended()
 
     def _publish(self, job: Job, tokens: int) -> None:
         """The job's first `tokens` tokens are computed, or scheduled to be: their full blocks can be matched."""
         assert job.lease is not None
         full = min(tokens // self.profile.block_tokens, len(job.chain))
         if full > job.lease.hashed:
+            if self._events is not None:
+                self._events.stored(job, job.lease.hashed, full)
             self.pool.publish(job.lease, job.chain[job.lease.hashed : full])
 
     def _store(self, job: Job) -> None:

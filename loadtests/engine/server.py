@@ -7,6 +7,7 @@ import uvicorn
 from loadtests.engine.api import EngineApp
 from loadtests.engine.byte_tokens import ByteTokens
 from loadtests.engine.connection import EngineProtocol
+from loadtests.engine.kv_events import KvFeed
 from loadtests.engine.prompts import TokenSource
 from loadtests.engine.settings import Settings
 
@@ -31,10 +32,10 @@ def bound_socket(host: str, port: int) -> socket.socket:
     return sock
 
 
-def make_server(settings: Settings, source: TokenSource) -> uvicorn.Server:
+def make_server(settings: Settings, source: TokenSource, feed: KvFeed | None = None) -> uvicorn.Server:
     """A server that is ready for `serve(sockets=[...])`. The loop must be running."""
     config = uvicorn.Config(
-        EngineApp(settings, source),
+        EngineApp(settings, source, feed),
         http=EngineProtocol,
         ws="none",
         lifespan="off",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtests.engine.errors import Refused
+from loadtests.engine.kv_events import KvEventsConfig
 from loadtests.engine.profiles import PROFILES, Profile
 
 
@@ -21,6 +22,8 @@ class Settings:
     api_key: str | None = None
     speed: float = 1.0
     """Engine seconds per second. Above 1 the router under test is charged that many times over: say so in results."""
+    kv_events: KvEventsConfig | None = None
+    """Where to publish KV events."""
     seed: int = 0
     """Changes the words of the answers."""
     pair_role: str = "null"

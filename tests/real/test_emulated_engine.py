@@ -100,7 +100,7 @@ class Pair:
 
 @pytest.fixture
 def pair(server: RealServer) -> Iterator[Pair]:
-    labels = _cache_config(server.client.get("/metrics").text)
+    labels = cache_config(server.client.get("/metrics").text)
     block, blocks = int(labels["block_size"]), int(labels["num_gpu_blocks"]) - NULL_BLOCKS
     if block * blocks > MOST_POOL_TOKENS:
         pytest.skip(f"the server's KV pool holds {block * blocks:,} tokens: too many to fill")
@@ -122,12 +122,12 @@ def pair(server: RealServer) -> Iterator[Pair]:
             yield Pair(Server(real, server.model, salt), Server(our, server.model, salt))
 
 
-def _cache_config(text: str) -> dict[str, str]:
+def cache_config(text: str) -> dict[str, str]:
     families = text_string_to_metric_families(text)
     return next(family.samples[0].labels for family in families if family.name == "vllm:cache_config_info")
 
 
-def _ids(rng: random.Random, count: int) -> list[int]:
+def random_ids(rng: random.Random, count: int) -> list[int]:
     return [rng.randrange(1000, 100_000) for _ in range(count)]
 
 
@@ -166,10 +166,10 @@ def agree(pair: Pair, request: pytest.FixtureRequest, told: list[tuple[str, ...]
 def test_growing_sessions_of_ids_by_turns(agree: Pair, seed: int) -> None:
     """Six sessions that do not fit the pool together; answers of random lengths that nobody repeats."""
     rng = random.Random(seed)
-    sessions = [_ids(rng, rng.randint(500, 6000)) for _ in range(6)]
+    sessions = [random_ids(rng, rng.randint(500, 6000)) for _ in range(6)]
     for turn in range(1, 33):
         ids = rng.choice(sessions)
-        ids.extend(_ids(rng, rng.randint(20, 900)))
+        ids.extend(random_ids(rng, rng.randint(20, 900)))
         agree.ask({"prompt": ids, "max_tokens": rng.choice((1, 2, 3, 9)) if turn % 10 else 130})
     assert agree.differing() == []
 
@@ -177,9 +177,9 @@ def test_growing_sessions_of_ids_by_turns(agree: Pair, seed: int) -> None:
 def test_sessions_that_repeat_their_answers(agree: Pair) -> None:
     """Each server's next prompt holds the answer that this server gave."""
     rng = random.Random(3)
-    sessions = [([*start], [*start]) for start in (_ids(rng, rng.randint(500, 6000)) for _ in range(5))]
+    sessions = [([*start], [*start]) for start in (random_ids(rng, rng.randint(500, 6000)) for _ in range(5))]
     for _ in range(30):
-        own, new = rng.choice(sessions), _ids(rng, rng.randint(1, 700))
+        own, new = rng.choice(sessions), random_ids(rng, rng.randint(1, 700))
         limit = rng.choice((1, 2, 9, 20))
         answers = []
         for server, ids in zip(agree.servers, own, strict=True):
@@ -192,7 +192,7 @@ def test_sessions_that_repeat_their_answers(agree: Pair) -> None:
 
 def test_whole_prompts_again_and_cut_short(agree: Pair) -> None:
     """Prompts of whole blocks and one token more or less, asked twice, cut and extended."""
-    ids = _ids(random.Random(4), 4000)
+    ids = random_ids(random.Random(4), 4000)
     for length in (1, 127, 128, 128, 129, 129, 256, 255, 257, 1280, 1280, 1279, 1281, 3999, 3999, 2000, 4000, 128):
         agree.ask({"prompt": ids[:length], "max_tokens": 1})
     assert agree.differing() == []
@@ -216,11 +216,11 @@ def test_recorded_sessions_by_turns(agree: Pair, name: str) -> None:
 def test_rounds_of_four_at_once(agree: Pair) -> None:
     """Four sessions of eight go on at the same time; the next round waits for all of them."""
     rng = random.Random(6)
-    sessions = [_ids(rng, rng.randint(500, 4000)) for _ in range(8)]
+    sessions = [random_ids(rng, rng.randint(500, 4000)) for _ in range(8)]
     for _ in range(10):
         chosen = rng.sample(sessions, 4)
         for ids in chosen:
-            ids.extend(_ids(rng, rng.randint(20, 900)))
+            ids.extend(random_ids(rng, rng.randint(20, 900)))
         agree.ask_at_once([{"prompt": ids, "max_tokens": rng.randint(1, 12)} for ids in chosen])
     assert agree.differing() == []
 
@@ -228,6 +228,6 @@ def test_rounds_of_four_at_once(agree: Pair) -> None:
 def test_one_new_prompt_four_times_at_once(agree: Pair) -> None:
     rng = random.Random(7)
     for length in (600, 1500, 5000, 9000):
-        ids = _ids(rng, length)
-        agree.ask_at_once([{"prompt": [*ids, *_ids(rng, 50)], "max_tokens": 3} for _ in range(4)])
+        ids = random_ids(rng, length)
+        agree.ask_at_once([{"prompt": [*ids, *random_ids(rng, 50)], "max_tokens": 3} for _ in range(4)])
     assert agree.differing() == []

@@ -3,6 +3,7 @@
 import time
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.engine.metrics import SECONDS, Histogram
@@ -38,7 +39,37 @@ def test_vllm_metrics_count_what_was_done(engine: EngineThread, client: httpx.Cl
     assert seen["vllm:request_prefill_kv_computed_tokens_sum"] == 104
     assert seen["vllm:time_to_first_token_seconds_count"] == 2
     assert seen["vllm:request_prefill_time_seconds_sum"] >= 104 / 50_000
+    assert (
+        seen["vllm:request_decode_time_seconds_count"] == seen["vllm:request_time_per_output_token_seconds_count"] == 2
+    )
+    assert seen["vllm:inter_token_latency_seconds_count"] == 8
+    assert seen["vllm:inter_token_latency_seconds_sum"] == pytest.approx(seen["vllm:request_decode_time_seconds_sum"])
     assert before - 60 < seen["process_start_time_seconds"] <= time.time()
+
+
+def test_vllm_says_where_prompt_tokens_came_from() -> None:
+    profile = quick_profile(kv_tokens=640, block_tokens=16, max_model_len=640, tier_tokens=6400)
+    with EngineThread(model="m", profile=profile) as engine, httpx.Client(base_url=engine.url) as client:
+        for start in (0, 10_000, 0, 0):  # the second one evicts the first, which comes back from the tier
+            client.post(
+                "/v1/completions", json={"model": "m", "prompt": list(range(start, start + 600)), "max_tokens": 1}
+            )
+        families = {
+            family.name: family.samples for family in text_string_to_metric_families(client.get("/metrics").text)
+        }
+    of = {
+        (name, sample.labels.get("source") or sample.labels.get("reason")): sample.value
+        for name, samples_ in families.items()
+        for sample in samples_
+        if sample.name.removesuffix("_total") == name
+    }
+    sources = ("local_compute", "local_cache_hit", "external_kv_transfer")
+    computed, local, loaded = (of["vllm:prompt_tokens_by_source", source] for source in sources)
+    assert computed + local + loaded == of["vllm:prompt_tokens", None] == 2400
+    assert local + loaded == of["vllm:prompt_tokens_cached", None] == 2 * 592
+    assert loaded == of["vllm:external_prefix_cache_hits", None] > 0
+    assert (of["vllm:prompt_tokens_cached_by_source", "device"], local) == (local, of["vllm:prefix_cache_hits", None])
+    assert of["vllm:num_requests_waiting_by_reason", "capacity"] == 0
 
 
 def test_vllm_says_its_cache_config() -> None:
