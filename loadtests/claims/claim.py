@@ -104,6 +104,11 @@ def mean(runs: Sequence[Figures], name: str) -> float:
     return fmean(getattr(run, name) for run in runs)
 
 
+def share(runs: Sequence[Figures], name: str) -> str:
+    """The mean as `12.3 %`."""
+    return f"{100 * mean(runs, name):.1f} %"
+
+
 def times(runs: Runs, name: str, arm: str, other: str) -> float:
     """How many times the other arm's figure."""
     return mean(runs[arm], name) / mean(runs[other], name)

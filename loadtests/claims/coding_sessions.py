@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from loadtests.claims.claim import Arm, Claim, Finding, Runs, change, mean, times
+from loadtests.claims.claim import Arm, Claim, Finding, Runs, change, share, times
 from loadtests.claims.scripts import Agent, spread, spread_of_mean
 from loadtests.engine.profiles import PROFILES
 from loadtests.simulate.crowd import Crowd
@@ -60,8 +60,8 @@ def _against(runs: Runs, arm: str, other: str, what: str) -> list[Finding]:
             what,
             "4.5 x input tokens/s, TTFT -47 to -91 %, latency -41 to -70 %, hits 94.9 to 96.2 %",
             f"{times(runs, 'input_tokens', arm, other):.2f} x, TTFT p50 {lower('ttft_p50')}, mean latency "
-            f"{lower('e2e_mean')}, hits {mean(runs[arm], 'hit'):.1%} of {mean(runs[arm], 'ideal_hit'):.1%}",
-            f"the baseline has {mean(runs[other], 'hit'):.1%} hits",
+            f"{lower('e2e_mean')}, hits {share(runs[arm], 'hit')} of {share(runs[arm], 'ideal_hit')}",
+            f"the baseline has {share(runs[other], 'hit')} hits",
         )
     ]
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 from functools import partial
 
-from loadtests.claims.claim import Arm, Claim, Finding, Runs, mean, times
+from loadtests.claims.claim import Arm, Claim, Finding, Runs, mean, share, times
 from loadtests.claims.scripts import Agent, spread, spread_of_mean
 from loadtests.engine.profiles import PROFILES, Profile
 from loadtests.simulate.crowd import Crowd
@@ -94,7 +94,7 @@ def _one_instance(runs: Runs) -> Sequence[Finding]:
         Finding(
             "hit rate",
             "1.7 to 92.2 %",
-            f"{mean(runs['no pool'], 'hit'):.1%} to {mean(runs['pool'], 'hit'):.1%}",
+            f"{share(runs['no pool'], 'hit')} to {share(runs['pool'], 'hit')}",
             "ours keeps the common system prompt in KV memory, theirs did not",
         ),
     ]
@@ -105,13 +105,15 @@ def _scaling(runs: Runs) -> Sequence[Finding]:
     found = []
     for name, _, memory in WAYS:
         one, all_ = (mean(runs[_arm(name, count)], "input_tokens") for count in (1, most))
-        hit, ttft = (mean(runs[_arm(name, most)], figure) for figure in ("hit", "ttft_p50"))
+        linear, here = all_ / one / most, runs[_arm(name, most)]
+        ttft = mean(here, "ttft_p50")
         found.append(
             Finding(
                 f"{name}: {most} instances",
                 published if memory == "shared" else "not published",
-                f"{all_ / one / most:.1%} of linear, hits {hit:.1%}, {all_:,.0f} tokens/s, TTFT p50 {ttft:.2f} s",
-                "met" if all_ / one / most >= 0.95 and hit >= 0.95 else "**falls short**",
+                f"{100 * linear:.0f} % of linear, hits {share(here, 'hit')}, {all_:,.0f} tokens/s, "
+                f"TTFT p50 {ttft:.2f} s",
+                "met" if linear >= 0.95 and mean(here, "hit") >= 0.95 else "**falls short**",
             )
         )
     return found
