@@ -22,6 +22,7 @@ from router.access_log import AccessLog
 from router.allow import AllowList
 from router.breaker import Breaker
 from router.certificates import KeyPair, Renewal, worker_tls
+from router.clients.shared_use import SharedUse, UseSeal
 from router.dial import Resolver
 from router.discovery.build import sources_of
 from router.discovery.reconcile import Reconciler
@@ -147,6 +148,7 @@ class Router:
         self.discovery = Reconciler(self.members, sources_of(settings), time.monotonic, settings.leave_s)
         self.discovery.only_roles(settings.worker_roles)
         self.registry = self._make_registry()
+        self.use = self._make_use()
         self.exposition = make_exposition(self)
         self.siblings = Siblings(place, self.exposition.render) if place else None
         self.gateway = make_gateway(self, settings)
@@ -181,6 +183,8 @@ class Router:
             background.start("fleet load", self.load.run)
         if self.registry is not None:
             background.start("shared registry", self.registry.run)
+        if self.use is not None:
+            background.start("clients' use", self.use.run)
         for url in self._settings.workers:
             self.members.join(url, "listed")
         background.start("discovery", self.discovery.run)
@@ -233,6 +237,14 @@ class Router:
         if self.link is None:
             return None
         return LoadExchange(self.link, Keys(self._settings.redis_prefix), secrets.token_hex(8), time.monotonic)
+
+    def _make_use(self) -> SharedUse | None:
+        if self.link is None or self.load is None:
+            return None
+        place = self.link, Keys(self._settings.redis_prefix)
+        return SharedUse(
+            self.clients, self.load, place, UseSeal(self.secret, self._settings.redis_prefix), time.monotonic
+        )
 
     def _set_capacities(self) -> None:
         for worker in self.fleet.workers.values():

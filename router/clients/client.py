@@ -29,6 +29,10 @@ class Client:
         self._clock = clock
         self.label = spec.label
         self.in_flight = 0
+        self.elsewhere = 0
+        """In flight through other routers, as last told."""
+        self._requests_taken = 0
+        self._tokens_taken = 0
         self.requests: Bucket | None = None
         """None: as many as it likes; so with tokens."""
         self.tokens: Bucket | None = None
@@ -54,13 +58,14 @@ class Client:
     def enter(self) -> Refusal | None:
         """A request comes; counts it, unless a limit is used up. Who entered must `leave`."""
         limit = self.spec.max_concurrency
-        if limit and self.in_flight >= limit:
+        if limit and self.in_flight + self.elsewhere >= limit:
             return Refusal("concurrency", RETRY_SOON_S)
         requests = self.requests
         if requests is not None:
             if requests.level < 1:
                 return Refusal("requests", _whole(requests.wait_s(1)))
             requests.take(1)
+        self._requests_taken += 1
         self.in_flight += 1
         return None
 
@@ -74,6 +79,29 @@ class Client:
         if tokens is None or tokens.level > 0:
             return None
         return Refusal("tokens", _whole(tokens.wait_s(1)))
+
+    def take_tokens(self, tokens: int) -> None:
+        """A prompt takes so many uncached tokens; a negative number gives back."""
+        self._tokens_taken += tokens
+        if self.tokens is not None:
+            self.tokens.take(tokens)
+
+    @property
+    def limited(self) -> bool:
+        """Has it any limit?"""
+        return bool(self.requests or self.tokens or self.spec.max_concurrency)
+
+    @property
+    def taken(self) -> tuple[int, int, int]:
+        """Requests and uncached tokens taken here, ever; requests in flight here."""
+        return self._requests_taken, self._tokens_taken, self.in_flight
+
+    def take_elsewhere(self, requests: int, tokens: int) -> None:
+        """Other routers let so much through."""
+        if self.requests is not None:
+            self.requests.take(requests)
+        if self.tokens is not None:
+            self.tokens.take(tokens)
 
     def may_use(self, model: str) -> bool:
         """Is `model` one of its models?"""
@@ -98,16 +126,15 @@ class Client:
 class Charge:
     """What one request takes of its client's uncached tokens: first as predicted, then as the engine reports."""
 
-    __slots__ = ("_bucket", "tokens")
+    __slots__ = ("_client", "tokens")
 
     def __init__(self, client: Client) -> None:
-        self._bucket = client.tokens
+        self._client = client
         self.tokens = 0
 
     def set(self, tokens: int) -> None:
         """It is `tokens` now. 0 gives everything back."""
-        if self._bucket is not None:
-            self._bucket.take(tokens - self.tokens)
+        self._client.take_tokens(tokens - self.tokens)
         self.tokens = tokens
 
 

@@ -55,6 +55,16 @@ class LoadExchange:
         link.on_up.append(self._write)
 
     @property
+    def name(self) -> bytes:
+        """This router's, for as long as it lives."""
+        return self._name
+
+    @property
+    def names(self) -> list[bytes]:
+        """The other routers that live."""
+        return self._names
+
+    @property
     def routers(self) -> int:
         """Routers that live, this one included."""
         return 1 + self.others.routers

@@ -12,6 +12,7 @@ Every key has a lifetime.
 | `{prefix}:routers` | sorted set | 30 s, renewed with each part | which routers live, by the server's clock (ms) |
 | `{prefix}:load:ROUTER` | string | 3 s, renewed at each change and each second | one router's part of the load |
 | `{prefix}:c:DIGEST` | string | `redis_ttl_s`; 120 s behind a later turn | a place in a conversation: its blocks |
+| `{prefix}:use:ROUTER` | string | 10 s, renewed at least each second | what limited clients took there, signed |
 | `{prefix}:names` | hash | `redis_ttl_s` twice, renewed at each record | a holder's number, by its name |
 | `{prefix}:live` | hash | as `names` | a living holder's horizon, last correction and name, by its number |
 | `{prefix}:h:NUMBER` | hash | `redis_ttl_s`, renewed at each record | a holder's clock, capacity and ages |
@@ -27,6 +28,7 @@ of all that changes what engines make of it (`router/recall.py`).
 from dataclasses import dataclass
 
 RESPONSE_TTL_S = 24 * 3600
+USE_TTL_S = 10
 CHECK_TTL_S = 30 * 24 * 3600
 
 
@@ -64,6 +66,10 @@ class Keys:
     def load(self, router: bytes) -> str:
         """One router's part of the load."""
         return f"{self.tag}load:{router.decode()}"
+
+    def use(self, router: bytes) -> str:
+        """What clients took through one router."""
+        return f"{self.tag}use:{router.decode()}"
 
     @property
     def workers(self) -> str:

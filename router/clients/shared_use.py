@@ -1,0 +1,164 @@
+"""What clients use through other routers: limits are the fleet's, not each router's.
+
+Every router tells what each client has taken through it since it started, in one signed string, and charges its own
+buckets with what the others have told since. So each bucket is the whole fleet's, as of a moment ago; what is overdrawn
+meanwhile is owed, and paid back. What must not be broken: no request waits for this, and without Redis each router goes
+on with what it knows itself. Who can write to Redis cannot use up a client's limits: strings are signed and numbered.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from router.clients.client import Client
+from router.clients.directory import Clients
+from router.load.exchange import LoadExchange
+from router.shared.keys import USE_TTL_S, Keys
+from router.shared.link import Link
+from router.shared.script import command
+
+BEAT_S = 0.2
+"""Between two tellings while something is used."""
+IDLE_BEATS = 5
+"""A router through which nothing is used tells and reads only every so many beats."""
+GAP_S = 5.0
+"""Who was not heard for so long is heard anew: what it took meanwhile is charged to nobody, so that an outage is not
+paid for after it."""
+NEW_COUNTS = 25
+"""Who has told so few times has just started, and all that it took is news."""
+KEPT_S = 24 * 3600
+"""What a router told last is kept so long, so that a copy of something older is known as one."""
+MAC_BYTES = 16
+
+Row = tuple[int, int, int]
+"""Requests and uncached tokens that were taken, ever, and requests in flight."""
+NOTHING: Row = (0, 0, 0)
+
+
+class BadUseError(ValueError):
+    """Bytes that no router of this deployment wrote, or wrote for another router's place."""
+
+
+class UseSeal:
+    """Signs what a router tells. Labels are told as keyed hashes."""
+
+    def __init__(self, secret: bytes, scope: str) -> None:
+        self._key = hashlib.blake2b(b"warmroute use " + scope.encode(), key=secret[:64], digest_size=32).digest()
+
+    def number(self, label: str) -> int:
+        """A client's number, the same on every router."""
+        return int.from_bytes(hashlib.blake2b(label.encode(), key=self._key, digest_size=8).digest())
+
+    def write(self, router: bytes, count: int, rows: Mapping[int, Row]) -> bytes:
+        """The string of `router`; `count` must grow each time."""
+        body = msgspec.msgpack.encode((count, rows))
+        return self._mac(router, body) + body
+
+    def read(self, router: bytes, raw: bytes) -> tuple[int, dict[int, Row]]:
+        """Count and rows. Raises BadUseError."""
+        mac, body = raw[:MAC_BYTES], raw[MAC_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(router, body)):
+            raise BadUseError
+        return msgspec.msgpack.decode(body, type=tuple[int, dict[int, Row]])
+
+    def _mac(self, router: bytes, body: bytes) -> bytes:
+        return hashlib.blake2b(router + b" " + body, key=self._key, digest_size=MAC_BYTES).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What another router told last."""
+
+    count: int
+    at: float
+    rows: Mapping[int, Row]
+
+
+class SharedUse:
+    """This router's part. `load` knows which routers live."""
+
+    def __init__(
+        self, clients: Clients, load: LoadExchange, place: tuple[Link, Keys], seal: UseSeal, clock: Callable[[], float]
+    ) -> None:
+        self._clients = clients
+        self._load = load
+        self._link, self._keys = place
+        self._seal = seal
+        self._clock = clock
+        self._numbers: dict[str, int] = {}
+        self._heard: dict[bytes, Heard] = {}
+        self._told: dict[int, Row] = {}
+        self._count = 0
+        self._idle = 0
+        self._read_at = float("-inf")
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            await self.beat()
+
+    async def beat(self) -> None:
+        """Tell and read, if there is a reason to."""
+        limited = {self._number(client): client for client in self._clients.all if client.limited}
+        rows = {number: client.taken for number, client in limited.items() if client.taken != NOTHING}
+        self._idle = 0 if rows != self._told else self._idle + 1
+        if limited and self._link.connected and self._idle % IDLE_BEATS == 0:
+            self._told = rows
+            self._tell(rows)
+            await self._read(limited)
+        self._count_elsewhere(limited)
+
+    def _tell(self, rows: Mapping[int, Row]) -> None:
+        self._count += 1
+        name = self._load.name
+        raw = self._seal.write(name, self._count, rows)
+        self._link.tell(command("SET", self._keys.use(name), raw, "EX", USE_TTL_S))
+
+    async def _read(self, limited: Mapping[int, Client]) -> None:
+        names = self._load.names
+        answers = await self._link.tell(command("MGET", *map(self._keys.use, names))) if names else []
+        if not isinstance(answers, list):
+            return
+        now = self._clock()
+        whole = now - self._read_at <= GAP_S
+        self._read_at = now
+        for name, raw in zip(names, answers, strict=True):
+            try:
+                count, rows = self._seal.read(name, raw or b"")
+            except (BadUseError, msgspec.DecodeError):
+                continue
+            known = self._heard.get(name)
+            if known is not None and count <= known.count:
+                continue
+            self._heard[name] = Heard(count, now, rows)
+            if whole and (count <= NEW_COUNTS if known is None else now - known.at <= GAP_S):
+                _charge(limited, rows, known.rows if known is not None else {})
+
+    def _count_elsewhere(self, limited: Mapping[int, Client]) -> None:
+        """Requests in flight through routers that were heard lately."""
+        now = self._clock()
+        self._heard = {name: heard for name, heard in self._heard.items() if now - heard.at <= KEPT_S}
+        lately = [heard.rows for heard in self._heard.values() if now - heard.at <= GAP_S]
+        for number, client in limited.items():
+            client.elsewhere = sum(rows.get(number, NOTHING)[2] for rows in lately)
+
+    def _number(self, client: Client) -> int:
+        number = self._numbers.get(client.label)
+        if number is None:
+            number = self._numbers[client.label] = self._seal.number(client.label)
+        return number
+
+
+def _charge(limited: Mapping[int, Client], rows: Mapping[int, Row], before: Mapping[int, Row]) -> None:
+    """Charge what another router let through since it told last. A count of requests that fell is of a client that its
+    keys file dropped and named again."""
+    for number, (requests, tokens, _) in rows.items():
+        client = limited.get(number)
+        known = before.get(number, NOTHING)
+        if client is not None and requests >= known[0]:
+            client.take_elsewhere(requests - known[0], tokens - known[1])
