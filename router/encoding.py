@@ -26,7 +26,8 @@ MAX_BACKLOG = 512
 """Distinct prompts that may wait for the pool. Beyond, prompts stay unknown to the index: cheaper than a backlog of
 minutes."""
 ENCODE_NICENESS = 5
-"""Encoding is work for later: where cores are few, the event loop goes first."""
+"""More than the process's own. Encoding is work for later: where cores are few, the event loop goes first."""
+MAX_NICENESS = 19
 
 
 class Encoder(Protocol):
@@ -114,4 +115,6 @@ def _encode_anew(encoder: Encoder, request: Request) -> Prompt:
 def _step_back() -> None:
     """Lower this thread's own priority (on Linux niceness belongs to the thread)."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), ENCODE_NICENESS)
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + ENCODE_NICENESS
+        os.setpriority(os.PRIO_PROCESS, thread, min(MAX_NICENESS, niceness))
