@@ -21,7 +21,7 @@ import uvloop
 from router.access_log import AccessLog
 from router.allow import AllowList
 from router.breaker import Breaker
-from router.certificates import KeyPair, Renewal, worker_tls
+from router.certificates import Authorities, KeyPair, Renewal, worker_tls
 from router.clients.shared_use import SharedUse, UseSeal
 from router.dial import Resolver
 from router.discovery.build import sources_of
@@ -252,9 +252,15 @@ class Router:
             self.index.set_capacity(worker.holder, tokens // worker.chain_block_tokens)
 
     def _make_renewal(self, worker_pair: KeyPair) -> Renewal:
+        settings, ours = self._settings, self.server.config.ssl
         renewal = Renewal()
         renewal.watch(self.worker_tls.context, worker_pair)
-        renewal.watch(self.server.config.ssl, KeyPair(self._settings.tls_certificate, self._settings.tls_key))
+        renewal.watch(self.worker_tls.context, Authorities(settings.worker_ca))
+        renewal.watch(ours, KeyPair(settings.tls_certificate, settings.tls_key))
+        renewal.watch(ours, Authorities(settings.tls_client_ca))
+        if self.link is not None:
+            renewal.watch(self.link.address.tls, self.link.address.pair)
+            renewal.watch(self.link.address.tls, self.link.address.authorities)
         return renewal
 
     def _make_prober(self) -> Prober:

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, RedisError
 
+from router.certificates import Authorities, KeyPair
 from router.shared.failure import Failure, failure_of
 
 DEFAULT_PORTS = {"sentinel": 26379}
@@ -25,7 +26,8 @@ ANSWER_S = 1.0
 """Each sentinel or node has so long to say who is in charge; then the next one is asked. A host that is gone answers
 nothing at all."""
 SCHEMES = frozenset({"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
-TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+NO_PAIR = KeyPair("", "")
+NO_AUTHORITIES = Authorities("")
 
 
 class Place(NamedTuple):
@@ -57,8 +59,8 @@ class Address:
     sentinel_password: str = ""
     db: int = 0
     tls: ssl.SSLContext | None = None
-    tls_files: tuple[tuple[str, str], ...] = ()
-    """The query's certificates: those whom we ask who is in charge are checked as the server itself is."""
+    pair: KeyPair = NO_PAIR
+    authorities: Authorities = NO_AUTHORITIES
 
     @property
     def shown(self) -> str:
@@ -109,7 +111,8 @@ class Address:
         if self.tls is not None:
             options |= {"ssl": True, "ssl_check_hostname": self.tls.check_hostname}
             options["ssl_cert_reqs"] = "required" if self.tls.verify_mode is ssl.CERT_REQUIRED else "none"
-            options |= dict(self.tls_files)
+            options |= {"ssl_ca_certs": self.authorities.path or None}
+            options |= {"ssl_certfile": self.pair.certificate or None, "ssl_keyfile": self.pair.key or None}
         return options
 
 
@@ -128,6 +131,9 @@ def parse_address(url: str, password: str = "") -> Address:
         places = tuple(_place(host, DEFAULT_PORTS.get(kind, 6379)) for host in hosts.split(","))
     if (not kind and len(places) > 1) or (kind == "sentinel" and not parts.path.strip("/")):
         raise ValueError("must be redis+sentinel://host:port,host:port/service or redis+cluster://host:port,host:port")
+    certificate = query.get("ssl_certfile", "")
+    pair = KeyPair(certificate, query.get("ssl_keyfile", certificate))
+    authorities = Authorities(query.get("ssl_ca_certs", ""))
     return Address(
         kind=kind,
         places=places,
@@ -136,8 +142,9 @@ def parse_address(url: str, password: str = "") -> Address:
         password=unquote(own_password) or password,
         sentinel_password=query.get("sentinel_password", ""),
         db=_database(query.get("db", "") or (parts.path.strip("/") if scheme != "unix" and not kind else "")),
-        tls=_tls(query) if scheme == "rediss" else None,
-        tls_files=tuple((name, query[name]) for name in TLS_FILES if name in query),
+        tls=_tls(query, pair, authorities) if scheme == "rediss" else None,
+        pair=pair,
+        authorities=authorities,
     )
 
 
@@ -160,11 +167,11 @@ def _database(text: str) -> int:
     return int(text)
 
 
-def _tls(query: dict[str, str]) -> ssl.SSLContext:
+def _tls(query: dict[str, str], pair: KeyPair, authorities: Authorities) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=query.get("ssl_ca_certs"))
-        if "ssl_certfile" in query:
-            context.load_cert_chain(query["ssl_certfile"], query.get("ssl_keyfile"))
+        context = ssl.create_default_context(cafile=authorities.path or None)
+        if pair:
+            pair.load_into(context)
     except OSError as error:
         raise ValueError(f"names certificates that cannot be used: {error.strerror or error}") from None
     if query.get("ssl_check_hostname", "true").lower() in ("false", "no", "0"):

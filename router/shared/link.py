@@ -60,7 +60,7 @@ class Link:
         self.counters = counters
         self.on_up: list[Callable[[], None]] = []
         """Called after each new connection: what was shared may be gone."""
-        self._address = address
+        self.address = address
         self._route_key = route_key
         self._limits = limits
         self._rng = rng
@@ -122,7 +122,7 @@ class Link:
                 wire = await self._connect()
             except OSError as error:  # TimeoutError and TLS errors are among them
                 self.counters.connect_failures.add()
-                self._say(f"no connection to Redis at {self._address.shown}: {error or type(error).__name__}")
+                self._say(f"no connection to Redis at {self.address.shown}: {error or type(error).__name__}")
             else:
                 connected_at = time.monotonic()
                 await self._keep(wire)
@@ -137,7 +137,7 @@ class Link:
             log.warning("%s", message)
 
     async def _connect(self) -> Wire:
-        place = await self._address.find(self._route_key)
+        place = await self.address.find(self._route_key)
         wire = None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -151,7 +151,7 @@ class Link:
 
     async def _open_wire(self, place: Place) -> Wire:
         loop = asyncio.get_running_loop()
-        tls = self._address.tls
+        tls = self.address.tls
 
         def wire() -> Wire:
             return Wire(self.counters)
@@ -163,7 +163,7 @@ class Link:
 
     async def _greet(self, wire: Wire) -> None:
         """Log in. Raises UnreachableError."""
-        address = self._address
+        address = self.address
         steps = []
         if address.password:
             login = (address.username, address.password) if address.username else (address.password,)
@@ -182,7 +182,7 @@ class Link:
 
     async def _keep(self, wire: Wire) -> None:
         """Have the wire used until it must be given up."""
-        log.info("connected to Redis at %s", self._address.shown)
+        log.info("connected to Redis at %s", self.address.shown)
         self._failed_before = ""
         self.counters.connections.add()
         self._wire, self._open = wire, False
@@ -196,7 +196,7 @@ class Link:
             self._wire, self._open = None, False
             self.counters.up = False
             wire.abort()
-        self._say(f"the connection to Redis at {self._address.shown} has ended")
+        self._say(f"the connection to Redis at {self.address.shown} has ended")
 
     def _finished(self, wire: Wire) -> bool:
         return wire.lost or wire.failed_over or wire.waiting_s(time.monotonic()) > self._limits.stalled_s

@@ -187,6 +187,40 @@ async def test_a_renewed_certificate_is_shown_and_open_connections_stay(ca: trus
         assert (router.parts.renewal.failed, router.parts.renewal.renewed) == (1, 1)
 
 
+async def test_new_authorities_are_trusted_on_both_sides(ca: trustme.CA, tmp_path: Path) -> None:
+    newer = trustme.CA()
+    ours, theirs = issue(tmp_path / "router", ca, "127.0.0.1"), issue(tmp_path / "worker", newer, "127.0.0.1")
+    someone = issue(tmp_path / "client", newer, "team-a")
+    clients, workers = (issue(tmp_path / name, ca, "x").ca for name in ("clients", "workers"))
+    settings: dict[str, Any] = {
+        "tls_certificate": ours.certificate, "tls_key": ours.key, "tls_client_ca": clients, "worker_ca": workers,
+    }  # fmt: skip
+    async with TlsWorker(serving(theirs)) as worker, running_router(worker.url, ready=False, **settings) as router:
+        for path in (clients, workers):
+            trustme.Blob(b"no certificate").write_to_path(path)
+        router.parts.renewal.look()
+        with pytest.raises(httpx.TransportError):
+            async with client_of(router, ours.ca, someone) as client:
+                await client.get("/health")
+        for path in (clients, workers):
+            newer.cert_pem.write_to_path(path)
+        router.parts.renewal.look()
+        await until_healthy(router)
+        async with client_of(router, ours.ca, someone) as client:
+            assert (await client.post(CHAT, json=chat(stream=True))).content == DONE
+        assert (router.parts.renewal.failed, router.parts.renewal.renewed) == (2, 2)
+
+
+def test_one_pair_for_both_sides_is_renewed_on_both(ca: trustme.CA, tmp_path: Path) -> None:
+    files = issue(tmp_path / "both", ca, "127.0.0.1")
+    renewal = Renewal()
+    for _ in range(2):
+        renewal.watch(serving(files), files.pair)
+    issue(tmp_path / "both", trustme.CA(), "127.0.0.1")
+    renewal.look()
+    assert renewal.renewed == 2
+
+
 def test_nothing_is_watched_where_there_is_no_certificate() -> None:
     renewal = Renewal()
     renewal.watch(None, KeyPair("", ""))
