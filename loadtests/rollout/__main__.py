@@ -1,4 +1,4 @@
-"""`python -m loadtests.rollout [workers|routers|all] [--seconds 60]`: runs drills, prints a table for each."""
+"""`python -m loadtests.rollout [workers|routers|haproxy|all] [--seconds 60]`: runs drills, prints a table for each."""
 
 import argparse
 import asyncio
@@ -10,8 +10,9 @@ import uvloop
 from loadtests.cost.report import machine
 from loadtests.endurance.__main__ import measured
 from loadtests.rollout import routers, workers
+from loadtests.rollout.haproxy import installed
 
-DRILLS = {"workers": workers.run, "routers": routers.run}
+DRILLS = {"workers": workers.run, "routers": routers.run, "haproxy": routers.run_haproxy}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of load, for each drill")
     options = parser.parse_args(arguments)
     names = list(DRILLS) if options.drill == "all" else [options.drill]
+    if not installed() and "haproxy" in names:
+        names.remove("haproxy")
+        print("haproxy: not run, it is not installed")
     print(f"Machine: {machine()}.\n", flush=True)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for name in names:

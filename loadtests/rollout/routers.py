@@ -1,4 +1,5 @@
-"""Drill `routers`: two routers behind a TCP balancer are restarted in turn, under load. SIGTERM, wait, start again.
+"""Drills `routers` and `haproxy`: two routers behind a balancer are restarted in turn, under load. SIGTERM, wait, start
+again. The balancer is a plain one of ours, or HAProxy with the configuration that this repository has for it.
 
 Their ports are random: between end and start they are free, and no other test may be given them.
 """
@@ -7,6 +8,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -16,15 +18,17 @@ from loadtests.endurance.client import chat, steady
 from loadtests.endurance.processes import MODEL, Engine, Router, until
 from loadtests.endurance.report import Table, number
 from loadtests.rollout.balancer import Balancer
+from loadtests.rollout.haproxy import Haproxy
 
 STREAMS = 40
 WORKERS = 2
 DRAIN_DELAY_S = 1
+HAPROXY_DRAIN_DELAY_S = 4
+"""It asks each second, and believes the second no."""
 START_S = 120.0
 """On a machine that is busy with other work a start takes long."""
 ENGINE = ("--tokenizer", "bytes", "--block-tokens", "64", "--speed", "0.5")
 ANSWER_TOKENS = 20
-FLAGS = ("--tokenizer", "off", "--drain-delay-s", str(DRAIN_DELAY_S))
 
 
 @dataclass(slots=True)
@@ -38,13 +42,25 @@ class Restarts:
 
 async def run(last_s: float = 60.0, streams: int = STREAMS) -> list[Table]:
     """About `last_s` and 15 seconds."""
+    return await _drill(Balancer, DRAIN_DELAY_S, last_s, streams)
+
+
+async def run_haproxy(last_s: float = 60.0, streams: int = STREAMS) -> list[Table]:
+    """The same behind HAProxy."""
+    return await _drill(Haproxy, HAPROXY_DRAIN_DELAY_S, last_s, streams)
+
+
+async def _drill(
+    make_balancer: Callable[[Sequence[int]], Balancer | Haproxy], drain_delay_s: int, last_s: float, streams: int
+) -> list[Table]:
+    flags = ("--tokenizer", "off", "--drain-delay-s", str(drain_delay_s))
     one, two, *engine_ports = free_ports([random.randrange(20_000, 30_000) for _ in range(2 + WORKERS)])
     engines = [Engine(port, *ENGINE) for port in engine_ports]
-    routers = [Router(port, engines, *FLAGS) for port in (one, two)]
+    routers = [Router(port, engines, *flags) for port in (one, two)]
     async with AsyncExitStack() as stack:
         for process in (*engines, *routers):
             await stack.enter_async_context(process)
-        balancer = await stack.enter_async_context(Balancer([one, two]))
+        balancer: Balancer | Haproxy = await stack.enter_async_context(make_balancer([one, two]))
         await until(lambda: _all_up(balancer, 2), 10, "the balancer does not see the routers")
         until_s = time.perf_counter() + last_s
         numbers = itertools.count()
@@ -54,10 +70,12 @@ async def run(last_s: float = 60.0, streams: int = STREAMS) -> list[Table]:
         )
         restarts = await restarting
         left = [await router.left_over() for router in routers]
-    return [table(results, restarts, last_s, {key: value for one in left for key, value in one.items()})]
+    behind = "HAProxy" if isinstance(balancer, Haproxy) else "a TCP balancer"
+    title = f"Two routers behind {behind}, restarted in turn for {last_s:.0f} s"
+    return [table(title, results, restarts, {key: value for one in left for key, value in one.items()})]
 
 
-async def restart(routers: list[Router], balancer: Balancer, until_s: float) -> Restarts:
+async def restart(routers: list[Router], balancer: Balancer | Haproxy, until_s: float) -> Restarts:
     """In turn, each only when both are in service, until the time is over."""
     done = Restarts()
     for router in itertools.cycle(routers):
@@ -73,11 +91,11 @@ async def restart(routers: list[Router], balancer: Balancer, until_s: float) -> 
     return done
 
 
-async def _all_up(balancer: Balancer, count: int) -> bool:
+async def _all_up(balancer: Balancer | Haproxy, count: int) -> bool:
     return len(balancer.up) == count
 
 
-def table(results: list[r.Result], restarts: Restarts, last_s: float, left: dict[str, float]) -> Table:
+def table(title: str, results: list[r.Result], restarts: Restarts, left: dict[str, float]) -> Table:
     """Everything but `complete` is a failed request."""
     lost = [result for result in results if result.end is not r.End.COMPLETE]
     rows = [
@@ -90,4 +108,4 @@ def table(results: list[r.Result], restarts: Restarts, last_s: float, left: dict
         ("TTFT p50 / p99", f"{number(r.ttft_ms(results, 0.5))} / {number(r.ttft_ms(results, 0.99))} ms"),
         ("left over at the end", str(left or 0)),
     ]
-    return Table(f"Two routers behind a TCP balancer, restarted in turn for {last_s:.0f} s", ("", "measured"), rows)
+    return Table(title, ("", "measured"), rows)

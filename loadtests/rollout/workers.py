@@ -71,8 +71,10 @@ class Churn:
     async def run(self) -> None:
         """For ever."""
         async with httpx.AsyncClient(headers={"x-warmroute-admin-key": "x"}, timeout=10) as admin:
+            due = time.perf_counter()
             while True:
-                await asyncio.sleep(CHANGE_S)
+                due += CHANGE_S
+                await asyncio.sleep(due - time.perf_counter())
                 self.changes.rounds += 1
                 self._write(self.changes.draw("file", self._by_file, self._by_file[:1]))
                 found = self.changes.draw("DNS", self._by_dns)
