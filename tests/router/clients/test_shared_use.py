@@ -152,9 +152,10 @@ async def test_without_redis_each_goes_on_alone_and_nothing_is_charged_later(
         await spread([one, two])
         assert two.level() == 60
         server.start()
-        await until(lambda: one.link.connected and two.link.connected)
-        await until(lambda: bool(one.load.names and two.load.names))
-        await spread([one, two])
+        async with asyncio.timeout(10):
+            while not any(heard.at == clock.now for heard in two.use._heard.values()):
+                await spread([one, two])
+                await asyncio.sleep(0.01)
         assert two.level() == 60
         assert entered(one, 3) == 3
         await spread([one, two])
