@@ -248,7 +248,8 @@ class Router:
 
     def _set_capacities(self) -> None:
         for worker in self.fleet.workers.values():
-            tokens = worker.kv_capacity_tokens or self._settings.default_kv_tokens
+            own = worker.kv_capacity_tokens or self._settings.default_kv_tokens
+            tokens = own + self._settings.host_kv_tokens
             self.index.set_capacity(worker.holder, tokens // worker.chain_block_tokens)
 
     def _make_renewal(self, worker_pair: KeyPair) -> Renewal:

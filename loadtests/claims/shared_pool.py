@@ -50,13 +50,15 @@ WAYS: Sequence[tuple[str, str, str]] = (
     ("round robin, host memory of each", "round_robin", "own"),
     ("consistent_hash, host memory of each", "consistent_hash", "own"),
     ("expected_ttft, host memory of each", "expected_ttft", "own"),
+    ("expected_ttft, host memory of each, known", "expected_ttft", "known"),
     ("expected_ttft, KV memory of each for all its sessions", "expected_ttft", "plenty"),
 )
 """(name, policy, memory behind the GPU's)."""
 
 
 def _worker(memory: str, instances: int) -> Profile:
-    tokens = {"shared": POOL_TOKENS * instances, "own": POOL_TOKENS}.get(memory, 0)
+    own = POOL_TOKENS if memory in ("own", "known") else 0
+    tokens = POOL_TOKENS * instances if memory == "shared" else own
     profile = dataclasses.replace(PROFILES["kimi-k2.5-gb200"], tier_tokens=tokens, tier_rate=TIER_RATE)
     if memory == "plenty":
         return dataclasses.replace(profile, kv_tokens=POOL_TOKENS + profile.kv_tokens)
@@ -66,8 +68,15 @@ def _worker(memory: str, instances: int) -> Profile:
 def _scenario(agent: Agent, users: int, instances: int, memory: str, measured_s: int) -> Scenario:
     crowd = Crowd(agent.sessions(200, 1), users=users)
     workers = fleet(_worker(memory, instances), instances, crowd, 1.0, None)
-    shared = memory == "shared"
-    return Scenario("prefill apart", crowd, 1.0, workers, requests=measured_s, shared_tier=shared)
+    return Scenario(
+        "prefill apart",
+        crowd,
+        1.0,
+        workers,
+        requests=measured_s,
+        shared_tier=memory == "shared",
+        host_kv_tokens=POOL_TOKENS if memory == "known" else 0,
+    )
 
 
 def _one_instance(runs: Runs) -> Sequence[Finding]:

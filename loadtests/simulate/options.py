@@ -37,6 +37,8 @@ class Options:
     tier_tokens: int
     """Of each worker's second tier, or of the shared one; 0 for none."""
     shared_tier: bool
+    tier_told: bool
+    """The router knows of it."""
 
     def mix(self) -> Mix:
         """All traces' scripts together. Raises what `files.read` raises, and ValueError if none fits."""
@@ -54,7 +56,16 @@ class Options:
         profiles = fleet(PROFILES[self.profile], self.workers, mix, rate, self.ratio)
         name = " + ".join(path.name.removesuffix(".zst").removesuffix(".jsonl") for path in self.traces)
         profiles = [dataclasses.replace(profile, tier_tokens=self.tier_tokens) for profile in profiles]
-        return Scenario(name, mix, rate, profiles, self.routers, requests=self.requests, shared_tier=self.shared_tier)
+        return Scenario(
+            name,
+            mix,
+            rate,
+            profiles,
+            self.routers,
+            requests=self.requests,
+            shared_tier=self.shared_tier,
+            host_kv_tokens=self.tier_tokens if self.tier_told else 0,
+        )
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -79,6 +90,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add("--private-indexes", action="store_true", help="routers share nothing: neither prefixes nor load")
     add("--tier-tokens", type=int, default=0, metavar="TOKENS", help="a second tier of KV memory on each worker's host")
     add("--shared-tier", action="store_true", help="the second tier is one pool for all workers")
+    add("--tier-told", action="store_true", help="the router knows of it (its setting host_kv_tokens)")
     add("--requests", type=int, default=2000, help="measured requests per run, after the warm-up")
     add("--tokenizer", default=BYTES, help="for traces with text: a folder, hub id or package:NAME; bytes: 4 a token")
     add("--sample", type=int, default=0, metavar="N", help="only the first N sessions of each trace")
@@ -110,4 +122,5 @@ def options(args: argparse.Namespace) -> Options:
         max_tokens=args.max_tokens,
         tier_tokens=args.tier_tokens,
         shared_tier=args.shared_tier,
+        tier_told=args.tier_told,
     )

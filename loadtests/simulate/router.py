@@ -50,8 +50,10 @@ class Asked:
 class VirtualRouter:
     """Routes requests to hosts. `mirrors` are the other routers' ears."""
 
-    def __init__(self, timeline: Timeline, hosts: Sequence[Host], build: Build, rng: random.Random) -> None:
-        settings = Settings()
+    def __init__(
+        self, timeline: Timeline, hosts: Sequence[Host], build: Build, rng: random.Random, settings: Settings
+    ) -> None:
+        self._settings = settings
         self._timeline = timeline
         clock = timeline.clock
         limits = Limits(max_blocks=1 << 40, pending_ttl_s=settings.first_byte_timeout_s)
@@ -117,7 +119,8 @@ class VirtualRouter:
 
     def _set_capacities(self) -> None:
         for worker in self.fleet.workers.values():
-            self.view.set_capacity(worker.holder, worker.kv_capacity_tokens // worker.chain_block_tokens)
+            tokens = worker.kv_capacity_tokens + self._settings.host_kv_tokens
+            self.view.set_capacity(worker.holder, tokens // worker.chain_block_tokens)
 
     def _recorded(self, record: Record) -> None:
         for mirror in self.mirrors:

@@ -17,6 +17,7 @@ from loadtests.simulate.shared import Mirror
 from loadtests.simulate.timeline import Timeline
 from loadtests.simulate.traffic import Start
 from loadtests.traces.script import BLOCK_TOKENS
+from router.settings import Settings
 
 ERROR_PAUSE_S = 1.0
 """A client that got an error goes on after this, with its next turn."""
@@ -39,7 +40,10 @@ class Run:
         shared = tier_of(profiles[0]) if scenario.shared_tier else None
         self.hosts = [Host(timeline, number, profile, shared) for number, profile in enumerate(profiles)]
         count = scenario.routers.count
-        self._routers = [VirtualRouter(timeline, self.hosts, build, random.Random(f"{n} {seed}")) for n in range(count)]
+        settings = Settings(host_kv_tokens=scenario.host_kv_tokens)
+        self._routers = [
+            VirtualRouter(timeline, self.hosts, build, random.Random(f"{n} {seed}"), settings) for n in range(count)
+        ]
         if not scenario.routers.private:
             self._introduce()
         self._extra = {start.session.name for start in scenario.extra}

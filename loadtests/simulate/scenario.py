@@ -48,6 +48,8 @@ class Scenario:
     """Only requests of the extra sessions are measured."""
     shared_tier: bool = False
     """The profiles' second tiers are one pool for all workers, of the first one's size, instead of one each."""
+    host_kv_tokens: int = 0
+    """The router's setting: what it believes that each worker's second tier holds."""
     sessions_named: bool = True
     """False: clients say nothing of sessions, and rules that go by them go by the prompt's beginning."""
     prefix_caching: bool = True

@@ -74,6 +74,13 @@ class Settings(ServingSettings):
         kinds.whole(1_000, 10**12, "TOKENS"),
         "KV capacity assumed for a worker that does not report one. Too high predicts cache hits that do not come.",
     )
+    host_kv_tokens: int = setting(
+        ROUTING,
+        0,
+        kinds.whole(0, 10**12, "TOKENS"),
+        "KV tokens that each worker keeps beside its KV memory, in its host's (vLLM's offloading, LMCache, HiCache), "
+        "which no engine reports: so much longer a prefix is believed to be there. Not for a pool that workers share.",
+    )
     redis: str = setting(
         SHARED,
         "",
