@@ -48,6 +48,11 @@ class Candidate(NamedTuple):
     """KV pool size in tokens (0 when unknown)."""
     prefill_rate: float
     """Uncached prompt tokens per second that the worker's hardware class prefills (prior, then measured). Never 0."""
+    alike: int = 0
+    """Requests dispatched there by this router, whose last byte has not come and whose prompts begin with the same
+    block: others that have a use for the same prefix. A conversation that nobody shares anything with has none."""
+    strangers: int = 0
+    """Of those waiting in the engine, requests that no known router sent (last scrape)."""
     warmth: float = 1.0
     """The share of its full speed that is expected of it now, above 0: below 1 for a worker that has just come into
     service. What has a price in time or load is divided by it."""

@@ -2,7 +2,7 @@
 
 Everything is priced in seconds, so that no threshold decides between affinity and load: a holder keeps its session
 until waiting for it takes longer than computing the prompt elsewhere. Runs on every request: the loop in `costs` must
-call nothing per candidate.
+call nothing per candidate that is not short of memory.
 """
 
 import random
@@ -19,27 +19,38 @@ idle workers, 2 % let two or three more of them prefill the prompt, 5 % one. Dan
 worker until the queue there outweighs the surcharge; at 1.1, the p99 of a burst of 16 is 2.5 % above round robin's."""
 
 WAITING_TOKENS = 800
-"""Prefill tokens assumed for a request that the engine reports as waiting: an agent's median turn brings 600 to 900 new
-tokens. Covers clients that no router sees; our own are in `queued_tokens` already. Danger: the gauge is as old as the
-last scrape, and a higher price makes all routers flee from the same worker until the next one."""
+"""Prefill tokens assumed for a request that waits in the engine and that no router sent: an agent's median turn brings
+600 to 900 new tokens. Danger: the gauge is as old as the last scrape; counting those of our own, which are in
+`queued_tokens` already, drove short sessions off their workers."""
 
 IN_FLIGHT_S = 0.02
-"""Seconds per request in the batch that is joined. A running request lengthens each engine step by about 1 ms (0.8 is
-published for Llama-3.3-70B on two H100), so this is mostly what all in the batch lose over their answers. Danger:
-without it, one shared system prompt of 3,000 tokens can hold a whole fleet's traffic on one worker; at 0.2, short
-sessions lose their worker."""
+"""Seconds per request in the batch that is joined, above the smallest batch. A running request lengthens each engine
+step by about 1 ms (0.8 is published for Llama-3.3-70B on two H100), so this is mostly what all in the batch lose over
+their answers. Danger: at 0.2, short sessions lose their worker."""
 
 KV_TURNOVER_S = 5.0
-"""Seconds in which a full KV pool frees its size: about one answer's time, 4.9 s in the median of recorded agents.
-Danger: prompts that share blocks are counted once each in `held_tokens`; the reported usage scales the term down."""
+"""Seconds in which a full KV pool frees its size: about one answer's time, 4.9 s in the median of recorded agents."""
+
+MOST_PREFIXES = 4096
+"""Beginnings of prompts of which the shared length is remembered."""
+
+SHARED_GROWTH = 16
+"""Tokens per request by which a remembered shared length grows, so that it follows a system prompt that has become
+longer. Danger: between two new conversations it runs ahead, and overrates what is shared."""
 
 
 class ExpectedTtft:
-    """cost = (queued + 1.05 uncached + 800 waiting) / prefill_rate + 0.02 in_flight + memory wait, in seconds.
+    """cost = (queued + uncached x 1.05 + 800 strangers waiting) / prefill_rate + 0.02 (in_flight - fewest) + memory
+    wait, in seconds. All of it is divided by the warmth of a worker that has just come into service.
 
-    memory wait = 5 s x (held + prompt - capacity) / capacity, where that is positive, times the KV usage where known:
-    the prompt cannot start before running requests have freed its share (Little's law), or one must be preempted.
-    All of it is divided by the warmth of a worker that has just come into service.
+    What the prompt shares with others that are in flight is cheaper to compute once more: whoever computes it leaves a
+    copy for all of them, and the price is divided among them. So one system prompt spreads over the fleet as fast as
+    traffic needs it, and a burst of one new document is prefilled on several workers. What is shared is not told: it is
+    the least that requests with an equal beginning find held while others with that beginning are in flight. A
+    conversation that nobody shares anything with is alone in flight, and pays in full.
+
+    memory wait = 5 s x (held + prompt - capacity) / capacity, where that is positive: the prompt cannot start before
+    running requests have freed its share (Little's law), or one must be preempted.
     """
 
     scope: ClassVar[Literal["few", "all"]] = "few"
@@ -47,19 +58,25 @@ class ExpectedTtft:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
+        self._shared: dict[bytes, int] = {}
 
     def costs(self, request: RequestFacts, candidates: Sequence[Candidate]) -> list[float]:
         """Expected seconds to the first token, with the small prices above. Unknown capacity: no memory wait."""
         prompt_tokens = request.prompt_tokens
+        shared = min(self._shared.get(request.prefix, 0), max([c.cached_tokens for c in candidates]))
+        spared = RECOMPUTE_WEIGHT - 1.0 / (1 + sum([c.alike for c in candidates]))
+        fewest = min([c.in_flight for c in candidates])
         return [
             (
-                (c.queued_tokens + RECOMPUTE_WEIGHT * c.uncached_tokens + WAITING_TOKENS * c.waiting) / c.prefill_rate
-                + IN_FLIGHT_S * c.in_flight
-                + (
-                    KV_TURNOVER_S * (c.kv_usage or 1.0) * ((c.held_tokens + prompt_tokens) / c.kv_capacity_tokens - 1.0)
-                    if 0 < c.kv_capacity_tokens < c.held_tokens + prompt_tokens
-                    else 0.0
+                (
+                    c.queued_tokens
+                    + RECOMPUTE_WEIGHT * c.uncached_tokens
+                    - (spared * (shared - c.cached_tokens) if c.cached_tokens < shared else 0.0)
+                    + WAITING_TOKENS * c.strangers
                 )
+                / c.prefill_rate
+                + IN_FLIGHT_S * (c.in_flight - fewest)
+                + (_memory_s(c, prompt_tokens) if 0 < c.kv_capacity_tokens < c.held_tokens + prompt_tokens else 0.0)
             )
             / c.warmth
             for c in candidates
@@ -71,6 +88,8 @@ class ExpectedTtft:
         index = lowest(costs, self._rng)
         chosen = candidates[index]
         deepest = max([c.cached_tokens for c in candidates])
+        if deepest and sum([c.alike for c in candidates]):
+            self._share(request.prefix, deepest)
         if not request.prompt_tokens:
             reason = "no_prompt"
         elif not deepest:
@@ -78,3 +97,18 @@ class ExpectedTtft:
         else:
             reason = "cached" if chosen.cached_tokens == deepest else "spilled"
         return Selection(chosen, reason, costs[index])
+
+    def _share(self, prefix: bytes, tokens: int) -> None:
+        """Others in flight begin alike, and `tokens` of this prompt are held somewhere."""
+        self._shared[prefix] = min(tokens, self._shared.get(prefix, tokens) + SHARED_GROWTH)
+        if len(self._shared) > MOST_PREFIXES:
+            del self._shared[next(iter(self._shared))]
+
+
+def _memory_s(candidate: Candidate, prompt_tokens: int) -> float:
+    """Prompts that share blocks are counted once each in `held_tokens`, so where the engine's own figure (with what
+    waits for prefill) is lower, it holds."""
+    capacity, held = candidate.kv_capacity_tokens, float(candidate.held_tokens)
+    if candidate.kv_usage:
+        held = min(held, candidate.kv_usage * capacity + candidate.queued_tokens)
+    return max(0.0, KV_TURNOVER_S * ((held + prompt_tokens) / capacity - 1.0))

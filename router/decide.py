@@ -15,7 +15,7 @@ from router.groups import ModelGroup
 from router.instruments import Histogram
 from router.load.exchange import LoadExchange
 from router.load.others import NOTHING
-from router.prefix.api import Held, PrefixIndex
+from router.prefix.api import HASH_BYTES, Held, PrefixIndex
 from router.workers import Worker
 from tokenizer_cache.api import Prompt
 
@@ -154,8 +154,13 @@ class Decider:
 def request_facts(prompts: Mapping[str, Prompt], session: bytes) -> RequestFacts:
     """What a policy may know of the request."""
     for prompt in prompts.values():
-        return RequestFacts(prompt.tokens, session, prompt.chain[:8])
+        return RequestFacts(prompt.tokens, session, prefix_of(prompt))
     return RequestFacts(0, session, b"")
+
+
+def prefix_of(prompt: Prompt) -> bytes:
+    """The key of its start: its first block's hash; empty for less than a block."""
+    return prompt.chain[:HASH_BYTES]
 
 
 def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: float) -> Candidate:
@@ -177,6 +182,8 @@ def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: 
         worker.kv_usage,
         worker.kv_capacity_tokens,
         worker.prefill_rate,
+        worker.alike.get(prefix_of(prompt), 0) if worker.alike and prompt is not None else 0,
+        worker.strangers,
         worker.warmth.share(now),
     )
 

@@ -1,9 +1,9 @@
 """A request on a worker is a lease: what is counted up is counted down by the same `with`, at the last byte, on every
 path.
 
-Three counters of the worker change together and nowhere else: requests in flight, prompt tokens held, and tokens still
-to be prefilled; with them what first tokens say of its punctuality. A lease that ended twice or never would lie to
-every later decision.
+The counters of the worker change together and nowhere else: requests in flight (also by how their prompts begin),
+prompt tokens held, and tokens still to be prefilled; with them what first tokens say of its punctuality. A lease that
+ended twice or never would lie to every later decision.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 class Lease:
     """One running request on one worker. Enter at dispatch, leave at the last byte or at any failure."""
 
-    __slots__ = ("_open", "_queued_tokens", "_tells", "on_end", "prompt_tokens", "worker")
+    __slots__ = ("_open", "_prefix", "_queued_tokens", "_tells", "on_end", "prompt_tokens", "worker")
 
-    def __init__(self, worker: "Worker", prompt_tokens: int, uncached_tokens: int, tells: bool = False) -> None:
-        """`tells`: its first byte shows the end of its prefill (a stream of an answer to a prompt)."""
+    def __init__(
+        self, worker: "Worker", prompt_tokens: int, uncached_tokens: int, tells: bool = False, prefix: bytes = b""
+    ) -> None:
+        """`tells`: its first byte shows the end of its prefill (a stream of an answer to a prompt). `prefix`: the key
+        of the prompt's start."""
         self.worker = worker
+        self._prefix = prefix
         self.prompt_tokens = prompt_tokens
         self._queued_tokens = uncached_tokens
         self._open = False
@@ -33,6 +37,8 @@ class Lease:
         self._open = True
         worker = self.worker
         worker.held_tokens += self.prompt_tokens
+        if self._prefix:
+            worker.alike[self._prefix] = worker.alike.get(self._prefix, 0) + 1
         due = worker.queue_prefill(self._queued_tokens)
         worker.leases[self] = None
         if self._tells:
@@ -67,6 +73,10 @@ class Lease:
         if self._tells:
             worker.punctuality.ended(self)
         worker.held_tokens -= self.prompt_tokens
+        if self._prefix:
+            worker.alike[self._prefix] -= 1
+            if not worker.alike[self._prefix]:
+                del worker.alike[self._prefix]
         del worker.leases[self]
         worker.count_in_flight(-1)
         if worker.on_load is not None:

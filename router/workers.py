@@ -90,6 +90,8 @@ class Worker:
         self.load: Load | None = None
         self.prefill_rate = prefill_rate
         self.waiting = 0
+        self.strangers = 0
+        """Of those waiting in the engine, requests that no router sent; as of the last look."""
         self.kv_usage = 0.0
         self.kv_capacity_tokens = 0
         self.align_tokens = 1
@@ -101,6 +103,8 @@ class Worker:
         self.in_flight = 0
         self.queued_tokens = 0
         self.held_tokens = 0
+        self.alike: dict[bytes, int] = {}
+        """Requests in flight by the key of their prompt's start; no zeros."""
         self.leases: dict[Lease, None] = {}
         self.punctuality = Punctuality(clock)
         self.orders: list[LoadOrder[Worker]] = []
@@ -126,6 +130,10 @@ class Worker:
         """Which prompts it shares a chain with. For `Fleet` only."""
         self.chain_block_tokens = self._block_tokens or chain_block_tokens(facts.block_tokens)
         self.format = f"{facts.served.key}/{self.chain_block_tokens}"
+
+    def known_in_flight(self) -> int:
+        """Requests in flight there, over all routers."""
+        return self.in_flight + (self.elsewhere(self._clock()).in_flight if self.elsewhere is not None else 0)
 
     def suspect(self) -> None:
         """A request failed there: somebody should look."""
@@ -293,6 +301,7 @@ class Fleet:
             worker.prefill_rate = self._rates.learn(f"{worker.format} {root}", worker.load, load)
             worker.load = load
             worker.waiting = load.waiting
+            worker.strangers = min(load.waiting, max(0, load.running + load.waiting - worker.known_in_flight()))
             worker.kv_usage = load.kv_usage
 
     def reported(self, worker: Worker, predicted_tokens: int, cached_tokens: int) -> None:

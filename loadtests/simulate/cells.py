@@ -108,7 +108,8 @@ class _Limit:
     def at(self, load: float) -> Scenario:
         if self._name not in self._kept.knees:
             guess = self._pace.first_guess(self._asked.workers)
-            self._kept.knee(self._name, knee.find(self._scenario, KNEE_ARMS, self._player.one, guess))
+            found = knee.find(self._scenario, KNEE_ARMS, self._player.one, guess, self._asked.ratio)
+            self._kept.knee(self._name, found)
             print(f"{self._name}: knee at {self._kept.knees[self._name]:.2f} requests/s", file=sys.stderr)
         return self._scenario(load * self._kept.knees[self._name])
 

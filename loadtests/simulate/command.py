@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
             candidates = [arm for arm in asked.arms if arm != oracle.NAME] or asked.arms
             print("Looking for the knee ...", file=sys.stderr)
             guess = pace.first_guess(asked.workers)
-            at_knee = knee.find(lambda rate: asked.scenario(pace, rate), candidates, player.one, guess)
+            at_knee = knee.find(lambda rate: asked.scenario(pace, rate), candidates, player.one, guess, asked.ratio)
             rate = asked.load * at_knee
         comparison = player.compare(asked.scenario(pace, rate), asked.arms, args.seeds)
     comparison = dataclasses.replace(comparison, knee=at_knee)

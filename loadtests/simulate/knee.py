@@ -11,6 +11,8 @@ from loadtests.simulate.scenario import Scenario
 GOOD_SHARE = 0.9
 LITTLE = 1 / 8
 """Of the guess."""
+AS_ASKED = 0.98
+"""Share of the working set over memory that was asked for, from which on it counts as reached."""
 PRECISION = 1.06
 """The bisection ends when its bounds are nearer than this factor."""
 _SEED = 0
@@ -21,11 +23,15 @@ At = Callable[[float], Scenario]
 Play = Callable[[Scenario, str, int], Summary]
 
 
-def find(at: At, arms: Sequence[str], play: Play, guess: float) -> float:
+def find(at: At, arms: Sequence[str], play: Play, guess: float, ratio: float | None = None) -> float:
     """Requests per second, within `PRECISION`, for the best of `arms`. The arm that carried the last load is asked
-    first, so that most loads need one run."""
+    first, so that most loads need one run.
+
+    Where a `ratio` of working set over memory was asked for, little load is one at which it is reached: a pool must
+    hold the longest prompt, so that with few sessions memory is not scarce, however scarce it should be."""
     order = list(arms)
-    floor = GOOD_SHARE * max(play(at(guess * LITTLE), arm, _SEED).goodput for arm in arms)
+    little = guess * LITTLE if ratio is None else _least(at, guess, ratio)
+    floor = GOOD_SHARE * max(play(at(little), arm, _SEED).goodput for arm in arms)
     if not floor:
         raise ValueError("no load is small enough for any request to be good")
 
@@ -37,14 +43,21 @@ def find(at: At, arms: Sequence[str], play: Play, guess: float) -> float:
                 return True
         return False
 
-    low, high = _bracket(carries, guess)
+    low, high = _bracket(carries, max(guess, little), little)
     while high / low > PRECISION:
         middle = (low * high) ** 0.5
         low, high = (middle, high) if carries(middle) else (low, middle)
     return low
 
 
-def _bracket(carries: Callable[[float], bool], guess: float) -> tuple[float, float]:
+def _least(at: At, guess: float, ratio: float) -> float:
+    rate = guess * LITTLE
+    while at(rate).ratio < AS_ASKED * ratio and rate < guess / LITTLE:
+        rate *= PRECISION
+    return rate
+
+
+def _bracket(carries: Callable[[float], bool], guess: float, little: float) -> tuple[float, float]:
     if carries(guess):
         low = guess
         while carries(low * 2):
@@ -53,8 +66,8 @@ def _bracket(carries: Callable[[float], bool], guess: float) -> tuple[float, flo
                 raise ValueError("no load is too much for this fleet: the trace is too short to find a knee")
         return low, low * 2
     high = guess
-    while not carries(high / 2):
+    while high / 2 > little:
+        if carries(high / 2):
+            return high / 2, high
         high /= 2
-        if high < guess * LITTLE:
-            break
-    return high / 2, high
+    return min(little, high), high

@@ -15,7 +15,7 @@ from loadtests.simulate.shared import Mirror, View
 from loadtests.simulate.timeline import Timeline
 from policies.api import Policy
 from router.breaker import Breaker
-from router.decide import Decider, NoWorkerError
+from router.decide import Decider, NoWorkerError, prefix_of
 from router.http.relay import RETRIED_STATUS, Choice
 from router.instruments import Histogram
 from router.lease import Lease
@@ -92,7 +92,8 @@ class VirtualRouter:
             asked.ended(Attempt(self, asked, None, failed))
             return
         worker, candidate = decision.worker, decision.selection.candidate
-        lease = Lease(worker, asked.prompt.tokens, candidate.uncached_tokens)
+        prefix = prefix_of(asked.prompt)
+        lease = Lease(worker, asked.prompt.tokens, candidate.uncached_tokens, prefix=prefix)
         passage = Passage(self.view, worker.holder, asked.prompt, candidate.cached_tokens)
         worker.breaker.begin()
         Attempt(self, asked, Choice(worker, lease, passage, 0.0), failed).start(self.hosts[worker.id])

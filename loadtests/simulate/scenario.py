@@ -86,9 +86,8 @@ class Scenario:
             return RECORDED_WARM_UP * self.measured_s
         live = self.mix.live_sessions(self.requests_per_s)
         tokens = self.mix.held / max(1e-9, self.mix.duration_s)
-        return min(30.0, 0.5 * self.mix.duration_s) + 1.5 * live * cold_s(self.profiles[0], round(tokens)) / len(
-            self.profiles
-        )
+        settle_s = min(30.0, 0.5 * self.mix.duration_s, self.measured_s)
+        return settle_s + 1.5 * live * cold_s(self.profiles[0], round(tokens)) / len(self.profiles)
 
 
 def fleet(profile: Profile, workers: int, mix: Mix, requests_per_s: float, ratio: float | None) -> list[Profile]:

@@ -1,8 +1,9 @@
 """Sessions in play: a script, a copy of its own of the script's blocks, and how far it has come."""
 
+import hashlib
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -25,9 +26,11 @@ class Session:
         self._salt = np.uint64(salt & _MASK)
         self._ints: list[int] = []
         self._bytes = b""
-        self._answers: Iterator[int] = itertools.count((salt * 0x9E3779B97F4A7C15 + 1) & _MASK)
-        for index in range(first + 1):
-            self._read(script.turns[index])
+        own = salt or int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
+        self._answers: Iterator[int] = itertools.count((own * 0x9E3779B97F4A7C15 + 1) & _MASK)
+        """Hashes of what answers add: of no other session, since a hash is at one place of one chain."""
+        for turn in _still_seen(script.turns[: first + 1]):
+            self._read(turn)
 
     @classmethod
     def copy(cls, script: Script, rng: random.Random, first: int = 0) -> "Session":
@@ -79,3 +82,14 @@ class Session:
         # New lists and bytes each time: a running job and the index still have the old ones.
         self._ints = self._ints[: turn.keep] + new.tolist()
         self._bytes = self._bytes[: turn.keep * 8] + new.tobytes()
+
+
+def _still_seen(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns of which the last one's prompt has anything, with no more than that: to begin in the middle of a long
+    session, not all that came before has to be built."""
+    seen, end = [], turns[-1].blocks
+    for turn in reversed(turns):
+        if turn.keep < end:
+            seen.append(turn._replace(new=turn.new[: end - turn.keep]))
+            end = turn.keep
+    return seen[::-1]

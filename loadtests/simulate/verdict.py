@@ -78,9 +78,17 @@ def against_best(cells: Sequence[Cell], arm: str) -> Table:
         missed += sum(not against.equal for against in checks)
         runs = cell.arms[arm]
         hits = f"{100 * fmean(run.hit for run in runs):.1f} ({100 * fmean(run.ideal_hit for run in runs):.1f})"
-        rows.append((where(cell), f"{cell.facts.rate:.2f}", hits, *(_beside(runs, against) for against in checks)))
+        rows.append(
+            (
+                where(cell),
+                f"{cell.facts.rate:.2f}",
+                f"{cell.facts.ratio:.2f}",
+                hits,
+                *(_beside(runs, against) for against in checks),
+            )
+        )
     title = f"{arm} in every cell; where it is not best, or within 2 % (p99: 10 %): {missed} of {4 * len(cells)} checks"
-    header = ("cell", "requests/s", "hit % (ideal)", "TTFT p50 s", "p90", "p99", "good %")
+    header = ("cell", "requests/s", "ratio", "hit % (ideal)", "TTFT p50 s", "p90", "p99", "good %")
     return Table(title, header, rows)
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from router.ask import TokenAsker
 from router.clients import Charge, Client
-from router.decide import Decider, Decision, NoWorkerError
+from router.decide import Decider, Decision, NoWorkerError, prefix_of
 from router.encoders import EncoderSet, told_by
 from router.encoding import INLINE_BYTES, EncodePool, Encoder
 from router.forward_ids import body_with_ids
@@ -218,7 +218,7 @@ class PromptRoute:
         exchange.predicted_cached = candidate.cached_tokens
         if asked.charge is not None:
             asked.charge.set(candidate.uncached_tokens)
-        lease = Lease(worker, prompt.tokens, candidate.uncached_tokens, asked.request.stream)
+        lease = Lease(worker, prompt.tokens, candidate.uncached_tokens, asked.request.stream, prefix_of(prompt))
         passage = Passage(self._index, worker.holder, prompt, candidate.cached_tokens)
         prefill_s = (candidate.queued_tokens + candidate.uncached_tokens) / candidate.prefill_rate
         body = body_with_ids(asked.request, prompt, worker.facts) if self._forward_ids else None

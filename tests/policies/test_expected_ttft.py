@@ -5,7 +5,7 @@ import random
 import pytest
 
 from policies.api import Candidate, Policy, RequestFacts, Selection
-from policies.expected_ttft import ExpectedTtft
+from policies.expected_ttft import MOST_PREFIXES, ExpectedTtft
 from policies.round_robin import RoundRobin
 from tests.policies.candidates import a_request, a_worker
 from tests.policies.fleet import Fleet, Part, p99
@@ -42,16 +42,69 @@ def test_each_term_of_the_cost() -> None:
     assert cost() == pytest.approx(1.3125)  # 10,000 x 1.05 / 8,000
     assert cost(cached_tokens=8_000) == pytest.approx(0.2625)
     assert cost(queued_tokens=24_000) == pytest.approx(1.3125 + 3.0)
-    assert cost(waiting=5) == pytest.approx(1.3125 + 0.5)
-    assert cost(in_flight=15) == pytest.approx(1.3125 + 0.3)
+    assert cost(waiting=9, strangers=5) == pytest.approx(1.3125 + 0.5)  # the other four are queued tokens already
     assert cost(prefill_rate=20_000.0, queued_tokens=24_000) == pytest.approx(0.525 + 1.2)
+
+
+def test_a_batch_counts_by_how_much_larger_it_is_than_the_smallest() -> None:
+    batches = [a_worker("a", in_flight=40), a_worker("b", in_flight=55)]
+    assert ExpectedTtft(random.Random(0)).costs(a_request(), batches) == pytest.approx([1.3125, 1.3125 + 0.3])
+
+
+def warm(cached_tokens: int, **load: float) -> list[Candidate]:
+    """One busy worker that holds something of the prompt, and an idle one that holds nothing."""
+    return [a_worker("warm", 10_000, cached_tokens, **load), a_worker("cold")]
+
+
+def test_what_is_shared_is_paid_for_by_all_who_have_a_use_for_it() -> None:
+    policy = ExpectedTtft(random.Random(0))
+    assert policy.costs(a_request(), warm(9_600, alike=3))[1] == pytest.approx(1.3125)  # not known to be shared
+    policy.select(a_request(), warm(9_600, alike=3))
+    cold = policy.costs(a_request(), warm(9_600, alike=3))[1]
+    assert cold == pytest.approx((1.05 * 400 + 9_600 / 4) / 8_000)
+    assert policy.costs(a_request(prefix=b"other"), warm(9_600, alike=3))[1] == pytest.approx(1.3125)
+
+
+def test_a_conversation_alone_in_flight_shares_nothing() -> None:
+    policy = ExpectedTtft(random.Random(0))
+    for cached in (3_008, 6_016, 9_600):
+        policy.select(a_request(), warm(cached, in_flight=1))
+    assert policy.costs(a_request(), warm(9_600))[1] == pytest.approx(1.3125)
+
+
+def test_what_is_shared_is_the_least_that_is_found_and_follows_a_longer_prompt() -> None:
+    policy = ExpectedTtft(random.Random(0))
+    for cached in (6_016, 3_008, 9_600):
+        policy.select(a_request(), warm(cached, alike=1))
+    spared = 1.05 - 1 / 2
+    assert policy.costs(a_request(), warm(9_600, alike=1))[1] == pytest.approx((10_500 - spared * 3_024) / 8_000)
+    for _ in range(500):
+        policy.select(a_request(), warm(9_600, alike=1))
+    assert policy.costs(a_request(), warm(9_600, alike=1))[1] == pytest.approx((10_500 - spared * 9_600) / 8_000)
+
+
+def test_nothing_is_shared_that_nobody_holds_any_more() -> None:
+    policy = ExpectedTtft(random.Random(0))
+    policy.select(a_request(), warm(9_600, alike=3))
+    assert policy.costs(a_request(), warm(0, alike=3)) == pytest.approx([1.3125, 1.3125])
+
+
+def test_few_beginnings_are_remembered() -> None:
+    policy = ExpectedTtft(random.Random(0))
+    for number in range(MOST_PREFIXES + 1):
+        policy.select(a_request(prefix=b"%d" % number), warm(9_600, alike=1))
+    first, last = (policy.costs(a_request(prefix=b"%d" % n), warm(9_600, alike=1))[1] for n in (0, MOST_PREFIXES))
+    assert last < first == pytest.approx(1.3125)
 
 
 def test_memory_is_waited_for_in_proportion_to_what_is_missing() -> None:
     assert cost(held_tokens=290_000) == pytest.approx(1.3125)  # just fits
     assert cost(held_tokens=350_000) == pytest.approx(1.3125 + 5.0 * 0.2)
     assert cost(held_tokens=590_000) == pytest.approx(1.3125 + 5.0)
-    assert cost(held_tokens=590_000, kv_usage=0.5) == pytest.approx(1.3125 + 2.5)  # shared blocks, counted once each
+    assert cost(held_tokens=590_000, kv_usage=0.5) == pytest.approx(1.3125)  # shared blocks, counted once each
+    assert cost(held_tokens=590_000, kv_usage=1.0) == pytest.approx(1.3125 + 5.0 * 10_000 / 300_000)
+    waits = cost(held_tokens=590_000, kv_usage=1.0, queued_tokens=80_000)
+    assert waits == pytest.approx(1.3125 + 10.0 + 5.0 * 90_000 / 300_000)
     assert cost(held_tokens=590_000, kv_capacity_tokens=0) == pytest.approx(1.3125)  # unknown
     assert cost(held_tokens=50_000, kv_usage=0.9) == pytest.approx(1.3125)
 

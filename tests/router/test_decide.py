@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import policies
-from router.decide import MAX_CANDIDATES, Decider, NoWorkerError, cached_tokens
+from router.decide import MAX_CANDIDATES, Decider, NoWorkerError, Sight, cached_tokens, prefix_of
 from router.instruments import Histogram
 from router.lease import Lease
 from router.load.others import Elsewhere
@@ -144,6 +144,14 @@ async def test_a_candidates_load_is_that_of_all_routers() -> None:
     assert (seen.in_flight, seen.held_tokens) == (4, 10_000)
     assert 4400 < seen.queued_tokens <= 4500
     assert decision.worker is not busy
+
+
+async def test_a_candidate_knows_who_in_flight_there_begins_alike() -> None:
+    setting = Setting(2)
+    busy, asked = setting.group.workers[0], prompt(3)
+    with Lease(busy, 1000, 0, prefix=prefix_of(asked)), Lease(busy, 1000, 0, prefix=b"other"):
+        decision = setting.decider.choose(Sight(setting.group.workers, {}), {setting.format: asked})
+    assert [candidate.alike for candidate in decision.candidates] == [1, 0]
 
 
 def test_equal_workers_have_an_order_of_each_routers_own() -> None:

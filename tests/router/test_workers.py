@@ -2,6 +2,7 @@
 
 import pytest
 
+from router.engines import Load
 from router.prefill_rate import PrefillRates
 from router.workers import (
     DuplicateWorkerError,
@@ -19,6 +20,23 @@ from tests.router.fleet import facts, make_fleet, make_worker
 )
 def test_the_index_block_is_a_multiple_of_the_engines_block(engine: int, index: int) -> None:
     assert chain_block_tokens(engine) == index
+
+
+def a_load(running: int, waiting: int) -> Load:
+    """A look at an engine that has counted nothing yet."""
+    return Load(
+        running=running,
+        waiting=waiting,
+        kv_usage=0.0,
+        prefill_seconds_sum=0.0,
+        prefill_tokens_sum=0,
+        prompt_tokens_total=None,
+        hit_tokens_total=None,
+        generated_tokens_total=None,
+        ranks=1,
+        generation="",
+        scraped_at=0.0,
+    )
 
 
 def test_groups_follow_what_workers_serve() -> None:
@@ -106,6 +124,20 @@ def test_many_changes_cost_one_rebuild() -> None:
     assert len(fleet.groups["m"].workers) == 100
     assert rebuilt == [1]
     assert len(deferred) == 1
+
+
+@pytest.mark.parametrize(
+    ("running", "waiting", "ours", "strangers"), [(3, 2, 5, 0), (3, 2, 4, 1), (3, 2, 0, 2), (3, 2, 9, 0), (8, 0, 1, 0)]
+)
+def test_who_waits_in_the_engine_and_was_sent_by_no_router(
+    running: int, waiting: int, ours: int, strangers: int
+) -> None:
+    fleet = make_fleet(1)
+    worker = next(iter(fleet.workers.values()))
+    for _ in range(ours):
+        worker.count_in_flight(1)
+    fleet.on_load(worker.id, a_load(running=running, waiting=waiting))
+    assert (worker.waiting, worker.strangers) == (waiting, strangers)
 
 
 def test_prefill_is_worked_off_while_it_waits() -> None:

@@ -28,6 +28,23 @@ def test_finds_the_best_arms_knee_from_any_guess(guess: float) -> None:
     assert found <= KNEES["better"] < found * PRECISION
 
 
+def test_little_load_is_one_at_which_memory_is_as_scarce_as_asked_for() -> None:
+    asked: list[float] = []
+    empty = summary([], 1.0, [1.0], 1.0)
+
+    def play(scenario: Scenario, arm: str, seed: int) -> Summary:
+        asked.append(scenario.requests_per_s)
+        values = {field: getattr(empty, field) for field in empty.__slots__}
+        return Summary(**values | {"goodput": 1.0 / (1.0 + scenario.requests_per_s)})
+
+    def at(rate: float) -> Scenario:
+        return scenario(rate=rate, ratio=2.0)
+
+    find(at, ["any"], play, 10.0, 2.0)
+    assert at(asked[0]).ratio >= 0.98 * 2.0 > at(asked[0] / PRECISION).ratio
+    assert min(asked) == asked[0]
+
+
 def test_asks_first_whoever_carried_the_last_load() -> None:
     _, asked = search(4.0, KNEES)
     assert asked.count("bad") < asked.count("better")

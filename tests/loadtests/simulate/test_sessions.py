@@ -44,6 +44,12 @@ def test_bytes_and_numbers_are_the_same_hashes_and_answers_are_never_found_again
     assert not set(job.chain[10:]) & set(session.job().chain)
 
 
+def test_answers_of_sessions_without_salt_have_nothing_in_common() -> None:
+    one, other = (Session(name, script("s", [10], answer=200), 0).job() for name in (b"a", b"b"))
+    assert one.chain[:10] == other.chain[:10]
+    assert not set(one.chain[10:]) & set(other.chain)
+
+
 def test_without_salt_hashes_stay_as_recorded() -> None:
     recorded = script("s", [10])
     assert Session(b"a", recorded, 0).chain == recorded.turns[0].new.tolist()

@@ -32,7 +32,7 @@ def test_what_is_worse_than_the_margin_says_against_whom() -> None:
     assert missed[0].times.mean == 2.0
     (row,) = verdict.against_best([made], "ours").rows
     assert row[0] == "steady, load 80%"
-    assert ["times other" in column for column in row[3:]] == [False, True, False, True]
+    assert ["times other" in column for column in row[4:]] == [False, True, False, True]
     assert "2 of 4" in verdict.against_best([made], "ours").title
 
 
