@@ -12,6 +12,7 @@ import uvloop
 
 from loadtests.cost.report import machine
 from loadtests.endurance import results as r
+from loadtests.endurance.processes import NotReady
 from loadtests.endurance.report import Table, Ticks, number
 from loadtests.faults.cases import CASES, Case
 from loadtests.faults.site import ENGINE, ROUTERS, WORKERS, Load, running_site
@@ -54,7 +55,10 @@ async def row(case: Case) -> tuple[str, ...]:
         load = Load(site, CONVERSATIONS)
         await asyncio.sleep(WARM_S)
         struck = time.perf_counter()
-        said = await case.strike(site)
+        try:
+            said = await case.strike(site)
+        except NotReady as error:
+            said = f"NOT AS IT SHOULD: {error}"
         mended = time.perf_counter()
         await asyncio.sleep(AFTER_S)
         results = await load.stop()
@@ -67,8 +71,9 @@ async def row(case: Case) -> tuple[str, ...]:
     hung = r.count(results, r.End.HUNG)
     failed = len(results) - r.count(results, r.End.COMPLETE) - hung
     times = [number(r.ttft_ms(results, 0.5), "ms"), *(number(r.ttft_ms(part, 0.99), "ms") for part in parts)]
-    print(f"{case.name}: {r.ends(results)}", flush=True)
-    return (case.name, number(len(results)), number(failed), number(hung), *times, said + cut)
+    found = (case.name, number(len(results)), number(failed), number(hung), *times, said + cut)
+    print(f"{': '.join(found[:2])} requests, {r.ends(results)}; {', '.join(found[4:])}", flush=True)
+    return found
 
 
 if __name__ == "__main__":
