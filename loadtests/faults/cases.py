@@ -15,7 +15,7 @@ LASTS_S = 10.0
 FOUND_S = 45.0
 """Longest wait for a promotion: sentinels that the machine itself holds up promote nobody for half a minute (TILT)."""
 MINUTE_S = 60
-AGREED_S = 10.0
+AGREED_S = 30.0
 """Longest wait for all routers to know a decision, which they must after a second; but the machine may be busy."""
 
 

@@ -1,7 +1,6 @@
 """A TCP proxy that makes a network bad: later, or broken."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -63,16 +62,13 @@ class Proxy:
             while data := await source.read(CHUNK_BYTES):
                 last_at = max(last_at, loop.time() + self.delay_s)
                 if last_at <= loop.time():
-                    sink.write(data)
+                    _write(sink, data)
                 else:
-                    loop.call_at(last_at, _write(sink, data))
+                    loop.call_at(last_at, _write, sink, data)
         sink.transport.abort()
         self._writers.discard(sink)
 
 
-def _write(sink: asyncio.StreamWriter, data: bytes) -> Callable[[], None]:
-    def write() -> None:
-        if not sink.transport.is_closing():
-            sink.write(data)
-
-    return write
+def _write(sink: asyncio.StreamWriter, data: bytes) -> None:
+    if not sink.transport.is_closing():
+        sink.write(data)
