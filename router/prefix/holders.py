@@ -12,6 +12,10 @@ from router.prefix.verbs import Outcome
 
 SETTLED_S = 15.0
 """A holder that was forgotten so short a time ago is not forgotten again: it is the same loss, noticed later here."""
+LATE_S = 60.0
+"""No answer that was on its way when Redis was told of a removal comes later than this."""
+MAX_KNOWN = 20_000
+"""Holders whose numbers are remembered: every restart of an engine makes a new one."""
 
 
 class _Known(NamedTuple):
@@ -24,8 +28,8 @@ class _Known(NamedTuple):
 class _Removal(NamedTuple):
     number: int | None
     """None: whatever it is."""
-    asked: bool
-    """Redis is to be told; else it was by another router."""
+    told_at: float | None = None
+    """When Redis was told; from then on it names the holder in late answers alone."""
 
 
 class Holders:
@@ -67,6 +71,8 @@ class Holders:
             known = None
         if known is None or number != known.number:
             self._numbers[holder] = _Known(number, self._clock(), known is not None)
+            if len(self._numbers) > MAX_KNOWN:
+                del self._numbers[next(iter(self._numbers))]
             if known is not None:
                 for callback in self.on_forgotten:
                     callback(holder)
@@ -95,20 +101,26 @@ class Holders:
         self._unwritten.pop(holder, None)
         known = self._numbers.get(holder)
         if known is None:
-            self._removals[holder] = _Removal(None, True)
+            self._removals[holder] = _Removal(None)
         elif not known.renewed or self._clock() - known.since > SETTLED_S:
-            self._removals[holder] = _Removal(known.number, True)
+            self._removals[holder] = _Removal(known.number)
 
     def removals(self) -> list[tuple[str, int | None]]:
         """What Redis is still to be told."""
-        return [(holder, removal.number) for holder, removal in self._removals.items() if removal.asked]
+        return [(holder, removal.number) for holder, removal in self._removals.items() if removal.told_at is None]
 
     def removed(self, holder: str) -> None:
         """Redis was told: answers from now on are true."""
+        now = self._clock()
         removal = self._removals.pop(holder, None)
         if removal is not None and removal.number is not None:
-            self._removals[holder] = removal._replace(asked=False)
+            self._removals[holder] = removal._replace(told_at=now)
             self._numbers.pop(holder, None)
+        settled = [
+            name for name, each in self._removals.items() if each.told_at is not None and each.told_at < now - LATE_S
+        ]
+        for name in settled:
+            del self._removals[name]
 
     def capacity(self, holder: str) -> int:
         """KV pool size in blocks."""
