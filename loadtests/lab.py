@@ -15,7 +15,7 @@ from loadtests.engine import __main__ as engine
 from loadtests.replay import command as replay
 from loadtests.replay import options as replay_options
 from loadtests.simulate import command as simulate
-from loadtests.simulate import sweep
+from loadtests.simulate import routers, sweep
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,6 +67,9 @@ def _parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentPa
     swept = commands.add_parser("policies", help="sweep memory, load and traps", description=sweep.__doc__)
     sweep.add_to(swept)
     swept.set_defaults(run=sweep.run)
+    several = commands.add_parser("routers", help="several routers against one", description=routers.__doc__)
+    routers.add_to(several)
+    several.set_defaults(run=routers.run)
     claimed = commands.add_parser("claims", help="published results beside ours", description=claims.__doc__)
     claims.add_to(claimed)
     claimed.set_defaults(run=claims.run)

@@ -72,10 +72,11 @@ def _shares(checked: Sequence[Sequence[Against]]) -> Iterator[str]:
 
 def against_best(cells: Sequence[Cell], arm: str) -> Table:
     """A row per cell: the arm's figures, and where it is not best or nearly so, who is, and by how much."""
-    rows, missed = [], 0
+    rows, missed, clear = [], 0, 0
     for cell in cells:
         checks = list(beside_best(cell, arm))
         missed += sum(not against.equal for against in checks)
+        clear += sum(not against.equal and against.times.low > 1 for against in checks)
         runs = cell.arms[arm]
         hits = f"{100 * fmean(run.hit for run in runs):.1f} ({100 * fmean(run.ideal_hit for run in runs):.1f})"
         rows.append(
@@ -87,7 +88,10 @@ def against_best(cells: Sequence[Cell], arm: str) -> Table:
                 *(_beside(runs, against) for against in checks),
             )
         )
-    title = f"{arm} in every cell; where it is not best, or within 2 % (p99: 10 %): {missed} of {4 * len(cells)} checks"
+    title = (
+        f"{arm} in every cell; where it is not best, or within 2 % (p99: 10 %): {missed} of {4 * len(cells)} checks, "
+        f"{clear} with an interval above 1"
+    )
     header = ("cell", "requests/s", "ratio", "hit % (ideal)", "TTFT p50 s", "p90", "p99", "good %")
     return Table(title, header, rows)
 

@@ -118,6 +118,16 @@ def test_a_file_of_other_settings_is_refused(tmp_path: Path, capsys: pytest.Capt
     assert "other settings" in capsys.readouterr().err
 
 
+def test_routers_compares_several_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = ["--profile", "llama-3.1-8b-a100", "--workers", "2", "--requests", "30", "--seeds", "2", "--quiet"]
+    command = ["routers", str(log(tmp_path / "mine.jsonl")), *few, "--counts", "2", "--late-ms", "5,500"]
+    assert main([*command, "--rate", "5"]) == 0
+    rows = capsys.readouterr().out.splitlines()[4:]
+    assert [row.split(" | ")[0] for row in rows] == ["| 1", "| 2, 5 ms late", "| 2, 500 ms late"]
+    assert main(command) == 2
+    assert "needs --rate" in capsys.readouterr().err
+
+
 def test_a_missing_trace_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", str(tmp_path / "none.jsonl")]) == 2
     assert "none.jsonl" in capsys.readouterr().err

@@ -33,7 +33,10 @@ def test_what_is_worse_than_the_margin_says_against_whom() -> None:
     (row,) = verdict.against_best([made], "ours").rows
     assert row[0] == "steady, load 80%"
     assert ["times other" in column for column in row[4:]] == [False, True, False, True]
-    assert "2 of 4" in verdict.against_best([made], "ours").title
+    assert "2 of 4 checks, 2 with an interval above 1" in verdict.against_best([made], "ours").title
+    doubtful = [run(ttft_p50=p50, ttft_p90=1.0, ttft_p99=1.0, goodput=1.0) for p50 in (1.0, 2.0)]
+    level = [run(ttft_p50=1.2, ttft_p90=1.0, ttft_p99=1.0, goodput=1.0)] * 2
+    assert "1 of 4 checks, 0 with" in verdict.against_best([cell(ours=doubtful, other=level)], "ours").title
 
 
 def test_the_oracle_is_no_rival() -> None:
