@@ -24,7 +24,7 @@ from router.workers import worker_id
 
 MODEL = "endurance"
 ADMIN = "x"
-START_S = 120.0
+START_S = 300.0
 STOP_S = 10.0
 COUNTS = (
     *("warmroute_worker_in_flight", "warmroute_worker_queued_tokens", "warmroute_worker_held_tokens"),
