@@ -2,7 +2,9 @@
 
 Replays recorded sessions (`--sessions FILE.jsonl.zst`: messages, and requests as spans of them) or made-up ones, in
 order, as a router does. Beside it stands the *limit*: the bare encoder on nothing but the text of the new messages,
-in a tokenizer of its own, so that neither warms the other's caches. All in one run; prints Markdown.
+in a tokenizer of its own, so that neither warms the other's caches. The encoder of the limit is `tokenizers`, which the
+engines use; *quick* is the one that is used here where it gives the same ids. A *first sight* is what a session had
+said when it first was so large, given to an encoder that knows nothing. All in one run; prints Markdown.
 """
 
 import argparse
@@ -13,10 +15,11 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tokenizer_cache.api import Prompt
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.reader import Reader
 from tokenizer_cache.render import Renderer
@@ -39,6 +42,7 @@ class Turn(NamedTuple):
     """Rendering, hashing and storing: `encode` without the encoder's own call."""
     encoder_us: float
     limit_us: float
+    quick_limit_us: float
     full_us: float
     """The bare encoder on the whole prompt; nan where it was not sampled."""
 
@@ -51,6 +55,15 @@ class Turn(NamedTuple):
     def above_limit_us(self) -> float:
         """What it took beyond the limit."""
         return self.total_us - self.limit_us
+
+    @property
+    def above_quick_us(self) -> float:
+        """What it took beyond the quick encoder on nothing but the new text."""
+        return self.total_us - self.quick_limit_us
+
+
+Steps = tuple[float, float, float, float]
+"""Microseconds of reading, recognising, own work and the encoder."""
 
 
 class Asked(NamedTuple):
@@ -65,43 +78,60 @@ class Replay:
     """One encoder with its reader, and the bare encoder beside it."""
 
     def __init__(self, spec: str) -> None:
-        self.encoder = PromptEncoder("bench", load(spec), 64, b"bench")
+        self._tokenizer = load(spec)
+        self.encoder = PromptEncoder("bench", self._tokenizer, 64, b"bench")
         self.reader = Reader(32 << 20, 1)
         self._bare: Tokenizer = load(spec)
         self._renderer = Renderer(self._bare)
         self.layers: Counter[str] = Counter()
         self.turns: list[Turn] = []
+        self.first_sights: list[Turn] = []
 
-    def session(self, asked: Sequence["Asked"]) -> None:
+    def session(self, asked: Sequence["Asked"], sizes_kb: Sequence[int]) -> None:
         """The requests of one session, then the bare encoder on the same texts."""
-        measured = [self._measure(one.body) for one in asked]
+        measured = [self._measure(one.body, self.encoder, self.reader) for one in asked]
         for one, (known, steps) in zip(asked, measured, strict=True):
-            sampled = not known or len(self.turns) % _FULL_EVERY == 0
-            limit = self._encode_us(one.new_text)
-            full = self._encode_us(self._rendered(one.body)) if sampled else float("nan")
-            self.turns.append(Turn(len(one.body), len(one.new_text.encode()), known, *steps, limit, full))
+            self.layers["known whole" if known.exact else "known in part" if known.known_blocks else "new"] += 1
+            sampled = len(self.turns) % _FULL_EVERY == 0
+            self.turns.append(self._turn(one, known.known_blocks > 0, steps, sampled))
+        for size in sizes_kb:
+            large = next((one for one in asked if len(one.body) >= 1000 * size), None)
+            if large is not None and len(large.body) < 1250 * size:
+                self.first_sights.append(self._first_sight(large))
 
-    def _measure(self, body: bytes) -> tuple[bool, tuple[float, float, float, float]]:
-        """Whether some of the prompt was known, and the microseconds of each step."""
-        clock, counters = time.thread_time, self.encoder.counters
+    def _first_sight(self, asked: "Asked") -> Turn:
+        encoder, reader = PromptEncoder("bench", self._tokenizer, 64, b"bench"), Reader(32 << 20, 1)
+        encoder.encode(reader.parse("chat", body_of([{"role": "user", "content": "hello"}], None)))
+        known, steps = self._measure(asked.body, encoder, reader)
+        return self._turn(Asked(asked.body, self._rendered(asked.body)), known.known_blocks > 0, steps, True)
+
+    def _turn(self, asked: "Asked", known: bool, steps: "Steps", sampled: bool) -> Turn:
+        text = asked.new_text
+        limit, quick = self._encode_us(self._bare.encode_slowly, text), self._encode_us(self._bare.encode, text)
+        whole = self._encode_us(self._bare.encode_slowly, self._rendered(asked.body)) if sampled else float("nan")
+        return Turn(len(asked.body), len(text.encode()), known, *steps, limit, quick, whole)
+
+    def _measure(self, body: bytes, encoder: PromptEncoder, reader: Reader) -> "tuple[Prompt, Steps]":
+        """What was known of the prompt, and the microseconds of each step."""
+        clock, counters = time.thread_time, encoder.counters
         within = counters.encode_cpu_s
         started = clock()
-        request = self.reader.parse("chat", body)
+        request = reader.parse("chat", body)
         read = clock()
-        known = self.encoder.recognise(request)
+        known = encoder.recognise(request)
         recognised = clock()
         if not known.exact:
-            self.encoder.encode(request)
+            encoder.encode(request)
         done = clock()
         within = counters.encode_cpu_s - within
-        self.layers["known whole" if known.exact else "known in part" if known.known_blocks else "new"] += 1
         steps = (read - started, recognised - read, done - recognised - within, within)
         read_us, recognise_us, own_us, encoder_us = (1e6 * step for step in steps)
-        return known.known_blocks > 0, (read_us, recognise_us, own_us, encoder_us)
+        return known, (read_us, recognise_us, own_us, encoder_us)
 
-    def _encode_us(self, text: str) -> float:
+    @staticmethod
+    def _encode_us(encode: Callable[[str], list[int]], text: str) -> float:
         started = time.thread_time()
-        self._bare.encode(text)
+        encode(text)
         return 1e6 * (time.thread_time() - started)
 
     def _rendered(self, body: bytes) -> str:
@@ -176,18 +206,23 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ranked[min(len(ranked) - 1, int(share * len(ranked)))]
 
 
-def table(turns: Sequence[Turn], sizes_kb: Sequence[int]) -> list[str]:
+def table(turns: Sequence[Turn], first_sights: Sequence[Turn], sizes_kb: Sequence[int]) -> list[str]:
     """One row per size and kind of turn."""
     lines = [
         "| body | turns | new text, bytes | read, us | recognise, us | render, hash, store, us | encoder, us "
-        "| in all, us p50 / p90 / p99 | limit, us p50 | above it, us p50 / p90 / p99 | bare encoder on all of it, us |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| in all, us p50 / p90 / p99 | limit, us p50 | quick limit, us p50 | above the limit, us p50 / p90 / p99 "
+        "| above the quick one | bare encoder on all of it, us |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for size in sizes_kb:
-        for known in (True, False):
-            some = [t for t in turns if t.known is known and 0.8 * size < t.body_bytes / 1000 < 1.25 * size]
+        kinds = {
+            "next turn": [turn for turn in turns if turn.known],
+            "first sight": first_sights,
+        }
+        for kind, of_kind in kinds.items():
+            some = [turn for turn in of_kind if 0.8 * size < turn.body_bytes / 1000 < 1.25 * size]
             if some:
-                lines.append(_row(f"{size} KB, {'next turn' if known else 'first sight'}", some))
+                lines.append(_row(f"{size} KB, {kind}", some))
     return lines
 
 
@@ -200,7 +235,8 @@ def _row(title: str, turns: Sequence[Turn]) -> str:
 
     full = [turn.full_us for turn in turns if turn.full_us == turn.full_us]
     cells = [title, f"{len(turns):,}", middle("new_bytes"), middle("read_us"), middle("recognise_us"), middle("own_us")]
-    cells += [middle("encoder_us"), three("total_us"), middle("limit_us"), three("above_limit_us")]
+    cells += [middle("encoder_us"), three("total_us"), middle("limit_us"), middle("quick_limit_us")]
+    cells += [three("above_limit_us"), three("above_quick_us")]
     return "| " + " | ".join([*cells, f"{quantile(full, 0.5):.0f}" if full else "-"]) + " |"
 
 
@@ -233,12 +269,13 @@ def main() -> None:
     parser.add_argument("--body-kb", default="150,500", help="body sizes to print")
     args = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    sizes_kb = [int(size) for size in args.body_kb.split(",")]
     run = Replay(args.tokenizer)
     gc.collect()
     gc.freeze()
     for tools, requests in recorded(args.sessions, args.limit) if args.sessions else made_up(args.limit):
-        run.session(asked_in(tools, requests))
-    print("\n".join(table(run.turns, [int(size) for size in args.body_kb.split(",")])))
+        run.session(asked_in(tools, requests), sizes_kb)
+    print("\n".join(table(run.turns, run.first_sights, sizes_kb)))
     print()
     print("\n".join(summary(run)))
 

@@ -24,15 +24,16 @@ def test_made_up_sessions_grow_and_are_read_as_requests() -> None:
     assert len(parse("chat", body_of(requests[3], None)).items) == len(requests[3])
 
 
-def test_a_row_tells_what_a_turn_took_above_the_limit() -> None:
-    turn = Turn(150_000, 1_000, True, 20.0, 10.0, 90.0, 400.0, 380.0, math.nan)
-    assert (turn.total_us, turn.above_limit_us) == (520.0, 140.0)
-    header, _, row = table([turn, turn._replace(body_bytes=900_000), turn._replace(known=False, full_us=5e4)], [150])[
-        :3
-    ]
+def test_a_row_tells_what_a_turn_took_above_the_limits() -> None:
+    turn = Turn(150_000, 1_000, True, 20.0, 10.0, 90.0, 400.0, 380.0, 300.0, math.nan)
+    assert (turn.total_us, turn.above_limit_us, turn.above_quick_us) == (520.0, 140.0, 220.0)
+    turns = [turn, turn._replace(body_bytes=900_000), turn._replace(known=False)]
+    header, _, row, cold, *rest = table(turns, [turn._replace(full_us=5e4)], [150])
     assert header.count("|") == row.count("|")
     assert "| 1 |" in row
-    assert "520 / 520 / 520 | 380 | 140 / 140 / 140 | -" in row
+    assert "520 / 520 / 520 | 380 | 300 | 140 / 140 / 140 | 220 / 220 / 220 | -" in row
+    assert cold.startswith("| 150 KB, first sight | 1 |")
+    assert not rest
 
 
 def test_quantiles_are_values_that_were_seen() -> None:
