@@ -17,7 +17,7 @@ from tokenizer_cache.api import Prompt
 from tokenizer_cache.request import Request
 
 INLINE_BYTES = 6144
-"""Unseen bytes up to which the event loop encodes by itself: about 1,500 tokens, 1.5 to 2 ms."""
+"""Unseen bytes up to which the event loop encodes by itself: about 1,500 tokens, 1.5 to 2 ms with `tokenizers`."""
 
 Encoded = Callable[[Prompt | None], None]
 

@@ -17,7 +17,7 @@ from tokenizer_cache.request import Request
 from tokenizer_cache.rules import NotExact, TemplateCall
 
 _TRUSTED_AFTER = 3
-_CHECK_EVERY = 64
+_CHECK_EVERY = 128
 _MAX_KINDS = 4096
 _MAX_CONTEXTS = 1024
 

@@ -57,6 +57,20 @@ class HeldBody:
         self._bytes += size
 
 
+def whole_body(cycle: Any, max_bytes: int, held: HeldBody) -> bytes | None:
+    """The body, if all of it has come before anybody asked: most have, and nothing need be waited for. Raises as
+    `read_body`."""
+    if cycle.more_body or cycle.disconnected or cycle.response_complete:
+        return None
+    body = bytes(cycle.body)
+    if len(body) > max_bytes:
+        raise too_large(max_bytes)
+    held.grow(len(body))
+    cycle.body = bytearray()
+    cycle.message_event.clear()
+    return body
+
+
 async def read_body(
     receive: Receive, content_length: int | None, max_bytes: int, held: HeldBody, waiting: Callable[[], None]
 ) -> bytes:

@@ -17,7 +17,7 @@ import msgspec
 
 from router.access_log import AccessLine, AccessLog
 from router.clients import Client, Clients
-from router.http.body import BodyBudget, ClientGoneError, HeldBody, read_body
+from router.http.body import BodyBudget, ClientGoneError, HeldBody, read_body, whole_body
 from router.http.errors import ApiError
 from router.http.exchange import Exchange, Receive, Scope, Send
 from router.http.headers import RequestHeaders
@@ -212,6 +212,8 @@ class Gateway:
 
     async def _read(self, exchange: Exchange, held: HeldBody) -> bytes:
         admission, cycle = self._admission, exchange.cycle
+        if (body := whole_body(cycle, admission.max_body_bytes, held)) is not None:
+            return body
         try:
             with self._watchdog.watch() as watch:
 
