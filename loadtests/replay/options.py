@@ -55,7 +55,7 @@ class Options:
         )
         taken = "base_url traces sample duration_s warmup_s skip_turns model session_header max_answer_tokens"
         values = {name: getattr(args, name) for name in f"{taken} timeout_s engines json records quiet".split()}
-        values["base_url"] = _base(args.base_url)
+        values["base_url"] = base_of(args.base_url)
         key = os.environ.get(args.api_key_env) or None
         return cls(**values, pace=pace, api_key=key, more=_object(args.more), slo=Slo(args.slo_ttft_s, args.slo_s))
 
@@ -134,7 +134,8 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError("--duration-s must be longer than --warmup-s")
 
 
-def _base(url: str) -> str:
+def base_of(url: str) -> str:
+    """A base_url without a slash at its end; `/v1` where there is no path. Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is no base_url; one looks like http://router:8080/v1")
