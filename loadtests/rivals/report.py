@@ -33,6 +33,7 @@ def table(scenario: Scenario, cells: Sequence[Cell]) -> Table:
         *_TIMES,
         f"good ({SLO.ttft_s:g} s)",
         "router cores",
+        "all cores",
     )
     return Table(scenario.title, header, [_row(cell, oracle) for cell in cells])
 

@@ -27,7 +27,9 @@ def measured(arm: str, p50: float = 0.1, **more: Any) -> Cell:
 
 
 def test_times_stand_beside_the_oracles() -> None:
-    rows = table(STEADY, [measured("oracle"), measured("smg", 0.15, errors={"status 503": 2})]).rows
+    shown = table(STEADY, [measured("oracle"), measured("smg", 0.15, errors={"status 503": 2})])
+    rows = shown.rows
+    assert {len(row) for row in rows} == {len(shown.header)}
     assert rows[1][:3] == ("smg", "100", "2 status 503")
     assert rows[1][5] == "0.150 s (1.50)"
 
