@@ -27,6 +27,7 @@ COMMANDS = {
     "python",
     "curl",
     "pip",
+    "locust",
     "export",
     "git",
     "cd",
