@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from flask import Response, request
-from locust.web import WebUI
 
 from loadtests.replay.record import Record
 from loadtests.replay.summary import Slo, Summary, Times, summary
+
+if TYPE_CHECKING:  # importing locust patches threads and sockets: only who runs it may
+    from locust.web import WebUI
 
 TAB = "exact"
 _COLUMNS = {"measure": "Measure", "p50": "p50", "p90": "p90", "p99": "p99", "max": "max"}
@@ -70,7 +72,7 @@ def _row(name: str, times: Times) -> dict[str, str]:
     return {"measure": name} | {column: f"{1000 * value:.1f} ms" for column, value in values.items()}
 
 
-def show(web_ui: WebUI, exact: Exact) -> None:
+def show(web_ui: "WebUI", exact: Exact) -> None:
     """A tab of the web UI, refreshed with locust's own statistics."""
     structure = [{"key": key, "title": title} for key, title in _COLUMNS.items()]
     web_ui.template_args |= {

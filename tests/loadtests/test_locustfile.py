@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -17,8 +18,9 @@ from loadtests.replay.summary import Slo
 from tests.engines import EngineProcess
 from tests.loadtests.replay.test_command import log
 
-pytest.importorskip("locust")  # needs the extra `loadtest`
-pytestmark = pytest.mark.integration
+# Not imported: locust patches threads and sockets, here and in all tests that come after.
+needs_locust = pytest.mark.skipif(find_spec("locust") is None, reason="needs the extra `loadtest`")
+pytestmark = [pytest.mark.integration, needs_locust]
 FILE = Path(__file__).parents[2] / "loadtests" / "locustfile.py"
 
 
