@@ -7,6 +7,7 @@ Cells are kept in a file as soon as they are measured, and are not measured agai
 import argparse
 import asyncio
 import json
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def _measure(
     options: argparse.Namespace, conversations: list[Conversation], missing: list[tuple[str, str]], kept: Kept
 ) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # engines and routers are ended then
     tools = Tools(_pythons(options), options.tokenizer)
     times = Times(options.warmup_s, options.seconds)
     give_up = time.monotonic() + options.limit_s

@@ -94,10 +94,9 @@ async def ready(router: Process, arm: Arm, engines: Sequence[Engine]) -> None:
 
 
 async def _warmroutes(arm: Arm, engines: Sequence[Engine], tools: Tools, stack: AsyncExitStack) -> list[Process]:
+    redis = await stack.enter_async_context(RedisProcess())
     flags = ["--tokenizer", "off" if tools.tokenizer == "bytes" else tools.tokenizer]
-    if arm.replicas > 1:
-        redis = await stack.enter_async_context(RedisProcess())
-        flags += ["--redis", redis.url, "--index-secret", SECRET]
+    flags += ["--redis", redis.url, "--index-secret", SECRET]
     return [Router(port, engines, *flags) for port in ports(arm.replicas)]
 
 
