@@ -6,6 +6,7 @@ call nothing per candidate that is not short of memory.
 """
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -28,6 +29,21 @@ IN_FLIGHT_S = 0.02
 step by about 1 ms (0.8 is published for Llama-3.3-70B on two H100), so this is mostly what all in the batch lose over
 their answers. Danger: at 0.2, short sessions lose their worker."""
 
+EVICTION_WEIGHT = 2.0
+"""Price of what a computed token evicts, in tokens, where the pool is full and all that it holds will be used again: it
+is computed again, and evicts in turn. Danger: at 1, 150 shared prefixes that just fit into the fleet's memory are
+copied until none fits (12 requests/s on eight workers: 57 % hits instead of 95 %); at 3, bursts queue up at the one
+worker that has the prefix."""
+
+REUSE_REQUESTS = 400
+"""Requests over which the share of prompts that is found cached is averaged."""
+
+USUAL_KV_TOKENS = 500_000
+"""Pool of a worker that does not tell its size, as far as filling it goes."""
+
+MOST_WORKERS = 10_000
+"""Workers of which is remembered how far their pools are filled."""
+
 KV_TURNOVER_S = 5.0
 """Seconds in which a full KV pool frees its size: about one answer's time, 4.9 s in the median of recorded agents."""
 
@@ -40,8 +56,13 @@ longer. Danger: between two new conversations it runs ahead, and overrates what 
 
 
 class ExpectedTtft:
-    """cost = (queued + uncached x 1.05 + 800 strangers waiting) / prefill_rate + 0.02 (in_flight - fewest) + memory
-    wait, in seconds. All of it is divided by the warmth of a worker that has just come into service.
+    """cost = (queued + uncached x (1.05 + 2 x reuse x filled) + 800 strangers waiting) / prefill_rate
+    + 0.02 (in_flight - fewest) + memory wait, in seconds. All of it is divided by the warmth of a worker that has just
+    come into service.
+
+    What is computed takes the place of something else: `filled` is the share of the worker's pool that this router has
+    filled so far, at most 1, `reuse` the share of prompts that was found cached lately. So a copy costs nothing but
+    itself while there is room or nothing is used twice, and more where memory is short and prefixes come back.
 
     What the prompt shares with others that are in flight is cheaper to compute once more: whoever computes it leaves a
     copy for all of them, and the price is divided among them. So one system prompt spreads over the fleet as fast as
@@ -59,6 +80,8 @@ class ExpectedTtft:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._shared: dict[bytes, int] = {}
+        self._reuse = 1.0
+        self._filled: defaultdict[str, float] = defaultdict(float)
 
     def costs(self, request: RequestFacts, candidates: Sequence[Candidate]) -> list[float]:
         """Expected seconds to the first token, with the small prices above. Unknown capacity: no memory wait."""
@@ -66,11 +89,12 @@ class ExpectedTtft:
         shared = min(self._shared.get(request.prefix, 0), max([c.cached_tokens for c in candidates]))
         spared = RECOMPUTE_WEIGHT - 1.0 / (1 + sum([c.alike for c in candidates]))
         fewest = min([c.in_flight for c in candidates])
+        evicts, filled = EVICTION_WEIGHT * self._reuse, self._filled
         return [
             (
                 (
                     c.queued_tokens
-                    + RECOMPUTE_WEIGHT * c.uncached_tokens
+                    + (RECOMPUTE_WEIGHT + evicts * filled[c.worker]) * c.uncached_tokens
                     - (spared * (shared - c.cached_tokens) if c.cached_tokens < shared else 0.0)
                     + WAITING_TOKENS * c.strangers
                 )
@@ -90,6 +114,8 @@ class ExpectedTtft:
         deepest = max([c.cached_tokens for c in candidates])
         if deepest and sum([c.alike for c in candidates]):
             self._share(request.prefix, deepest)
+        if request.prompt_tokens:
+            self._fill(chosen, request.prompt_tokens)
         if not request.prompt_tokens:
             reason = "no_prompt"
         elif not deepest:
@@ -103,6 +129,14 @@ class ExpectedTtft:
         self._shared[prefix] = min(tokens, self._shared.get(prefix, tokens) + SHARED_GROWTH)
         if len(self._shared) > MOST_PREFIXES:
             del self._shared[next(iter(self._shared))]
+
+    def _fill(self, chosen: Candidate, prompt_tokens: int) -> None:
+        """What this prompt says of reuse, and what it takes of its worker's pool."""
+        self._reuse += (chosen.cached_tokens / prompt_tokens - self._reuse) / REUSE_REQUESTS
+        share = chosen.uncached_tokens / (chosen.kv_capacity_tokens or USUAL_KV_TOKENS)
+        self._filled[chosen.worker] = min(1.0, self._filled[chosen.worker] + share)
+        if len(self._filled) > MOST_WORKERS:
+            del self._filled[next(iter(self._filled))]
 
 
 def _memory_s(candidate: Candidate, prompt_tokens: int) -> float:

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from policies.api import Candidate, Policy, RequestFacts, Selection
-from policies.expected_ttft import MOST_PREFIXES, ExpectedTtft
+from policies.expected_ttft import MOST_PREFIXES, MOST_WORKERS, ExpectedTtft
 from policies.round_robin import RoundRobin
 from tests.policies.candidates import a_request, a_worker
 from tests.policies.fleet import Fleet, Part, p99
@@ -86,7 +86,7 @@ def test_what_is_shared_is_the_least_that_is_found_and_follows_a_longer_prompt()
 def test_nothing_is_shared_that_nobody_holds_any_more() -> None:
     policy = ExpectedTtft(random.Random(0))
     policy.select(a_request(), warm(9_600, alike=3))
-    assert policy.costs(a_request(), warm(0, alike=3)) == pytest.approx([1.3125, 1.3125])
+    assert policy.costs(a_request(), warm(0, alike=3)) == pytest.approx([1.3125, 1.3125], rel=0.01)
 
 
 def test_few_beginnings_are_remembered() -> None:
@@ -95,6 +95,40 @@ def test_few_beginnings_are_remembered() -> None:
         policy.select(a_request(prefix=b"%d" % number), warm(9_600, alike=1))
     first, last = (policy.costs(a_request(prefix=b"%d" % n), warm(9_600, alike=1))[1] for n in (0, MOST_PREFIXES))
     assert last < first == pytest.approx(1.3125)
+
+
+def test_what_is_computed_is_dearer_where_it_evicts_what_comes_back() -> None:
+    policy = ExpectedTtft(random.Random(0))
+    cold, empty = a_worker("full"), a_worker("empty")
+    for number in range(30):  # 300,000 tokens
+        policy.select(a_request(prefix=b"%d" % number), [cold])
+    full, roomy = policy.costs(a_request(), [cold, empty])
+    assert roomy == pytest.approx(1.3125)
+    assert full == pytest.approx(1.3125 + 2 * 0.9275 * 10_000 / 8_000, rel=0.01)  # 30 of 400 found nothing
+    for number in range(2_000):
+        policy.select(a_request(prefix=b"%d" % number), [cold])
+    assert policy.costs(a_request(), [cold])[0] == pytest.approx(1.3125, rel=0.02), "nothing is used twice"
+    for _ in range(2_000):
+        policy.select(a_request(), [a_worker("full", 10_000, 9_984)])
+    assert policy.costs(a_request(), [cold])[0] > 3.7, "all is used again"
+
+
+def test_a_full_pool_is_no_reason_to_leave_a_holder() -> None:
+    policy = ExpectedTtft(random.Random(0))
+    for _ in range(60):
+        policy.select(a_request(), [a_worker("full")])
+    chosen = policy.select(a_request(), [a_worker("full", 10_000, 9_000), a_worker("empty")]).candidate
+    assert chosen.worker == "full"
+
+
+def test_workers_of_unknown_size_and_workers_that_are_gone() -> None:
+    policy = ExpectedTtft(random.Random(0))
+    for _ in range(50):
+        policy.select(a_request(), [a_worker("silent", kv_capacity_tokens=0)])
+    assert policy.costs(a_request(), [a_worker("silent", kv_capacity_tokens=0)])[0] > 3
+    for number in range(MOST_WORKERS + 1):
+        policy.select(a_request(), [a_worker(f"w{number}")])
+    assert policy.costs(a_request(), [a_worker("silent", kv_capacity_tokens=0)])[0] == pytest.approx(1.3125)
 
 
 def test_memory_is_waited_for_in_proportion_to_what_is_missing() -> None:
