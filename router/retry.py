@@ -10,6 +10,10 @@ at the same moment."""
 
 FREE_KINDS = frozenset({"connect", "connect_timeout"})
 
+ONCE_KIND = "status_500"
+"""A worker's error that may be the request's own fault: one other worker is asked, and its answer stands. Danger: more
+attempts, and one request that no engine can take makes the whole fleet look sick."""
+
 
 class RetryBudget:
     """A token bucket: every request pays in `ratio`, every retry takes out one."""
@@ -26,7 +30,8 @@ class RetryBudget:
 
     def allows(self, kind: str, attempts: int) -> bool:
         """May a request that failed with `kind` after `attempts` attempts be tried again? Takes nothing."""
-        return attempts < self._max_attempts and (kind in FREE_KINDS or self._tokens >= 1)
+        most = min(2, self._max_attempts) if kind == ONCE_KIND else self._max_attempts
+        return attempts < most and (kind in FREE_KINDS or self._tokens >= 1)
 
     def spend(self, kind: str) -> None:
         """It is tried again."""

@@ -26,7 +26,7 @@ from router.retry import RetryBudget
 from router.watchdog import Stage, StageTimeoutError, Watch, Watchdog
 from router.workers import Worker
 
-RETRIED_STATUS = frozenset({502, 503, 504})
+RETRIED_STATUS = frozenset({500, 502, 503, 504})
 MAX_HELD_BYTES = 1 << 20
 """Of what comes before the first byte; more than this, and it is let through."""
 PREAMBLE = (b":", b"event: response.created\n", b"event: response.queued\n", b"event: response.in_progress\n")

@@ -23,6 +23,13 @@ def test_attempts_are_bounded_even_when_free() -> None:
     assert not budget.allows("connect", 3)
 
 
+def test_an_error_that_may_be_the_requests_own_is_tried_once_more() -> None:
+    budget = RetryBudget(0.1, 3)
+    assert budget.allows("status_500", 1)
+    assert not budget.allows("status_500", 2)
+    assert not RetryBudget(0.1, 1).allows("status_500", 1)
+
+
 def test_no_budget_still_lets_refused_connections_move_on() -> None:
     budget = RetryBudget(0.0, 3)
     assert not budget.allows("status_503", 1)

@@ -50,13 +50,13 @@ def test_the_slow_worker_gets_less_from_whoever_looks_at_load() -> None:
     assert shares[0] < 0.2 < shares[1]
 
 
-def test_fast_500s_are_answered_by_one_worker_in_the_middle_third() -> None:
+def test_fast_500s_of_one_worker_in_the_middle_third_are_asked_again() -> None:
     scenario, outcomes, summary = play("fast_500s", "round_robin")
-    failed = [outcome for outcome in outcomes if outcome.error]
-    assert {outcome.error for outcome in failed} == {"status_500"}
-    assert summary.errors == len(failed) > 0
+    assert summary.errors == 0
+    again = [outcome for outcome in outcomes if outcome.attempts > 1]
     third = scenario.measured_s / 3
-    assert all(third <= outcome.arrived - scenario.warm_s <= 2 * third for outcome in failed)
+    assert again
+    assert all(third <= outcome.arrived - scenario.warm_s <= 2 * third for outcome in again)
 
 
 def test_a_lost_worker_comes_back_and_works() -> None:
