@@ -21,6 +21,9 @@ RUN = 37
 """Blocks of one symbol: histories cross the segments of 128 blocks, and fork inside and between them."""
 
 
+PENDING_TTL_S = 60.0
+
+
 class Step(NamedTuple):
     """One thing that happens. What it means is up to `kind`."""
 
@@ -50,13 +53,14 @@ class Pair:
     """A tree, and two routers on one Redis."""
 
     def __init__(self, capacity: int) -> None:
-        limits = Limits(default_capacity_blocks=capacity, pending_ttl_s=60.0)
+        limits = Limits(default_capacity_blocks=capacity, pending_ttl_s=PENDING_TTL_S)
         self.clock = Clock()
         self.tree = TreeIndex(limits, self.clock, raise_error)
         prefix, url = f"pair-{next(PREFIXES)}", shared_server("valkey").url
         self.routers = [make_shared(url, prefix, limits, self.clock) for _ in range(2)]
         self.asked: set[bytes] = set()
-        self.pended: list[tuple[int, Record]] = []
+        self.pended: list[tuple[float, Record]] = []
+        """When, by router 0."""
         self.exact = True
 
     async def record(self, router: int, record: Record) -> None:
@@ -68,14 +72,15 @@ class Pair:
         part = chain(step.chain, step.more)
         if step.kind == "pending":
             record = Record(step.holder, part, State.PENDING)
-            self.pended.append((0, record))  # of equal ones the tree takes back the oldest, Redis the router's own
+            # of equal ones the tree takes back the oldest, Redis the router's own
+            self.pended.append((self.clock.now, record))
             await self.record(0, record)
         elif step.kind in ("confirmed", "generated"):
             generated = step.more % 7 if step.kind == "generated" else 0
             await self.record(step.router, Record(step.holder, part, State.CONFIRMED, generated))
         elif step.kind == "dropped" and self.pended:
-            router, record = self.pended.pop(step.more % len(self.pended))
-            await self.record(router, record._replace(state=State.DROPPED))
+            _, record = self.pended.pop(step.more % len(self.pended))
+            await self.record(0, record._replace(state=State.DROPPED))
         elif step.kind == "capacity":
             self.tree.set_capacity(step.holder, step.more)
             for _, each in self.routers:
@@ -87,6 +92,8 @@ class Pair:
             self.pended = [each for each in self.pended if each[1].holder != step.holder]
         elif step.kind == "time":
             self.clock.now += step.more
+            # what has run out is not taken back: the tree would take an equal younger one
+            self.pended = [each for each in self.pended if self.clock.now - each[0] < PENDING_TTL_S]
         elif step.kind == "corrected":
             whole = chain(step.chain, 400)
             await self.record(step.router, Record(step.holder, part, State.CORRECTED, tail=whole))
