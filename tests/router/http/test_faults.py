@@ -87,6 +87,9 @@ async def test_another_worker_answers_where_one_refuses_connections() -> None:
     unprobed: dict[str, Any] = {"health_interval_s": 60.0, "scrape_interval_s": 60.0}  # the requests are to find out
     with EngineThread(model=MODEL, speed=20.0) as one, EngineThread(model=MODEL, speed=20.0) as two:
         async with running_router(one.url, two.url, policy="round_robin", **unprobed) as router:
+            async with asyncio.timeout(10):  # a first look that is under way would find out
+                while any(worker.load is None for worker in router.parts.fleet.workers.values()):
+                    await asyncio.sleep(0.01)
             one.kill()
             asked = [router.client.post(CHAT, json=GOOD[CHAT]) for _ in range(4)]
             assert [answer.status_code for answer in await asyncio.gather(*asked)] == [200] * 4
