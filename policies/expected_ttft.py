@@ -2,11 +2,10 @@
 
 Everything is priced in seconds, so that no threshold decides between affinity and load: a holder keeps its session
 until waiting for it takes longer than computing the prompt elsewhere. Runs on every request: the loop in `costs` must
-call nothing per candidate that is not short of memory.
+call nothing per candidate that is not short of memory, but for one look-up.
 """
 
 import random
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -81,7 +80,7 @@ class ExpectedTtft:
         self._rng = rng
         self._shared: dict[bytes, int] = {}
         self._reuse = 1.0
-        self._filled: defaultdict[str, float] = defaultdict(float)
+        self._filled: dict[str, float] = {}
 
     def costs(self, request: RequestFacts, candidates: Sequence[Candidate]) -> list[float]:
         """Expected seconds to the first token, with the small prices above. Unknown capacity: no memory wait."""
@@ -89,12 +88,12 @@ class ExpectedTtft:
         shared = min(self._shared.get(request.prefix, 0), max([c.cached_tokens for c in candidates]))
         spared = RECOMPUTE_WEIGHT - 1.0 / (1 + sum([c.alike for c in candidates]))
         fewest = min([c.in_flight for c in candidates])
-        evicts, filled = EVICTION_WEIGHT * self._reuse, self._filled
+        evicts, filled = EVICTION_WEIGHT * self._reuse, self._filled.get
         return [
             (
                 (
                     c.queued_tokens
-                    + (RECOMPUTE_WEIGHT + evicts * filled[c.worker]) * c.uncached_tokens
+                    + (RECOMPUTE_WEIGHT + evicts * filled(c.worker, 0.0)) * c.uncached_tokens
                     - (spared * (shared - c.cached_tokens) if c.cached_tokens < shared else 0.0)
                     + WAITING_TOKENS * c.strangers
                 )
@@ -114,14 +113,10 @@ class ExpectedTtft:
         deepest = max([c.cached_tokens for c in candidates])
         if deepest and sum([c.alike for c in candidates]):
             self._share(request.prefix, deepest)
-        if request.prompt_tokens:
-            self._fill(chosen, request.prompt_tokens)
         if not request.prompt_tokens:
-            reason = "no_prompt"
-        elif not deepest:
-            reason = "cold"
-        else:
-            reason = "cached" if chosen.cached_tokens == deepest else "spilled"
+            return Selection(chosen, "no_prompt", costs[index])
+        self._fill(chosen, request.prompt_tokens)
+        reason = "cold" if not deepest else "cached" if chosen.cached_tokens == deepest else "spilled"
         return Selection(chosen, reason, costs[index])
 
     def _share(self, prefix: bytes, tokens: int) -> None:
@@ -134,7 +129,7 @@ class ExpectedTtft:
         """What this prompt says of reuse, and what it takes of its worker's pool."""
         self._reuse += (chosen.cached_tokens / prompt_tokens - self._reuse) / REUSE_REQUESTS
         share = chosen.uncached_tokens / (chosen.kv_capacity_tokens or USUAL_KV_TOKENS)
-        self._filled[chosen.worker] = min(1.0, self._filled[chosen.worker] + share)
+        self._filled[chosen.worker] = min(1.0, self._filled.get(chosen.worker, 0.0) + share)
         if len(self._filled) > MOST_WORKERS:
             del self._filled[next(iter(self._filled))]
 
