@@ -5,14 +5,13 @@ import dataclasses
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from loadtests.cost.routers import Usage
-from loadtests.endurance.processes import MODEL, Engine, Process, ports
+from loadtests.endurance.processes import MODEL, Engine, Process
 from loadtests.endurance.report import Ticks
 from loadtests.replay.client import Client, Question
 from loadtests.replay.conversations import Ask, Conversation
@@ -25,8 +24,6 @@ from loadtests.rivals.pins import Pins
 from loadtests.rivals.scenarios import SICK, Event, Scenario
 from loadtests.rivals.sessions import lively, text
 
-WORKERS = 8
-PROFILE = "qwen3-32b-2xh100"
 UNLIMITED = 8_000_000
 MAX_ANSWER_TOKENS = 48
 PATIENCE_S = 60.0
@@ -64,19 +61,6 @@ class Played:
     cores: float
     """Likewise of engines, client and routers together."""
     machine: str
-
-
-@asynccontextmanager
-async def running_engines(tokenizer: str) -> AsyncIterator[list[Engine]]:
-    """The workers."""
-    async with AsyncExitStack() as stack:
-        engines = [Engine(port, "--tokenizer", tokenizer, "--profile", PROFILE) for port in ports(WORKERS)]
-        for engine in engines:
-            engine.start()
-            stack.push_async_exit(engine)
-        for engine in engines:
-            await engine.wait_ready()
-        yield engines
 
 
 class Stage:
