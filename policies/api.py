@@ -56,6 +56,12 @@ class Candidate(NamedTuple):
     warmth: float = 1.0
     """The share of its full speed that is expected of it now, above 0: below 1 for a worker that has just come into
     service. What has a price in time or load is divided by it."""
+    stay_s: float = 5.0
+    """Seconds from first token to last byte of those requests that are found there, as measured: each weighted by
+    itself, since a long one is found more often. So long memory is waited for."""
+    held_share: float = 1.0
+    """Of `held_tokens`, the share that takes memory of its own, as measured (0..1): prompts that begin alike share
+    blocks."""
 
 
 class Selection(NamedTuple):

@@ -28,23 +28,24 @@ IN_FLIGHT_S = 0.02
 step by about 1 ms (0.8 is published for Llama-3.3-70B on two H100), so this is mostly what all in the batch lose over
 their answers. Danger: at 0.2, short sessions lose their worker."""
 
-EVICTION_WEIGHT = 2.0
-"""Price of what a computed token evicts, in tokens, where the pool is full and all that it holds will be used again: it
-is computed again, and evicts in turn. Danger: at 1, 150 shared prefixes that just fit into the fleet's memory are
-copied until none fits (12 requests/s on eight workers: 57 % hits instead of 95 %); at 3, bursts queue up at the one
-worker that has the prefix."""
+COPY_WEIGHT = 6.0
+"""Price of one more copy of a prefix that others use too, in computations of it, where the pool is full and what it
+holds is used again: copies of everything take as much memory again, for ever (a conversation that moves leaves nothing
+behind that anybody wants). Those alike in flight share it, so that a burst spreads. Danger: at 2, 150 shared prefixes
+that just fit into the fleet's memory are copied until they do not (12 requests/s on eight workers: a TTFT p90 of 5 s
+instead of 1.7); at 3 for however many alike, a burst of 48 queues up at the one worker that has the prefix."""
 
 REUSE_REQUESTS = 400
 """Requests over which the share of prompts that is found cached is averaged."""
+
+BACKLOG_REQUESTS = 50
+"""Requests over which the length of the queues is averaged."""
 
 USUAL_KV_TOKENS = 500_000
 """Pool of a worker that does not tell its size, as far as filling it goes."""
 
 MOST_WORKERS = 10_000
 """Workers of which is remembered how far their pools are filled."""
-
-KV_TURNOVER_S = 5.0
-"""Seconds in which a full KV pool frees its size: about one answer's time, 4.9 s in the median of recorded agents."""
 
 MOST_PREFIXES = 4096
 """Beginnings of prompts of which the shared length is remembered."""
@@ -55,22 +56,25 @@ longer. Danger: between two new conversations it runs ahead, and overrates what 
 
 
 class ExpectedTtft:
-    """cost = (queued + uncached x (1.05 + 2 x reuse x filled) + 800 strangers waiting) / prefill_rate
-    + 0.02 (in_flight - fewest) + memory wait, in seconds. All of it is divided by the warmth of a worker that has just
-    come into service.
+    """cost = (queued + uncached x (1.05 + backlog x (1 + reuse x filled)) + copies + 800 strangers waiting)
+    / prefill_rate + 0.02 (in_flight - fewest) + memory wait, in seconds. All of it is divided by the warmth of a worker
+    that has just come into service.
 
-    What is computed takes the place of something else: `filled` is the share of the worker's pool that this router has
-    filled so far, at most 1, `reuse` the share of prompts that was found cached lately. So a copy costs nothing but
-    itself while there is room or nothing is used twice, and more where memory is short and prefixes come back.
+    What is computed delays those who wait behind it: `backlog` is how many wait at a worker, in the mean of the last
+    requests. And it takes the place of something else, which is computed again if it is used again, and delays as many
+    then: `filled` is the share of the worker's pool that this router has filled so far, at most 1, `reuse` the share of
+    prompts that was found cached lately. So a fleet with time to spare answers each as soon as it can, and a busy one
+    goes where least is computed.
 
-    What the prompt shares with others that are in flight is cheaper to compute once more: whoever computes it leaves a
-    copy for all of them, and the price is divided among them. So one system prompt spreads over the fleet as fast as
-    traffic needs it, and a burst of one new document is prefilled on several workers. What is shared is not told: it is
-    the least that requests with an equal beginning find held while others with that beginning are in flight. A
-    conversation that nobody shares anything with is alone in flight, and pays in full.
+    copies = (shared - cached) x (6 x reuse x filled / (1 + alike / 2) - 1.05 + 1 / (1 + alike)), where that part of the
+    prompt that it shares with others is not held: the price of one more copy, less what the others spare who will find
+    it there. So one system prompt spreads over the fleet as fast as traffic needs it, and a burst of one new document
+    is prefilled on several workers. What is shared is not told: it is the least that requests with an equal beginning
+    find held while others with that beginning are in flight. A conversation that nobody shares anything with is alone
+    in flight, and pays in full.
 
-    memory wait = 5 s x (held + prompt - capacity) / capacity, where that is positive: the prompt cannot start before
-    running requests have freed its share (Little's law), or one must be preempted.
+    memory wait = stay x (held x held_share + prompt - capacity) / capacity, where that is positive: the prompt cannot
+    start before running requests have freed its share (Little's law), or one must be preempted.
     """
 
     scope: ClassVar[Literal["few", "all"]] = "few"
@@ -80,21 +84,28 @@ class ExpectedTtft:
         self._rng = rng
         self._shared: dict[bytes, int] = {}
         self._reuse = 1.0
+        self._backlog = 0.0
         self._filled: dict[str, float] = {}
 
     def costs(self, request: RequestFacts, candidates: Sequence[Candidate]) -> list[float]:
-        """Expected seconds to the first token, with the small prices above. Unknown capacity: no memory wait."""
+        """Expected seconds to the first token, with the prices above. Unknown capacity: no memory wait."""
         prompt_tokens = request.prompt_tokens
+        alike = sum([c.alike for c in candidates])
         shared = min(self._shared.get(request.prefix, 0), max([c.cached_tokens for c in candidates]))
-        spared = RECOMPUTE_WEIGHT - 1.0 / (1 + sum([c.alike for c in candidates]))
+        spared = RECOMPUTE_WEIGHT - 1.0 / (1 + alike)
+        copy = COPY_WEIGHT * self._reuse / (1 + alike / 2)
         fewest = min([c.in_flight for c in candidates])
-        evicts, filled = EVICTION_WEIGHT * self._reuse, self._filled.get
+        token, evicts, filled = RECOMPUTE_WEIGHT + self._backlog, self._backlog * self._reuse, self._filled.get
         return [
             (
                 (
                     c.queued_tokens
-                    + (RECOMPUTE_WEIGHT + evicts * filled(c.worker, 0.0)) * c.uncached_tokens
-                    - (spared * (shared - c.cached_tokens) if c.cached_tokens < shared else 0.0)
+                    + (token + evicts * filled(c.worker, 0.0)) * c.uncached_tokens
+                    + (
+                        (copy * filled(c.worker, 0.0) - spared) * (shared - c.cached_tokens)
+                        if c.cached_tokens < shared
+                        else 0.0
+                    )
                     + WAITING_TOKENS * c.strangers
                 )
                 / c.prefill_rate
@@ -108,6 +119,7 @@ class ExpectedTtft:
     def select(self, request: RequestFacts, candidates: Sequence[Candidate]) -> Selection:
         """The soonest candidate. `spilled` says that a deeper holder would have been slower, `cold` that none holds."""
         costs = self.costs(request, candidates)
+        self._queue(candidates)
         index = lowest(costs, self._rng)
         chosen = candidates[index]
         deepest = max([c.cached_tokens for c in candidates])
@@ -118,6 +130,11 @@ class ExpectedTtft:
         self._fill(chosen, request.prompt_tokens)
         reason = "cold" if not deepest else "cached" if chosen.cached_tokens == deepest else "spilled"
         return Selection(chosen, reason, costs[index])
+
+    def _queue(self, candidates: Sequence[Candidate]) -> None:
+        """Those that wait in the engines, and one that is being computed."""
+        waiting = sum([c.waiting + (c.queued_tokens > 0) for c in candidates]) / len(candidates)
+        self._backlog += (waiting - self._backlog) / BACKLOG_REQUESTS
 
     def _share(self, prefix: bytes, tokens: int) -> None:
         """Others in flight begin alike, and `tokens` of this prompt are held somewhere."""
@@ -135,9 +152,5 @@ class ExpectedTtft:
 
 
 def _memory_s(candidate: Candidate, prompt_tokens: int) -> float:
-    """Prompts that share blocks are counted once each in `held_tokens`, so where the engine's own figure (with what
-    waits for prefill) is lower, it holds."""
-    capacity, held = candidate.kv_capacity_tokens, float(candidate.held_tokens)
-    if candidate.kv_usage:
-        held = min(held, candidate.kv_usage * capacity + candidate.queued_tokens)
-    return max(0.0, KV_TURNOVER_S * ((held + prompt_tokens) / capacity - 1.0))
+    missing = candidate.held_tokens * candidate.held_share + prompt_tokens - candidate.kv_capacity_tokens
+    return max(0.0, candidate.stay_s * missing / candidate.kv_capacity_tokens)

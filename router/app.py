@@ -54,7 +54,8 @@ from router.sharing import make_link, make_sharing
 from router.tasks import Background
 from router.waiting.room import WaitingRoom
 from router.watchdog import Watchdog
-from router.workers import NOT_PROBED, Fleet, Worker, worker_id
+from router.worker_names import worker_id
+from router.workers import NOT_PROBED, Fleet, Worker
 from tokenizer_cache.items import seed_of
 from tokenizer_cache.reader import Reader
 

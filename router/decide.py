@@ -185,6 +185,8 @@ def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: 
         worker.alike.get(prefix_of(prompt), 0) if worker.alike and prompt is not None else 0,
         worker.strangers,
         worker.warmth.share(now),
+        worker.punctuality.long_stay_s,
+        worker.held_share.value,
     )
 
 

@@ -4,7 +4,6 @@ Load and health change here alone. A worker's `holder` is its name in the prefix
 that a restarted engine starts with nothing, and that all routers call it the same.
 """
 
-import hashlib
 import logging
 from collections.abc import Callable
 from enum import Enum
@@ -12,13 +11,15 @@ from enum import Enum
 from router.breaker import Breaker
 from router.engines import Facts, Load, ModelCard
 from router.groups import ModelGroup, groups_of
+from router.held_share import HeldShare
 from router.labels import NO_LABELS, Labels
 from router.lease import Lease
-from router.load.others import Elsewhere
+from router.load.others import NOTHING, Elsewhere
 from router.load_order import LoadOrder
 from router.prefill_rate import PrefillRates
 from router.punctuality import Punctuality
 from router.warmth import Warmth
+from router.worker_names import holder_name, worker_id
 
 NOT_PROBED = "not probed yet"
 MIN_CHAIN_BLOCK_TOKENS = 64
@@ -48,22 +49,11 @@ class UnknownWorkerError(KeyError):
     """No worker has this id."""
 
 
-def worker_id(url: str) -> str:
-    """A short opaque id: equal for equal URLs on every router, and tells a client nothing of the address."""
-    return "w-" + hashlib.blake2b(url.encode(), digest_size=5).hexdigest()
-
-
 def chain_block_tokens(engine_block_tokens: int) -> int:
     """The index block for an engine's KV block: its smallest multiple of at least 64 tokens, so that no credit is
     cut."""
     block = max(1, engine_block_tokens)
     return -(-MIN_CHAIN_BLOCK_TOKENS // block) * block
-
-
-def holder_name(worker_id: str, generation: str) -> str:
-    """One incarnation's name in the prefix index, equal on every router. Without a generation it outlives a restart."""
-    mark = hashlib.blake2b(generation.encode(), digest_size=4).hexdigest()
-    return f"{worker_id}.{mark}" if generation else worker_id
 
 
 class Worker:
@@ -107,6 +97,7 @@ class Worker:
         """Requests in flight by the key of their prompt's start; no zeros."""
         self.leases: dict[Lease, None] = {}
         self.punctuality = Punctuality(clock)
+        self.held_share = HeldShare()
         self.orders: list[LoadOrder[Worker]] = []
         self.draining = False
         self.healthy = False
@@ -131,9 +122,14 @@ class Worker:
         self.chain_block_tokens = self._block_tokens or chain_block_tokens(facts.block_tokens)
         self.format = f"{facts.served.key}/{self.chain_block_tokens}"
 
-    def known_in_flight(self) -> int:
-        """Requests in flight there, over all routers."""
-        return self.in_flight + (self.elsewhere(self._clock()).in_flight if self.elsewhere is not None else 0)
+    def known(self) -> Elsewhere:
+        """What is there of requests in flight, over all routers."""
+        others = self.elsewhere(self._clock()) if self.elsewhere is not None else NOTHING
+        return Elsewhere(
+            self.in_flight + others.in_flight,
+            self.queued_tokens + others.queued_tokens,
+            self.held_tokens + others.held_tokens,
+        )
 
     def suspect(self) -> None:
         """A request failed there: somebody should look."""
@@ -301,8 +297,12 @@ class Fleet:
             worker.prefill_rate = self._rates.learn(f"{worker.format} {root}", worker.load, load)
             worker.load = load
             worker.waiting = load.waiting
-            worker.strangers = min(load.waiting, max(0, load.running + load.waiting - worker.known_in_flight()))
             worker.kv_usage = load.kv_usage
+            known = worker.known()
+            worker.strangers = min(load.waiting, max(0, load.running + load.waiting - known.in_flight))
+            if not load.waiting:
+                computed = known.held_tokens - known.queued_tokens
+                worker.held_share.learn(computed, load.kv_usage * worker.kv_capacity_tokens)
 
     def reported(self, worker: Worker, predicted_tokens: int, cached_tokens: int) -> None:
         """What an engine said of one request that was predicted to hit. Nothing cached, several times in a row, means

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.cost.routers import Usage
 from loadtests.endurance.client import HOST
-from router.workers import worker_id
+from router.worker_names import worker_id
 
 MODEL = "endurance"
 ADMIN = "x"

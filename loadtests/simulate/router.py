@@ -93,7 +93,7 @@ class VirtualRouter:
             return
         worker, candidate = decision.worker, decision.selection.candidate
         prefix = prefix_of(asked.prompt)
-        lease = Lease(worker, asked.prompt.tokens, candidate.uncached_tokens, prefix=prefix)
+        lease = Lease(worker, asked.prompt.tokens, candidate.uncached_tokens, tells=True, prefix=prefix)
         passage = Passage(self.view, worker.holder, asked.prompt, candidate.cached_tokens)
         worker.breaker.begin()
         Attempt(self, asked, Choice(worker, lease, passage, 0.0), failed).start(self.hosts[worker.id])

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from router.breaker import Breaker
-from router.engines import Facts, ModelCard
+from router.engines import Facts, Load, ModelCard
 from router.prefill_rate import PrefillRates
 from router.workers import Fleet, Worker
 from tokenizer_cache.rules import Served
@@ -22,6 +22,23 @@ def facts(*models: str, block_tokens: int = 16, generation: str = "1", kv_tokens
     cards = tuple(ModelCard(name, f"/models/{name}", "", 32768) for name in models or (MODEL,))
     served = Served(engine="vllm")
     return Facts("vllm", "0.30", cards, block_tokens, kv_tokens, generation, served=served)
+
+
+def a_load(running: int = 0, waiting: int = 0, kv_usage: float = 0.0) -> Load:
+    """A look at an engine that has counted nothing yet."""
+    return Load(
+        running=running,
+        waiting=waiting,
+        kv_usage=kv_usage,
+        prefill_seconds_sum=0.0,
+        prefill_tokens_sum=0,
+        prompt_tokens_total=None,
+        hit_tokens_total=None,
+        generated_tokens_total=None,
+        ranks=1,
+        generation="",
+        scraped_at=0.0,
+    )
 
 
 def make_fleet(count: int, *models: str) -> Fleet:

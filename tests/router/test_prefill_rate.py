@@ -6,20 +6,9 @@ import pytest
 
 from router.engines import Load
 from router.prefill_rate import PRIOR_TOKENS, PrefillRate, PrefillRates
+from tests.router.fleet import a_load
 
-LOAD = Load(
-    running=0,
-    waiting=0,
-    kv_usage=0.0,
-    prefill_seconds_sum=0.0,
-    prefill_tokens_sum=0,
-    prompt_tokens_total=None,
-    hit_tokens_total=None,
-    generated_tokens_total=None,
-    ranks=1,
-    generation="",
-    scraped_at=0.0,
-)
+LOAD = a_load()
 
 
 def later(load: Load, tokens: int, seconds: float) -> Load:

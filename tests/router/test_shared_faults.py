@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from router.settings import Secret
-from router.workers import worker_id
+from router.worker_names import worker_id
 from tests.engines import EngineThread
 from tests.router.http.site import CHAT
 from tests.router.http.test_drain import free_port

@@ -2,17 +2,16 @@
 
 import pytest
 
-from router.engines import Load
 from router.prefill_rate import PrefillRates
+from router.worker_names import holder_name
 from router.workers import (
     DuplicateWorkerError,
     Fleet,
     UnknownWorkerError,
     WorkerState,
     chain_block_tokens,
-    holder_name,
 )
-from tests.router.fleet import facts, make_fleet, make_worker
+from tests.router.fleet import a_load, facts, make_fleet, make_worker
 
 
 @pytest.mark.parametrize(
@@ -20,23 +19,6 @@ from tests.router.fleet import facts, make_fleet, make_worker
 )
 def test_the_index_block_is_a_multiple_of_the_engines_block(engine: int, index: int) -> None:
     assert chain_block_tokens(engine) == index
-
-
-def a_load(running: int, waiting: int) -> Load:
-    """A look at an engine that has counted nothing yet."""
-    return Load(
-        running=running,
-        waiting=waiting,
-        kv_usage=0.0,
-        prefill_seconds_sum=0.0,
-        prefill_tokens_sum=0,
-        prompt_tokens_total=None,
-        hit_tokens_total=None,
-        generated_tokens_total=None,
-        ranks=1,
-        generation="",
-        scraped_at=0.0,
-    )
 
 
 def test_groups_follow_what_workers_serve() -> None:

@@ -15,7 +15,7 @@ from loadtests.endurance.results import End, Result, ends
 from loadtests.rollout.name_server import NameServer
 from loadtests.rollout.workers import NAME, Changes, Churn, table
 from router.settings import Secret
-from router.workers import worker_id
+from router.worker_names import worker_id
 from tests.engines import EngineThread
 from tests.routers import MODEL, running_router
 

@@ -31,7 +31,7 @@ from router.membership import Membership
 from router.probe import ProbeConfig, Prober
 from router.registry.book import Book, Verdict
 from router.registry.entry import Entry, Standing
-from router.workers import worker_id
+from router.worker_names import worker_id
 from tests.router.discovery.api_server import endpoint, slice_of
 from tests.router.discovery.findings import membership
 from tests.router.fake_worker import FakeWorker, client, vllm

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from router.allow import AllowList, read_rule
 from router.registry.book import MAX_AGE_S, MAX_AHEAD_S, RENEW_S, TOMB_S, Book, Verdict
 from router.registry.entry import Entry, Standing
-from router.workers import worker_id
+from router.worker_names import worker_id
 
 NOW = 1_700_000_000.0
 URL = "http://10.0.0.1:8000"

@@ -14,7 +14,7 @@ from router.registry.entry import Entry, Seal, Standing
 from router.registry.registry import SPREAD_S
 from router.settings import Secret
 from router.shared.keys import Keys
-from router.workers import worker_id
+from router.worker_names import worker_id
 from tests.engines import EngineThread
 from tests.routers import RunningRouter, running_router
 from tests.servers import RedisServer

@@ -1,0 +1,29 @@
+"""How much memory the prompts in flight take of their own: requests that begin alike share blocks in the engine.
+
+Nobody tells a router which. But engines export how much of their KV memory is referenced, and what the router believes
+to be held is known: the one over the other, while nothing waits, is the share.
+"""
+
+MEMORY = 0.9
+"""What is kept of older looks at each new one: some ten of them count, ten or twenty seconds."""
+
+
+class HeldShare:
+    """One worker's. 1 until it is measured."""
+
+    __slots__ = ("_held", "_used")
+
+    def __init__(self) -> None:
+        self._held = 0.0
+        self._used = 0.0
+
+    def learn(self, held_tokens: int, used_tokens: float) -> None:
+        """So many prompt tokens are in flight and computed, and the engine references so many."""
+        if held_tokens > 0 and used_tokens > 0:
+            self._held = self._held * MEMORY + held_tokens
+            self._used = self._used * MEMORY + used_tokens
+
+    @property
+    def value(self) -> float:
+        """Above 0, at most 1."""
+        return min(1.0, self._used / self._held) if self._held else 1.0
