@@ -47,13 +47,14 @@ async def _measure(
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # engines and routers are ended then
     tools = Tools(_pythons(options), options.tokenizer)
-    times = Times(options.warmup_s, options.seconds)
     give_up = time.monotonic() + options.limit_s
     async with running_engines(options.tokenizer) as engines:
         for name, arm in missing:
             if time.monotonic() > give_up:
                 print("The time is over: run it again for the rest.", flush=True)
                 return
+            longer = SCENARIOS[name].longer
+            times = Times(options.warmup_s * longer, options.seconds * longer)
             played = await Stage(SCENARIOS[name], ARMS[arm], engines, tools).play(conversations, times)
             found = cell(name, arm, played)
             kept.add(found)

@@ -50,6 +50,7 @@ ARMS = {
         Arm("smg x3 mesh", "smg", "cache_aware", replicas=3, mesh=True),
         Arm("smg round robin", "smg", "round_robin"),
         Arm("sglang", "sglang", "cache_aware"),
+        Arm("sglang x3", "sglang", "cache_aware", replicas=3),
         Arm("sglang round robin", "sglang", "round_robin"),
         Arm("vllm", "vllm", "cache_aware"),
         Arm("vllm round robin", "vllm", "round_robin"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from loadtests.endurance.report import Table, number
 from loadtests.rivals.arms import ARMS, ORACLE
-from loadtests.rivals.cells import HIGHER, LOWER, SLO, Cell
+from loadtests.rivals.cells import HIGHER, LOWER, SKIP_TURNS, SLO, Cell
 from loadtests.rivals.scenarios import Scenario
 
 _TIMES = ("TTFT p50", "TTFT p90", "TTFT p99", "end to end p50", "end to end p99")
@@ -31,6 +31,8 @@ def table(scenario: Scenario, cells: Sequence[Cell]) -> Table:
         "hit rate",
         "engines' own",
         *_TIMES,
+        f"first {SKIP_TURNS} turns: TTFT p50",
+        "p90",
         f"good ({SLO.ttft_s:g} s)",
         "router cores",
         "all cores",
@@ -47,6 +49,8 @@ def _row(cell: Cell, oracle: Cell | None) -> tuple[str, ...]:
         *counts,
         *rates,
         *times,
+        number(cell.first_p50, "s", 3),
+        number(cell.first_p90, "s", 3),
         number(100 * cell.good, "%", 1),
         number(cell.router_cores, "", 2),
         number(cell.cores, "", 2),
@@ -83,4 +87,6 @@ def _lost(scenario: Scenario, ours: Cell, rivals: Sequence[Cell]) -> Iterator[st
 
 
 def _plain(name: str, value: float) -> str:
-    return number(value, "s", 3) if name in _TIMES else number(100 * value, "%", 2)
+    if name == "requests":
+        return number(value)
+    return number(value, "s", 3) if "TTFT" in name or name in _TIMES else number(100 * value, "%", 2)

@@ -33,6 +33,8 @@ class Scenario:
     slow: float = 1.0
     """Speed of the worker `SICK`."""
     events: Sequence[Event] = ()
+    longer: float = 1.0
+    """Times as long as others: where each request takes seconds, few come in half a minute."""
     arms: Sequence[str] = ("oracle", "warmroute", "smg", "sglang", "vllm")
     change: Callable[[int, Conversation], Conversation] = field(default=lambda number, conversation: conversation)
     """What is done to each session; they are numbered."""
@@ -46,7 +48,7 @@ class Scenario:
 
 
 _ALL = ("oracle", "warmroute", "smg", "sglang", "vllm", "smg round robin")
-_MANY = ("oracle", "warmroute", "warmroute x3", "warmroute x5", "smg x3 mesh", "smg x3")
+_MANY = ("oracle", "warmroute", "warmroute x3", "warmroute x5", "smg x3 mesh", "smg x3", "sglang x3")
 
 
 def _tenants(number: int, conversation: Conversation) -> Conversation:
@@ -58,7 +60,7 @@ SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("steady", "Steady sessions, middle load", arms=(*_ALL, "sglang round robin", "vllm round robin")),
-        Scenario("pressure-2", "Working set twice the KV memory", kv_tokens=81_920),
+        Scenario("pressure-2", "Working set twice the KV memory", kv_tokens=81_920, longer=2.5),
         Scenario("replicas", "Several replicas, each request to one at random", arms=_MANY),
         Scenario(
             "restart",
@@ -74,8 +76,8 @@ SCENARIOS = {
         Scenario("tenant", "Half of all sessions of one tenant, with a system prompt of its own", change=_tenants),
         Scenario("low", "Steady sessions, low load", sessions=24),
         Scenario("high", "Steady sessions, high load", sessions=80),
-        Scenario("pressure-1", "Working set as large as the KV memory", kv_tokens=163_840),
-        Scenario("pressure-4", "Working set four times the KV memory", sessions=96, kv_tokens=81_920),
+        Scenario("pressure-1", "Working set as large as the KV memory", kv_tokens=163_840, longer=2.5),
+        Scenario("pressure-4", "Working set four times the KV memory", sessions=96, kv_tokens=81_920, longer=2.5),
     )
 }
 """By value: the first ones first."""

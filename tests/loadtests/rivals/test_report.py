@@ -22,6 +22,8 @@ def measured(arm: str, p50: float = 0.1, **more: Any) -> Cell:
         "router_cores": 0.1,
         "cores": 0.5,
         "engines_ttft": 0.1,
+        "first_p50": 1.0,
+        "first_p90": 2.0,
     }
     return Cell(scenario="steady", arm=arm, ttft_p50=p50, machine="m", **(base | more))
 
@@ -35,12 +37,14 @@ def test_times_stand_beside_the_oracles() -> None:
 
 
 def test_every_measure_that_is_lost_is_named() -> None:
-    ours = measured("warmroute", 0.2, hit=0.8, errors={"cut off": 1})
+    ours = measured("warmroute", 0.2, hit=0.8, errors={"cut off": 1}, first_p90=3.0, requests=90)
     lost = not_best(STEADY, [measured("oracle", 0.01), ours, measured("smg", 0.1), measured("sglang", 0.15)])
     assert lost == [
         "steady: TTFT p50: warmroute 0.200 s, smg 0.100 s",
-        "steady: errors: warmroute 1.00 %, smg 0.00 %",
+        "steady: first turns' TTFT p90: warmroute 3.000 s, smg 2.000 s",
+        "steady: errors: warmroute 1.11 %, smg 0.00 %",
         "steady: hit rate: warmroute 80.00 %, smg 90.00 %",
+        "steady: requests: warmroute 90, smg 100",
     ]
 
 
@@ -50,13 +54,14 @@ def test_replicas_are_compared_with_at_least_as_many() -> None:
     assert not_best(STEADY, [measured("warmroute", 0.2), measured("smg x3", 0.1)])
 
 
-def test_first_turns_are_not_counted() -> None:
+def test_first_turns_are_counted_apart() -> None:
     def record(turn: int, ttft_s: float, error: str = "") -> Record:
         return Record("s", turn, 0.0, ttft_s, 3.0, error, "", Usage(100, 50, 5))
 
     played = Played([record(0, 9.0), record(1, 9.0), record(2, 0.5), record(3, NAN, "cut off")], {}, 0.2, 0.5, "idle")
     found = cell("steady", "smg", played)
     assert (found.requests, found.errors, found.ttft_p99, found.hit, found.good) == (2, {"cut off": 1}, 0.5, 0.5, 0.5)
+    assert (found.first_p50, found.first_p90) == (9.0, 9.0)
 
 
 def test_cells_are_kept_and_the_last_one_counts(tmp_path: Path) -> None:
