@@ -68,7 +68,7 @@ class Verbs:
     """Makes the commands of one deployment."""
 
     def __init__(self, keys: Keys, limits: SharedLimits) -> None:
-        self._root = keys.tag
+        self._root = keys.index
         self._names = keys.names
         self.limits = limits
         self._match = _read("match")

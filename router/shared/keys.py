@@ -13,20 +13,23 @@ Every key has a lifetime.
 | `{prefix}:load:ROUTER` | string | 3 s, renewed at each change and each second | one router's part of the load |
 | `{prefix}:c:DIGEST` | string | `redis_ttl_s`; 120 s behind a later turn | a place in a conversation: its blocks |
 | `{prefix}:use:ROUTER` | string | 10 s, renewed at least each second | what limited clients took there, signed |
-| `{prefix}:names` | hash | `redis_ttl_s` twice, renewed at each record | a holder's number, by its name |
-| `{prefix}:live` | hash | as `names` | a living holder's horizon, last correction and name, by its number |
-| `{prefix}:h:NUMBER` | hash | `redis_ttl_s`, renewed at each record | a holder's clock, capacity and ages |
-| `{prefix}:s:HASH` | hash | `redis_ttl_s` + 600 s at most, renewed at each touch | a node: its blocks, who has them |
+| `{prefix}:1:names` | hash | `redis_ttl_s` twice, renewed at each record | a holder's number, by its name |
+| `{prefix}:1:live` | hash | as `names` | a living holder's horizon, last correction and name, by its number |
+| `{prefix}:1:h:NUMBER` | hash | `redis_ttl_s`, renewed at each record | a holder's clock, capacity and ages |
+| `{prefix}:1:s:HASH` | hash | `redis_ttl_s` + 600 s at most, renewed at each touch | a node: its blocks, who has them |
 
-The last four are the prefix index, and made by its scripts (`router/prefix/lua`). A holder is a worker's opaque id and
-its engine's generation. In `names`, `#last` is the highest number ever given, and `#epoch` changes when all was lost.
-HASH stands for all of a prompt up to a node's first block; the nearer a node is to its chain's head, the longer it
-lives. The layout is told in `segments.lua` and `holder.lua`. DIGEST is a keyed hash of a conversation's beginning and
-of all that changes what engines make of it (`router/recall.py`).
+The last four are the prefix index, and made by its scripts (`router/prefix/lua`). Their number is the layout's: while a
+fleet is updated, routers of two layouts share no prefixes, and read nothing that they do not understand. A holder is a
+worker's opaque id and its engine's generation. In `names`, `#last` is the highest number ever given, and `#epoch`
+changes when all was lost. HASH stands for all of a prompt up to a node's first block; the nearer a node is to its
+chain's head, the longer it lives. The layout is told in `segments.lua` and `holder.lua`. DIGEST is a keyed hash of a
+conversation's beginning and of all that changes what engines make of it (`router/recall.py`).
 """
 
 from dataclasses import dataclass
 
+INDEX_LAYOUT = 1
+"""Counted up when the index's keys or values mean something else. The old ones go at the end of their lifetimes."""
 RESPONSE_TTL_S = 24 * 3600
 USE_TTL_S = 10
 CHECK_TTL_S = 30 * 24 * 3600
@@ -49,9 +52,14 @@ class Keys:
         return f"{self.tag}check"
 
     @property
+    def index(self) -> str:
+        """What the index's keys begin with."""
+        return f"{self.tag}{INDEX_LAYOUT}:"
+
+    @property
     def names(self) -> str:
         """The holders' numbers, and the epoch."""
-        return f"{self.tag}names"
+        return f"{self.index}names"
 
     @property
     def conversations(self) -> str:
