@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 import uvloop
+from redis import Redis, RedisError
 
 from loadtests.engine.kv_events import KvEventsConfig
 from loadtests.engine.profiles import PROFILES
@@ -21,7 +22,7 @@ LARGE_BYTES = 16_000_000
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT."""
-    options = parser().parse_args(arguments)
+    options = _parsed(arguments)
     settings = _settings(options)
     _keep_freed_memory()
     source = token_source(settings)
@@ -30,6 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"http://{host}:{sock.getsockname()[1]}", flush=True)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, source, sock))
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    made = parser()
+    options = made.parse_args(arguments)
+    if options.shared_tier:
+        if not options.tier_tokens:
+            made.error("--shared-tier needs --tier-tokens")
+        try:
+            Redis.from_url(options.shared_tier).ping()
+        except (ValueError, RedisError) as error:
+            made.error(f"--shared-tier {options.shared_tier}: {error}")
+    return options
 
 
 def _keep_freed_memory() -> None:
@@ -65,6 +79,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         api_key=options.api_key,
         kv_events=options.kv_events_config,
         speed=options.speed,
+        shared_tier=options.shared_tier,
         seed=options.seed,
         pair_role=options.pair_role,
     )
@@ -89,6 +104,12 @@ def parser() -> argparse.ArgumentParser:
     add("--profile", choices=sorted(PROFILES), default="demo")
     add("--kv-tokens", type=int, help="instead of the profile's KV capacity")
     add("--tier-tokens", type=int, help="a second tier of KV memory, on the host")
+    add(
+        "--shared-tier",
+        default="",
+        metavar="REDIS_URL",
+        help="the second tier is one pool for all engines that name this Redis",
+    )
     add("--block-tokens", type=int, help="instead of the profile's block size")
     add("--max-model-len", type=int, help="instead of the profile's")
     add("--kind", choices=("vllm", "sglang"), default="vllm", help="whose HTTP surface")

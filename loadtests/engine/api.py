@@ -18,6 +18,7 @@ from loadtests.engine.kv_events import KvFeed
 from loadtests.engine.pooling import Pooling
 from loadtests.engine.prompts import TokenSource
 from loadtests.engine.settings import Settings
+from loadtests.engine.shared_tier import shared_tier
 
 TEXT = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
 _GENERATING = {
@@ -36,7 +37,9 @@ class EngineApp:
     def __init__(self, settings: Settings, source: TokenSource, feed: KvFeed | None = None) -> None:
         """`feed` is told what happens to the KV pool."""
         self.settings = settings
-        self.engine = Engine(settings.profile, settings.speed, feed)
+        self.engine = Engine(
+            settings.profile, settings.speed, feed, shared_tier(settings.profile, settings.shared_tier)
+        )
         hasher = ChainHasher(settings.profile.block_tokens)
         reader = CallReader(source, hasher, settings.max_model_len, settings.seed, settings.loras)
         self._generating = Generating(settings, self.engine, reader)

@@ -13,6 +13,7 @@ from loadtests.engine.kv_events import KvFeed
 from loadtests.engine.metrics import EngineStats
 from loadtests.engine.profiles import Profile
 from loadtests.engine.scheduler import Job, Progress, Scheduler
+from loadtests.engine.tier import SecondTier
 
 TIMER_S = 0.001
 """libuv's timers count whole milliseconds: a shorter wait would spin."""
@@ -59,9 +60,13 @@ class Generation:
 class Engine:
     """One emulated engine process on the running loop."""
 
-    def __init__(self, profile: Profile, speed: float = 1.0, feed: KvFeed | None = None) -> None:
+    def __init__(
+        self, profile: Profile, speed: float = 1.0, feed: KvFeed | None = None, tier: SecondTier | None = None
+    ) -> None:
+        """`tier`: a second tier that other engines use too, and that outlives a restart."""
         self.profile = profile
         self._feed = feed
+        self._tier = tier
         self.speed = speed
         self.stats = EngineStats()
         self._generations: dict[Job, Generation] = {}
@@ -80,7 +85,7 @@ class Engine:
         self._arm(None)
         if self._feed is not None:
             self._feed.restart()
-        self.scheduler = Scheduler(self.profile, events=None if self._feed is None else self._feed.events)
+        self.scheduler = Scheduler(self.profile, self._tier, None if self._feed is None else self._feed.events)
         self.stats = EngineStats()
         self.started_at = time.time()
         self._origin = time.monotonic()

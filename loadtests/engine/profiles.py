@@ -32,7 +32,7 @@ class Profile:
     max_running: int = 256
     """Sequences in one batch (`max_num_seqs`)."""
     tier_tokens: int = 0
-    """Capacity of a second tier in host memory; 0 for none."""
+    """Capacity of a second tier in host memory, or of the shared one; 0 for none."""
     tier_rate: float = 150_000.0
     """Tokens per second that are read from it: 40 GB/s (PCIe 5, or 400 Gb/s of RDMA) at 262 KB a token."""
     tier_start_s: float = 0.002

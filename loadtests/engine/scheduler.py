@@ -17,7 +17,7 @@ from loadtests.engine.chains import Ids
 from loadtests.engine.kv_events import KvEvents
 from loadtests.engine.kv_pool import KvLease, KvPool
 from loadtests.engine.profiles import Profile
-from loadtests.engine.tier import Tier
+from loadtests.engine.tier import SecondTier, Tier
 
 
 @dataclass(slots=True, eq=False)
@@ -119,12 +119,12 @@ class _Step:
 class Scheduler:
     """One engine's scheduler. Times are seconds on the caller's clock and never go back."""
 
-    def __init__(self, profile: Profile, shared: Tier | None = None, events: KvEvents | None = None) -> None:
+    def __init__(self, profile: Profile, shared: SecondTier | None = None, events: KvEvents | None = None) -> None:
         """`shared` is a second tier that other engines use too; without, the profile may give it one of its own."""
         self.profile = profile
         self.pool = KvPool(profile.blocks, None if events is None else events.removed)
         self._events = events
-        self.tier = tier_of(profile) if shared is None else shared
+        self.tier: SecondTier | None = tier_of(profile) if shared is None else shared
         self.waiting: deque[Job] = deque()
         self.running: list[Job] = []
         self.preemptions = 0

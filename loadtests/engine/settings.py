@@ -24,6 +24,8 @@ class Settings:
     """Engine seconds per second. Above 1 the router under test is charged that many times over: say so in results."""
     kv_events: KvEventsConfig | None = None
     """Where to publish KV events."""
+    shared_tier: str = ""
+    """URL of the Redis server whose engines share one second tier, of the profile's size; empty for one's own."""
     seed: int = 0
     """Changes the words of the answers."""
     pair_role: str = "null"

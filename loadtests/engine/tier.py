@@ -6,6 +6,30 @@ in the GPU's pool. Reading is synchronous, as with LMCache's default: the step w
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Protocol
+
+
+class SecondTier(Protocol):
+    """What an engine asks of one: this process's own memory, or a pool of several processes (`shared_tier`)."""
+
+    read_tokens: int
+    """Tokens read since the start."""
+
+    def __len__(self) -> int:
+        """Blocks kept."""
+        ...
+
+    def match(self, chain: Sequence[int], start: int, limit: int) -> int:
+        """Blocks of `chain` that are kept without a gap from `start` on, up to `limit`. Touches nothing."""
+        ...
+
+    def read(self, hashes: Sequence[int]) -> float:
+        """Touch these blocks, which are kept. Returns how many seconds reading them takes."""
+        ...
+
+    def write(self, hashes: Sequence[int]) -> None:
+        """Keep these blocks."""
+        ...
 
 
 class Tier:
