@@ -22,6 +22,8 @@ from policies import POLICIES
 
 KNEE_ARMS = ("expected_ttft", "sticky_until_saturated", "lmetric")
 """Whose limit is looked for; the others were never better."""
+RATIO_MARK = ", working set / memory "
+"""In a cell's name, between its trace and its ratio."""
 HOPELESS = 1.25
 """So many times the best arm's TTFT, at p50 and at p90, at the least and at the most of memory and load alike."""
 
@@ -59,7 +61,7 @@ def of_trace(
     title = asked.scenario(pace, 1.0).name
     planned = []
     for ratio in ratios:
-        name = f"{title}, working set / memory {ratio:g}"
+        name = f"{title}{RATIO_MARK}{ratio:g}"
         limit = _Limit(name, dataclasses.replace(asked, ratio=ratio), pace, *play)
         for load in loads:
             corner = (ratio, load) in ((min(ratios), min(loads)), (max(ratios), max(loads)))
@@ -74,6 +76,28 @@ def of_traps(asked: Options) -> Iterator[Planned]:
     for trap in TRAPS:
         scenario = trap(scripts, PROFILES[asked.profile], asked.workers, asked.requests)
         yield Planned(scenario.name, 0.0, True, lambda scenario=scenario: scenario)  # type: ignore[misc]
+
+
+def of_results(kept: Kept, seeds: int, arm: str) -> Iterator[Cell]:
+    """The cells in which `arm` has runs under all of so many seeds, each with the other arms that have. In the order of
+    their traces; then by memory and load."""
+    runs: dict[tuple[str, float], dict[str, dict[int, Summary]]] = {}
+    for key, run in kept.runs.items():
+        runs.setdefault((key.cell, key.load), {}).setdefault(key.arm, {})[key.seed] = run
+    traces = list(dict.fromkeys(_trace(name) for name, _ in runs))
+    for name, load in sorted(runs, key=lambda cell: (traces.index(_trace(cell[0])), _ratio(cell[0]), cell[1])):
+        wanted = range(1, seeds + 1)
+        whole = {a: [had[n] for n in wanted] for a, had in runs[name, load].items() if all(n in had for n in wanted)}
+        if arm in whole:
+            yield Cell(kept.facts[name, load], whole)
+
+
+def _trace(name: str) -> str:
+    return name.partition(RATIO_MARK)[0]
+
+
+def _ratio(name: str) -> float:
+    return float(name.partition(RATIO_MARK)[2] or 0)
 
 
 def hopeless(corners: Sequence[Cell]) -> set[str]:

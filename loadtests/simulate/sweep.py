@@ -27,6 +27,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add("--results", type=Path, required=True, metavar="FILE", help="JSON lines; runs that it has are not run again")
     add("--again", action="append", default=[], metavar="ARM", help="forget the runs that FILE has of this arm")
     add("--every-arm", action="store_true", help="print all arms' figures in all cells")
+    add("--report", action="store_true", help="run nothing: print what FILE has, each cell with the arms that it has")
     add("--quiet", action="store_true", help="no progress bar")
 
 
@@ -38,8 +39,14 @@ def run(args: argparse.Namespace) -> int:
     kept = Kept(args.results, _settings(asked))
     for arm in args.again:
         kept.forget(arm)
-    with Player(args.jobs, args.quiet) as player:
-        done = [cell for group in _planned(asked, args, (kept, player)) for cell in _swept(group, args, kept, player)]
+    if args.report:
+        done = list(cells.of_results(kept, args.seeds, DEFAULT))
+    else:
+        with Player(args.jobs, args.quiet) as player:
+            planned = _planned(asked, args, (kept, player))
+            done = [cell for group in planned for cell in _swept(group, args, kept, player)]
+    if not done:
+        raise ValueError(f"{args.results} has no cell with {args.seeds} runs of an arm")
     for table in tables(done, args.every_arm):
         print(table.markdown() + "\n")
     return 0

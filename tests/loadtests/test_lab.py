@@ -112,6 +112,20 @@ def test_an_interrupted_sweep_goes_on_and_a_changed_arm_runs_again_under_the_sam
     assert first in capsys.readouterr().out.replace("\n\n\n", "\n\n")
 
 
+def test_a_report_runs_nothing_and_takes_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(tmp_path, *ARMS, "--ratios", "0.5,2") == 0
+    swept, results = capsys.readouterr().out, tmp_path / "cells.jsonl"
+    assert sweep(tmp_path, "--report") == 0
+    assert capsys.readouterr().out == swept
+    lines = results.read_text().splitlines()
+    results.write_text("\n".join(lines[:-1]) + "\n")  # a seed of one arm is missing in the last cell
+    assert sweep(tmp_path, "--report") == 0
+    assert capsys.readouterr().out.count("memory 0.5") == swept.count("memory 0.5")
+    assert len(results.read_text().splitlines()) == len(lines) - 1
+    assert sweep(tmp_path, "--report", "--seeds", "9") == 2
+    assert "no cell with 9 runs" in capsys.readouterr().err
+
+
 def test_a_file_of_other_settings_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep(tmp_path, *ARMS, "--ratios", "0.5") == 0
     assert sweep(tmp_path, *ARMS, "--ratios", "0.5", "--max-think-s", "1") == 2
