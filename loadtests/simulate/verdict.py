@@ -28,6 +28,8 @@ MEASURES = (
     Measure("TTFT p99", lambda s: s.ttft_p99, False, 1.10),
     Measure("goodput", lambda s: s.goodput, True, 1.02),
 )
+MEAN = Measure("mean TTFT", lambda s: fmean(s.ttft_curve), False, 1.02)
+"""Of the curve of percentiles. No goal: it says who wins where one arm has the better p50, another the better p90."""
 
 
 class Against(NamedTuple):
@@ -55,15 +57,16 @@ def overview(cells: Sequence[Cell]) -> Table:
 def arms(cells: Sequence[Cell]) -> Table:
     """How often each arm is best or nearly so, and how far from the best it is on average, where it was run."""
     names = list(dict.fromkeys(arm for cell in cells for arm in cell.arms if arm != oracle.NAME))
-    found = {arm: [list(beside_best(cell, arm)) for cell in cells if arm in cell.arms] for arm in names}
+    measures = (*MEASURES, MEAN)
+    found = {arm: [list(beside_best(cell, arm, measures)) for cell in cells if arm in cell.arms] for arm in names}
     rows = [(arm, str(len(checked)), *_shares(checked)) for arm, checked in found.items()]
     rows.sort(key=lambda row: -sum(against.equal for checks in found[row[0]] for against in checks))
-    header = ("arm", "cells", *(f"{measure.name}: equal to the best, times worse" for measure in MEASURES))
+    header = ("arm", "cells", *(f"{measure.name}: equal to the best, times worse" for measure in measures))
     return Table("How often each arm is the best or equal to it (2 %; p99: 10 %)", header, rows)
 
 
 def _shares(checked: Sequence[Sequence[Against]]) -> Iterator[str]:
-    for index in range(len(MEASURES)):
+    for index in range(len(checked[0])):
         column = [checks[index] for checks in checked]
         ratios = [math.log(against.times.mean) for against in column if against.times.mean > 0]
         mean = f"{math.exp(fmean(ratios)):.2f}" if ratios else "-"
@@ -105,10 +108,10 @@ def _beside(runs: Sequence[Summary], against: Against) -> str:
     return f"{figure}; {times.mean:.2f} ({times.low:.2f} to {times.high:.2f}) times {against.best}"
 
 
-def beside_best(cell: Cell, arm: str) -> Iterator[Against]:
+def beside_best(cell: Cell, arm: str, measures: Sequence[Measure] = MEASURES) -> Iterator[Against]:
     """One per measure. Means over the seeds say who is best."""
     rivals = [name for name in cell.arms if name != oracle.NAME]
-    for measure in MEASURES:
+    for measure in measures:
         values = {name: [measure.read(run) for run in cell.arms[name]] for name in rivals}
         means = {name: fmean(runs) for name, runs in values.items()}
         best = (max if measure.more_is_better else min)(means, key=lambda name: means[name])
