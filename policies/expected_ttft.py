@@ -39,13 +39,15 @@ REUSE_REQUESTS = 400
 """Requests over which the share of prompts that is found cached is averaged."""
 
 BACKLOG_REQUESTS = 50
-"""Requests over which the length of the queues is averaged."""
+"""Requests over which the length of each worker's queue is averaged. Danger: at 20, a moment without a queue draws
+sessions of a fleet that is short of memory (TTFT p50 1.1 to 2.1 times as long); one mean for the whole fleet, whatever
+its length, keeps sessions at crowded workers while others have just come and are idle."""
 
 USUAL_KV_TOKENS = 500_000
 """Pool of a worker that does not tell its size, as far as filling it goes."""
 
 MOST_WORKERS = 10_000
-"""Workers of which is remembered how far their pools are filled."""
+"""Workers of which is remembered how long their queues are, and how far their pools are filled."""
 
 MOST_PREFIXES = 4096
 """Beginnings of prompts of which the shared length is remembered."""
@@ -60,18 +62,18 @@ class ExpectedTtft:
     + 0.02 (in_flight - fewest) + memory wait, in seconds. All of it is divided by the warmth of a worker that has just
     come into service.
 
-    What is computed delays all that come before its queue is worked off: the longer queues are, the more of them come,
-    and the longer that takes (in a queue of random arrivals the price of a little more work grows with the square of
-    their number). `backlog` is how many wait at a worker, in the mean of the last requests. So a fleet with time to
-    spare answers each as soon as it can, and a busy one goes where least is computed.
+    What is computed delays all that come before the worker's queue is worked off: the longer it is, the more of them
+    come, and the longer that takes (in a queue of random arrivals the price of a little more work grows with the square
+    of their number). `backlog` is how many wait at the worker, in the mean of the last requests. So a fleet with time
+    to spare answers each as soon as it can, and a busy one goes where least is computed.
 
-    copies = (shared - cached) x (9 x reuse x filled / (1 + alike / 2) - 1.05 + 1 / (1 + alike)), where that part of the
-    prompt that it shares with others is not held: the price of one more copy, less what the others spare who will find
-    it there. `filled` is the share of the worker's pool that this router has filled so far, at most 1, `reuse` the
-    share of prompts that was found cached lately. So one system prompt spreads over the fleet as fast as traffic needs
-    it, and a burst of one new document is prefilled on several workers. What is shared is not told: it is the least
-    that requests with an equal beginning find held while others with that beginning are in flight. A conversation that
-    nobody shares anything with is alone in flight, and pays in full.
+    copies = (shared - cached) x (9 x reuse x filled / (1 + alike / 2) - (1.05 + backlog^2) x alike / (1 + alike)),
+    where that part of the prompt that it shares with others is not held: the price of one more copy, less what the
+    others spare who will find it there. `filled` is the share of the worker's pool that this router has filled so far,
+    at most 1, `reuse` the share of prompts that was found cached lately. So one system prompt spreads over the fleet as
+    fast as traffic needs it, and a burst of one new document is prefilled on several workers. What is shared is not
+    told: it is the least that requests with an equal beginning find held while others with that beginning are in
+    flight. A conversation that nobody shares anything with is alone in flight, and pays in full.
 
     memory wait = stay x (held x held_share + prompt - capacity) / capacity, where that is positive: the prompt cannot
     start before running requests have freed its share (Little's law), or one must be preempted.
@@ -84,7 +86,7 @@ class ExpectedTtft:
         self._rng = rng
         self._shared: dict[bytes, int] = {}
         self._reuse = 1.0
-        self._backlog = 0.0
+        self._backlog: dict[str, float] = {}
         self._filled: dict[str, float] = {}
 
     def costs(self, request: RequestFacts, candidates: Sequence[Candidate]) -> list[float]:
@@ -92,17 +94,17 @@ class ExpectedTtft:
         prompt_tokens = request.prompt_tokens
         alike = sum([c.alike for c in candidates])
         shared = min(self._shared.get(request.prefix, 0), max([c.cached_tokens for c in candidates]))
-        spared = RECOMPUTE_WEIGHT - 1.0 / (1 + alike)
+        spared = alike / (1 + alike)
         copy = COPY_WEIGHT * self._reuse / (1 + alike / 2)
         fewest = min([c.in_flight for c in candidates])
-        token, filled = RECOMPUTE_WEIGHT + self._backlog**2, self._filled.get
+        backlog, filled = self._backlog.get, self._filled.get
         return [
             (
                 (
                     c.queued_tokens
-                    + token * c.uncached_tokens
+                    + (token := RECOMPUTE_WEIGHT + backlog(c.worker, 0.0) ** 2) * c.uncached_tokens
                     + (
-                        (copy * filled(c.worker, 0.0) - spared) * (shared - c.cached_tokens)
+                        (copy * filled(c.worker, 0.0) - spared * token) * (shared - c.cached_tokens)
                         if c.cached_tokens < shared
                         else 0.0
                     )
@@ -132,9 +134,13 @@ class ExpectedTtft:
         return Selection(chosen, reason, costs[index])
 
     def _queue(self, candidates: Sequence[Candidate]) -> None:
-        """Those that wait in the engines, and one that is being computed."""
-        waiting = sum([c.waiting + (c.queued_tokens > 0) for c in candidates]) / len(candidates)
-        self._backlog += (waiting - self._backlog) / BACKLOG_REQUESTS
+        """Those that wait in each engine, and one where something is computed."""
+        backlog = self._backlog
+        for c in candidates:
+            before = backlog.get(c.worker, 0.0)
+            backlog[c.worker] = before + (c.waiting + (c.queued_tokens > 0) - before) / BACKLOG_REQUESTS
+        while len(backlog) > MOST_WORKERS:
+            del backlog[next(iter(backlog))]
 
     def _share(self, prefix: bytes, tokens: int) -> None:
         """Others in flight begin alike, and `tokens` of this prompt are held somewhere."""

@@ -61,7 +61,7 @@ def test_what_is_shared_is_paid_for_by_all_who_have_a_use_for_it() -> None:
     assert policy.costs(a_request(), warm(9_600, alike=3))[1] == pytest.approx(1.3125)  # not known to be shared
     policy.select(a_request(), warm(9_600, alike=3))
     cold = policy.costs(a_request(), warm(9_600, alike=3))[1]
-    assert cold == pytest.approx((1.05 * 400 + 9_600 / 4) / 8_000)
+    assert cold == pytest.approx(1.05 * (400 + 9_600 / 4) / 8_000)
     assert policy.costs(a_request(prefix=b"other"), warm(9_600, alike=3))[1] == pytest.approx(1.3125)
 
 
@@ -76,7 +76,7 @@ def test_what_is_shared_is_the_least_that_is_found_and_follows_a_longer_prompt()
     policy = ExpectedTtft(random.Random(0))
     for cached in (6_016, 3_008, 9_600):
         policy.select(a_request(), warm(cached, alike=1))
-    spared = 1.05 - 1 / 2
+    spared = 1.05 / 2
     assert policy.costs(a_request(), warm(9_600, alike=1))[1] == pytest.approx((10_500 - spared * 3_024) / 8_000)
     for _ in range(500):
         policy.select(a_request(), warm(9_600, alike=1))
@@ -102,20 +102,27 @@ def test_what_is_computed_delays_those_that_wait() -> None:
     for _ in range(30):
         policy.select(a_request(), [a_worker("a", waiting=2)])
     backlog = 2 * (1 - 0.98**30)
-    held, cold = policy.costs(a_request(), [a_worker("a", 10_000, 8_000), a_worker("b")])
+    held, cold, idle = policy.costs(a_request(), [a_worker("a", 10_000, 8_000), a_worker("a"), a_worker("b")])
     assert (held, cold) == pytest.approx(((1.05 + backlog**2) * 0.25, (1.05 + backlog**2) * 1.25))
+    assert idle == pytest.approx(1.3125), "nobody waits there"
     for _ in range(1_000):
         policy.select(a_request(), [a_worker("a")])
-    assert policy.costs(a_request(), [a_worker("b")])[0] == pytest.approx(1.3125), "nobody waits any more"
+    assert policy.costs(a_request(), [a_worker("a")])[0] == pytest.approx(1.3125), "nobody waits any more"
 
 
-def test_those_that_wait_are_counted_per_worker_and_one_more_where_something_is_computed() -> None:
+def test_one_more_waits_where_something_is_computed() -> None:
     policy = ExpectedTtft(random.Random(0))
     for _ in range(1_000):
-        policy.select(
-            a_request(), [a_worker("a", waiting=3, queued_tokens=800), a_worker("b"), a_worker("c"), a_worker("d")]
-        )
-    assert policy.costs(a_request(), [a_worker("e")])[0] == pytest.approx(2.05 * 1.25), "3 and 1, at four workers"
+        policy.select(a_request(), [a_worker("a", waiting=1, queued_tokens=800), a_worker("b", queued_tokens=800)])
+    assert policy.costs(a_request(), [a_worker("a"), a_worker("b")]) == pytest.approx([(1.05 + 4) * 1.25, 2.05 * 1.25])
+
+
+def test_sessions_leave_a_crowded_worker_for_those_that_have_just_come() -> None:
+    policy = ExpectedTtft(random.Random(0))
+    crowded = a_worker("old", 10_000, 9_600, waiting=40, queued_tokens=30_000)
+    for number in range(200):
+        policy.select(a_request(prefix=b"%d" % number), [crowded])
+    assert policy.select(a_request(), [crowded, a_worker("new")]).candidate.worker == "new"
 
 
 def test_one_more_copy_of_what_others_use_has_its_price_where_the_pool_is_full() -> None:
@@ -126,12 +133,12 @@ def test_one_more_copy_of_what_others_use_has_its_price_where_the_pool_is_full()
 
     def price(worker: str, alike: int) -> float:
         there = [a_worker("warm", 10_000, 9_600, alike=alike), a_worker(worker)]
-        return policy.costs(a_request(), there)[1] - policy._backlog**2 * 1.25
+        return policy.costs(a_request(), there)[1]
 
-    assert price("empty", 4) == pytest.approx((1.05 * 400 + 9_600 / 5) / 8_000)
+    assert price("empty", 4) == pytest.approx(1.05 * (400 + 9_600 / 5) / 8_000)
     for alike in (0, 4, 40):
         copy = 9 * reuse / (1 + alike / 2)
-        assert price("full", alike) == pytest.approx((1.05 * 400 + 9_600 * (copy + 1 / (1 + alike))) / 8_000)
+        assert price("full", alike) == pytest.approx((1.05 * 400 + 9_600 * (copy + 1.05 / (1 + alike))) / 8_000)
 
 
 def test_a_full_pool_is_no_reason_to_leave_a_holder() -> None:
@@ -146,7 +153,7 @@ def test_looking_at_workers_remembers_nothing_of_them() -> None:
     policy = ExpectedTtft(random.Random(0))
     for number in range(100):
         policy.costs(a_request(), [a_worker(f"w{number}")])
-    assert not policy._filled
+    assert not policy._filled and not policy._backlog
 
 
 def test_workers_of_unknown_size_and_workers_that_are_gone() -> None:
@@ -164,6 +171,7 @@ def test_workers_of_unknown_size_and_workers_that_are_gone() -> None:
         policy.select(a_request(), [a_worker(f"w{number}")])
     silent, empty = costs()
     assert silent == empty
+    assert len(policy._filled) <= MOST_WORKERS >= len(policy._backlog)
 
 
 def test_memory_is_waited_for_in_proportion_to_what_is_missing() -> None:
