@@ -91,6 +91,15 @@ def lost_and_back(scripts: Sequence[Script], profile: Profile, workers: int, req
     )
 
 
+def fleet_grows(scripts: Sequence[Script], profile: Profile, workers: int, requests: int) -> Scenario:
+    """A quarter of the workers serve everybody, until the others come, empty, after a third of the time."""
+    steady = _scenario("fleet grows", scripts, profile, workers, requests)
+    late = range(max(1, workers // 4), workers)
+    third = steady.measured_s / 3
+    changes = [Change(0.0, worker, Condition.AWAY) for worker in late]
+    return dataclasses.replace(steady, changes=(*changes, *(Change(third, worker, Condition.WELL) for worker in late)))
+
+
 TRAPS: Sequence[Callable[[Sequence[Script], Profile, int, int], Scenario]] = (
     shared_system_prompt,
     burst,
@@ -98,5 +107,6 @@ TRAPS: Sequence[Callable[[Sequence[Script], Profile, int, int], Scenario]] = (
     slow_worker,
     fast_500s,
     lost_and_back,
+    fleet_grows,
 )
 """Each from the steady sessions' scripts, a profile, the number of workers and of measured requests."""

@@ -66,3 +66,12 @@ def test_a_lost_worker_comes_back_and_works() -> None:
     back_s = scenario.warm_s + scenario.measured_s / 2
     assert summary.errors < 20
     assert [o for o in outcomes if o.worker == "http://worker-0" and o.arrived > back_s and not o.error]
+
+
+def test_a_fleet_that_grows_is_used() -> None:
+    scenario, outcomes, _ = play("fleet_grows")
+    grown_s = scenario.warm_s + scenario.measured_s / 3
+    before = {outcome.worker for outcome in outcomes if outcome.arrived < grown_s - 1 and not outcome.error}
+    after = {outcome.worker for outcome in outcomes if outcome.arrived > grown_s}
+    assert before == {"http://worker-0"}
+    assert len(after) > 1
