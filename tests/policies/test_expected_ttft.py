@@ -101,7 +101,7 @@ def test_what_is_computed_delays_those_that_wait() -> None:
     policy = ExpectedTtft(random.Random(0))
     for _ in range(30):
         policy.select(a_request(), [a_worker("a", waiting=2)])
-    backlog = 2 * (1 - 0.98**30)
+    backlog = min(2 * (1 - 0.98**30), 4 * 2 * (1 - 0.995**30))
     held, cold, idle = policy.costs(a_request(), [a_worker("a", 10_000, 8_000), a_worker("a"), a_worker("b")])
     assert (held, cold) == pytest.approx(((1.05 + backlog**2) * 0.25, (1.05 + backlog**2) * 1.25))
     assert idle == pytest.approx(1.3125), "nobody waits there"
@@ -110,11 +110,22 @@ def test_what_is_computed_delays_those_that_wait() -> None:
     assert policy.costs(a_request(), [a_worker("a")])[0] == pytest.approx(1.3125), "nobody waits any more"
 
 
-def test_one_more_waits_where_something_is_computed() -> None:
+def test_the_backlog_is_the_fleets_unless_a_worker_has_far_less() -> None:
     policy = ExpectedTtft(random.Random(0))
-    for _ in range(1_000):
-        policy.select(a_request(), [a_worker("a", waiting=1, queued_tokens=800), a_worker("b", queued_tokens=800)])
-    assert policy.costs(a_request(), [a_worker("a"), a_worker("b")]) == pytest.approx([(1.05 + 4) * 1.25, 2.05 * 1.25])
+    fleet = [
+        a_worker("a", waiting=7, queued_tokens=800),
+        *(a_worker(name, queued_tokens=800) for name in "bc"),
+        a_worker("d"),
+    ]
+    for _ in range(4_000):
+        policy.select(a_request(), fleet)
+    mean = 10 / 4  # seven wait; something is computed at three
+    for cost, backlog in zip(
+        policy.costs(a_request(), [a_worker(name) for name in "abde"]), (mean, mean, 0, 0), strict=True
+    ):
+        assert cost == pytest.approx((1.05 + backlog**2) * 1.25)
+    policy.select(a_request(), [a_worker("e", queued_tokens=800)])
+    assert policy.costs(a_request(), [a_worker("e")])[0] == pytest.approx((1.05 + (4 / 200) ** 2) * 1.25)
 
 
 def test_sessions_leave_a_crowded_worker_for_those_that_have_just_come() -> None:
@@ -153,7 +164,7 @@ def test_looking_at_workers_remembers_nothing_of_them() -> None:
     policy = ExpectedTtft(random.Random(0))
     for number in range(100):
         policy.costs(a_request(), [a_worker(f"w{number}")])
-    assert not policy._filled and not policy._backlog
+    assert not policy._filled and not policy._queues
 
 
 def test_workers_of_unknown_size_and_workers_that_are_gone() -> None:
@@ -171,7 +182,7 @@ def test_workers_of_unknown_size_and_workers_that_are_gone() -> None:
         policy.select(a_request(), [a_worker(f"w{number}")])
     silent, empty = costs()
     assert silent == empty
-    assert len(policy._filled) <= MOST_WORKERS >= len(policy._backlog)
+    assert len(policy._filled) <= MOST_WORKERS >= len(policy._queues)
 
 
 def test_memory_is_waited_for_in_proportion_to_what_is_missing() -> None:
