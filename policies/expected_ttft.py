@@ -2,7 +2,7 @@
 
 Everything is priced in seconds, so that no threshold decides between affinity and load: a holder keeps its session
 until waiting for it takes longer than computing the prompt elsewhere. Runs on every request: the loop in `costs` must
-call nothing per candidate that is not short of memory, but for one look-up.
+call little per candidate that is not short of memory: one look-up, and another where what is shared is not held.
 """
 
 import random
@@ -14,9 +14,7 @@ from policies.ties import lowest
 
 RECOMPUTE_WEIGHT = 1.05
 """Price of an uncached token, in tokens: its own prefill, and 5 % for the requests that will queue behind it. So of two
-workers with equal expected times the one that recomputes less wins. In simulated bursts of 8 equal new prompts on 8
-idle workers, 2 % let two or three more of them prefill the prompt, 5 % one. Danger: such a burst piles up on its first
-worker until the queue there outweighs the surcharge; at 1.1, the p99 of a burst of 16 is 2.5 % above round robin's."""
+workers with equal expected times the one that recomputes less wins."""
 
 WAITING_TOKENS = 800
 """Prefill tokens assumed for a request that waits in the engine and that no router sent: an agent's median turn brings
@@ -31,9 +29,9 @@ their answers. Danger: at 0.2, short sessions lose their worker."""
 COPY_WEIGHT = 9.0
 """Price of one more copy of a prefix that others use too, in computations of it, where the pool is full and what it
 holds is used again: copies of everything take as much memory again, for ever (a conversation that moves leaves nothing
-behind that anybody wants). Those alike in flight share it, so that a burst spreads. Danger: at 6, 150 shared prefixes
-that just fit into the fleet's memory are copied more often (12 requests/s on eight workers: 79 % good answers instead
-of 87 %), at 0 until hardly any fits; at 30, a burst of 48 waits for few copies (TTFT p50 2.6 s instead of 2.3)."""
+behind that anybody wants). Those alike in flight share it, so that a burst spreads. Danger: at 0, 150 shared prefixes
+that just fit into the fleet's memory push each other out (10 requests/s on eight workers: 83 % hits and a TTFT p90 of
+1.7 s instead of 94 % and 0.16 s); at 30, a burst of 48 waits for few copies (TTFT p50 2.6 s instead of 2.2)."""
 
 REUSE_REQUESTS = 400
 """Requests over which the share of prompts that is found cached is averaged."""
@@ -47,7 +45,7 @@ OWN_REQUESTS = 200
 OWN_TIMES = 4
 """A worker's price follows so many times its own queue where that is less than the fleet's: only who has next to none,
 because it has just come, is left out. Danger: without it, sessions stay at crowded workers while new ones are idle (a
-fleet that grows from two to eight: mean time to first token 1.4 times as long); with each worker's own queue alone, any
+fleet that grows from two to eight: mean time to first token 1.3 times as long); with each worker's own queue alone, any
 that is idle for a moment draws sessions (over a sweep of 107 cells, 1.10 instead of 1.04 times the best p90)."""
 
 USUAL_KV_TOKENS = 500_000
@@ -75,13 +73,13 @@ class ExpectedTtft:
     four times what is usual at this one, if that is less. So a fleet with time to spare answers each as soon as it can,
     and a busy one goes where least is computed.
 
-    copies = (shared - cached) x (9 x reuse x filled / (1 + alike / 2) - (1.05 + backlog^2) x alike / (1 + alike)),
-    where that part of the prompt that it shares with others is not held: the price of one more copy, less what the
-    others spare who will find it there. `filled` is the share of the worker's pool that this router has filled so far,
-    at most 1, `reuse` the share of prompts that was found cached lately. So one system prompt spreads over the fleet as
-    fast as traffic needs it, and a burst of one new document is prefilled on several workers. What is shared is not
-    told: it is the least that requests with an equal beginning find held while others with that beginning are in
-    flight. A conversation that nobody shares anything with is alone in flight, and pays in full.
+    copies = (shared - cached) x (9 x reuse x filled / (1 + alike / 2) - 1.05 x alike / (1 + alike)), where that part of
+    the prompt that it shares with others is not held: the price of one more copy, less what the others spare who will
+    find it there. `filled` is the share of the worker's pool that this router has filled so far, at most 1, `reuse` the
+    share of prompts that was found cached lately. So one system prompt spreads over the fleet as fast as traffic needs
+    it, and a burst of one new document is prefilled on several workers. What is shared is not told: it is the least
+    that requests with an equal beginning find held while others with that beginning are in flight. A conversation that
+    nobody shares anything with is alone in flight, and pays in full.
 
     memory wait = stay x (held x held_share + prompt - capacity) / capacity, where that is positive: the prompt cannot
     start before running requests have freed its share (Little's law), or one must be preempted.
@@ -103,7 +101,7 @@ class ExpectedTtft:
         prompt_tokens = request.prompt_tokens
         alike = sum([c.alike for c in candidates])
         shared = min(self._shared.get(request.prefix, 0), max([c.cached_tokens for c in candidates]))
-        spared = alike / (1 + alike)
+        spared = RECOMPUTE_WEIGHT * alike / (1 + alike)
         copy = COPY_WEIGHT * self._reuse / (1 + alike / 2)
         fewest = min([c.in_flight for c in candidates])
         backlog, own, filled = self._backlog, self._queues.get, self._filled.get
@@ -111,10 +109,9 @@ class ExpectedTtft:
             (
                 (
                     c.queued_tokens
-                    + (token := RECOMPUTE_WEIGHT + min(backlog, OWN_TIMES * own(c.worker, 0.0)) ** 2)
-                    * c.uncached_tokens
+                    + (RECOMPUTE_WEIGHT + min(backlog, OWN_TIMES * own(c.worker, 0.0)) ** 2) * c.uncached_tokens
                     + (
-                        (copy * filled(c.worker, 0.0) - spared * token) * (shared - c.cached_tokens)
+                        (copy * filled(c.worker, 0.0) - spared) * (shared - c.cached_tokens)
                         if c.cached_tokens < shared
                         else 0.0
                     )
