@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtests.benchmarks.page import benchmarks
 from loadtests.lab import parser_of as lab_parser
 from router.access_log import AccessLine
 from router.metrics import Instruments
@@ -86,13 +85,6 @@ def unknown_flags(words: list[str]) -> set[str]:
     """Flags that `warmroute-lab` does not know, for its command in `words`."""
     known = {flag for action in lab_parser(words[0])._actions for flag in action.option_strings}
     return {word.partition("=")[0] for word in words if word.startswith("--")} - known
-
-
-def test_every_marked_benchmark_has_a_command_and_a_table() -> None:
-    """That the commands exist is tested for all pages."""
-    for benchmark in benchmarks((ROOT / "docs/benchmarks.md").read_text()).values():
-        assert benchmark.script.strip(), benchmark.name
-        assert benchmark.tables, benchmark.name
 
 
 @every_page

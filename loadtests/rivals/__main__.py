@@ -18,9 +18,8 @@ from loadtests.cost.report import machine
 from loadtests.cost.routers import version
 from loadtests.replay.conversations import Conversation, load
 from loadtests.replay.report import row
-from loadtests.replicas.arms import running_engines
 from loadtests.rivals import report
-from loadtests.rivals.arms import ARMS, Tools
+from loadtests.rivals.arms import ARMS, Tools, running_engines
 from loadtests.rivals.cells import Cell, Kept, cell
 from loadtests.rivals.scenarios import SCENARIOS
 from loadtests.rivals.sessions import stretches

@@ -14,6 +14,8 @@ from loadtests.endurance.processes import Engine, Process, Router, ports, total,
 from loadtests.redis_server import RedisProcess
 
 SECRET = "of-the-rivals"
+WORKERS = 8
+PROFILE = "qwen3-32b-2xh100"
 LOADED_S = 60.0
 PROBE_S = 2
 _MODULES = {"sglang": "sglang_router", "vllm": "vllm_router", "smg": "smg"}
@@ -66,6 +68,19 @@ class Tools:
     """Interpreter of each rival."""
     tokenizer: str
     """Of the engines, and of Warmroute; `bytes` has Warmroute compare text."""
+
+
+@asynccontextmanager
+async def running_engines(tokenizer: str) -> AsyncIterator[list[Engine]]:
+    """Eight emulated engines at their honest speed."""
+    async with AsyncExitStack() as stack:
+        engines = [Engine(port, "--tokenizer", tokenizer, "--profile", PROFILE) for port in ports(WORKERS)]
+        for engine in engines:
+            engine.start()
+            stack.push_async_exit(engine)
+        for engine in engines:
+            await engine.wait_ready()
+        yield engines
 
 
 @asynccontextmanager

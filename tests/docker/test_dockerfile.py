@@ -9,9 +9,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from loadtests.replay_image import FILE, instructions, left_out
 from router.settings.setting import variable_of
 from router.settings.sources import names
+from tests.docker.dockerfile import FILE, instructions, left_out
 
 ROOT = Path(__file__).parents[2]
 STEPS = list(instructions(FILE.read_text()))

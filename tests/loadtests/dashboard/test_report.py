@@ -1,9 +1,8 @@
-"""The check of the dashboard says what is empty, and draws what is not."""
+"""The check of the dashboard says what is empty."""
 
 from loadtests.dashboard.__main__ import report
 from loadtests.dashboard.check import Found, resolved
 from loadtests.dashboard.panels import Panel, Query
-from loadtests.dashboard.picture import page
 from loadtests.dashboard.prometheus import Series, configuration, numbers
 
 LINE = Series({"worker": "w-1"}, [(0.0, 0.5), (1.0, 2.0)])
@@ -29,14 +28,6 @@ def test_what_is_not_a_number_counts_as_empty() -> None:
 def test_variables_are_resolved() -> None:
     expr = 'rate(x{instance=~"$router",worker=~"$worker",model=~"$model"}[$__rate_interval]) + y[$__range]'
     assert resolved(expr, "60s", "5s") == 'rate(x{instance=~".*",worker=~".*",model=~".*"}[5s]) + y[60s]'
-
-
-def test_the_picture_has_each_line_with_its_name() -> None:
-    drawn = page([found([LINE], unit="s"), found([LINE], stacked=True), found([LINE], kind="stat"), found([])])
-    assert drawn.count("<polyline") == 2
-    assert "of w-1" in drawn
-    assert "Title &amp; more" in drawn
-    assert "no data" in drawn
 
 
 def test_prometheus_gets_all_targets_and_the_alerts() -> None:
