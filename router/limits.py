@@ -23,7 +23,7 @@ def admission_of(settings: Settings, clients: Clients) -> Admission:
         clients=clients,
         admin_keys=KeySet([settings.admin_api_key.value] if settings.admin_api_key else []),
         forward_credentials=not clients.required and not worker_key,
-        worker_authorization=f"authorization: Bearer {worker_key}\r\n".encode() if worker_key else b"",
+        worker_authorization=f"Bearer {worker_key}".encode() if worker_key else b"",
         max_in_flight=settings.max_requests_in_flight,
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=settings.body_timeout_s,

@@ -72,14 +72,11 @@ class Tracing:
 
     def begin(self, exchange: Exchange, raw_headers: list[tuple[bytes, bytes]]) -> None:
         """Read the client's context, and give the worker ours in its place."""
-        given = b""
-        forward = exchange.headers.forward
-        for name, value in raw_headers:
-            if name == TRACEPARENT:
-                given = value
-                forward = forward.replace(b"traceparent: %s\r\n" % value, b"")
-        exchange.trace = context = trace_context(given, self._sample, self._rng)
-        exchange.headers.forward = forward + b"traceparent: %s\r\n" % context.header
+        given = [value for name, value in raw_headers if name == TRACEPARENT]
+        context = trace_context(given[0] if len(given) == 1 else b"", self._sample, self._rng)
+        exchange.trace = context
+        forward = [pair for pair in exchange.headers.forward if pair[0] != TRACEPARENT]
+        exchange.headers.forward = [*forward, (TRACEPARENT, context.header)]
 
     def end(self, exchange: Exchange, outcome: str) -> None:
         """Record the request's spans. Called once for each; blocks for no I/O."""

@@ -55,7 +55,7 @@ class Admission(msgspec.Struct, frozen=True):
     forward_credentials: bool
     """Pass the client's own Authorization on: only where the router has no keys of its own and no worker key."""
     worker_authorization: bytes
-    """The header line that workers get instead; empty for none."""
+    """What workers get in its place; empty for nothing."""
     max_in_flight: int
     max_body_bytes: int
     body_timeout_s: float
@@ -193,7 +193,7 @@ class Gateway:
         if self.in_flight > admission.max_in_flight:
             raise ApiError(429, "The router has too many requests in flight.", "overloaded", retry_after_s=1)
         if admission.worker_authorization:
-            headers.forward += admission.worker_authorization
+            headers.forward.append((b"authorization", admission.worker_authorization))
         exchange.decision_headers = admission.decision_headers or (
             bool(admission.admin_keys) and admission.admin_keys.accepts(headers.admin_key)
         )

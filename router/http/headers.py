@@ -29,8 +29,8 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 
 
 class RequestHeaders:
-    """What one pass over a client's headers found. `forward` is what every worker gets, byte for byte, less the
-    request id: header lines with their CRLFs."""
+    """What one pass over a client's headers found. `forward` is what every worker gets, less the request id: pairs of
+    name (in lower case) and value, which become bytes in `request_head` alone."""
 
     __slots__ = (
         "admin_key",
@@ -53,7 +53,7 @@ class RequestHeaders:
         self.content_type = b""
         self.has_body = False
         self.upgrade = b""
-        lines: list[bytes] = []
+        forward: list[tuple[bytes, bytes]] = []
         hops: set[bytes] = set()
         for name, value in raw:
             if name in DROPPED_FROM_REQUEST:
@@ -67,10 +67,8 @@ class RequestHeaders:
                 self.content_type = value
             elif name == session_header:
                 self.session = value
-            lines.append(b"%s: %s\r\n" % (name, value))
-        if hops:
-            lines = [line for line in lines if line.partition(b":")[0] not in hops]
-        self.forward = b"".join(lines)
+            forward.append((name, value))
+        self.forward = [pair for pair in forward if pair[0] not in hops] if hops else forward
 
     def _note(self, name: bytes, value: bytes, hops: set[bytes]) -> None:
         if name == b"content-length":

@@ -23,6 +23,7 @@ from router.groups import ModelGroup
 from router.http.errors import ApiError
 from router.http.exchange import Exchange
 from router.http.headers import HOP_BY_HOP, response_headers
+from router.http.request_head import UPGRADE, request_head
 from router.http.session import Session
 from router.http.tunnel import Tunnel
 from router.lease import Lease
@@ -33,7 +34,6 @@ LINGER_S = 2.0
 """For a worker to take what was sent to it last."""
 MAX_HEAD_BYTES = 65536
 MAX_REFUSAL_BYTES = 65536
-UPGRADE = b"connection: Upgrade\r\nupgrade: websocket\r\n"
 SWITCHING = 101
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?")
 _RETRIED = frozenset({502, 503, 504})
@@ -179,8 +179,9 @@ class Dialer:
         self._tls = tls
 
     async def ask(self, worker: Worker, exchange: Exchange) -> _Answer:
-        """The worker's answer to the client's handshake. Raises HandshakeError."""
+        """The worker's answer to the client's handshake. Raises HandshakeError, and ApiError as `request_head` does."""
         url = URL(worker.url)
+        request = _request(url, exchange)
         try:
             async with asyncio.timeout(self._limits.connect_s):
                 reader, writer = await self._connect(url)
@@ -190,7 +191,7 @@ class Dialer:
             raise HandshakeError(Fault.CONNECT) from None
         try:
             async with asyncio.timeout(self._limits.handshake_s):
-                writer.write(_request(url, exchange))
+                writer.write(request)
                 status, headers = _read_head(await reader.readuntil(b"\r\n\r\n"))
         except BaseException as error:
             writer.transport.abort()
@@ -219,17 +220,8 @@ class Dialer:
 def _request(url: URL, exchange: Exchange) -> bytes:
     host = url.raw_authority.encode()
     prefix = url.raw_path.rstrip("/").encode()
-    request_id = exchange.request_id.encode("latin-1")
-    return (
-        b"GET %s%s HTTP/1.1\r\nhost: %s\r\n%sx-request-id: %s\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"
-        % (
-            prefix,
-            exchange.target,
-            host,
-            exchange.headers.forward,
-            request_id,
-        )
-    )
+    headers = [*exchange.headers.forward, (b"x-request-id", exchange.request_id.encode("latin-1"))]
+    return request_head((b"GET", prefix, exchange.target), host, headers, UPGRADE)
 
 
 def _read_head(head: bytes) -> tuple[int, list[tuple[bytes, bytes]]]:

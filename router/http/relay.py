@@ -287,7 +287,7 @@ def _outgoing(exchange: Exchange, body: bytes | None) -> Outgoing:
     request_id = exchange.request_id.encode("latin-1")
     if exchange.attempts > 1:
         request_id += b"-%d" % exchange.attempts
-    headers = b"%sx-request-id: %s\r\n" % (exchange.headers.forward, request_id)
+    headers = [*exchange.headers.forward, (b"x-request-id", request_id)]
     if body is None and exchange.headers.has_body:
         body = b""
     return Outgoing(exchange.method, exchange.target, headers, body)

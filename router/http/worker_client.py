@@ -1,6 +1,6 @@
 """The data plane's HTTP client: aiohttp's dialling and pool, without its requests and responses.
 
-A request's head is written as the bytes that the client sent, so nothing is rewritten, re-encoded or added, and
+A request's head is written from the client's own headers (`request_head`), so nothing is re-encoded or added, and
 building a request costs a third of what `ClientSession` takes. There is no cookie jar, no redirect, no proxy from the
 environment and no decompression to switch off; response headers may be 64 KiB long, and idle connections are dropped
 before vLLM's 5 s keep-alive closes them.
@@ -18,6 +18,7 @@ from yarl import URL
 
 from router.certificates import WorkerTls
 from router.dial import Resolver
+from router.http.request_head import Headers, body_length, request_head
 from router.http.worker_answer import WorkerAnswer, WorkerConnection
 from router.workers import Worker
 
@@ -41,8 +42,8 @@ class Outgoing(NamedTuple):
     method: str
     target: bytes
     """Path and query as the client wrote them."""
-    headers: bytes
-    """Header lines, each with its CRLF; without host and content-length."""
+    headers: Headers
+    """Without host and content-length."""
     body: bytes | None
     """None for a request without a body."""
 
@@ -141,16 +142,7 @@ def _release(connection: Connection) -> None:
 
 
 def head_of(host: bytes, outgoing: Outgoing) -> bytes:
-    """Request line and headers. `host` is the worker's path prefix, a NUL, and its host."""
+    """Request line and headers. `host` is the worker's path prefix, a NUL, and its host. Raises ApiError 400."""
     prefix, _, name = host.partition(b"\0")
-    body = outgoing.body
-    length = b"" if body is None else b"content-length: %d\r\n" % len(body)
-    method = outgoing.method.encode()
-    return b"%s %s%s HTTP/1.1\r\nhost: %s\r\n%s%s\r\n" % (
-        method,
-        prefix,
-        outgoing.target,
-        name,
-        outgoing.headers,
-        length,
-    )
+    line = (outgoing.method.encode(), prefix, outgoing.target)
+    return request_head(line, name, outgoing.headers, body_length(outgoing.body))

@@ -11,7 +11,10 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.attacks.readings import read_alike
+from tests.attacks.recording_worker import RecordingWorker
 from tests.engines import EngineThread
+from tests.router.http.raw import post, wire
 from tests.router.http.site import CHAT
 from tests.routers import MODEL, chat, running_router
 
@@ -118,3 +121,28 @@ async def test_without_tracing_the_clients_header_goes_through_untouched() -> No
             assert (await router.client.post(CHAT, json=chat(), headers=sent)).status_code == 200
             assert router.parts.tracing is None
         assert dict(engine.requests()[0]["headers"])["traceparent"] == sent["traceparent"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["transfer-enctraceparent: {v}", "oding: chunked", "traceparent: {v}"],
+        ["traceparent: {v}", "transfer-enctraceparent: {v}", "oding: chunked"],
+        ["x: traceparent: {v}", "traceparent: {v}"],
+        ["x-traceparent: {v}", "traceparent-x: {v}", "traceparent: {v}", "traceparent: {v}"],
+        ["traceparent: ", "x-traceparent: ", "a: 1"],
+    ],
+)
+async def test_a_header_that_ends_like_it_stays_whole(collector: Collector, lines: list[str]) -> None:
+    sent = [line.format(v=f"00-{TRACE}-{SPAN}-01").encode() for line in lines]
+    async with RecordingWorker() as worker:
+        tracing = running_router(worker.url, otlp_endpoint=collector.url)
+        async with tracing as router, wire(router.port) as client:
+            await client.send(post(CHAT, chat(), "x-case: 1", *map(bytes.decode, sent)))
+            assert (await client.answer())[0] == 200
+        seen = read_alike(worker.requests[0])
+    others = [pair for pair in seen.headers if pair[0] != b"traceparent"]
+    assert len(seen.headers) - len(others) == 1
+    for line in sent:
+        name, _, value = line.partition(b": ")
+        assert name == b"traceparent" or (name, value) in others

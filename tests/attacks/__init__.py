@@ -1,0 +1,1 @@
+"""Attacks from outside, on whole routers over real sockets."""
