@@ -104,7 +104,8 @@ class Worker:
         self.source = ""
         """Who named it: `listed`, `admin`, or a source of discovery."""
         self.labels = NO_LABELS
-        self.on_idle: Callable[[], None] | None = None
+        self.on_idle: list[Callable[[], None]] = []
+        """Called when the last request has ended. Several may wait for that."""
         self.on_suspect: Callable[[], None] | None = None
         self.on_load: Callable[[Worker], None] | None = None
         """Told after each change of the three counters."""
@@ -180,8 +181,9 @@ class Worker:
         before = self.ordered_load
         self.in_flight += step
         self._reorder(before)
-        if not self.in_flight and self.on_idle is not None:
-            self.on_idle()
+        if not self.in_flight:
+            for callback in tuple(self.on_idle):
+                callback()
 
     def set_elsewhere(self, in_flight: int) -> None:
         """Other routers have so many requests there. For the load orders."""

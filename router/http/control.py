@@ -214,18 +214,19 @@ def describe(worker: Worker) -> dict[str, Any]:
 async def _idle(worker: Worker, wait_s: float, spread_s: float) -> None:
     """Wait until nothing runs there, through whichever router it came."""
     idle = asyncio.Event()
-    worker.on_idle = idle.set
+    worker.on_idle.append(idle.set)
     try:
         async with asyncio.timeout(wait_s):
             await asyncio.sleep(spread_s)
-            if worker.in_flight:
+            while worker.in_flight:
+                idle.clear()
                 await idle.wait()
             while worker.elsewhere is not None and worker.elsewhere(time.monotonic()).in_flight:  # noqa: ASYNC110
                 await asyncio.sleep(IDLE_LOOK_S)  # what others have is read once a second
     except TimeoutError:
         pass
     finally:
-        worker.on_idle = None
+        worker.on_idle.remove(idle.set)
 
 
 def _known(find: Callable[[], Worker]) -> Worker:

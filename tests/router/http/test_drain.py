@@ -185,3 +185,22 @@ async def test_a_worker_that_does_not_get_idle_is_waited_for_no_longer_than_aske
             worker = next(iter(router.parts.fleet.workers.values()))
             told = await router.client.post(f"/admin/workers/{worker.id}/drain?wait_s=0.1", headers=KEY)
             assert told.json()["in_flight"] == 1
+
+
+async def test_two_who_wait_for_one_drain_are_both_told() -> None:
+    with EngineThread(model=MODEL) as engine:
+        async with running_router(engine.url) as router, wire(router.port) as client:
+            engine.fault("slow", **SLOW)
+            await client.send(post(CHAT, STREAM))
+            assert (await client.head())[0] == 200
+            worker = next(iter(router.parts.fleet.workers.values()))
+            path = f"/admin/workers/{worker.id}/drain?wait_s=20"
+            waits = [asyncio.create_task(router.client.post(path, headers=KEY)) for _ in range(2)]
+            async with asyncio.timeout(2):
+                while len(worker.on_idle) < 2:
+                    await asyncio.sleep(0.005)
+            engine.fault("none")
+            assert (await client.chunked()).endswith(b"data: [DONE]\n\n")
+            async with asyncio.timeout(5):
+                assert [(await each).json()["in_flight"] for each in waits] == [0, 0]
+            assert not worker.on_idle
