@@ -9,6 +9,7 @@ import math
 import random
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ import policies
 from policies import own
 from router.allow import Rule, read_rule
 from router.discovery.service_name import ServiceName, read_service
+from router.hosts import is_host
 from router.settings.setting import Kind, Secret
 from router.shared.address import parse_address
 from router.shown import shown
@@ -191,7 +193,7 @@ def _url(given: object, schemes: tuple[str, ...]) -> str:
     example = f"{schemes[0]}://host:port"
     try:
         parts = urlsplit(_word(given))
-        sound = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        sound = parts.scheme in schemes and is_host(parts.hostname or "") and parts.port != 0
     except ValueError:
         sound = False
     if not sound:
@@ -266,6 +268,25 @@ def dns_name() -> Kind:
         return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
     return Kind(read, "a URL (http, https, http+srv, https+srv)", "URL")
+
+
+def name_server() -> Kind:
+    """A DNS server's address, and its port where that is not 53. No name: there is nobody yet to ask for it."""
+
+    def read(given: object) -> str:
+        try:
+            parts = urlsplit(f"//{_word(given)}")
+            ip_address(parts.hostname or "")
+            sound = parts.netloc == given and parts.port != 0
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ValueError(
+                f"must be an IP address, such as 10.0.0.10, 10.0.0.10:53 or [fd00::1]:53; not {shown(given)}"
+            )
+        return str(given)
+
+    return Kind(read, "address[:port]", "ADDRESS")
 
 
 def service() -> Kind:

@@ -93,9 +93,7 @@ class ServingSettings:
         "DNS name whose addresses (http://name:8000) or SRV records (http+srv://_http._tcp.name) are the workers; "
         "asked again at its TTL.",
     )
-    dns_server: str = setting(
-        WORKERS, "", kinds.name("ADDRESS", "address[:port]"), "Name server for worker_dns. Unset: the system's."
-    )
+    dns_server: str = setting(WORKERS, "", kinds.name_server(), "Name server for worker_dns. Unset: the system's.")
     worker_services: tuple[ServiceName, ...] = setting(
         WORKERS,
         (),

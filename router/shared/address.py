@@ -19,7 +19,8 @@ from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, RedisError
 
 from router.certificates import Authorities, KeyPair
-from router.shared.failure import Failure, failure_of
+from router.hosts import is_host
+from router.shared.failure import Failure, FailureKind, failure_of
 
 DEFAULT_PORTS = {"sentinel": 26379}
 ANSWER_S = 1.0
@@ -87,7 +88,7 @@ class Address:
         finally:
             for each in sentinel.sentinels:
                 await each.aclose()
-        return Place(str(host), int(port))
+        return _told(host, port)
 
     async def _ask_cluster(self, key: str) -> Place:
         """Any node knows; the first one that answers is believed."""
@@ -98,9 +99,11 @@ class Address:
             try:
                 for first, last, (host, port, *_), *_ in await client.execute_command("CLUSTER", "SLOTS"):  # type: ignore[no-untyped-call]
                     if first <= slot <= last:
-                        return Place(host.decode() if host else place.host, port)
+                        return _told(host.decode() if host else place.host, port)
             except RedisError as error:
                 problem = error
+            except (TypeError, ValueError):
+                problem = ClusterDownError("ERR a node's slots cannot be read")
             finally:
                 await client.aclose()
         raise problem
@@ -118,7 +121,10 @@ class Address:
 
 def parse_address(url: str, password: str = "") -> Address:
     """Read a URL. `password` is used where the URL has none. ValueError says what it must be, without quoting it."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text may quote the password
+        raise ValueError("must be a URL such as redis://host:port") from None
     scheme, _, kind = parts.scheme.partition("+")
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     login, _, hosts = parts.netloc.rpartition("@")
@@ -154,9 +160,16 @@ def _place(text: str, default_port: int) -> Place:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
-    if not host or port == 0:
+    if not host or port == 0 or not is_host(host):
         raise ValueError("must name a host, and a port from 1 to 65535, such as redis://host:port")
     return Place(host, port or default_port)
+
+
+def _told(host: object, port: object) -> Place:
+    """What a sentinel or node said, if it can be dialled."""
+    if not isinstance(host, str) or not isinstance(port, int) or not 0 < port < 1 << 16 or not is_host(host):
+        raise UnreachableError(Failure(FailureKind.ERROR, "what it was told is no host and port"))
+    return Place(host, port)
 
 
 def _database(text: str) -> int:

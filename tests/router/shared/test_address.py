@@ -46,6 +46,14 @@ def test_tls() -> None:
         "redis://a,b",
         "redis+sentinel://a:1",
         "rediss://host?ssl_ca_certs=/no/such/file",
+        "redis://a..b:6379",
+        "redis://.a",
+        "redis://[::1",
+        "redis://:secret@[::1",
+        "redis://:secret@h\u2100st",
+        f"redis://{'x' * 64}",
+        "redis+sentinel://a,b..c/main",
+        "redis+cluster://a,.b",
     ],
 )
 def test_what_is_refused(url: str) -> None:
