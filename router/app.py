@@ -112,7 +112,7 @@ class Router:
         loop = asyncio.get_running_loop()
         self.rng = random.Random(settings.seed if settings.seed is not None else secrets.randbits(64))
         self.instruments = Instruments()
-        self.link_counters = LinkCounters()
+        self.link_counters = LinkCounters(self.instruments.restarts)
         self.link = make_link(settings, self.link_counters, self.rng) if settings.redis else None
         self.load = self._make_load()
         self.fleet = Fleet(self._make_worker, loop.call_soon, PrefillRates(settings.prefill_rate))
@@ -121,7 +121,11 @@ class Router:
             self.fleet.on_groups.append(partial(self.load.list_workers, self.fleet.workers.values()))
         limits = index_limits(settings)
         self.sharing = make_sharing(settings, self.link, limits, self.instruments, self.rng)
-        self.tree = self.sharing.index.local if self.sharing else TreeIndex(limits, time.monotonic, _report)
+        self.tree = (
+            self.sharing.index.local
+            if self.sharing
+            else TreeIndex(limits, time.monotonic, self.instruments.report_records)
+        )
         self.index = self.sharing.index if self.sharing else self.tree
         self.fleet.on_forget.append(self.index.remove_worker)
         self.fleet.on_groups.append(self._set_capacities)
@@ -168,7 +172,7 @@ class Router:
         stack.callback(self.access_log.flush)
         if self.tracing is not None:
             stack.push_async_callback(self.tracing.close)
-        background = await stack.enter_async_context(Background())
+        background = await stack.enter_async_context(Background(self.instruments.restarts))
         if self.sharing is not None:
             background.start("redis memory", self.sharing.upkeep.watch)
             background.start("redis refill", self.sharing.upkeep.tell)
@@ -275,7 +279,3 @@ class Router:
             unhealthy_after=settings.unhealthy_after,
         )
         return Prober(self.fleet, self._prober_client, time.monotonic, self.rng, config)
-
-
-def _report(error: BaseException) -> None:
-    log.error("a record of the prefix index was lost", exc_info=error)

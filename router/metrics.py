@@ -4,6 +4,7 @@ The hot path touches `Instruments`; gauges are read from their owners when scrap
 name: with 1,000 workers they would be most of the page.
 """
 
+import logging
 from collections import Counter as TallyCounter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # it loads the tokenizers
     from tokenizer_cache.conversation import Room
     from tokenizer_cache.encoder import PromptEncoder
     from tokenizer_cache.reader import Reader
+
+log = logging.getLogger("warmroute")
 
 
 class Instruments(Collector):
@@ -83,7 +86,15 @@ class Instruments(Collector):
         self.overhead = Histogram(
             "warmroute_overhead_seconds", "From the last request byte in to the first byte out towards the worker."
         )
+        self.restarts = Counter(
+            "warmroute_background_restarts", "Background tasks that ended and were started again.", ("task",)
+        )
         self._add_shared()
+
+    def report_records(self, error: BaseException) -> None:
+        """The writer of the prefix index crashed, and goes on behind what it was writing."""
+        log.error("records of the prefix index were lost", exc_info=error)
+        self.restarts.add(1, ("record batcher",))
 
     def _add_shared(self) -> None:
         """Of the index, and of what routers share."""

@@ -1,6 +1,5 @@
 """Builds what is shared through Redis: the link, and the prefix index on it. Part of `app`."""
 
-import logging
 import time
 from random import Random
 
@@ -19,8 +18,6 @@ from router.shared.check import SecretCheck
 from router.shared.counters import LinkCounters
 from router.shared.keys import Keys
 from router.shared.link import Link, LinkLimits
-
-log = logging.getLogger("warmroute")
 
 
 def make_link(settings: Settings, counters: LinkCounters, rng: Random) -> Link:
@@ -41,7 +38,7 @@ class Sharing:
             ttl_s=round(settings.redis_ttl_s),
             max_memory_bytes=settings.redis_max_memory_bytes,
         )
-        local = TreeIndex(limits, time.monotonic, _report)
+        local = TreeIndex(limits, time.monotonic, instruments.report_records)
         holders = Holders(time.monotonic, limits.default_capacity_blocks)
         verbs = Verbs(keys, shared)
         writer = SharedWriter(link, verbs, holders, local, rng.randrange)
@@ -50,7 +47,7 @@ class Sharing:
         check = SecretCheck(link, keys, secret)
         parts = SharedParts(local, link, verbs, holders, writer, instruments.fallbacks)
         self.holders = holders
-        self.index = SharedIndex(parts, time.monotonic, _report)
+        self.index = SharedIndex(parts, time.monotonic, instruments.report_records)
         self.recall = Recall(link, keys, secret, RecallLimits(shared.ttl_s, lambda: writer.room), instruments.recalled)
         self.upkeep = Upkeep(self.index, link, check, shared)
 
@@ -81,7 +78,3 @@ def sharing_gauges(sharing: Sharing | None) -> list[Gauge]:
             lambda: sharing.upkeep.used_bytes if sharing else 0,
         ),
     ]
-
-
-def _report(error: BaseException) -> None:
-    log.error("a record of the shared prefix index was lost", exc_info=error)

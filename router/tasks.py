@@ -3,11 +3,18 @@ them."""
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Self
 
+from router.instruments import Counter
+
 RESTART_S = 1.0
+"""Before the first restart; doubled with each that follows soon, to `MAX_RESTART_S`."""
+MAX_RESTART_S = 30.0
+STEADY_S = 60.0
+"""What has run so long did well: its next restart comes soon again."""
 log = logging.getLogger("warmroute")
 
 Start = Callable[[], Coroutine[object, object, None]]
@@ -16,8 +23,11 @@ Start = Callable[[], Coroutine[object, object, None]]
 class Background:
     """A set of endless tasks, running while its `async with` does."""
 
-    def __init__(self) -> None:
+    def __init__(self, restarts: Counter | None = None, wait_s: float = RESTART_S) -> None:
+        self.restarts = restarts or Counter("restarts", "", ("task",))
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._wait_s = wait_s
+        self._waits: dict[str, float] = {}
         self._closing = False
 
     async def __aenter__(self) -> Self:
@@ -35,13 +45,19 @@ class Background:
     def start(self, name: str, work: Start) -> None:
         """Run `work()`; should it ever end, say why and run it again."""
         task = self._tasks[name] = asyncio.create_task(work(), name=name)
-        task.add_done_callback(lambda ended: self._ended(name, work, ended))
+        began = time.monotonic()
+        task.add_done_callback(lambda ended: self._ended(name, work, ended, began))
 
-    def _ended(self, name: str, work: Start, task: asyncio.Task[None]) -> None:
+    def _ended(self, name: str, work: Start, task: asyncio.Task[None], began: float) -> None:
         if self._closing or task.cancelled():
             return
+        if time.monotonic() - began > STEADY_S:
+            self._waits.pop(name, None)
+        wait_s = self._waits.get(name, self._wait_s)
+        self._waits[name] = min(MAX_RESTART_S, 2 * wait_s)
+        self.restarts.add(1, (name,))
         log.error("background task %s ended, starting it again", name, exc_info=task.exception())
-        asyncio.get_running_loop().call_later(RESTART_S, self._again, name, work)
+        asyncio.get_running_loop().call_later(wait_s, self._again, name, work)
 
     def _again(self, name: str, work: Start) -> None:
         if not self._closing:

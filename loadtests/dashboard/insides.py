@@ -172,6 +172,11 @@ PROCESS = Row(
             "s",
         ),
         Panel(
+            "Background tasks started again",
+            "After a fault, which the log tells. Must be 0.",
+            (Query(per_second("warmroute_background_restarts_total", ROUTER, "task"), "{{task}}"),),
+        ),
+        Panel(
             "Open files",
             "As a share of the limit: two for each running request. At the limit connections fail.",
             (Query(f"process_open_fds{{{ROUTER}}} / process_max_fds{{{ROUTER}}}", "{{instance}}"),),

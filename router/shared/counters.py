@@ -14,9 +14,10 @@ ROUND_TRIP_BOUNDS_S = (
 
 
 class LinkCounters(Collector):
-    """Counted by the link and by who uses it."""
+    """Counted by the link and by who uses it. `restarts` are all background tasks', and shown by who made it."""
 
-    def __init__(self) -> None:
+    def __init__(self, restarts: Counter | None = None) -> None:
+        self.restarts = restarts
         self.up = False
         """There is a connection, and the breaker is closed."""
         self.secret_differs = False
@@ -39,5 +40,5 @@ class LinkCounters(Collector):
             value=float(self.secret_differs),
         )
         for value in vars(self).values():
-            if isinstance(value, Counter | Histogram):
+            if isinstance(value, Counter | Histogram) and value is not self.restarts:
                 yield from value.collect()

@@ -20,6 +20,7 @@ from router.shared.counters import LinkCounters
 from router.shared.failure import DOWN, OPEN, Failure, Reply
 from router.shared.script import Command, command
 from router.shared.wire import Answer, Call, Wire
+from router.tasks import Background
 
 CONNECT_TIMEOUT_S = 2.0
 BACKOFF_S = 0.05
@@ -67,19 +68,17 @@ class Link:
         self._wire: Wire | None = None
         self._open = False
         self._failed_before = ""
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background(counters.restarts)
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="redis link")
+        await self._background.__aenter__()
+        self._background.start("redis link", self._run)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
+        await self._background.__aexit__(kind, error, traceback)
 
     @property
     def connected(self) -> bool:
@@ -120,7 +119,7 @@ class Link:
         while True:
             try:
                 wire = await self._connect()
-            except OSError as error:  # TimeoutError and TLS errors are among them
+            except (OSError, ValueError) as error:  # TimeoutError, TLS, and names that cannot be encoded are among them
                 self.counters.connect_failures.add()
                 self._say(f"no connection to Redis at {self.address.shown}: {error or type(error).__name__}")
             else:

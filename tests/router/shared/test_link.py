@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from router.shared.address import Place
 from router.shared.failure import DOWN, LOST, OPEN, SLOW, Failure, FailureKind
 from router.shared.link import Link
 from router.shared.script import Script, command
@@ -202,3 +203,11 @@ async def test_full_memory_is_said(own_server: RedisServer) -> None:
         for call in (command("SET", "a", "b"), Script("set", "redis.call('SET', 'a', 'b')")("key")):
             answer = await link.tell(call)
             assert isinstance(answer, Failure) and answer.kind is FailureKind.FULL
+
+
+async def test_a_host_that_cannot_be_encoded_is_a_connection_that_could_not_be_made() -> None:
+    link = make_link("redis://host")
+    link.address = replace(link.address, places=(Place("a..b", 6379),))
+    async with link:
+        await until(lambda: link.counters.connect_failures.values[()] > 1)
+    assert not link._background.restarts.values
