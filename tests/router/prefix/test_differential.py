@@ -156,6 +156,7 @@ async def run(history: list[Step], capacity: int) -> None:
 
 PENDING, DROPPED = Step("pending", 0, "a", "a", 5), Step("dropped", 0, "a", "a", 5)
 HALF, FULL = Step("time", 0, "a", "a", 30), Step("time", 0, "a", "a", 60)
+OUTPUT = Step("generated", 0, "a", "ba", 90)
 HELD, EVICTED = Step("confirmed", 0, "a", "a", 5), Step("capacity", 0, "a", "a", 1)
 
 
@@ -164,6 +165,7 @@ HELD, EVICTED = Step("confirmed", 0, "a", "a", 5), Step("capacity", 0, "a", "a",
 @example([PENDING, HALF, PENDING, HALF, DROPPED, PENDING, FULL, DROPPED], 80)
 @example([HELD, PENDING, EVICTED, PENDING, DROPPED], 80)
 @example([HELD, PENDING, Step("confirmed", 1, "a", "b", 78)], 80)
+@example([OUTPUT, HELD, Step("confirmed", 0, "a", "ba", 74)], 80)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_they_say_the_same(history: list[Step], capacity: int) -> None:
     asyncio.run(run(history, capacity))
