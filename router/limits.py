@@ -7,6 +7,7 @@ from router.clients import Clients
 from router.http.gateway import Admission
 from router.http.keys import KeySet
 from router.http.realtime import RealtimeLimits
+from router.http.routes import Paths
 from router.prefix.residency import Limits
 from router.settings import Settings
 from router.waiting.room import RoomLimits
@@ -21,6 +22,7 @@ def admission_of(settings: Settings, clients: Clients) -> Admission:
     worker_key = settings.worker_api_key.value if settings.worker_api_key else ""
     return Admission(
         clients=clients,
+        paths=Paths(settings.extra_paths),
         admin_keys=KeySet([settings.admin_api_key.value] if settings.admin_api_key else []),
         forward_credentials=not clients.required and not worker_key,
         worker_authorization=f"Bearer {worker_key}".encode() if worker_key else b"",

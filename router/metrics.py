@@ -62,7 +62,7 @@ class Instruments(Collector):
             "warmroute_prompt_token_mismatches", "Prompts whose exact length differs from the engine's.", ("model",)
         )
         self.learn_skipped = Counter(
-            "warmroute_reports_missing", "Answers that taught nothing of cached tokens, by worker.", ("worker",)
+            "warmroute_reports_missing", "Answers that did not report cached tokens, by worker.", ("worker",)
         )
         self.client_errors = Counter(
             "warmroute_refused_requests", "Requests refused by the router, by status.", ("status",)

@@ -64,7 +64,7 @@ class ControlState:
 
 def control_app(state: ControlState) -> FastAPI:
     """The application. Errors have the same shape as on the hot path."""
-    app = FastAPI(title="Warmroute", docs_url="/admin/docs", openapi_url="/admin/openapi.json", redoc_url=None)
+    app = FastAPI(title="Warmroute", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     _add_pages(app, state)
     _add_admin(app, state)
     app.exception_handler(ApiError)(_api_error)
@@ -94,11 +94,22 @@ def _add_pages(app: FastAPI, state: ControlState) -> None:
     @app.get("/v1/models")
     async def models(request: Request) -> dict[str, Any]:
         """Every model and adapter that a worker serves and this client may use."""
-        client = state.clients.find(_credentials(request))
-        if client is None or client.expired(time.time()):
-            raise ApiError(401, "Incorrect API key provided.", "invalid_api_key")
-        names = [name for name in state.fleet.groups if client.may_use(name)]
-        return {"object": "list", "data": [_card(state, name) for name in names]}
+        return {"object": "list", "data": [_card(state, name) for name in _usable(state, request)]}
+
+    @app.get("/v1/models/{name:path}")
+    async def model(name: str, request: Request) -> dict[str, Any]:
+        """One of them."""
+        if name not in _usable(state, request):
+            raise ApiError(404, "The model does not exist here.", "model_not_found", "model")
+        return _card(state, name)
+
+
+def _usable(state: ControlState, request: Request) -> list[str]:
+    """The models that this client may use. Raises ApiError 401."""
+    client = state.clients.find(_credentials(request))
+    if client is None or client.expired(time.time()):
+        raise ApiError(401, "Incorrect API key provided.", "invalid_api_key")
+    return [name for name in state.fleet.groups if client.may_use(name)]
 
 
 def _card(state: ControlState, name: str) -> dict[str, Any]:

@@ -30,10 +30,10 @@ def limit_error(client: Client, refusal: Refusal) -> ClientError:
     return ClientError(429, message, "rate_limit_exceeded", refusal.reason, refusal.retry_after_s)
 
 
-def model_error(client: Client) -> ClientError:
-    """403 for a model that the client may not use, whether it exists or not."""
+def model_error(client: Client, param: str = "model") -> ClientError:
+    """403 for a model that the client may not use, whether it exists or not. `param` is the field that names it."""
     error = ClientError(403, f"{client.label} may not use this model.", "model_not_allowed", "model")
-    error.param = "model"
+    error.param = param
     return error
 
 

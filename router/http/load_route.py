@@ -1,27 +1,31 @@
-"""Requests without a prompt prefix worth finding: embeddings, audio, tokenize, and any other path that a worker serves.
+"""Requests without a prompt prefix worth finding: embeddings, audio, tokenize, and the paths that the operator added.
 
 They go to the least loaded worker of the named model (any worker where none is named), counted by the same leases.
+What a model computes for them is charged to a client with a limit on tokens: as much as the body may hold at first,
+then what the engine reports.
 """
 
-import re
 from collections.abc import Collection
 
 import msgspec
 
+from router.clients import Charge, Client
 from router.decide import Decider, NoWorkerError
 from router.groups import ModelGroup
 from router.http.errors import ApiError
 from router.http.exchange import Exchange
-from router.http.limits import ClientError, model_error
+from router.http.forms import form_fields
+from router.http.limits import limit_error, model_error
 from router.http.relay import Choice, Relay
-from router.http.routes import RESPONSE_ID, WORKER_CONTROL
+from router.http.rights import ADAPTER_FIELDS, check_fields, check_unread
+from router.http.routes import COMPUTED_ENDPOINTS, FORM_ENDPOINTS, RESPONSE_ID
 from router.http.sticky import ResponseOwners
 from router.lease import Lease
 from router.workers import Fleet, Worker
 
-_FORM_MODEL = re.compile(rb'name="?model"?\r\n(?:[^\r\n]{1,256}\r\n){0,4}\r\n([^\r\n]{1,256})\r\n')
-FORM_ENDS_BYTES = 65536
-"""How far from either end of a form its model is looked for: the file between them may be large."""
+TEXT_BYTES_PER_TOKEN = 4
+AUDIO_BYTES_PER_TOKEN = 64
+"""Of speech, uncompressed, engines make a token of about 640 bytes; compressed it is down to a tenth."""
 
 
 class _Named(msgspec.Struct):
@@ -38,13 +42,12 @@ class LoadRoute:
         self._owners = owners
 
     async def serve(self, exchange: Exchange, body: bytes | None) -> None:
-        """Answer one request. Raises ApiError."""
-        if WORKER_CONTROL.match(exchange.path):
-            raise ApiError(403, "Worker control paths are not relayed: talk to the worker itself.", "forbidden_path")
-        stored = RESPONSE_ID.match(exchange.path)
+        """Answer one request to a path that `Paths` has let through. Raises ApiError."""
+        stored = RESPONSE_ID.fullmatch(exchange.path)
         model = None if stored else _model_of(exchange, body)
-        if not stored:
-            _check_rights(exchange, model)
+        if not stored and exchange.client is not None:
+            _check_rights(exchange, exchange.client, model, body)
+        charge = _charge(exchange, body)
         owner = await self._owners.find(stored["id"]) if stored else None
         group = self._group(exchange, model)
         exchange.group = group if owner is None else None
@@ -61,7 +64,11 @@ class LoadRoute:
             exchange.candidates = len(decision.candidates)
             return Choice(decision.worker, Lease(decision.worker, 0, 0), None, 0.0)
 
-        await self._relay.run(exchange, body, choose, lambda choice: None)
+        try:
+            await self._relay.run(exchange, body, choose, lambda choice: None)
+        finally:
+            if charge is not None:
+                _settle(exchange, charge)
 
     def _group(self, exchange: Exchange, model: str | None) -> ModelGroup:
         if model is None:
@@ -73,29 +80,58 @@ class LoadRoute:
         return group
 
 
-def _check_rights(exchange: Exchange, model: str | None) -> None:
-    """Raises ClientError for a path on which what the client may do cannot be checked, or a model it may not use."""
-    client = exchange.client
-    if client is None:
-        return
-    if client.spec.models is not None and (model is None or model not in client.spec.models):
+def _check_rights(exchange: Exchange, client: Client, model: str | None, body: bytes | None) -> None:
+    """Raises ApiError for a model that the client may not use, or a path on which that cannot be checked."""
+    if exchange.endpoint == "other":
+        check_unread(client)
+    if client.spec.models is not None and (model is None or not client.may_use(model)):
         raise model_error(client)
-    if client.spec.cache_salt and exchange.endpoint == "other":
-        message = f"{client.label} has a cache of its own, which this path cannot keep apart."
-        raise ClientError(403, message, "path_not_allowed", "path")
+    if exchange.path not in FORM_ENDPOINTS:
+        check_fields(client, body or b"")
+
+
+def _charge(exchange: Exchange, body: bytes | None) -> Charge | None:
+    """Take what the body may hold from the client's tokens. Raises ClientError when they are used up."""
+    client = exchange.client
+    if client is None or client.tokens is None or exchange.path not in COMPUTED_ENDPOINTS:
+        return None
+    if refusal := client.check_tokens():
+        raise limit_error(client, refusal)
+    charge = Charge(client)
+    per_token = AUDIO_BYTES_PER_TOKEN if exchange.path in FORM_ENDPOINTS else TEXT_BYTES_PER_TOKEN
+    charge.set(1 + len(body or b"") // per_token)
+    return charge
+
+
+def _settle(exchange: Exchange, charge: Charge) -> None:
+    """What the engine reports, else what was taken; nothing where there was no answer, unless it was the client that
+    did not wait for it."""
+    if exchange.status >= 400 or not (exchange.started or exchange.client_gone):
+        charge.set(0)
+        return
+    usage = exchange.answer.usage()
+    if usage is not None and usage.prompt_tokens is not None:
+        charge.set(max(0, usage.prompt_tokens - (usage.cached_tokens or 0)))
 
 
 def _model_of(exchange: Exchange, body: bytes | None) -> str | None:
-    """The model that a JSON or multipart body names. Bodies that cannot be read are left to the worker."""
+    """The model that a body names. Bodies that cannot be read are left to the worker. Raises ApiError for bad JSON, and
+    for a form with two models."""
     if not body:
         return None
     content_type = exchange.headers.content_type
-    if content_type.startswith(b"multipart/"):
-        found = _FORM_MODEL.search(body, 0, FORM_ENDS_BYTES) or _FORM_MODEL.search(body, len(body) - FORM_ENDS_BYTES)
-        return found[1].decode("utf-8", "replace").strip() if found else None
+    if exchange.path in FORM_ENDPOINTS:
+        return _model_of_form(form_fields(content_type, body) or [])
     if b"json" not in content_type and body.lstrip()[:1] != b"{":
         return None
     try:
         return msgspec.json.decode(body, type=_Named).model
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise ApiError(400, "The request body is not valid JSON.", "invalid_json") from None
+
+
+def _model_of_form(fields: list[tuple[str, str]]) -> str | None:
+    found = [value for name, value in fields if name == "model"]
+    if len(found) > 1 or any(name in ADAPTER_FIELDS for name, _ in fields):
+        raise ApiError(400, "A form names one model, once, as the field `model`.", "invalid_request", "model")
+    return found[0] if found else None

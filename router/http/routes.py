@@ -1,13 +1,18 @@
-"""Which path is what: prefix-routed APIs, stateful calls, the router's own pages, and everything else.
+"""Which path is what, and which paths of a worker clients may reach at all: those that are named here, and no others.
 
-One table, so that the documentation, the gateway and the tests speak of the same routes.
+An engine serves its control plane (caches, weights, adapters, profiles) on the same port as inference, and each of its
+versions brings more of it. So what is not in the list is answered 404. Paths are compared in one canonical spelling,
+and that spelling is what workers get: a worker cannot read in a path anything but what was compared here.
 """
 
 import re
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import unquote_to_bytes
 
-from router.http.errors import Style
+from router.http.errors import ApiError, Style
 
-PROMPT_ROUTES = {
+PROMPT_ROUTES: Final = {
     "/v1/chat/completions": "chat",
     "/v1/completions": "completions",
     "/v1/responses": "responses",
@@ -15,59 +20,100 @@ PROMPT_ROUTES = {
 }
 """POST: the prompt is read, and the request goes where its prefix is."""
 
-STYLES: dict[str, Style] = {"responses": "responses", "messages": "anthropic"}
-"""Error style by API; the rest is OpenAI's."""
+FORM_ENDPOINTS: Final = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations"})
+"""Their bodies are forms (multipart); all others are JSON."""
 
-LOAD_ENDPOINTS = frozenset(
-    {
-        "/v1/embeddings",
-        "/pooling",
-        "/score",
-        "/v1/score",
-        "/rerank",
-        "/v1/rerank",
-        "/v2/rerank",
-        "/classify",
-        "/v1/classify",
-        "/v1/audio/transcriptions",
-        "/v1/audio/translations",
-        "/v1/audio/speech",
-        "/tokenize",
-        "/detokenize",
-        "/v1/messages/count_tokens",
-    }
+COMPUTED_ENDPOINTS: Final = FORM_ENDPOINTS | {
+    "/v1/embeddings",
+    "/v2/embed",
+    "/pooling",
+    "/score",
+    "/v1/score",
+    "/rerank",
+    "/v1/rerank",
+    "/v2/rerank",
+    "/classify",
+    "/v1/classify",
+    "/v1/audio/speech",
+}
+"""Routed by load. The model reads what is sent: clients with a limit on tokens pay for it."""
+
+TEXT_ENDPOINTS: Final = frozenset(
+    {"/tokenize", "/v1/tokenize", "/detokenize", "/v1/detokenize", "/v1/messages/count_tokens"}
 )
-"""Routed by load, and named in metrics. Other paths are routed by load as well, and counted as `other`."""
+"""Routed by load. Nothing goes through the model, and nothing is charged."""
 
-OWN_ROUTES = frozenset({"/health", "/ready", "/metrics", "/v1/models"})
+MODELS: Final = "/v1/models"
+OWN_ROUTES: Final = frozenset({"/health", "/ready", "/metrics", MODELS})
 """Answered by the router itself, without a client key but for /v1/models."""
 
-REALTIME = b"/v1/realtime"
+REALTIME: Final = b"/v1/realtime"
 """A WebSocket, relayed as bytes."""
 
-ADMIN_PREFIX = "/admin"
+ADMIN_PREFIX: Final = "/admin"
 
-RESPONSE_ID = re.compile(r"^/v1/responses/(?P<id>[^/]+)(?:/[a-z_]+)?$")
-"""Stateful: only the worker that made the response knows it."""
+RESPONSE_ID: Final = re.compile(r"/v1/responses/(?P<id>resp_[A-Za-z0-9_.~:-]+)(?P<action>/cancel|/input_items)?")
+"""Stateful: only the worker that made the response knows it. `fullmatch` it."""
 
-WORKER_CONTROL = re.compile(
-    r"^(?:/v1)?/(?:sleep|wake_up|is_sleeping|reset_\w+|flush_cache|clear_\w+|pause|resume|abort\w*|collective_rpc|scale_\w+"
-    r"|is_scaling\w*|load_lora_adapter|unload_lora_adapter|start_profile|stop_profile|start_expert\w*|stop_expert\w*|dump_\w+"
-    r"|update_\w+|init_\w+|destroy_\w+|get_weights\w*|release_memory\w*|resume_memory\w*|open_session|close_session|configure_logging"
-    r"|set_internal_state|get_internal_state|freeze_gc|slow_down|hicache\w*|server_info|get_server_info|kv_event_sources"
-    r"|inference(?:/.*)?|emulator(?:/.*)?|invocations)(?:/.*)?$"
-)
-"""Engine control and introspection: a client of the router has no business there, and one worker of many is not what an
-operator means. Refused; operators talk to the worker itself."""
+_OWN = frozenset(path.encode() for path in (*OWN_ROUTES, ADMIN_PREFIX))
+_OWN_PREFIXES = (b"/admin/", b"/v1/models/")
+_SLASHES = re.compile(rb"/{2,}")
+_PLAIN = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.~:-]+)+")
+_POST = frozenset({"POST"})
+_ADDED = frozenset({"GET", "POST"})
+_RESPONSE_METHODS = {None: frozenset({"GET", "DELETE"}), "/cancel": _POST, "/input_items": frozenset({"GET"})}
+PREFLIGHT: Final = "OPTIONS"
+"""What browsers ask with before they send: a worker answers it (CORS), and it does nothing else."""
+
+
+class Paths:
+    """The allow-list. `added` are what the operator allows besides, each in its canonical spelling."""
+
+    def __init__(self, added: Iterable[str] = ()) -> None:
+        self._methods = dict.fromkeys((*PROMPT_ROUTES, *COMPUTED_ENDPOINTS, *TEXT_ENDPOINTS), _POST)
+        self._methods |= dict.fromkeys(added, _ADDED)
+
+    def check(self, path: str, method: str) -> None:
+        """Raises ApiError unless a worker may be asked with this method for this (canonical) path."""
+        methods = self._methods.get(path)
+        if methods is None:
+            stored = RESPONSE_ID.fullmatch(path)
+            if stored is None:
+                raise ApiError(404, "There is no such path here.", "path_not_found")
+            methods = _RESPONSE_METHODS[stored["action"]]
+        if method not in methods and method != PREFLIGHT:
+            raise ApiError(405, f"This path takes {' or '.join(sorted(methods))} only.", "method_not_allowed")
+
+
+def canonical(raw_path: bytes) -> str:
+    """The path of a request's target as it is compared and forwarded: escapes resolved once, no empty segment, no slash
+    at the end. Empty for what is no plain path then: dot segments, another escape, `;`, a backslash, a NUL, anything
+    that is not ASCII."""
+    path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
+    path = _SLASHES.sub(b"/", path).rstrip(b"/")
+    return path.decode("ascii") if _PLAIN.fullmatch(path) else ""
+
+
+def is_canonical(path: str) -> bool:
+    """Is this the spelling in which paths are compared?"""
+    return path.isascii() and canonical(path.encode()) == path
+
+
+def is_own(raw_path: bytes) -> bool:
+    """Is it one of the router's own pages? In this very spelling: a proxy in front that hides /metrics or /admin must
+    not be passed by another one."""
+    return raw_path in _OWN or raw_path.startswith(_OWN_PREFIXES)
 
 
 def style_of(path: str) -> Style:
     """The style of the errors of a path."""
-    return STYLES.get(PROMPT_ROUTES.get(path, ""), "openai")
+    if path.startswith("/v1/messages"):
+        return "anthropic"
+    return "responses" if path.startswith("/v1/responses") else "openai"
 
 
 def endpoint_label(path: str) -> str:
     """The metric label for a path: a closed set."""
-    if path in PROMPT_ROUTES or path in LOAD_ENDPOINTS or path in OWN_ROUTES or path == REALTIME.decode():
+    if path in PROMPT_ROUTES or path in COMPUTED_ENDPOINTS or path in TEXT_ENDPOINTS or path == REALTIME.decode():
         return path
-    return "/v1/responses/{id}" if RESPONSE_ID.match(path) else "other"
+    return "/v1/responses/{id}" if RESPONSE_ID.fullmatch(path) else "other"

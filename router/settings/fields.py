@@ -197,6 +197,15 @@ class Settings(ServingSettings):
         "TOML file of clients: for each label hashes of its keys, limits, models, cache salt; read again when it "
         "changes. See docs/clients.md.",
     )
+    extra_paths: tuple[str, ...] = setting(
+        ACCESS,
+        (),
+        kinds.many(kinds.extra_path()),
+        "Path of the workers that clients may GET and POST, besides the inference APIs listed in docs/clients.md; all "
+        "others are answered 404. Never one that controls the engine. Clients with models, a limit on tokens or a "
+        "cache salt of their own are refused there.",
+        name="extra_path",
+    )
     admin_api_key: Secret | None = setting(
         ACCESS, None, kinds.secret(), "Key of the admin API. Unset: there is no admin API."
     )

@@ -18,6 +18,7 @@ from policies import own
 from router.allow import Rule, read_rule
 from router.discovery.service_name import ServiceName, read_service
 from router.hosts import is_host
+from router.http.routes import PROMPT_ROUTES, REALTIME, RESPONSE_ID, is_canonical, is_own
 from router.settings.setting import Kind, Secret
 from router.shared.address import parse_address
 from router.shown import shown
@@ -296,6 +297,20 @@ def service() -> Kind:
         return read_service(_word(given))
 
     return Kind(read, "[scheme://][namespace/]service[:port]", "SERVICE")
+
+
+def extra_path() -> Kind:
+    """A worker's path, spelt as the router compares it, and none that the router serves in another way."""
+
+    def read(given: object) -> str:
+        path = _word(given)
+        if not is_canonical(path):
+            raise ValueError(f"must be a plain path such as /v1/other, without a slash at its end, not {shown(given)}")
+        if is_own(path.encode()) or path in PROMPT_ROUTES or path == REALTIME.decode() or RESPONSE_ID.fullmatch(path):
+            raise ValueError(f"must be none that the router knows already, not {shown(given)}")
+        return path
+
+    return Kind(read, "a path", "PATH")
 
 
 def tokenizer() -> Kind:

@@ -72,9 +72,10 @@ def head(name: str, *lines: str, data: bytes | None = None, status: int = 400, b
     return Case(name, "\r\n".join(start).encode("latin-1") + b"\r\n\r\n" + rest, status, by)
 
 
-def line(request_line: str, status: int = 404, by: str = "worker") -> Case:
+def line(request_line: str, status: int = 404, by: str = "router") -> Case:
     """A request without a body."""
-    return Case(request_line[:60], f"{request_line}\r\nhost: x\r\n\r\n".encode("latin-1"), status, by)
+    style = "anthropic" if MESSAGES in request_line else "openai"
+    return Case(request_line[:60], f"{request_line}\r\nhost: x\r\n\r\n".encode("latin-1"), status, by, style)
 
 
 def chunked(name: str, data: bytes, status: int = 400, path: str = CHAT) -> Case:
@@ -218,18 +219,17 @@ LINES = [
     line("GET / HTTPS/1.1", 400, "router"),
     Case("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(30)),
     Case("TLS", bytes.fromhex("16030100a5010000a10303") + bytes(200)),
-    *(line(f"{method} {path} HTTP/1.1", 405) for path in GOOD for method in ("GET", "PUT", "DELETE")),
+    *(line(f"{method} {path} HTTP/1.1", 405, "router") for path in GOOD for method in ("GET", "PUT", "DELETE")),
     *(
         line(f"{method} {path} HTTP/1.1", 405, "router")
         for path in ("/health", "/v1/models")
         for method in ("POST", "PUT")
     ),
-    line("POST /sleep HTTP/1.1", 403, "router"),
-    line("POST /%73leep/ HTTP/1.1", 403, "router"),
+    line("POST /sleep HTTP/1.1", 404, "router"),
+    line("POST /%73leep/ HTTP/1.1", 404, "router"),
     line("GET /v1/responses/resp_%ff HTTP/1.1"),
     line("POST /admin/workers HTTP/1.1", 401, "router"),
-    Case("admin: any number of bytes before a key", post("/admin/workers", b" " * (MAX_BODY_BYTES + 1)), 401),
-    Case("admin: any number of bytes behind a key", post("/admin/workers", b" " * (MAX_BODY_BYTES + 1), ADMIN), 413),
+    Case("admin: any number of bytes before a key", post("/admin/workers", b" " * (MAX_BODY_BYTES + 1)), 413),
     *(
         Case(f"admin: {data[:20]!r}", post("/admin/workers", data, ADMIN))
         for data in (b"{", b"[]", b"[" * 100_000, b'{"url":"\xff"}', b'{"url":"http://a\\ud800"}', b'{"url":5}')
@@ -307,15 +307,14 @@ async def test_header_bytes_are_the_workers_to_judge(site: Site) -> None:
 
 async def test_many_headers_take_no_time(site: Site) -> None:
     hops = ",".join(f"{number:x}" for number in range(6_000))
-    for count, status in ((240, 200), (3_000, 431)):
-        lines = [f"{number:x}: y" for number in range(count)]
-        async with wire(site.router.port) as client:
-            started = time.monotonic()
-            await client.send(post(CHAT, GOOD[CHAT], f"connection: {hops}", *lines))
-            assert (await read_answer(client)).status == status
-            assert time.monotonic() - started < 0.5
-        assert len(site.engine.requests()[-1]["headers"]) < 10
-        await site.unharmed()
+    lines = [f"{number:x}: y" for number in range(3_000)]
+    async with wire(site.router.port) as client:
+        started = time.monotonic()
+        await client.send(post(CHAT, GOOD[CHAT], f"connection: {hops}", *lines))
+        assert (await read_answer(client)).status == 200
+        assert time.monotonic() - started < 0.5
+    assert len(site.engine.requests()[-1]["headers"]) < 10
+    await site.unharmed()
 
 
 async def test_looking_for_a_forms_model_takes_no_time(site: Site) -> None:

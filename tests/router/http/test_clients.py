@@ -187,8 +187,6 @@ async def test_a_salt_keeps_prefixes_apart_in_index_and_engine(tmp_path: Path) -
         assert await cached(A, cache_salt="mine") == (0, 0)
         assert min(await cached(A, cache_salt="mine")) > 300
         assert await cached(B, cache_salt="own") == (0, 0), "the engine's salt is none that can be guessed"
-        refused = await router.client.post("/generate", json={"text": "x"}, headers=A)
-        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "path_not_allowed")
 
 
 async def test_a_changed_file_counts_within_seconds(tmp_path: Path) -> None:

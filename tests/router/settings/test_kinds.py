@@ -72,3 +72,17 @@ def test_secret_is_never_shown() -> None:
     secret = Secret("sk-hush")
     assert "hush" not in f"{secret} {secret!r} {[secret]} {secret:}"
     assert secret == Secret("sk-hush")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("v1/x", "/v1/x/", "//x", "/", "", "/v1/../x", "/a b", "/a%20b", "/a;b", "/\u00e9", "/v1/x?y"),
+        *("/metrics", "/health", "/admin/x", "/v1/models", "/v1/models/m"),
+        *("/v1/chat/completions", "/v1/realtime", "/v1/responses/resp_1"),
+    ],
+)
+def test_an_extra_path_is_plain_and_not_the_routers(path: str) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        kinds.extra_path().read(path)
+    assert kinds.extra_path().read("/v1/other") == "/v1/other"
