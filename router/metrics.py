@@ -180,7 +180,11 @@ class WorkerCollector(Collector):
             yield family
         counts: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
             ("warmroute_worker_restarts", "Engine restarts noticed.", lambda w: w.restarts),
-            ("warmroute_zero_hits", "Hits predicted of which nothing came.", lambda w: w.zero_hits_total),
+            (
+                "warmroute_zero_hits",
+                "Hits predicted of which not even the first block came.",
+                lambda w: w.cache_loss.misses_total,
+            ),
         )
         for name, help_text, read in counts:
             counter = CounterMetricFamily(name, help_text, labels=("worker",))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from router.breaker import Breaker
+from router.cache_loss import CacheLoss, Turn
 from router.engines import Facts, Load, ModelCard
 from router.groups import ModelGroup, groups_of
 from router.held_share import HeldShare
@@ -24,11 +25,6 @@ from router.worker_names import holder_name, worker_id
 NOT_PROBED = "not probed yet"
 MIN_CHAIN_BLOCK_TOKENS = 64
 """Shorter index blocks cost memory and time, and gain less than a block of prefill."""
-
-ZERO_HITS = 3
-"""So many hits that were predicted and did not come, none between, make a worker's cache believed lost."""
-MIN_ZERO_HIT_TOKENS = 512
-"""Smaller predictions may miss by an engine's block."""
 
 log = logging.getLogger("warmroute")
 
@@ -73,8 +69,7 @@ class Worker:
         self.reason = NOT_PROBED
         self.generation = ""
         self.restarts = 0
-        self.zero_hits = 0
-        self.zero_hits_total = 0
+        self.cache_loss = CacheLoss()
         self.holder = self.id
         self.facts: Facts | None = None
         self.load: Load | None = None
@@ -166,6 +161,14 @@ class Worker:
         if not self.queued_tokens:
             return 0
         return min(self.queued_tokens, round(abs(self._prefill_ends - now) * self.prefill_rate))
+
+    def room_tokens(self) -> int:
+        """What fits into the KV pool beside the running requests. 0 where that is not known: ranks have a pool each,
+        and while requests wait, an engine short of memory evicts before it admits."""
+        if self.waiting or self.facts is None or self.facts.dp_size > 1:
+            return 0
+        held = max(self.known().held_tokens, round(self.kv_usage * self.kv_capacity_tokens))
+        return max(0, self.kv_capacity_tokens - held)
 
     @property
     def in_service(self) -> bool:
@@ -300,32 +303,27 @@ class Fleet:
             worker.load = load
             worker.waiting = load.waiting
             worker.kv_usage = load.kv_usage
+            worker.cache_loss.scraped(load.prefill_tokens_sum + (load.generated_tokens_total or 0))
             known = worker.known()
             worker.strangers = min(load.waiting, max(0, load.running + load.waiting - known.in_flight))
             if not load.waiting:
                 computed = known.held_tokens - known.queued_tokens
                 worker.held_share.learn(computed, load.kv_usage * worker.kv_capacity_tokens)
 
-    def reported(self, worker: Worker, predicted_tokens: int, cached_tokens: int) -> None:
-        """What an engine said of one request that was predicted to hit. Nothing cached, several times in a row, means
-        that it dropped its cache without restarting (a reset, sleep): what is believed of it is forgotten.
-
-        While requests wait in the engine a miss says nothing: short of memory, it evicts before it admits."""
-        if cached_tokens:
-            worker.zero_hits = 0
-        elif predicted_tokens >= MIN_ZERO_HIT_TOKENS:
-            worker.zero_hits_total += 1
-            worker.zero_hits += not worker.waiting
-            if worker.zero_hits >= ZERO_HITS and self.workers.get(worker.id) is worker:
-                log.warning("worker %s reports no cache hits any more: its prefixes are forgotten", worker.id)
-                self._forget(worker)
-                self._changed()
+    def reported(self, worker: Worker, turn: Turn) -> None:
+        """What an engine said of one request. Where hits that must come do not, it dropped its cache without
+        restarting: what is believed of it is forgotten."""
+        lost = worker.cache_loss.reported(turn, worker.room_tokens())
+        if lost and self.workers.get(worker.id) is worker:
+            log.warning("worker %s has lost its cache: its prefixes are forgotten", worker.id)
+            self._forget(worker)
+            self._changed()
 
     def forgotten_elsewhere(self, holder: str) -> None:
         """Another router has noticed that this holder lost its cache: what was counted here was the same loss."""
         for worker in self.workers.values():
             if worker.holder == holder:
-                worker.zero_hits = 0
+                worker.cache_loss.clear()
 
     def on_healthy(self, worker_id: str) -> None:
         """A probe succeeded."""
@@ -381,7 +379,7 @@ class Fleet:
 
     def _forget(self, worker: Worker) -> None:
         forgotten = worker.holder
-        worker.zero_hits = 0
+        worker.cache_loss.clear()
         worker.holder = holder_name(worker.id, worker.generation)
         for callback in self.on_forget:
             callback(forgotten)

@@ -15,13 +15,14 @@ from loadtests.simulate.shared import Mirror, View
 from loadtests.simulate.timeline import Timeline
 from policies.api import Policy
 from router.breaker import Breaker
+from router.cache_loss import Turn
 from router.decide import Decider, NoWorkerError, prefix_of
 from router.http.relay import RETRIED_STATUS, Choice
 from router.instruments import Histogram
 from router.lease import Lease
 from router.passage import Passage
 from router.prefill_rate import PrefillRates
-from router.prefix.api import Record
+from router.prefix.api import HASH_BYTES, Record
 from router.prefix.residency import Limits
 from router.retry import RetryBudget
 from router.settings import Settings
@@ -183,7 +184,7 @@ class Attempt:
         choice.worker.breaker.whole()
         if choice.passage is not None:
             choice.passage.finished(self.job.answer_tokens)
-        self._router.fleet.reported(choice.worker, self.predicted_tokens, self.job.cached_tokens)
+        self._router.fleet.reported(choice.worker, self._turn())
         self._asked.ended(self)
 
     def failed(self, kind: str) -> None:
@@ -201,6 +202,12 @@ class Attempt:
             return
         router.budget.spend(kind)
         router.attempt(self._asked, self._failed)
+
+    def _turn(self) -> Turn:
+        prompt, job = self._asked.prompt, self.job
+        written = prompt.tokens - job.cached_tokens + job.answer_tokens
+        start = prompt.chain[:HASH_BYTES]
+        return Turn(start, prompt.block_tokens, "", self.predicted_tokens, job.cached_tokens, written)
 
     @property
     def _chosen(self) -> Choice:

@@ -7,6 +7,16 @@ tokens. The *keys file* names the clients; it holds hashes of keys, never keys, 
 
 from router.clients.client import Charge, Client, Refusal
 from router.clients.directory import Clients
-from router.clients.keys_file import ClientSpec, KeysFile, KeysFileError, read_keys_file
+from router.clients.keys_file import ANONYMOUS, ClientSpec, KeysFile, KeysFileError, read_keys_file
 
-__all__ = ["Charge", "Client", "ClientSpec", "Clients", "KeysFile", "KeysFileError", "Refusal", "read_keys_file"]
+__all__ = [
+    "ANONYMOUS",
+    "Charge",
+    "Client",
+    "ClientSpec",
+    "Clients",
+    "KeysFile",
+    "KeysFileError",
+    "Refusal",
+    "read_keys_file",
+]

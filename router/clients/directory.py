@@ -14,7 +14,7 @@ from pathlib import Path
 
 from router.clients.client import Client
 from router.clients.key_hash import DIGEST_BYTES, SALT_BYTES, key_digest
-from router.clients.keys_file import DEFAULT_LABEL, ClientSpec, KeysFileError, read_keys_file
+from router.clients.keys_file import ANONYMOUS, DEFAULT_LABEL, ClientSpec, KeysFileError, read_keys_file
 from router.http.keys import offered_key
 
 LOOK_S = 1.0
@@ -46,7 +46,7 @@ class Clients:
         self._by_label: dict[str, Client] = {}
         self._by_digest: dict[bytes, tuple[bytes, Client | None]] = {}
         self._nobody: tuple[bytes, Client | None] = (NO_DIGEST, None)
-        self.anyone = Client(ClientSpec(label="anonymous", hash=""), self._salt, clock)
+        self.anyone = Client(ClientSpec(label=ANONYMOUS, hash=""), self._salt, clock)
         """Everybody, where no keys are asked for."""
         self.required = bool(self._plain) or path is not None
         self.reloads = 0

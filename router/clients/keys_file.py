@@ -22,8 +22,10 @@ from router.clients.key_hash import DIGEST_BYTES
 
 MAX_FILE_BYTES = 16 << 20
 DEFAULT_LABEL = "default"
-"""The label of the keys that the settings name; `anonymous` is everybody where there are no keys."""
-RESERVED = frozenset({DEFAULT_LABEL, "anonymous"})
+"""The label of the keys that the settings name."""
+ANONYMOUS = "anonymous"
+"""The label of everybody, where there are no keys."""
+RESERVED = frozenset({DEFAULT_LABEL, ANONYMOUS})
 
 Hash = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{2 * DIGEST_BYTES}}}$")]
 PerMinute = Annotated[int, Meta(ge=1, le=10**12)]

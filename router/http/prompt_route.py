@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from router.ask import TokenAsker
+from router.cache_loss import turn_of
 from router.clients import Charge, Client
 from router.decide import Decider, Decision, NoWorkerError, prefix_of
 from router.encoders import EncoderSet, told_by
@@ -370,7 +371,7 @@ class PromptRoute:
         instruments.predicted_cached_tokens.add(predicted, label)
         instruments.cached_tokens.add(usage.cached_tokens, label)
         instruments.overpredicted_tokens.add(max(0, predicted - usage.cached_tokens), label)
-        self._fleet.reported(worker, predicted, usage.cached_tokens)
+        self._fleet.reported(worker, turn_of(exchange.client, passage, usage))
 
 
 def _is_known(prompt: Prompt) -> bool:

@@ -1,13 +1,18 @@
 """Groups, states and restarts of the fleet."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
+from router.cache_loss import Turn
 from router.prefill_rate import PrefillRates
 from router.worker_names import holder_name
 from router.workers import (
     DuplicateWorkerError,
     Fleet,
     UnknownWorkerError,
+    Worker,
     WorkerState,
     chain_block_tokens,
 )
@@ -142,33 +147,65 @@ def test_prefill_is_worked_off_while_it_waits() -> None:
     assert worker.prefill_ahead(101.2) == 800
 
 
+def turn(start: str, cached: int, predicted: int = 5000) -> Turn:
+    return Turn(start.encode(), 64, "", predicted, cached, 100)
+
+
+def began(fleet: Fleet, worker: Worker) -> None:
+    """Three conversations were computed there."""
+    for start in "abc":
+        fleet.reported(worker, turn(start, 0, predicted=0))
+
+
 def test_a_cache_lost_without_a_restart_is_forgotten() -> None:
     fleet = make_fleet(1)
     worker = next(iter(fleet.workers.values()))
     forgotten: list[str] = []
     fleet.on_forget.append(forgotten.append)
-    for predicted, cached in [(5000, 0), (5000, 0), (5000, 4096), (5000, 0), (64, 0), (5000, 0)]:
-        fleet.reported(worker, predicted, cached)
-        assert not forgotten
+    began(fleet, worker)
     before = worker.holder
-    fleet.reported(worker, 5000, 0)
+    for start in "ab":
+        fleet.reported(worker, turn(start, 0))
+        assert not forgotten
+    fleet.reported(worker, turn("c", 0))
     assert forgotten == [before]
     assert worker.holder == before, "the index gives the name a fresh start"
 
 
-def test_misses_of_an_engine_that_is_short_of_room_are_no_sign_of_a_lost_cache() -> None:
+@pytest.mark.parametrize(
+    "short",
+    [
+        lambda fleet, worker: fleet.on_load(worker.id, a_load(waiting=3)),
+        lambda fleet, worker: fleet.on_load(worker.id, a_load(running=9, kv_usage=1.0)),
+        lambda fleet, worker: fleet.on_facts(worker.id, facts(kv_tokens=0)),
+        lambda fleet, worker: fleet.on_facts(worker.id, replace(facts(), dp_size=2)),
+    ],
+    ids=["requests wait", "no room", "unknown room", "a pool for each rank"],
+)
+def test_misses_of_an_engine_that_may_have_evicted_are_no_sign_of_a_lost_cache(
+    short: Callable[[Fleet, Worker], None],
+) -> None:
     fleet = make_fleet(1)
     worker = next(iter(fleet.workers.values()))
     forgotten: list[str] = []
     fleet.on_forget.append(forgotten.append)
-    worker.waiting = 3
-    for _ in range(10):
-        fleet.reported(worker, 5000, 0)
-    assert (forgotten, worker.zero_hits, worker.zero_hits_total) == ([], 0, 10)
-    worker.waiting = 0
-    for _ in range(3):
-        fleet.reported(worker, 5000, 0)
-    assert len(forgotten) == 1
+    began(fleet, worker)
+    short(fleet, worker)
+    for start in "abcabcabc":
+        fleet.reported(worker, turn(start, 0))
+    assert (forgotten, worker.cache_loss.misses_total) == ([], 9)
+
+
+def test_what_others_sent_counts_as_written() -> None:
+    fleet = make_fleet(1)
+    worker = next(iter(fleet.workers.values()))
+    forgotten: list[str] = []
+    fleet.on_forget.append(forgotten.append)
+    began(fleet, worker)
+    fleet.on_load(worker.id, replace(a_load(), prefill_tokens_sum=20_000, generated_tokens_total=6_000))
+    for start in "abc":
+        fleet.reported(worker, turn(start, 0))
+    assert not forgotten, "26,000 of 100,000 tokens: more than a quarter"
 
 
 def test_a_loss_that_another_router_noticed_is_not_counted_again() -> None:
@@ -176,10 +213,10 @@ def test_a_loss_that_another_router_noticed_is_not_counted_again() -> None:
     worker = next(iter(fleet.workers.values()))
     forgotten: list[str] = []
     fleet.on_forget.append(forgotten.append)
-    fleet.reported(worker, 5000, 0)
-    fleet.reported(worker, 5000, 0)
+    began(fleet, worker)
+    for start in "ab":
+        fleet.reported(worker, turn(start, 0))
     fleet.forgotten_elsewhere("another")
-    assert worker.zero_hits == 2
     fleet.forgotten_elsewhere(worker.holder)
-    fleet.reported(worker, 5000, 0)
+    fleet.reported(worker, turn("c", 0))
     assert not forgotten

@@ -1,0 +1,123 @@
+"""Whether an engine has dropped its cache without restarting (a reset, sleep), told from hits that do not come.
+
+A wrong prediction and an ordinary eviction look the same, so one miss says nothing. What must not be broken: no one
+client can make a worker's prefixes be forgotten where clients have keys; and what its pool may have evicted is no
+evidence. An engine keeps what was used last, so a prompt's start that was used there, and since which less was written
+than a quarter of what then fitted, must still be cached.
+"""
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+from router.clients import ANONYMOUS, Client
+from router.passage import Passage
+from router.prefix.api import HASH_BYTES
+from router.usage import Usage
+
+MISSES = 3
+"""So many, each of another start (and another client, where they have keys), make the cache believed lost."""
+MIN_PREDICTED_TOKENS = 512
+"""Smaller predictions may miss by an engine's block."""
+ROOM_PARTS = 4
+"""What was written since must fit so many times into the room: LRU order and the room are known only roughly."""
+MAX_STARTS = 128
+"""Starts remembered per worker, at about 250 bytes."""
+
+
+class Turn(NamedTuple):
+    """What an engine said of one prompt."""
+
+    start: bytes
+    """Hash of the prompt's first block."""
+    start_tokens: int
+    """Length of that block."""
+    client: str
+    """Label of who asked; empty where there are no keys."""
+    predicted_tokens: int
+    cached_tokens: int
+    written_tokens: int
+    """Computed for it, and now in the KV pool."""
+
+
+def turn_of(client: Client | None, passage: Passage, usage: Usage) -> Turn:
+    """What an engine's usage says of the prompt of `passage`."""
+    prompt, cached = passage.prompt, usage.cached_tokens or 0
+    return Turn(
+        start=prompt.chain[:HASH_BYTES],
+        start_tokens=prompt.block_tokens,
+        client="" if client is None or client.label == ANONYMOUS else client.label,
+        predicted_tokens=passage.predicted_tokens,
+        cached_tokens=cached,
+        written_tokens=max(0, (usage.prompt_tokens or 0) - cached) + max(0, usage.completion_tokens or 0),
+    )
+
+
+class _Touch(NamedTuple):
+    number: int
+    written: int
+    """Tokens that had been written there by then."""
+    room_tokens: int
+
+
+class CacheLoss:
+    """The evidence about one worker."""
+
+    def __init__(self) -> None:
+        self.misses_total = 0
+        """Predicted hits of which not even the first block came."""
+        self._turns = 0
+        self._written = 0
+        self._own = 0
+        """Of that, by requests that were reported since the last scrape."""
+        self._scraped = 0
+        self._touched: OrderedDict[bytes, _Touch] = OrderedDict()
+        self._missed: dict[bytes, str] = {}
+        """The clients of the misses that one loss explains, by start."""
+        self._first = _Touch(0, 0, 0)
+        """When the first of these came."""
+
+    def scraped(self, written_tokens: int) -> None:
+        """The engine's own count of written tokens, which knows what other routers sent."""
+        self._written += max(0, written_tokens - self._scraped - self._own)
+        self._scraped, self._own = written_tokens, 0
+
+    def reported(self, turn: Turn, room_tokens: int) -> bool:
+        """Take one finished request in. `room_tokens`: what fits into the KV pool beside the running requests, 0 where
+        a miss says nothing now. True when the cache must be believed lost."""
+        lost = False
+        self._turns += 1
+        if turn.predicted_tokens >= MIN_PREDICTED_TOKENS:
+            touch = self._touched.get(turn.start)
+            if turn.cached_tokens < turn.start_tokens:
+                self.misses_total += 1
+                lost = self._miss(turn, touch, room_tokens)
+            elif touch is None or touch.number < self._first.number:
+                self._missed.clear()  # that loss would have taken it
+        self._written += turn.written_tokens
+        self._own += turn.written_tokens
+        self._touched[turn.start] = _Touch(self._turns, self._written, room_tokens)
+        self._touched.move_to_end(turn.start)
+        if len(self._touched) > MAX_STARTS:
+            self._touched.popitem(last=False)
+        return lost
+
+    def clear(self) -> None:
+        """Nothing is believed to be cached there any more."""
+        self._missed.clear()
+        self._touched.clear()
+
+    def _miss(self, turn: Turn, touch: _Touch | None, room_tokens: int) -> bool:
+        if touch is None or not self._kept(touch, room_tokens):
+            return False
+        if not self._missed or not self._kept(self._first, room_tokens):
+            self._missed.clear()
+            self._first = _Touch(self._turns, self._written, room_tokens)
+        elif touch.number > self._first.number:
+            return False  # computed anew since: that loss does not explain it
+        if not turn.client or turn.client not in self._missed.values():
+            self._missed[turn.start] = turn.client
+        return len(self._missed) >= MISSES
+
+    def _kept(self, touch: _Touch, room_tokens: int) -> bool:
+        """What was touched then cannot have been evicted since."""
+        return (self._written - touch.written) * ROOM_PARTS < min(touch.room_tokens, room_tokens)
