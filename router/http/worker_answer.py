@@ -2,10 +2,12 @@
 
 `WorkerConnection` is what aiohttp's connector dials and pools; reading is ours, with the parser that the server uses
 too. Whoever waits for an answer waits in `WorkerAnswer`. What must not be broken: bytes that no answer claims close the
-connection, and a connection goes back to the pool only after a whole answer to a whole request.
+connection, and a connection goes back to the pool only after a whole answer to a whole request. Whatever a worker sends
+that is no body (heads, announcements, chunk extensions, trailers) is bounded, and none of it is kept but one head.
 """
 
 import asyncio
+import string
 from collections.abc import Callable
 
 import httptools
@@ -13,6 +15,10 @@ from aiohttp.client_exceptions import ClientError
 from aiohttp.client_proto import ResponseHandler
 
 MAX_HEADER_BYTES = 65536
+"""Of all that comes before the answer's head is complete, announcements included; and of all that comes after it
+without any of the body: chunk extensions, trailers."""
+MAX_HEADERS = 256
+"""Of one head. Clients take fewer than 64 KiB would hold: Python's own 100, nginx's 8 KiB."""
 READ_BUFFER_BYTES = 1 << 18
 """Answer bytes held per request while the client is slower than the worker; then the worker is made to wait."""
 ANNOUNCEMENTS = frozenset({100, 102, 103})
@@ -20,6 +26,10 @@ ANNOUNCEMENTS = frozenset({100, 102, 103})
 ANSWERS = range(200, 600)
 """Not 101: the router never asks for another protocol."""
 _BODYLESS = frozenset({204, 304})
+TRANSFER_ENCODING = b"transfer-encoding"
+FRAMING = (b"content-length", TRANSFER_ENCODING)
+"""Headers that say where a body ends."""
+VERSIONS = ("1.0", "1.1")
 
 RawHeaders = list[tuple[bytes, bytes]]
 PassOn = Callable[[bytes], bool]
@@ -132,7 +142,8 @@ class WorkerConnection(ResponseHandler):
         self._bodyless = False
         self._announcing = False
         self._framed = False
-        self._head_bytes = 0
+        self._framing_bytes = 0
+        """Received since the request was written, or since there was last some of the body."""
         self._headers: RawHeaders = []
         self._parts: list[bytes] = []
 
@@ -148,7 +159,7 @@ class WorkerConnection(ResponseHandler):
         self.used = True
         self._on_end = on_end
         self._bodyless = bodyless
-        self._head_bytes = 0
+        self._framing_bytes = 0
         return answer
 
     def hold_on(self) -> None:
@@ -168,11 +179,11 @@ class WorkerConnection(ResponseHandler):
         if answer is None:
             self.close()  # nobody asked
             return
-        self._head_bytes += len(data)
+        self._framing_bytes += len(data)
         try:
             self._http.feed_data(data)
-            if not answer.status and self._head_bytes > MAX_HEADER_BYTES:
-                raise MalformedAnswerError("the head is too long")
+            if self._framing_bytes > MAX_HEADER_BYTES and self._answer is answer:
+                raise MalformedAnswerError("too much that is no body")
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, ClientError):
             if self._answer is answer:  # else the answer is whole, and what follows it is of no use
                 self._fail(MalformedAnswerError("the worker's answer cannot be relayed"))
@@ -197,7 +208,12 @@ class WorkerConnection(ResponseHandler):
         self._framed = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser's: one header."""
+        """The parser's: one header, or what follows a chunked body: that is dropped, for nobody has checked it."""
+        answer = self._answer
+        if answer is None or answer.status:
+            return
+        if len(self._headers) >= MAX_HEADERS:
+            raise MalformedAnswerError("too many headers")
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -207,17 +223,23 @@ class WorkerConnection(ResponseHandler):
         answer = self._answer
         if self._announcing or answer is None:
             return
-        if status not in ANSWERS or not _sendable(self._headers, self._head_bytes):
+        if status not in ANSWERS or not _sendable(self._headers, self._framing_bytes):
             raise MalformedAnswerError("status or headers")
+        framing = [(name.lower(), value) for name, value in self._headers if name.lower() in FRAMING]
+        codings = [value.strip().lower() for name, value in framing if name == TRANSFER_ENCODING]
+        if len(framing) > 1 or codings not in ([], [b"chunked"]) or self._http.get_http_version() not in VERSIONS:
+            raise MalformedAnswerError("where its body ends is not clear")
         answer.status = status
-        answer.headers, self._headers = self._headers, []  # trailers are no headers
-        self._framed = any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in answer.headers)
+        answer.headers, self._headers = self._headers, []
+        self._framed = bool(framing)
+        self._framing_bytes = 0
         if self._bodyless:
             self._should_close = self._should_close or status not in _BODYLESS  # the parser would wait for a body
             self._end()
 
     def on_body(self, body: bytes) -> None:
         """The parser's: some of the body."""
+        self._framing_bytes = 0
         if self._answer is not None:
             self._parts.append(body)
 
@@ -225,7 +247,6 @@ class WorkerConnection(ResponseHandler):
         """The parser's: the answer, or an announcement, is complete."""
         if self._announcing:
             self._announcing = False
-            self._head_bytes = 0
         elif self._answer is not None:
             self._should_close = self._should_close or not self._http.should_keep_alive()
             self._end()
@@ -259,10 +280,12 @@ class WorkerConnection(ResponseHandler):
 
 def _sendable(headers: RawHeaders, received: int) -> bool:
     """May these headers be passed on? uvicorn refuses some that parsers let through."""
+    names = b"".join([name for name, _ in headers])
     values = b"".join([value for _, value in headers])
-    if received > MAX_HEADER_BYTES and sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+    if received > MAX_HEADER_BYTES and len(names) + len(values) > MAX_HEADER_BYTES:
         return False
-    return values.translate(None, _CONTROLS) == values
+    return not names.translate(None, _TOKEN) and values.translate(None, _CONTROLS) == values
 
 
 _CONTROLS = bytes([*range(9), *range(10, 32), 127])
+_TOKEN = b"!#$%&'*+-.^_`|~" + string.digits.encode() + string.ascii_letters.encode()

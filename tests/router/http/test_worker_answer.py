@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp.client_exceptions import ClientError
 
-from router.http.worker_answer import READ_BUFFER_BYTES, WorkerAnswer, WorkerConnection
+from router.http.worker_answer import MAX_HEADER_BYTES, MAX_HEADERS, READ_BUFFER_BYTES, WorkerAnswer, WorkerConnection
 
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -165,3 +165,82 @@ async def test_a_worker_that_is_faster_than_the_client_waits(line: Line) -> None
     assert line.wire.calls == ["pause"]
     await answer.read()
     assert line.wire.calls == ["pause", "resume"]
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+FLOODS = {
+    "trailers": (STREAM + chunk(b"1") + b"0\r\n", b"x-trailer: y\r\n"),
+    "one trailer": (STREAM + chunk(b"1") + b"0\r\nx: ", b"y" * 100),
+    "a chunk's extension": (STREAM + chunk(b"1") + b"1;x=", b"y" * 100),
+    "announcements": (b"", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"),
+    "continuations": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "headers": (HEAD, b"x: y\r\n"),
+    "one header": (HEAD + b"x: ", b"y" * 100),
+    "empty lines": (b"", b"\r\n"),
+    "a reason": (b"HTTP/1.1 200 ", b"O" * 100),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+async def test_what_is_no_body_is_bounded_and_not_kept(line: Line, name: str) -> None:
+    before, flood = FLOODS[name]
+    answer, sent = line.ask(), 0
+    line.connection.data_received(before)
+    with pytest.raises(ClientError):
+        while True:
+            line.connection.data_received(flood)
+            sent += len(flood)
+            assert sent < MAX_HEADER_BYTES + 1000
+            assert len(line.connection._headers) <= MAX_HEADERS
+            if answer._error is not None:
+                while not answer.ended:
+                    await answer.read()
+    assert line.connection.should_close
+
+
+async def test_many_short_chunks_are_no_flood(line: Line) -> None:
+    answer = line.ask()
+    line.connection.data_received(STREAM)
+    for _ in range(50_000):
+        line.connection.data_received(chunk(b"1"))
+    line.connection.data_received(b"0\r\n\r\n")
+    assert (len(await answer.read()), answer.ended, line.connection.should_close) == (50_000, True, False)
+
+
+async def test_as_many_headers_as_are_bearable(line: Line) -> None:
+    answer = line.ask()
+    line.connection.data_received(HEAD + b"x: y\r\n" * (MAX_HEADERS - 1) + b"content-length: 0\r\n\r\n")
+    await answer.head()
+    assert len(answer.headers) == MAX_HEADERS
+
+
+UNCLEAR = [
+    b"transfer-encoding: gzip\r\n\r\n",
+    b"transfer-encoding: identity\r\n\r\n",
+    b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"transfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n{}",
+    b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+    b"content-length: 2\r\ncontent-length: 2\r\n\r\n{}",
+    b"content-length: 2, 2\r\n\r\n{}",
+    b"content-length: 0x2\r\n\r\n{}",
+    b"content-length: 2\r\n\n{}",
+]
+
+
+@pytest.mark.parametrize("rest", UNCLEAR)
+async def test_an_answer_whose_end_is_not_clear_is_none(line: Line, rest: bytes) -> None:
+    answer = line.ask()
+    line.connection.data_received(HEAD + rest)
+    with pytest.raises(ClientError):
+        await answer.head()
+    assert line.connection.should_close
+
+
+@pytest.mark.parametrize("first", [b"HTTP/2.0 200 OK", b"HTTP/0.9 200 OK", b"http/1.1 200 OK", b"HTTP/1.1 99 OK"])
+async def test_another_version_or_status_is_no_answer(line: Line, first: bytes) -> None:
+    answer = line.ask()
+    line.connection.data_received(first + b"\r\ncontent-length: 2\r\n\r\n{}")
+    with pytest.raises(ClientError):
+        await answer.head()
