@@ -33,6 +33,8 @@ EXACT_ENGINES = frozenset({"vllm", "sglang"})
 """Engines whose rendering of a request into ids is reproduced here."""
 
 
+MAX_ENCODERS: Final = 256
+"""From so many on, those of formats that no worker has any more are dropped."""
 RETRY_S: Final = 300.0
 """After which a tokenizer that could not be loaded is looked for again: the hub may have been away."""
 _UNLOADED: Final = (
@@ -168,8 +170,15 @@ class EncoderSet:
                 encoder = exact
             else:
                 encoder = told if source.spec else told.text
+            if len(self._encoders) >= MAX_ENCODERS:
+                self._drop_unused()
             self._encoders[key] = encoder
         return encoder
+
+    def _drop_unused(self) -> None:
+        """A worker that calls itself something else at each look must not fill the memory."""
+        used = {worker.format for worker in self._fleet.workers.values()}
+        self._encoders = {key: encoder for key, encoder in self._encoders.items() if key[1] in used}
 
     def _told(self, worker: Worker) -> ToldEncoder:
         """What workers of this one's format may tell, where nothing is exact here; else text."""

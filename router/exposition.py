@@ -6,8 +6,12 @@ A broken line is skipped and counted; it never costs the other lines. Formats: t
 
 import re
 from collections.abc import Iterable
+from io import StringIO
 from typing import NamedTuple
 
+MAX_LINE_CHARS = 16 << 10
+MAX_SAMPLES = 8192
+"""Of one page: a dozen metrics of hundreds of ranks."""
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(,?)\s*', re.ASCII)
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n", '"': '"', "\\": "\\"}
@@ -46,10 +50,12 @@ class Wanted:
         samples: list[Sample] = []
         broken_lines = 0
         starts = self._starts
-        for line in text.split("\n"):
+        for line in StringIO(text):  # not split: millions of empty lines would be a list of millions
             if line.startswith(starts):
                 try:
                     sample = _sample(line)
+                    if len(samples) >= MAX_SAMPLES:
+                        raise _BrokenLineError
                 except ValueError:
                     broken_lines += 1
                     continue
@@ -60,6 +66,8 @@ class Wanted:
 
 def _sample(line: str) -> Sample:
     """`name{labels} value [timestamp] [# exemplar]`. Raises ValueError."""
+    if len(line) > MAX_LINE_CHARS:
+        raise _BrokenLineError
     name, brace, _ = line.partition("{")
     words = name.split()
     if brace and len(words) == 1:

@@ -13,6 +13,11 @@ MEMORY = 0.98
 """What is kept of older measurements at each new one."""
 MIN_TOKENS = 1024
 """An interval with fewer computed tokens says more about fixed costs than about the rate."""
+MAX_TOKENS = 1 << 25
+"""No worker computes more between two looks: one lie would outweigh all that is measured after it."""
+MAX_POOLS = 1024
+"""More than this, and all is measured anew: a worker that always calls itself something else must not fill the
+memory."""
 BOUNDS = (1 / 20, 20.0)
 """The measured rate may leave the prior by these factors: counters can lie."""
 
@@ -27,7 +32,7 @@ class PrefillRate:
 
     def learn(self, tokens: int, seconds: float) -> None:
         """`tokens` prompt tokens were computed in `seconds` of prefill."""
-        if tokens >= MIN_TOKENS and seconds > 0:
+        if MIN_TOKENS <= tokens <= MAX_TOKENS and seconds > 0:
             self._tokens = self._tokens * MEMORY + tokens
             self._seconds = self._seconds * MEMORY + seconds
 
@@ -50,6 +55,8 @@ class PrefillRates:
         """What happened between two looks at one worker of `pool`. Returns the pool's rate in tokens per second."""
         rate = self._pools.get(pool)
         if rate is None:
+            if len(self._pools) >= MAX_POOLS:
+                self._pools.clear()
             rate = self._pools[pool] = PrefillRate(self._prior)
         if before is not None and before.ranks == after.ranks:
             tokens = after.prefill_tokens_sum - before.prefill_tokens_sum

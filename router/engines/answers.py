@@ -1,8 +1,8 @@
 """Asks a worker's control endpoints and reads the answers, trusting none of them.
 
-Whatever comes back (HTML, half a body, gigabytes, one byte a second, wrong types) ends as a value or as one
-WorkerAnswerError with a short reason that is fit for a log line: no body text is in it. The client's read timeout is
-the limit for the whole answer, not for each read.
+Whatever comes back (HTML, half a body, gigabytes, one byte a second, wrong types) ends as a value within bounds or as
+one WorkerAnswerError with a short reason that is fit for a log line: no body text is in it. The client's read timeout
+is the limit for the whole answer, not for each read.
 """
 
 import asyncio
@@ -20,6 +20,16 @@ from router.exposition import Sample, Wanted
 
 MAX_ANSWER_BYTES = 8 << 20
 """A fleet's largest honest /metrics stays far below; an answer without end must not fill the memory."""
+MAX_JSON_BYTES = 2 << 20
+"""JSON is read in one go, on the event loop."""
+MIN_PIECE_BYTES = 256
+"""On average, beyond the first thousand pieces: each costs the HTTP client some 30 us, and it reads all that have come
+before anything else has its turn."""
+MAX_MODELS = 4096
+"""Of one worker, adapters included."""
+MAX_NAME_CHARS = 256
+MAX_PATH_CHARS = 1024
+MAX_MODEL_LEN = 1 << 27
 INLINE_BYTES = 256 << 10
 """Metrics up to this size are read at once (0.6 ms); larger ones in a thread, so that the event loop keeps turning."""
 
@@ -69,15 +79,18 @@ def control_client(
     )
 
 
-async def fetch(client: httpx.AsyncClient, url: str, path: str, sent: bytes | None = None) -> bytes:
-    """The body of `GET url + path`; with `sent`, JSON, that of a POST. Raises WorkerAnswerError."""
+async def fetch(
+    client: httpx.AsyncClient, url: str, path: str, sent: bytes | None = None, most: int = MAX_ANSWER_BYTES
+) -> bytes:
+    """The body of `GET url + path`, of at most so many bytes; with `sent`, JSON, that of a POST. Raises
+    WorkerAnswerError."""
     method, headers = ("GET", None) if sent is None else ("POST", {"content-type": "application/json"})
     try:
         async with (
             asyncio.timeout(client.timeout.read),
             client.stream(method, url.rstrip("/") + path, content=sent, headers=headers) as response,
         ):
-            return await _body(response, path)
+            return await _body(response, path, most)
     except (TimeoutError, httpx.TimeoutException):
         raise WorkerAnswerError(path, "no answer in time", Fault.NO_ANSWER) from None
     except (httpx.HTTPError, httpx.InvalidURL, ExceptionGroup) as error:  # a group: for a port over 65,535
@@ -88,7 +101,7 @@ async def fetch(client: httpx.AsyncClient, url: str, path: str, sent: bytes | No
 
 async def fetch_json(client: httpx.AsyncClient, url: str, path: str, shape: type[_Answer]) -> _Answer:
     """The JSON answer as `shape`; unknown fields are ignored. Raises WorkerAnswerError."""
-    body = await fetch(client, url, path)
+    body = await fetch(client, url, path, most=MAX_JSON_BYTES)
     try:
         return msgspec.json.decode(body, type=shape, strict=False)
     except msgspec.ValidationError as error:
@@ -114,7 +127,7 @@ class _Card(msgspec.Struct):
 
 
 class _Models(msgspec.Struct):
-    data: list[_Card]
+    data: list[msgspec.Raw]
 
 
 class Models(msgspec.Struct, frozen=True):
@@ -125,20 +138,37 @@ class Models(msgspec.Struct, frozen=True):
 
 
 async def fetch_models(client: httpx.AsyncClient, url: str) -> Models:
-    """At least one model. Raises WorkerAnswerError."""
+    """At least one model. One whose name nobody could log or show is left out. Raises WorkerAnswerError."""
     path = "/v1/models"
     listed = (await fetch_json(client, url, path, _Models)).data
-    cards = tuple(
-        ModelCard(card.id, card.root or card.id, card.parent or "", max(0, card.max_model_len or 0))
-        for card in listed
-        if card.id
-    )
+    if len(listed) > MAX_MODELS:
+        raise WorkerAnswerError(path, f"over {MAX_MODELS} models", Fault.CONTENT)
+    try:
+        read = [msgspec.json.decode(card, type=_Card, strict=False) for card in listed]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise WorkerAnswerError(path, "an entry that is no model", Fault.CONTENT) from None
+    cards = tuple(_model_card(card) for card in read if plain(card.id, MAX_NAME_CHARS))
     if not cards:
         raise WorkerAnswerError(path, "no model is served", Fault.CONTENT)
-    return Models(cards, frozenset(card.owned_by or "" for card in listed))
+    return Models(cards, frozenset(plain(card.owned_by, MAX_NAME_CHARS) for card in read))
 
 
-async def _body(response: httpx.Response, path: str) -> bytes:
+def _model_card(card: _Card) -> ModelCard:
+    root, parent = plain(card.root, MAX_PATH_CHARS), plain(card.parent, MAX_NAME_CHARS)
+    return ModelCard(card.id, root or card.id, parent, within(card.max_model_len, MAX_MODEL_LEN))
+
+
+def plain(text: object, most: int) -> str:
+    """`text` where it is one of at most `most` printable characters; else empty, as if it were not said."""
+    return text if isinstance(text, str) and len(text) <= most and text.isprintable() else ""
+
+
+def within(number: int | None, most: int) -> int:
+    """`number` where it is 0 to `most`; else 0, as if it were not said."""
+    return number if number is not None and 0 <= number <= most else 0
+
+
+async def _body(response: httpx.Response, path: str, most: int) -> bytes:
     status = response.status_code
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise WorkerAnswerError(path, f"HTTP {status}: the worker wants another API key", Fault.STATUS, status)
@@ -147,10 +177,14 @@ async def _body(response: httpx.Response, path: str) -> bytes:
     if response.headers.get("content-encoding", "identity") != "identity":
         raise WorkerAnswerError(path, "compressed, though asked not to be", Fault.CONTENT, status)
     body = bytearray()
+    pieces = 0
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            raise WorkerAnswerError(path, f"over {MAX_ANSWER_BYTES} bytes", Fault.CONTENT, status)
+        pieces += 1
+        if len(body) > most:
+            raise WorkerAnswerError(path, f"over {most} bytes", Fault.CONTENT, status)
+        if (pieces - 1000) * MIN_PIECE_BYTES > len(body):
+            raise WorkerAnswerError(path, "in too many pieces", Fault.CONTENT, status)
     return bytes(body)
 
 

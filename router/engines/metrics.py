@@ -5,11 +5,16 @@ prometheus_client's own application) answers with the named ones alone; a server
 for the whole page.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 
 from router.exposition import Sample
 
+MAX_VALUE = 1e15
+"""A float that counts exactly, and sums of it fit anywhere: no engine has measured more."""
+MAX_RANKS = 4096
+MAX_BLOCK_TOKENS = 1 << 16
+MAX_KV_TOKENS = 1 << 36
+"""Of a whole worker: 100 times what the largest machines hold."""
 WHOLE_PAGE = "/metrics"
 _MOST_DIGITS = 18
 
@@ -20,8 +25,8 @@ def filtered_page(names: Iterable[str]) -> str:
 
 
 def values(samples: Sequence[Sample], name: str) -> list[float]:
-    """The finite values of one metric."""
-    return [sample.value for sample in samples if sample.name == name and math.isfinite(sample.value)]
+    """The values of one metric that can be true: neither negative nor without end."""
+    return [sample.value for sample in samples if sample.name == name and 0 <= sample.value <= MAX_VALUE]
 
 
 def total(samples: Sequence[Sample], name: str) -> int:

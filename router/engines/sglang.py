@@ -5,16 +5,25 @@ Its /health runs a generation, so it is asked only where /ready is missing. Name
 
 import dataclasses
 import hashlib
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import httpx
 import msgspec
 
-from router.engines.answers import Fault, WorkerAnswerError, fetch, fetch_json, fetch_models, fetch_samples
+from router.engines.answers import (
+    MAX_NAME_CHARS,
+    Fault,
+    WorkerAnswerError,
+    fetch,
+    fetch_json,
+    fetch_models,
+    fetch_samples,
+    plain,
+    within,
+)
 from router.engines.api import EngineKind, Facts, Load, ModelCard
-from router.engines.metrics import filtered_page, total
+from router.engines.metrics import MAX_BLOCK_TOKENS, MAX_KV_TOKENS, MAX_RANKS, MAX_VALUE, filtered_page, total
 from router.engines.sglang_served import ServerOptions, served
 from router.exposition import Sample, Wanted
 
@@ -69,16 +78,19 @@ class Sglang:
         """See Engine."""
         models = await fetch_models(client, url)
         info = await fetch_json(client, url, _INFO_PATH, _ServerInfo)
-        dp_size = max(1, info.dp_size or 1)
+        dp_size = within(info.dp_size, MAX_RANKS) or 1
         mode = info.disaggregation_mode or "null"
+        block_tokens = (within(info.page_size, MAX_BLOCK_TOKENS) or 1) * (within(info.dcp_size, MAX_RANKS) or 1)
         return Facts(
             engine=self.kind,
-            version=info.version,
+            version=plain(info.version, MAX_NAME_CHARS),
             models=tuple(_with_root(card, info.loaded_from) for card in models.cards),
-            block_tokens=max(1, info.page_size or 1) * max(1, info.dcp_size or 1),
-            kv_capacity_tokens=max(0, info.max_total_num_tokens or 0) * dp_size,
+            block_tokens=within(block_tokens, MAX_BLOCK_TOKENS) or 1,
+            kv_capacity_tokens=within(within(info.max_total_num_tokens, MAX_KV_TOKENS) * dp_size, MAX_KV_TOKENS),
             generation=_generation(info),
-            refused=None if mode == "null" else f"one half of a prefill/decode pair (disaggregation_mode {mode[:20]})",
+            refused=None
+            if mode == "null"
+            else f"one half of a prefill/decode pair (disaggregation_mode {plain(mode, 20)})",
             dp_size=dp_size,
             served=await served(client, url, info),
             prefix_caching=not info.disable_radix_cache,
@@ -95,10 +107,11 @@ class Sglang:
         if not ranks:
             raise WorkerAnswerError(_LOADS_PATH, "no rank reports", Fault.CONTENT)
         samples = await self._counters(client, url)
+        ranks = ranks[:MAX_RANKS]
         return Load(
             running=_sum(rank.num_running_reqs for rank in ranks),
             waiting=_sum(rank.num_waiting_reqs for rank in ranks),
-            kv_usage=min(1.0, max(0.0, sum(rank.token_usage for rank in ranks) / len(ranks))),
+            kv_usage=sum(min(1.0, max(0.0, rank.token_usage)) for rank in ranks) / len(ranks),
             prefill_seconds_sum=_sum(rank.total_prefill_busy_us for rank in ranks) / _MICROSECONDS,
             prefill_tokens_sum=_sum(rank.total_prefill_uncached_tokens for rank in ranks),
             prompt_tokens_total=None if samples is None else total(samples, _PROMPT_TOKENS),
@@ -157,4 +170,4 @@ def _of_own_pool(samples: list[Sample]) -> list[Sample]:
 
 
 def _sum(numbers: Iterable[float]) -> int:
-    return max(0, round(sum(number for number in numbers if math.isfinite(number))))
+    return round(sum(number for number in numbers if 0 <= number <= MAX_VALUE))

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from router.engines.answers import WorkerAnswerError, fetch_json
+from router.engines.answers import MAX_NAME_CHARS, MAX_PATH_CHARS, WorkerAnswerError, fetch_json, plain
 from tokenizer_cache.rules import Served
 
 _OWN_CONVERSATIONS = re.compile(
@@ -23,6 +23,10 @@ _IN_CODE = re.compile(r"DeepseekV4|DeepseekV32|KimiK3|Inkling|GlmMoeDsa|Glm53|Mi
 _PARSERS_IN_CODE = frozenset(
     ("deepseekv32", "deepseekv4", "deepseekv41", "kimi_k3", "muse", "hunyuan", "inkling", "beam")
 )
+
+
+_MAX_WORDS = 16
+_MAX_KWARGS_BYTES = 16 << 10
 
 
 class ServerOptions(msgspec.Struct):
@@ -41,7 +45,8 @@ class ServerOptions(msgspec.Struct):
     @property
     def loaded_from(self) -> str:
         """Where the tokenizer was loaded from; empty when that is not said."""
-        return next((path for path in (self.tokenizer_path, self.model_path) if path and isinstance(path, str)), "")
+        paths = (plain(path, MAX_PATH_CHARS) for path in (self.tokenizer_path, self.model_path))
+        return next((path for path in paths if path), "")
 
 
 class _ModelInfo(msgspec.Struct):
@@ -58,11 +63,12 @@ async def served(client: httpx.AsyncClient, url: str, options: ServerOptions) ->
     except WorkerAnswerError:
         model = _ModelInfo()
     kwargs = options.default_chat_template_kwargs
-    understood = isinstance(kwargs, dict | None) and isinstance(options.reasoning_parser, str | None)
+    parser = "" if options.reasoning_parser is None else options.reasoning_parser
+    understood = _is_small(kwargs) and isinstance(kwargs, dict | None) and plain(parser, MAX_NAME_CHARS) == parser
     return Served(
         engine="sglang",
-        default_kwargs=kwargs if isinstance(kwargs, dict) else {},
-        reasoning_parser=options.reasoning_parser if isinstance(options.reasoning_parser, str) else "",
+        default_kwargs=kwargs if understood and kwargs else {},
+        reasoning_parser=plain(parser, MAX_NAME_CHARS),
         own_template=bool(options.chat_template or options.hf_chat_template_name),
         multimodal=bool(model.has_image_understanding or model.has_audio_understanding),
         not_exact="not_plain_jinja" if _in_code(options, model) else "" if understood else "kwargs",
@@ -71,12 +77,26 @@ async def served(client: httpx.AsyncClient, url: str, options: ServerOptions) ->
 
 
 def _in_code(options: ServerOptions, model: _ModelInfo) -> bool:
-    named = f"{model.architectures} {model.model_type}"
-    parsers = {str(options.tool_call_parser), str(options.reasoning_parser)}
-    own = options.chat_template and not str(options.chat_template).endswith(".jinja")
+    named = f"{_words(model.architectures)} {_words(model.model_type)}"
+    parsers = {_words(options.tool_call_parser), _words(options.reasoning_parser)}
+    own = options.chat_template and not _words(options.chat_template).endswith(".jinja")
     return bool(
         own
         or _IN_CODE.search(named)
         or parsers & _PARSERS_IN_CODE
-        or _OWN_CONVERSATIONS.search(str(options.model_path))
+        or _OWN_CONVERSATIONS.search(_words(options.model_path))
     )
+
+
+def _words(said: Any) -> str:
+    """A string, or some in a list, as one; anything else, and what is too long to be a name, says nothing."""
+    words = said[:_MAX_WORDS] if isinstance(said, list) else [said]
+    return " ".join(plain(word, MAX_PATH_CHARS) for word in words)
+
+
+def _is_small(kwargs: Any) -> bool:
+    """They are part of each prompt's identity, and written again for each: as large as a template's needs."""
+    try:
+        return len(msgspec.json.encode(kwargs)) <= _MAX_KWARGS_BYTES
+    except (RecursionError, UnicodeEncodeError):
+        return False

@@ -10,9 +10,28 @@ from dataclasses import dataclass
 import httpx
 import msgspec
 
-from router.engines.answers import Fault, WorkerAnswerError, fetch_json, fetch_models, fetch_samples
+from router.engines.answers import (
+    MAX_NAME_CHARS,
+    Fault,
+    WorkerAnswerError,
+    fetch_json,
+    fetch_models,
+    fetch_samples,
+    plain,
+    within,
+)
 from router.engines.api import EngineKind, Facts, Load
-from router.engines.metrics import WHOLE_PAGE, count, filtered_page, share, total, values
+from router.engines.metrics import (
+    MAX_BLOCK_TOKENS,
+    MAX_KV_TOKENS,
+    MAX_RANKS,
+    WHOLE_PAGE,
+    count,
+    filtered_page,
+    share,
+    total,
+    values,
+)
 from router.exposition import Sample, Wanted
 from tokenizer_cache.rules import Served
 
@@ -79,13 +98,13 @@ class Vllm:
         page = _FACT_PAGE if self.filtered else WHOLE_PAGE
         samples = await fetch_samples(client, url, page, _FACTS) if self.metrics else []
         configs = {s.labels.get("engine", ""): s.labels for s in samples if s.name == _CONFIG}
-        ranks = list(configs.values())
+        ranks = list(configs.values())[:MAX_RANKS]
         return Facts(
             engine=self.kind,
             version=await version(client, url),
             models=models.cards,
-            block_tokens=max(map(_block_tokens, ranks), default=0),
-            kv_capacity_tokens=sum(map(_capacity_tokens, ranks)),
+            block_tokens=within(max(map(_block_tokens, ranks), default=0), MAX_BLOCK_TOKENS),
+            kv_capacity_tokens=within(sum(map(_capacity_tokens, ranks)), MAX_KV_TOKENS),
             generation=_generation(samples),
             refused=await _refused(client, url),
             dp_size=max(1, len(ranks)),
@@ -134,7 +153,7 @@ async def recognise(client: httpx.AsyncClient, url: str) -> Vllm | None:
 async def version(client: httpx.AsyncClient, url: str) -> str:
     """What /version says; empty when it says nothing."""
     try:
-        return (await fetch_json(client, url, "/version", _Version)).version
+        return plain((await fetch_json(client, url, "/version", _Version)).version, MAX_NAME_CHARS)
     except WorkerAnswerError:
         return ""
 

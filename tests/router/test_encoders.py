@@ -12,7 +12,7 @@ import pytest
 
 from router.ask import TokenAsker
 from router.breaker import Breaker
-from router.encoders import EncoderSet, EncoderSettings, TokenSource, told_by
+from router.encoders import MAX_ENCODERS, EncoderSet, EncoderSettings, TokenSource, told_by
 from router.encoding import Encoder
 from router.instruments import Counter
 from router.workers import Fleet
@@ -116,3 +116,14 @@ async def test_a_template_that_only_the_server_has_is_not_guessed(file: Path) ->
     assert isinstance(exact, PromptEncoder)
     assert exact.encode(CHAT).source == "text"
     assert exact.counters.inexact == {"chat_template": 1}
+
+
+def test_encoders_of_formats_that_are_gone_do_not_pile_up() -> None:
+    fleet = make_fleet(2)
+    encoders = make(fleet, TokenSource(""))
+    steady, odd = fleet.workers.values()
+    (kept,) = encoders.of(fleet.groups[MODEL]).values()
+    for number in range(3 * MAX_ENCODERS):
+        fleet.on_facts(odd.id, facts(block_tokens=65 + number, generation=""))
+        assert encoders.of(fleet.groups[MODEL])[steady.format] is kept
+        assert len(encoders._encoders) <= MAX_ENCODERS

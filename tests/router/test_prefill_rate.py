@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from router.engines import Load
-from router.prefill_rate import PRIOR_TOKENS, PrefillRate, PrefillRates
+from router.prefill_rate import MAX_POOLS, PRIOR_TOKENS, PrefillRate, PrefillRates
 from tests.router.fleet import a_load
 
 LOAD = a_load()
@@ -55,3 +55,18 @@ def test_workers_of_one_model_learn_together() -> None:
 def test_counters_that_ran_backwards_teach_nothing() -> None:
     rates = PrefillRates(8000.0)
     assert rates.learn("a", later(LOAD, 50_000, 5.0), LOAD) == 8000
+
+
+def test_one_lie_does_not_outweigh_what_is_measured_after_it() -> None:
+    rate = PrefillRate(8000.0)
+    rate.learn(10**15, 1.0)
+    for _ in range(200):
+        rate.learn(16_000, 2.0)
+    assert rate.tokens_per_s == pytest.approx(8000, rel=0.02)
+
+
+def test_a_worker_that_calls_itself_ever_something_else_fills_no_memory() -> None:
+    rates = PrefillRates(8000.0)
+    for number in range(3 * MAX_POOLS):
+        rates.learn(f"vllm {number}", None, LOAD)
+        assert len(rates._pools) <= MAX_POOLS

@@ -9,7 +9,14 @@ import msgspec
 import pytest
 
 from router.engines import Fault, WorkerAnswerError, control_client, fetch
-from router.engines.answers import INLINE_BYTES, MAX_ANSWER_BYTES, fetch_json, fetch_models, fetch_samples
+from router.engines.answers import (
+    INLINE_BYTES,
+    MAX_ANSWER_BYTES,
+    MAX_JSON_BYTES,
+    fetch_json,
+    fetch_models,
+    fetch_samples,
+)
 from router.exposition import Wanted
 from tests.router.fake_worker import Answer, FakeWorker, as_json, client, models
 
@@ -67,8 +74,11 @@ async def test_the_limit_is_for_the_whole_answer() -> None:
 
 
 async def test_an_answer_without_end_is_cut_off() -> None:
-    error = await error_of(Answer(b" " * (MAX_ANSWER_BYTES + 1)))
-    assert (error.fault, str(error)) == (Fault.CONTENT, f"/x: over {MAX_ANSWER_BYTES} bytes")
+    error = await error_of(Answer(b" " * (MAX_JSON_BYTES + 1)))
+    assert (error.fault, str(error)) == (Fault.CONTENT, f"/x: over {MAX_JSON_BYTES} bytes")
+    async with FakeWorker({"/x": Answer(b" " * (MAX_ANSWER_BYTES + 1))}) as worker, client() as http:
+        with pytest.raises(WorkerAnswerError, match=f"over {MAX_ANSWER_BYTES} bytes"):
+            await fetch(http, worker.url, "/x")
 
 
 async def test_not_http_at_all() -> None:
