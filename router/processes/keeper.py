@@ -1,8 +1,13 @@
-"""Keeps one process running: starts it again when it ends, after a wait that grows while it ends soon."""
+"""Keeps one process running: starts it again when it ends, after a wait that grows while it ends soon.
+
+What must not be broken: a start that fails (no memory, process or file descriptor is left) is tried again like one that
+ended soon. It never reaches the supervisor, and so never the processes that run.
+"""
 
 import asyncio
 import logging
 import signal
+import subprocess
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable
 
@@ -19,6 +24,8 @@ class Keeper:
     def __init__(self, name: str, start: Callable[[], Awaitable[Process]], ended: Callable[[], None]) -> None:
         self.name = name
         self.starts = 0
+        """Of these the last may still run."""
+        self.failed_starts = 0
         self._start = start
         self._ended = ended
         self._process: Process | None = None
@@ -31,12 +38,11 @@ class Keeper:
         wait_s = FIRST_WAIT_S
         while not self._stopping.is_set():
             began = loop.time()
-            code = await self._once()
-            self._ended()
+            end = await self._once()
             if self._stopping.is_set():
                 break
             wait_s = FIRST_WAIT_S if loop.time() - began > STEADY_S else wait_s
-            log.error("%s ended (%s), starting again in %.2f s", self.name, _cause(code), wait_s)
+            log.error("%s %s, starting again in %.2f s", self.name, end, wait_s)
             await self._pause(wait_s)
             wait_s = min(MAX_WAIT_S, 2 * wait_s)
 
@@ -46,14 +52,20 @@ class Keeper:
         self._number = number
         self._signal()
 
-    async def _once(self) -> int:
+    async def _once(self) -> str:
+        """Start it and wait for its end. Returns what came of it, in words."""
+        try:
+            self._process = await self._start()
+        except (OSError, subprocess.SubprocessError) as error:
+            self.failed_starts += 1
+            return f"could not be started ({error})"
         self.starts += 1
-        self._process = await self._start()
         if self._stopping.is_set():
             self._signal()
         code = await self._process.wait()
         self._process = None
-        return code
+        self._ended()
+        return f"ended ({_cause(code)})"
 
     def _signal(self) -> None:
         if self._process is not None and self._process.returncode is None:

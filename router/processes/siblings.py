@@ -84,7 +84,8 @@ class Siblings:
 
 
 def fold(folder: Path, number: int) -> None:
-    """Add what an ended process had told to what ended ones counted. For the supervisor, before it starts another."""
+    """Add what an ended process had told to what ended ones counted. For the supervisor, before it starts
+    another in its place. Raises OSError."""
     path = page_path(folder, number)
     page = _read(path)
     if page:

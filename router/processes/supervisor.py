@@ -106,9 +106,10 @@ class Supervisor:
         return keeper
 
     def _keeper(self, number: int) -> Keeper:
-        return Keeper(f"process {number}", partial(self._start_router, number), partial(self._ended, number))
+        return Keeper(f"process {number}", partial(self._start_router, number), self._ended)
 
     async def _start_router(self, number: int) -> Process:
+        fold(self._place.folder, number)
         place = dataclasses.replace(self._place, number=number)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -121,8 +122,7 @@ class Supervisor:
         process.stdin.write(packed(self._settings, place))
         return process
 
-    def _ended(self, number: int) -> None:
-        fold(self._place.folder, number)
+    def _ended(self) -> None:
         served = any(self._place.socket_path(n).exists() for n in range(self._place.count))
         if not served and not self._signals and all(keeper.starts for keeper in self._routers):
             log.error("no process could start: giving up")

@@ -1,9 +1,13 @@
 """Restarts with back-off, and a stop that waits for the process."""
 
 import asyncio
+import errno
 import signal
+import subprocess
 import sys
 from asyncio.subprocess import Process
+
+import pytest
 
 from router.processes.keeper import FIRST_WAIT_S, Keeper
 
@@ -43,6 +47,50 @@ async def test_what_ends_is_started_again_later_and_later() -> None:
     first, second = ends[1] - ends[0], ends[2] - ends[1]
     assert first > FIRST_WAIT_S
     assert second > 2 * FIRST_WAIT_S
+
+
+async def test_a_start_that_fails_is_tried_again_later(caplog: pytest.LogCaptureFixture) -> None:
+    ends: list[int] = []
+    failures = [
+        BlockingIOError(errno.EAGAIN, "no process left"),
+        OSError(errno.EMFILE, "no descriptor left"),
+        subprocess.SubprocessError("in preexec_fn"),
+    ]
+
+    async def start() -> Process:
+        if failures:
+            raise failures.pop(0)
+        return await sleeper()
+
+    keeper = Keeper("sleeper", start, lambda: ends.append(1))
+    running = asyncio.create_task(keeper.run())
+    async with asyncio.timeout(20):
+        while not keeper.starts:
+            assert not running.done()
+            await asyncio.sleep(0.01)
+    keeper.stop(signal.SIGTERM)
+    async with asyncio.timeout(5):
+        await running
+    assert (keeper.failed_starts, keeper.starts, ends) == (3, 1, [1]), "a process that never was has not ended"
+    assert [record.message.partition(",")[0] for record in caplog.records] == [
+        "sleeper could not be started ([Errno 11] no process left)",
+        "sleeper could not be started ([Errno 24] no descriptor left)",
+        "sleeper could not be started (in preexec_fn)",
+    ]
+
+
+async def test_stopped_while_it_cannot_be_started() -> None:
+    async def start() -> Process:
+        raise BlockingIOError(errno.EAGAIN, "no process left")
+
+    keeper = Keeper("never", start, lambda: None)
+    running = asyncio.create_task(keeper.run())
+    while not keeper.failed_starts:
+        await asyncio.sleep(0)
+    keeper.stop(signal.SIGTERM)
+    async with asyncio.timeout(5):
+        await running
+    assert keeper.starts == 0
 
 
 async def test_stopped_while_it_is_being_started() -> None:

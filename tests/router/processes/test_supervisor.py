@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections import Counter
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.engines import EngineThread
 from tests.router.http.site import CHAT
@@ -141,6 +143,27 @@ async def _a_killed_embedded_server(served: Served) -> None:
         await asyncio.sleep(0.02)
     await until(lambda: _some(lambda: len(set(served.children("valkey")) - {before}) == 1))
     assert await served.ask() == 200
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process are Linux'")
+async def test_a_supervisor_without_descriptors_keeps_what_runs_and_starts_the_rest_later() -> None:
+    with EngineThread(model="m") as engine:
+        async with supervised("--worker", engine.url) as served:
+            assert [await served.ask() for _ in range(8)] == [200] * 8
+            await served.get("/metrics")
+            supervisor, ended = served.process.pid, (served.children()[0], *served.children("valkey"))
+            limits = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+            resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (5, limits[1]))
+            for pid in ended:
+                os.kill(pid, signal.SIGKILL)
+            await until(lambda: _some(lambda: not {pid for pid, _, _ in processes()} & set(ended)))
+            await asyncio.sleep(1)  # long enough for two starts to fail
+            assert served.process.returncode is None and len(served.children("")) == 1
+            assert [await served.ask() for _ in range(5)] == [200] * 5
+            resource.prlimit(supervisor, resource.RLIMIT_NOFILE, limits)
+            await until(lambda: _all_serve(served))
+            await until(lambda: _some(lambda: len(served.children("valkey")) == 1))
+            assert total((await served.get("/metrics")).text, "warmroute_requests_total") >= 13
 
 
 async def test_a_stopped_process_does_not_fail_the_scrape() -> None:
