@@ -13,6 +13,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PRODUCT = ("router", "tokenizer_cache", "policies")
 OURS = {*PRODUCT, "loadtests", "tests"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+OF_LOCUST = {"flask", "gevent", "geventhttpclient"}
+"""What it is made of and hands out: the versions are its own."""
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
@@ -35,13 +39,25 @@ def names(requirements: list[str]) -> set[str]:
     return {re.split(r"[\[<>=!~ ]", requirement)[0].lower().replace("_", "-") for requirement in requirements}
 
 
-def test_every_import_is_declared() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+def needed(*packages: str) -> set[str]:
+    """Distributions whose modules are imported there."""
+    found = {name for path in modules(*packages) for name in imported(path)} - OURS - sys.stdlib_module_names
     distributions = packages_distributions()
-    found = {name for path in modules(*PRODUCT) for name in imported(path)} - OURS - sys.stdlib_module_names
-    needed = {distributions[name][0].lower().replace("_", "-") for name in found}
-    optional = names(project["optional-dependencies"]["otel"]) | {"opentelemetry-api"}
-    assert needed - names(project["dependencies"]) - optional == set()
+    return {distributions[name][0].lower().replace("_", "-") for name in found}
+
+
+def test_every_import_is_declared_and_nothing_else() -> None:
+    assert needed(*PRODUCT) - names(EXTRAS["otel"]) - {"opentelemetry-api"} == names(PROJECT["dependencies"])
+
+
+@pytest.mark.parametrize(("package", "extra"), [("loadtests", "loadtest"), ("tests", "test")])
+def test_what_an_extra_is_for_finds_its_imports(package: str, extra: str) -> None:
+    with_extra = names(PROJECT["dependencies"] + EXTRAS[extra] + EXTRAS["demo"] + EXTRAS["otel"] + EXTRAS["embedded"])
+    assert needed(package) - with_extra - OF_LOCUST == set()
+
+
+def test_what_the_load_tests_need_is_there_for_their_own_tests() -> None:
+    assert names(EXTRAS["loadtest"]) <= names(EXTRAS["test"])
 
 
 def test_policies_import_the_standard_library_only() -> None:
