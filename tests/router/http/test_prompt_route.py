@@ -63,6 +63,10 @@ class Case:
         body = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
         self._asked = Asked(parse("chat", body), group, {name: self.encoder}, {name: prompt})
 
+    def leave(self) -> None:
+        """All its workers go."""
+        self._asked.group.workers.clear()
+
     async def wait(self) -> tuple[Prompt, float]:
         """The prompt that is decided on, and the seconds that it took."""
         began = time.perf_counter()
@@ -105,6 +109,14 @@ async def test_what_need_not_wait_does_not(share: float, prompt: Prompt) -> None
     waited, took_s = await case.wait()
     assert waited is prompt
     assert took_s < 0.05
+
+
+async def test_of_a_group_that_all_have_left_nothing_is_waited_for() -> None:
+    case = Case(share=1.0)
+    case.leave()
+    prompt, took_s = await case.wait()
+    assert prompt is ESTIMATE
+    assert took_s < 0.5
 
 
 async def test_a_short_prompt_is_encoded_at_once() -> None:
