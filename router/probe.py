@@ -15,7 +15,7 @@ from typing import Protocol, Self
 
 import httpx
 
-from router.engines import Engine, Facts, Fault, Load, WorkerAnswerError, detect, fetch, restarted
+from router.engines import NO_ANSWERS, Engine, Facts, Fault, Load, WorkerAnswerError, detect, fetch, restarted
 
 _log = logging.getLogger(__name__)
 
@@ -241,7 +241,7 @@ class Prober:
         try:
             load = await engine.load(self._client, watch.url, self._clock)
         except WorkerAnswerError as error:
-            if error.fault in (Fault.REFUSED, Fault.NO_ANSWER):
+            if error.fault in NO_ANSWERS:
                 raise
             if str(error) != watch.problem:
                 watch.problem = str(error)
@@ -264,6 +264,8 @@ class Prober:
         self._accept(watch, engine, await engine.facts(self._client, watch.url))
 
     def _failed(self, watch: _Watch, error: WorkerAnswerError) -> None:
+        if error.fault is Fault.OWN and watch.healthy:
+            return
         watch.failures += 1
         watch.gone = watch.gone or error.fault is Fault.REFUSED
         if error.fault is Fault.REFUSED or not watch.healthy or watch.failures >= self._config.unhealthy_after:

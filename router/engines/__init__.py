@@ -5,11 +5,12 @@ its process lives; a *load* is one look at its gauges and counters. All of it is
 every bad answer becomes one `WorkerAnswerError`.
 """
 
-from router.engines.answers import Fault, WorkerAnswerError, control_client, fetch
+from router.engines.answers import NO_ANSWERS, Fault, WorkerAnswerError, control_client, fetch
 from router.engines.api import Engine, EngineKind, Facts, Load, ModelCard, restarted
 from router.engines.detect import detect
 
 __all__ = [
+    "NO_ANSWERS",
     "Engine",
     "EngineKind",
     "Facts",

@@ -6,7 +6,6 @@ is the limit for the whole answer, not for each read.
 """
 
 import asyncio
-from collections.abc import Iterator
 from enum import Enum
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from router.certificates import WorkerTls
 from router.dial import CheckedTransport, Resolver
 from router.engines.api import ModelCard
 from router.exposition import Sample, Wanted
+from router.own_faults import causes, is_own_fault
 
 MAX_ANSWER_BYTES = 8 << 20
 """A fleet's largest honest /metrics stays far below; an answer without end must not fill the memory."""
@@ -43,10 +43,15 @@ class Fault(Enum):
     """Nothing listens there: the process is gone."""
     NO_ANSWER = "no_answer"
     """Timeout, reset, DNS, TLS: no usable HTTP answer; may pass."""
+    OWN = "own"
+    """Nothing was asked: the router has no file or port left for a connection."""
     STATUS = "status"
     """An HTTP status other than 2xx."""
     CONTENT = "content"
     """2xx, but not what was asked for."""
+
+
+NO_ANSWERS = frozenset({Fault.REFUSED, Fault.NO_ANSWER, Fault.OWN})
 
 
 class WorkerAnswerError(Exception):
@@ -94,9 +99,15 @@ async def fetch(
     except (TimeoutError, httpx.TimeoutException):
         raise WorkerAnswerError(path, "no answer in time", Fault.NO_ANSWER) from None
     except (httpx.HTTPError, httpx.InvalidURL, ExceptionGroup) as error:  # a group: for a port over 65,535
-        fault = Fault.REFUSED if any(isinstance(e, ConnectionRefusedError) for e in _causes(error)) else Fault.NO_ANSWER
+        fault = _fault_of(error)
         reason = "connection refused" if fault is Fault.REFUSED else f"no answer ({type(error).__name__})"
         raise WorkerAnswerError(path, reason, fault) from error
+
+
+def _fault_of(error: BaseException) -> Fault:
+    if is_own_fault(error):
+        return Fault.OWN
+    return Fault.REFUSED if any(isinstance(e, ConnectionRefusedError) for e in causes(error)) else Fault.NO_ANSWER
 
 
 async def fetch_json(client: httpx.AsyncClient, url: str, path: str, shape: type[_Answer]) -> _Answer:
@@ -186,18 +197,3 @@ async def _body(response: httpx.Response, path: str, most: int) -> bytes:
         if (pieces - 1000) * MIN_PIECE_BYTES > len(body):
             raise WorkerAnswerError(path, "in too many pieces", Fault.CONTENT, status)
     return bytes(body)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, all that led to it, and every member of a group (one per address that was tried)."""
-    todo = [error]
-    seen: set[int] = set()
-    while todo:
-        cause = todo.pop()
-        if id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        todo += [e for e in (cause.__cause__, cause.__context__) if e is not None]
-        if isinstance(cause, BaseExceptionGroup):
-            todo += cause.exceptions

@@ -13,6 +13,7 @@ import msgspec
 
 from router.engines.answers import (
     MAX_NAME_CHARS,
+    NO_ANSWERS,
     Fault,
     WorkerAnswerError,
     fetch,
@@ -138,7 +139,7 @@ async def recognise(client: httpx.AsyncClient, url: str) -> Sglang | None:
     try:
         info = await fetch_json(client, url, _INFO_PATH, _ServerInfo)
     except WorkerAnswerError as error:
-        if error.fault in (Fault.REFUSED, Fault.NO_ANSWER) or error.status == httpx.codes.UNAUTHORIZED:
+        if error.fault in NO_ANSWERS or error.status == httpx.codes.UNAUTHORIZED:
             raise
         return None
     return Sglang(metrics=bool(info.enable_metrics), health_path=await _health_path(client, url))

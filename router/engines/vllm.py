@@ -12,6 +12,7 @@ import msgspec
 
 from router.engines.answers import (
     MAX_NAME_CHARS,
+    NO_ANSWERS,
     Fault,
     WorkerAnswerError,
     fetch_json,
@@ -142,7 +143,7 @@ async def recognise(client: httpx.AsyncClient, url: str) -> Vllm | None:
         try:
             samples = await fetch_samples(client, url, page, _LOAD)
         except WorkerAnswerError as error:
-            if error.fault in (Fault.REFUSED, Fault.NO_ANSWER):
+            if error.fault in NO_ANSWERS:
                 raise
             continue
         if values(samples, _RUNNING):

@@ -54,6 +54,11 @@ class ApiError(Exception):
         self.retry_after_s = retry_after_s
 
 
+def exhausted() -> ApiError:
+    """The router has no file or port left to call a worker with."""
+    return ApiError(503, "The router can open no more connections.", "router_exhausted", retry_after_s=1)
+
+
 def error_body(style: Style, status: int, message: str, code: str | None = None, param: str | None = None) -> bytes:
     """The JSON body of an error answer."""
     if style == "anthropic":

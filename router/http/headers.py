@@ -20,6 +20,8 @@ HOP_BY_HOP = frozenset(
     }
 )
 DROPPED_FROM_REQUEST = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"x-request-id", b"x-warmroute-admin-key"}
+DROPPED_FROM_ANSWER = HOP_BY_HOP | {b"location", b"content-location", b"refresh", b"alt-svc"}
+"""The last four would show a worker's own address, where nothing but the router is to call."""
 CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 
 BODYLESS = frozenset({204, 304})
@@ -96,7 +98,7 @@ def response_headers(raw: RawHeaders, status: int) -> list[tuple[bytes, bytes]]:
     extra: list[bytes] = []
     for name, value in raw:
         lower = name.lower()
-        if lower not in HOP_BY_HOP:
+        if lower not in DROPPED_FROM_ANSWER:
             kept.append((lower, value))
         elif lower == b"connection":
             extra.extend(token.strip().lower() for token in value.split(b","))

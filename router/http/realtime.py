@@ -9,6 +9,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
@@ -17,16 +18,20 @@ from yarl import URL
 
 from router.breaker import Fault
 from router.certificates import WorkerTls
+from router.clients import Client
 from router.decide import Decider, NoWorkerError
 from router.dial import Resolver
 from router.groups import ModelGroup
-from router.http.errors import ApiError
+from router.http.errors import ApiError, exhausted
 from router.http.exchange import Exchange
-from router.http.headers import HOP_BY_HOP, response_headers
+from router.http.headers import BODYLESS, DROPPED_FROM_ANSWER, response_headers
+from router.http.limits import ClientError, model_error
+from router.http.redirects import check_redirect
 from router.http.request_head import UPGRADE, request_head
 from router.http.session import Session
 from router.http.tunnel import Tunnel
 from router.lease import Lease
+from router.own_faults import is_own_fault
 from router.workers import Fleet, Worker
 
 TICK_S = 0.5
@@ -54,6 +59,8 @@ class _Answer(NamedTuple):
 
     status: int
     headers: list[tuple[bytes, bytes]]
+    body: bytes
+    """Of a refusal."""
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
@@ -115,10 +122,12 @@ class RealtimeRoute:
 
     def _group(self, exchange: Exchange) -> ModelGroup:
         query = exchange.target.partition(b"?")[2].decode("latin-1")
-        model = parse_qs(query).get("model", [""])[0]
-        client = exchange.client
-        if client is not None and client.spec.models is not None and model not in client.spec.models:
-            raise ApiError(403, "This API key may not use that model.", "model_not_allowed", "model")
+        named = parse_qs(query, keep_blank_values=True).get("model", [""])
+        if len(named) > 1:  # which of them counts would be the engine's choice
+            raise ApiError(400, "The query must name one model, once.", "invalid_request", "model")
+        model = named[0]
+        if exchange.client is not None:
+            self._check_rights(exchange.client, model)
         if not model:
             return self._fleet.everyone
         group = self._fleet.group(model)
@@ -126,6 +135,16 @@ class RealtimeRoute:
             raise ApiError(404, "The model does not exist here.", "model_not_found", "model")
         exchange.model = model
         return group
+
+    def _check_rights(self, client: Client, model: str) -> None:
+        """A session names its model again in its first event, and what it computes is not told: nobody reads that.
+        Raises ClientError unless the client may use all that the fleet serves, and without a limit on tokens."""
+        if client.spec.uncached_tokens_per_minute is not None:
+            raise ClientError(403, f"{client.label} has a limit on tokens.", "path_not_allowed", "path")
+        if client.spec.models is not None and not (
+            client.may_use(model) and all(map(client.may_use, self._fleet.groups))
+        ):
+            raise model_error(client)
 
     async def _choose(self, exchange: Exchange, group: ModelGroup, failed: list[Worker]) -> Worker:
         try:
@@ -187,12 +206,16 @@ class Dialer:
                 reader, writer = await self._connect(url)
         except TimeoutError:
             raise HandshakeError(Fault.TIMEOUT) from None
-        except (OSError, ssl.SSLError):
+        except (OSError, ssl.SSLError) as error:
+            if is_own_fault(error):
+                exchange.outcome = "router_error"
+                raise exhausted() from None
             raise HandshakeError(Fault.CONNECT) from None
         try:
             async with asyncio.timeout(self._limits.handshake_s):
                 writer.write(request)
                 status, headers = _read_head(await reader.readuntil(b"\r\n\r\n"))
+                body = b"" if status == SWITCHING else await _refusal(status, headers, reader)
         except BaseException as error:
             writer.transport.abort()
             if isinstance(error, TimeoutError):
@@ -200,7 +223,7 @@ class Dialer:
             if isinstance(error, OSError | ValueError | asyncio.IncompleteReadError | asyncio.LimitOverrunError):
                 raise HandshakeError(Fault.RESET) from None
             raise
-        return _Answer(status, headers, reader, writer)
+        return _Answer(status, headers, body, reader, writer)
 
     async def _connect(self, url: URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         host, port = url.host or "", url.port or 0
@@ -241,20 +264,34 @@ def _read_head(head: bytes) -> tuple[int, list[tuple[bytes, bytes]]]:
 
 def _head(exchange: Exchange, headers: list[tuple[bytes, bytes]]) -> bytes:
     """The client's 101, with the worker's own headers."""
-    kept = [(name, value) for name, value in headers if name not in HOP_BY_HOP]
+    kept = [(name, value) for name, value in headers if name not in DROPPED_FROM_ANSWER]
     if not any(name == b"x-request-id" for name, _ in kept):
         kept.append((b"x-request-id", exchange.request_id.encode("latin-1")))
     lines = b"".join(b"%s: %s\r\n" % pair for pair in kept)
     return b"HTTP/1.1 101 Switching Protocols\r\n" + UPGRADE + lines + b"\r\n"
 
 
+async def _refusal(status: int, headers: list[tuple[bytes, bytes]], reader: asyncio.StreamReader) -> bytes:
+    """The body of an answer that is no agreement, or its beginning; nothing of one in chunks. ValueError for none that
+    could be the last answer."""
+    if status < HTTPStatus.OK:
+        raise ValueError("no final answer")
+    told = dict(headers)
+    if status in BODYLESS or b"transfer-encoding" in told:
+        return b""
+    length = told.get(b"content-length", b"")
+    wanted = min(int(length), MAX_REFUSAL_BYTES) if length.isdigit() and len(length) < 20 else MAX_REFUSAL_BYTES
+    body = b""
+    while len(body) < wanted and (chunk := await reader.read(wanted - len(body))):
+        body += chunk
+    return body
+
+
 async def _refuse(exchange: Exchange, answer: _Answer) -> None:
     """The worker did not agree: its answer is the client's."""
-    length = next((int(value) for name, value in answer.headers if name == b"content-length" and value.isdigit()), None)
-    wanted = MAX_REFUSAL_BYTES if length is None else min(length, MAX_REFUSAL_BYTES)
-    body = b""
-    while len(body) < wanted and (chunk := await answer.reader.read(wanted - len(body))):
-        body += chunk
+    check_redirect(exchange, answer.status)
     headers = [pair for pair in response_headers(answer.headers, answer.status) if pair[0] != b"content-length"]
-    exchange.start(answer.status, [*headers, (b"content-length", b"%d" % len(body))])
-    await exchange.body(body, False)
+    if answer.status not in BODYLESS:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    exchange.start(answer.status, headers)
+    await exchange.body(answer.body, False)

@@ -12,12 +12,13 @@ from aiohttp.client_exceptions import ClientError
 
 from router.breaker import Fault, fault_of_status
 from router.decide import NoWorkerError
-from router.http.errors import ApiError
+from router.http.errors import ApiError, exhausted
 from router.http.exchange import EVENT_STREAM, Exchange
 from router.http.headers import response_headers
 from router.http.limits import limit_headers
+from router.http.redirects import check_redirect
 from router.http.worker_answer import WorkerAnswer
-from router.http.worker_client import Outgoing, WorkerClient, WorkerFailure
+from router.http.worker_client import OWN, Outgoing, WorkerClient, WorkerFailure
 from router.http.writing import write_chunk
 from router.lease import Lease
 from router.metrics import Instruments
@@ -145,6 +146,9 @@ class Relay:
                 await self._relay(exchange, choice, response, first, watch)
                 return ""
         except WorkerFailure as failure:
+            if failure.kind == OWN:
+                exchange.outcome = "router_error"
+                raise exhausted() from None
             return choice.blame(failure.kind)
         except (ClientError, OSError):
             if not exchange.started:
@@ -187,6 +191,7 @@ class Relay:
         self, exchange: Exchange, choice: Choice, response: WorkerAnswer, first: bytes, watch: Watch
     ) -> None:
         status = response.status
+        check_redirect(exchange, status)
         exchange.first_byte_at = exchange.clock()
         if status >= 400:
             choice.failed()

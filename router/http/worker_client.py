@@ -20,16 +20,19 @@ from router.certificates import WorkerTls
 from router.dial import Resolver
 from router.http.request_head import Headers, body_length, request_head
 from router.http.worker_answer import WorkerAnswer, WorkerConnection
+from router.own_faults import is_own_fault
 from router.workers import Worker
 
 POOL_IDLE_S = 4.0
 """Below vLLM's 5 s: a connection that the worker is about to close must not be picked."""
 DNS_TTL_S = 10
 MAX_DIALS = 10_000
+OWN = "own"
 
 
 class WorkerFailure(Exception):
-    """The worker gave no answer. `kind` is a metric label: connect, connect_timeout, reset, protocol."""
+    """The worker gave no answer. `kind` is a metric label: connect, connect_timeout, reset, protocol; or OWN, which is
+    no fault of the worker's."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
@@ -92,8 +95,8 @@ class WorkerClient:
             return await connector.connect(dial, [], self._timeout), host
         except TimeoutError:
             raise WorkerFailure("connect_timeout") from None
-        except (ClientConnectorError, OSError):
-            raise WorkerFailure("connect") from None
+        except (ClientConnectorError, OSError) as error:
+            raise WorkerFailure(OWN if is_own_fault(error) else "connect") from None
 
     def _dial(self, worker: Worker) -> tuple[ClientRequest, bytes]:
         """What aiohttp's connector must know of a worker, and the head's part that is the same for every request."""

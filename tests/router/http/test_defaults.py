@@ -8,6 +8,7 @@ import pytest
 
 from router.http.protocol import GuardedProtocol
 from tests.engines import EngineThread
+from tests.router.fake_worker import Answer, FakeWorker, models, vllm
 from tests.router.http.raw import post, wire
 from tests.routers import MODEL, RunningRouter, chat, running_router
 
@@ -25,14 +26,31 @@ async def test_a_workers_cookie_goes_to_its_client_and_to_nobody_else() -> None:
             assert "cookie" not in dict(engine.requests()[-1]["headers"])
 
 
-async def test_redirects_are_relayed_and_not_followed() -> None:
-    with EngineThread(model=MODEL) as engine:
-        engine.fault("redirect", count=1, path=CHAT)
-        async with running_router(engine.url) as router:
-            answer = await router.client.post(CHAT, json=chat(), follow_redirects=False)
-            assert answer.status_code == 307
-            assert answer.headers["location"].endswith("/redirected")
-            assert engine.requests()[-1]["path"] == CHAT
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 399])
+@pytest.mark.parametrize("path", [CHAT, "/v1/embeddings", "/v1/responses/resp_1"])
+async def test_redirects_are_neither_followed_nor_relayed(status: int, path: str) -> None:
+    answer = Answer(b"see http://10.0.0.7:8000/", status, {"location": "http://10.0.0.7:8000/docs"})
+    worker = FakeWorker({**vllm(), "/v1/models": models(MODEL), path: answer})
+    async with worker, running_router(worker.url) as router:
+        method = "GET" if "resp" in path else "POST"
+        told = await router.client.request(method, path, json=chat(), follow_redirects=False)
+        assert (told.status_code, told.json()["error"]["code"]) == (502, "worker_redirected")
+        assert "10.0.0.7" not in told.text + str(told.headers)
+        assert worker.times(path) == 1
+        assert worker.times("/docs") == 0
+        await router.settles()
+
+
+@pytest.mark.parametrize("status", [200, 201, 304, 400, 404, 503])
+async def test_no_answer_shows_where_a_worker_is(status: int) -> None:
+    where = "http://10.0.0.7:8000/x"
+    shown = {"Location": where, "content-location": where, "REFRESH": f"0; url={where}", "alt-svc": 'h2="10.0.0.7:1"'}
+    answer = Answer(b"" if status == 304 else b"{}", status, {**shown, "etag": "x"})
+    worker = FakeWorker({**vllm(), "/v1/models": models(MODEL), CHAT: answer})
+    async with worker, running_router(worker.url, max_attempts=1) as router:
+        told = await router.client.post(CHAT, json=chat())
+        assert (told.status_code, told.headers["etag"]) == (status, "x")
+        assert "10.0.0.7" not in str(told.headers)
 
 
 async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,18 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from router.settings import Secret
 from router.workers import Worker
+from tests.router.clients.files import table, write
+from tests.router.fake_worker import Answer, FakeWorker, models, vllm
 from tests.router.http.raw import wire
 from tests.router.http.realtime_worker import RealtimeWorker
 from tests.routers import MODEL, RunningRouter, running_router
@@ -125,6 +129,81 @@ async def test_a_refusal_is_the_workers_own(status: HTTPStatus) -> None:
                 pass
         assert refused.value.response.status_code == status
         assert refused.value.response.body == b"no room\n"
+        await router.settles()
+
+
+async def handshake(router: RunningRouter, path: str = QUERY, key: str = "") -> tuple[int, bytes]:
+    """What a handshake is answered that leads to no session: status, and everything from the head to the end."""
+    lines = HANDSHAKE.replace(QUERY, path) + (f"authorization: Bearer {key}\r\n" if key else "")
+    async with wire(router.port) as client:
+        await client.send(lines.encode() + b"\r\n")
+        data = await client.rest()
+    return int(data.split(b" ")[1]), data
+
+
+@pytest.mark.parametrize(
+    ("answer", "statuses", "told"),
+    [
+        (Answer(b"x" * 1000, 401, drip_s=0.01), (502, 503), b"error"),
+        (Answer(b"no", 401, declared_bytes=1000), (401,), b"no"),
+        (Answer(b"no", 401, declared_bytes=10**30), (401,), b"no"),
+        (Answer(b"5\r\nhello\r\n0\r\n\r\n", 403, {"transfer-encoding": "chunked"}, 0), (403,), b"content-length: 0"),
+        (Answer(b"", 204), (204,), b""),
+        (Answer(b"", 103), (502, 503), b"error"),
+        (Answer(b"", 307, {"location": "http://10.0.0.7:8000/x"}), (502,), b"worker_redirected"),
+        (Answer(b"no", 401, {"location": "http://10.0.0.7:8000/x", "alt-svc": 'h2="10.0.0.7:1"'}), (401,), b"no"),
+    ],
+    ids=["drips", "short", "absurd length", "chunked", "no body", "informational", "redirect", "address"],
+)
+async def test_a_workers_odd_refusal_ends_in_time(answer: Answer, statuses: tuple[int, ...], told: bytes) -> None:
+    worker = FakeWorker({**vllm(), "/v1/models": models(MODEL), "/v1/realtime": answer})
+    async with worker, running_router(worker.url) as router:
+        dialer = router.parts.gateway._realtime._dialer
+        dialer._limits = msgspec.structs.replace(dialer._limits, handshake_s=0.3)
+        async with asyncio.timeout(3):
+            status, data = await handshake(router)
+        assert status in statuses
+        assert told in data
+        assert b"10.0.0.7" not in data
+        await router.settles()
+
+
+@pytest.mark.parametrize("query", ["model=m&model=other", "model=other&model=m", "model=m&model=m", "model=&model=m"])
+async def test_which_model_is_meant_is_no_guess(query: str) -> None:
+    async with pair() as (router, worker):
+        status, data = await handshake(router, f"/v1/realtime?{query}")
+        assert (status, worker.asked) == (400, [])
+        assert b"invalid_request" in data
+        assert (await handshake(router, f"/v1/realtime?{query.replace('model', '%6dodel', 1)}"))[0] == 400
+
+
+async def test_rights_and_limits_that_a_session_could_pass(tmp_path: Path) -> None:
+    keys = write(
+        tmp_path / "keys",
+        table("some", "key-some", more=f'models = ["{MODEL}"]'),
+        table("all", "key-all", more=f'models = ["{MODEL}", "adapter"]'),
+        table("paying", "key-paying", more="uncached_tokens_per_minute = 1000"),
+    )
+    async with pair(keys_file=str(keys)) as (router, worker):
+        worker.routes["/v1/models"] = models(MODEL, adapter=MODEL)
+        for each in workers(router):
+            each.suspect()
+        async with asyncio.timeout(5):
+            while "adapter" not in router.parts.fleet.groups:
+                await asyncio.sleep(0.01)
+        for key, path, code in (
+            ("key-some", QUERY, b"model_not_allowed"),
+            ("key-some", "/v1/realtime", b"model_not_allowed"),
+            ("key-all", "/v1/realtime", b"model_not_allowed"),
+            ("key-all", QUERY.upper().replace("/V1/REALTIME?MODEL", "/v1/realtime?model"), b"model_not_allowed"),
+            ("key-paying", QUERY, b"path_not_allowed"),
+        ):
+            status, data = await handshake(router, path, key)
+            assert (status, worker.asked) == (403, []), (key, path)
+            assert code in data
+        async with session(router, additional_headers={"authorization": "Bearer key-all"}) as client:
+            await client.send("hello")
+            assert await client.recv() == "hello"
         await router.settles()
 
 
