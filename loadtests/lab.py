@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from loadtests.claims import command as claims
 from loadtests.engine import __main__ as engine
-from loadtests.replay import command as replay
-from loadtests.replay import options as replay_options
-from loadtests.simulate import command as simulate
-from loadtests.simulate import routers, sweep
+from loadtests.laboratory.claims import command as claims
+from loadtests.laboratory.replay import command as replay
+from loadtests.laboratory.replay import options as replay_options
+from loadtests.laboratory.simulate import command as simulate
+from loadtests.laboratory.simulate import routers, sweep
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,15 +24,15 @@ from locust import User, events, task
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests.locust_exact import Exact, show
-from loadtests.replay import report
-from loadtests.replay.conversations import Ask, Conversation, endless, load
-from loadtests.replay.options import base_of
-from loadtests.replay.pace import Pace
-from loadtests.replay.player import body_of
-from loadtests.replay.record import NAN, Record, Usage
-from loadtests.replay.stream import Stream, decision_of
-from loadtests.replay.summary import Slo
+from loadtests.laboratory.replay import report
+from loadtests.laboratory.replay.conversations import Ask, Conversation, endless, load
+from loadtests.laboratory.replay.locust_exact import Exact, show
+from loadtests.laboratory.replay.options import base_of
+from loadtests.laboratory.replay.pace import Pace
+from loadtests.laboratory.replay.player import body_of
+from loadtests.laboratory.replay.record import NAN, Record, Usage
+from loadtests.laboratory.replay.stream import Stream, decision_of
+from loadtests.laboratory.replay.summary import Slo
 
 TIMEOUT_S = 600.0
 DETAIL_CHARS = 200

@@ -157,7 +157,7 @@ class Router:
         self.exposition = make_exposition(self)
         self.siblings = Siblings(place, self.exposition.render) if place else None
         self.gateway = make_gateway(self, settings)
-        self.server: Server = make_server(self.gateway, settings)
+        self.server: Server = make_server(self.gateway, settings, self.body_budget)
         self.tracing = self.gateway.tracing = make_tracing(settings, self.rng)
         self.renewal = self._make_renewal(pair)
 

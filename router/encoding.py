@@ -85,8 +85,13 @@ class EncodePool:
             self.refused += 1
             done(None)
             return
+        try:
+            future = self._executor.submit(_encode_anew, encoder, request)
+        except RuntimeError:  # no thread can be started
+            self.refused += 1
+            done(None)
+            return
         self._waiting[key] = [done]
-        future = self._executor.submit(_encode_anew, encoder, request)
         future.add_done_callback(lambda finished: self._deliver(key, finished))
 
     def _deliver(self, key: tuple[int, bytes], finished: "Future[Prompt]") -> None:
@@ -94,14 +99,16 @@ class EncodePool:
             self._loop.call_soon_threadsafe(self._finish, key, finished)
 
     def _finish(self, key: tuple[int, bytes], finished: "Future[Prompt]") -> None:
+        """Tell all who wait, each in a call of its own: what one does with it must not cost another its answer."""
+        assert self._loop is not None
         waiting = self._waiting.pop(key, [])
         failed = finished.cancelled() or finished.exception() is not None
         prompt = None if failed else finished.result()
         for done in waiting:
-            done(prompt)
+            self._loop.call_soon(done, prompt)
         if not finished.cancelled():
             error = finished.exception()
-            if error is not None and self._loop is not None:
+            if error is not None:
                 self._loop.call_exception_handler({"message": "encoding failed", "exception": error})
 
 

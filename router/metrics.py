@@ -62,7 +62,7 @@ class Instruments(Collector):
             "warmroute_prompt_token_mismatches", "Prompts whose exact length differs from the engine's.", ("model",)
         )
         self.learn_skipped = Counter(
-            "warmroute_reports_missing", "Answers that did not report cached tokens, by worker.", ("worker",)
+            "warmroute_reports_missing", "Answers that taught nothing of cached tokens, by worker.", ("worker",)
         )
         self.client_errors = Counter(
             "warmroute_refused_requests", "Requests refused by the router, by status.", ("status",)
@@ -71,9 +71,6 @@ class Instruments(Collector):
             "warmroute_forwarded_ids", "Chat prompts whose token ids were sent along, by model.", ("model",)
         )
         self._add_clients()
-        self.registry_entries = Counter(
-            "warmroute_registry_entries", "Entries of the shared registry that were read, by outcome.", ("outcome",)
-        )
         self.ttft = Histogram(
             "warmroute_ttft_seconds", "From the last request byte in to the first answer byte out.", ("model",)
         )
@@ -86,9 +83,6 @@ class Instruments(Collector):
         self.overhead = Histogram(
             "warmroute_overhead_seconds", "From the last request byte in to the first byte out towards the worker."
         )
-        self.restarts = Counter(
-            "warmroute_background_restarts", "Background tasks that ended and were started again.", ("task",)
-        )
         self._add_shared()
 
     def report_records(self, error: BaseException) -> None:
@@ -97,7 +91,13 @@ class Instruments(Collector):
         self.restarts.add(1, ("record batcher",))
 
     def _add_shared(self) -> None:
-        """Of the index, and of what routers share."""
+        """Of the index, and of what routers share, and of the tasks that keep them."""
+        self.registry_entries = Counter(
+            "warmroute_registry_entries", "Entries of the shared registry that were read, by outcome.", ("outcome",)
+        )
+        self.restarts = Counter(
+            "warmroute_background_restarts", "Background tasks that ended and were started again.", ("task",)
+        )
         self.match = Histogram("warmroute_index_match_seconds", "Time of one prefix index lookup.")
         self.fallbacks = Counter("warmroute_index_fallbacks", "Lookups answered without Redis, by reason.", ("reason",))
         self.recalled = Counter(

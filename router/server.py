@@ -17,6 +17,7 @@ from typing import Any
 import uvicorn
 
 from router.certificates import ask_clients
+from router.http.body import BodyBudget
 from router.http.gateway import Gateway
 from router.http.protocol import GuardedProtocol, HttpLimits, Leaving
 from router.settings import Settings
@@ -78,13 +79,14 @@ def _load(config: uvicorn.Config, settings: Settings) -> None:
         ask_clients(config.ssl, settings.tls_client_ca, not settings.tls_client_optional)
 
 
-def make_server(gateway: Gateway, settings: Settings) -> Server:
-    """A server that is not started yet."""
+def make_server(gateway: Gateway, settings: Settings, bodies: BodyBudget) -> Server:
+    """A server that is not started yet. `bodies` is the room for what clients upload."""
 
     leave = Leaving()
 
     class Protocol(GuardedProtocol):
         leaving = leave
+        budget = bodies
         limits = HttpLimits(settings.max_header_bytes, settings.header_timeout_s, min(1 << 19, settings.max_body_bytes))
 
     tls: dict[str, Any] = {}

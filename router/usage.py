@@ -1,7 +1,8 @@
 """What an engine says a request really cost, read out of its answer's bytes without parsing the answer.
 
 `usage` stands near the end of a JSON answer and in the last events of a stream (Anthropic's prompt part in the
-first), so a little of both ends is kept by reference and searched once, after the last byte.
+first), so a little of both ends is kept by reference and searched once, after the last byte. What a worker wrote there
+is hostile input: whatever it is, it becomes counts within bounds, or None, at a bounded price.
 """
 
 import re
@@ -12,6 +13,10 @@ import msgspec
 
 KEPT_BYTES = 8192
 MAX_USAGE_BYTES = 2048
+MAX_TRIED = 16
+"""So many objects are read at most in search of the last one: an answer may be made of nothing else."""
+MAX_TOKENS = 1 << 27
+"""No request has more: a larger count says nothing."""
 _BRACE = re.compile(rb"[{}]")
 _VALUE = re.compile(rb'"usage"\s*:\s*\{')
 
@@ -60,7 +65,7 @@ class AnswerEnds:
     def usage(self) -> Usage | None:
         """The last `usage` object that says anything; None when there is none."""
         head = b"".join(self._head)
-        last = _last_usage(b"".join((head[-KEPT_BYTES:], *self._tail)))
+        last = _last_usage(b"".join((head[-KEPT_BYTES:], *self._tail))[-KEPT_BYTES:])
         if last is None or last.prompt_tokens is None or last.cached_tokens is None:
             first = _last_usage(head[:KEPT_BYTES])
             if first is not None and last is not None:
@@ -70,11 +75,13 @@ class AnswerEnds:
 
 
 def _last_usage(data: bytes) -> Usage | None:
-    end = len(data)
-    while (at := data.rfind(b'"usage"', 0, end)) >= 0:
+    end, tried = len(data), 0
+    while tried < MAX_TRIED and (at := data.rfind(b'"usage"', 0, end)) >= 0:
         value = _VALUE.match(data, at)
-        if value is not None and (found := _object(data, value.end() - 1)) is not None:
-            return _read(found)
+        if value is not None:
+            tried += 1
+            if (found := _object(data, value.end() - 1)) is not None:
+                return _read(found)
         end = at
     return None
 
@@ -88,7 +95,7 @@ def _object(data: bytes, start: int) -> dict[str, Any] | None:
         if not depth:
             try:
                 found = msgspec.json.decode(data[start : brace.end()])
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return None
             return found if isinstance(found, dict) else None
     return None
@@ -99,16 +106,20 @@ def _read(found: dict[str, Any]) -> Usage:
     completion = _count(found, "completion_tokens", "output_tokens")
     details = found.get("prompt_tokens_details") or found.get("input_tokens_details")
     if isinstance(details, dict):
-        return Usage(prompt, _count(details, "cached_tokens") or 0, completion)
-    cached = _count(found, "cache_read_input_tokens")
-    if cached is not None and prompt is not None:  # Anthropic counts cached tokens apart from input_tokens
-        prompt += cached + (_count(found, "cache_creation_input_tokens") or 0)
+        cached = 0 if details.get("cached_tokens") is None else _count(details, "cached_tokens")
+    else:
+        cached = _count(found, "cache_read_input_tokens")
+        if cached is not None and prompt is not None:  # Anthropic counts cached tokens apart from input_tokens
+            prompt += cached + (_count(found, "cache_creation_input_tokens") or 0)
+    if cached is not None and prompt is not None and cached > prompt:
+        cached = None  # more than there is to be found
     return Usage(prompt, cached, completion)
 
 
 def _count(found: dict[str, Any], *names: str) -> int | None:
+    """The first of these fields that is a count of tokens."""
     for name in names:
         value = found.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS:
             return value
     return None

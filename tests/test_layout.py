@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PRODUCT = ("router", "tokenizer_cache", "policies")
-OURS = {*PRODUCT, "loadtests", "tests"}
+OURS = {*PRODUCT, "loadtests", "docker", "tests"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 OF_LOCUST = {"flask", "gevent", "geventhttpclient"}

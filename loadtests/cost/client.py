@@ -18,6 +18,7 @@ import httptools
 import uvloop
 
 from loadtests.cost import bodies
+from loadtests.harness.results import quantile
 
 _ACTIVE_SESSIONS = 8
 """Sessions that one connection works on by turns."""
@@ -151,14 +152,6 @@ class Connection(asyncio.Protocol):
             self._phase.errors.append(f"connection lost: {exc}")
             phase, self._phase = self._phase, None
             phase.leave()
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of the values do not exceed (nearest rank); nan of nothing."""
-    if not values:
-        return math.nan
-    ranked = sorted(values)
-    return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
 
 
 class Load:

@@ -1,11 +1,11 @@
 """Measurements to a markdown table: medians over the repeats, and ratios to the router that all are compared with."""
 
 import math
-import platform
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+from loadtests.harness.machine import machine
 
 REFERENCE = "sglang-router"
 
@@ -92,14 +92,6 @@ def table(measurements: Sequence[Measurement]) -> str:
         cells += [str(sum(run.requests for run in runs)), str(sum(run.errors for run in runs))]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def machine() -> str:
-    """The processor, its cores and the kernel."""
-    info = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    models = [text.partition(":")[2].strip() for text in info if text.startswith("model name")]
-    name = models[0] if models else platform.processor()
-    return f"{len(models)} x {name}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
 
 
 def document(measurements: Sequence[Measurement], versions: dict[str, str], command: str, repeats: int) -> str:

@@ -34,6 +34,8 @@ _ABSENT: Final = frozenset((401, 403, 404, 405, 501))
 _SLICE_BYTES: Final = 64 << 10
 """Ids are read so much at a time, long answers in a thread: reading 100,000 at once would stop the event loop for
 5 ms."""
+_MOST_ADDED: Final = 1 << 16
+"""A token is a byte at least; so many more may come from the template (a default system prompt, tools' rules)."""
 _INTS: Final = msgspec.json.Decoder(list[int])
 
 
@@ -59,14 +61,18 @@ async def ask(client: httpx.AsyncClient, url: str, way: Way, request: Request) -
     """The ids of the request's prompt. Raises WorkerAnswerError."""
     path = _RENDER[request.api] if way == "render" else "/tokenize"
     body = await fetch(client, url, path, bytes(request.body))
+    most = len(request.body) + _MOST_ADDED
     try:
         if way == "render":
             raw = msgspec.json.decode(body, type=_Rendered).token_ids
         else:
             raw = msgspec.json.decode(body, type=_Tokenized).tokens
-        return _read(bytes(raw)) if len(raw) <= _SLICE_BYTES else await asyncio.to_thread(_read, bytes(raw))
-    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError):
+        ids = _read(bytes(raw)) if len(raw) <= _SLICE_BYTES else await asyncio.to_thread(_read, bytes(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError):
         raise WorkerAnswerError(path, "no token ids", Fault.CONTENT) from None
+    if len(ids) > most:
+        raise WorkerAnswerError(path, "more token ids than the prompt can have", Fault.CONTENT)
+    return ids
 
 
 def _read(raw: bytes) -> Sequence[int]:

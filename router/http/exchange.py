@@ -1,6 +1,8 @@
 """One client request and its answer: what was asked, what was decided, what went out, when.
 
-The answer is started once; until then it can still become an error, after that only an error event or a cut.
+The answer is started once; until then it can still become an error, after that only an error event or a cut. Once it
+is complete nothing is written any more, whatever fails afterwards: the next bytes on the connection are the next
+answer's.
 """
 
 import time
@@ -146,6 +148,11 @@ class Exchange:
         self._opening = opening(self.cycle, status, headers)
 
     @property
+    def complete(self) -> bool:
+        """The last byte of the answer has been written."""
+        return bool(self.cycle.response_complete)
+
+    @property
     def head_is_out(self) -> bool:
         """Status and headers have been written."""
         return self.started and not self._opening
@@ -161,7 +168,7 @@ class Exchange:
 
     async def fail(self, error: ApiError) -> None:
         """Answer with an error; inside a running answer, end it so that the client cannot take it for complete."""
-        if self.started:
+        if self.started or self.cycle.response_started:
             await self.break_off(error.message)
             return
         headers = [JSON, (b"x-request-id", self.request_id.encode("latin-1"))] if self.request_id else [JSON]
@@ -176,7 +183,9 @@ class Exchange:
 
     async def break_off(self, message: str) -> None:
         """End a started answer that broke: a stream gets an error event (after the end of a partial frame), anything
-        else is cut without its end, which every HTTP client takes as a failure."""
+        else is cut without its end, which every HTTP client takes as a failure. A complete answer stays as it is."""
+        if self.complete:
+            return
         if self.extensible:
             closing = b"" if self.answer.last(2) in (b"", b"\n\n") else b"\n\n"
             await self.body(closing + error_event(self.style, message), False)
@@ -184,6 +193,8 @@ class Exchange:
             self.cut()
 
     def cut(self) -> None:
-        """Close the client's connection with the answer incomplete."""
+        """Close the client's connection, unless the answer is complete."""
+        if self.complete:
+            return
         self.cycle.disconnected = True
         self.cycle.transport.abort()

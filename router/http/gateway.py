@@ -17,7 +17,7 @@ import msgspec
 
 from router.access_log import AccessLine, AccessLog
 from router.clients import Client, Clients
-from router.http.body import BodyBudget, ClientGoneError, HeldBody, read_body, whole_body
+from router.http.body import ClientGoneError, forget_body, read_body, whole_body
 from router.http.errors import ApiError
 from router.http.exchange import Exchange, Receive, Scope, Send
 from router.http.headers import RequestHeaders
@@ -32,6 +32,8 @@ from router.http.routes import MODELS, PROMPT_ROUTES, Paths, canonical, endpoint
 from router.metrics import Instruments
 from router.watchdog import Stage, StageTimeoutError, Watch, Watchdog
 
+METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+"""Others mean tunnels, echoes or other protocols, and some servers do not know them."""
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 log = logging.getLogger("warmroute")
 
@@ -73,7 +75,6 @@ class Parts:
     others: LoadRoute
     realtime: RealtimeRoute
     control: App
-    budget: BodyBudget
     watchdog: Watchdog
     instruments: Instruments
     access_log: AccessLog
@@ -88,7 +89,6 @@ class Gateway:
         self._others = parts.others
         self._realtime = parts.realtime
         self._control = parts.control
-        self._budget = parts.budget
         self._watchdog = parts.watchdog
         self._instruments = parts.instruments
         self._access_log = parts.access_log
@@ -144,17 +144,18 @@ class Gateway:
                 return
             self._admission.paths.check(exchange.path, exchange.method)
             check_query(client, exchange.target)
-            with self._budget.hold() as held:
-                body = await self._read(exchange, held)
-                exchange.received_at = exchange.clock()
-                if api:
-                    await self._prompts.serve(exchange, body)
-                else:
-                    await self._others.serve(exchange, body or None)
+            body = await self._read(exchange)
+            exchange.received_at = exchange.clock()
+            if api:
+                await self._prompts.serve(exchange, body)
+            else:
+                await self._others.serve(exchange, body or None)
         except ApiError as error:
+            forget_body(exchange.cycle)
             self._count_refused(exchange, error)
             await self._fail(exchange, error)
         finally:
+            forget_body(exchange.cycle)
             if client is not None:
                 client.leave()
 
@@ -194,8 +195,8 @@ class Gateway:
             exchange.request_id = headers.request_id.decode("latin-1")
         if not exchange.target.startswith(b"/"):  # `*@host` behind a worker's address would be another host
             raise ApiError(400, "The request target must be an absolute path.", "invalid_target")
-        if exchange.method == "CONNECT":
-            raise ApiError(405, "The router is no tunnel.", "method_not_allowed")
+        if exchange.method not in METHODS:
+            raise ApiError(405, "This method is not served here.", "method_not_allowed")
         if headers.upgrade == b"websocket" and TUNNEL not in scope["extensions"]:
             raise ApiError(501, "WebSocket connections are served at GET /v1/realtime only.", "not_implemented")
         client = self._identify(exchange, headers.authorization)
@@ -219,9 +220,9 @@ class Gateway:
             raise ClientError(401, "This API key has expired.", "expired_api_key", "expired")
         return client
 
-    async def _read(self, exchange: Exchange, held: HeldBody) -> bytes:
+    async def _read(self, exchange: Exchange) -> bytes:
         admission, cycle = self._admission, exchange.cycle
-        if (body := whole_body(cycle, admission.max_body_bytes, held)) is not None:
+        if (body := whole_body(cycle, admission.max_body_bytes)) is not None:
             return body
         try:
             with self._watchdog.watch() as watch:
@@ -232,21 +233,25 @@ class Gateway:
                 setattr(cycle, PROGRESSED, progressed)
                 try:
                     length = exchange.headers.content_length
-                    return await read_body(exchange.receive, length, admission.max_body_bytes, held, progressed)
+                    return await read_body(exchange.receive, length, admission.max_body_bytes, cycle.held, progressed)
                 finally:
                     delattr(cycle, PROGRESSED)
         except StageTimeoutError:
             raise ApiError(408, "The request body did not arrive in time.", "timeout") from None
 
     async def _serve_control(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The control plane gets bodies whole: it would read any number of bytes before it asks for a key."""
+        """The control plane would read any number of bytes before it asks for a key: it gets an operator's body whole,
+        and nobody else's at all."""
         exchange = Exchange(scope, receive, send, scope.pop(CYCLE))
         try:
-            with self._budget.hold() as held:
-                exchange.headers = RequestHeaders(scope["headers"], False)
-                body = await self._read(exchange, held)
-                with self._watchdog.watch() as watch:
-                    await self._control(scope, _with_body(body, receive), self._watched(send, watch))
+            headers = exchange.headers = RequestHeaders(scope["headers"], False)
+            body = b""
+            if self._is_operator(headers):
+                body = await self._read(exchange)
+            else:
+                forget_body(exchange.cycle)
+            with self._watchdog.watch() as watch:
+                await self._control(scope, _with_body(body, receive), self._watched(send, watch))
         except ApiError as error:
             await self._fail(exchange, error)
         except StageTimeoutError:
@@ -256,6 +261,12 @@ class Gateway:
         except asyncio.CancelledError:
             if not exchange.client_gone:
                 raise
+        finally:
+            forget_body(exchange.cycle)
+
+    def _is_operator(self, headers: RequestHeaders) -> bool:
+        keys = self._admission.admin_keys
+        return bool(keys) and keys.accepts(headers.admin_key or headers.authorization)
 
     def _watched(self, send: Send, watch: Watch) -> Send:
         """`send`, for which a client that reads nothing is not waited for without end."""

@@ -1,10 +1,13 @@
 """Which headers go through, in both directions.
 
 Everything end-to-end is kept as it came; hop-by-hop headers, and those that only this hop understands (the router's own
-key, the host), are not. Nothing is added but the request id.
+key, the host), are not. Nothing is added but the request id. What the router reads of a header is what the worker will
+read: a header that may be there once is not accepted twice, and one that is dropped counts for nothing here.
 """
 
 from collections.abc import Iterable
+
+from router.http.errors import ApiError
 
 HOP_BY_HOP = frozenset(
     {
@@ -23,6 +26,11 @@ DROPPED_FROM_REQUEST = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"x-
 DROPPED_FROM_ANSWER = HOP_BY_HOP | {b"location", b"content-location", b"refresh", b"alt-svc"}
 """The last four would show a worker's own address, where nothing but the router is to call."""
 CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
+SINGLE = CREDENTIALS | {b"content-type"}
+"""Twice, and the first of them would count for some servers and the last for others."""
+NOT_UNDER_ANOTHER_NAME = DROPPED_FROM_REQUEST | SINGLE
+"""Some servers read `content_length` as `content-length`: such a name is dropped."""
+VISIBLE = bytes(range(0x21, 0x7F))
 
 BODYLESS = frozenset({204, 304})
 MAX_REQUEST_ID_BYTES = 128
@@ -32,7 +40,7 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 
 class RequestHeaders:
     """What one pass over a client's headers found. `forward` is what every worker gets, less the request id: pairs of
-    name (in lower case) and value, which become bytes in `request_head` alone."""
+    name (in lower case) and value, which become bytes in `request_head` alone. Raises ApiError 400."""
 
     __slots__ = (
         "admin_key",
@@ -57,22 +65,38 @@ class RequestHeaders:
         self.upgrade = b""
         forward: list[tuple[bytes, bytes]] = []
         hops: set[bytes] = set()
+        seen: set[bytes] = set()
         for name, value in raw:
             if name in DROPPED_FROM_REQUEST:
                 self._note(name, value, hops)
                 continue
-            if name in CREDENTIALS:
-                self.authorization = self.authorization or value
-                if not keep_credentials:
+            if name in SINGLE:
+                if name in seen:
+                    raise ApiError(400, f"There is more than one {name.decode()} header.", "invalid_header")
+                seen.add(name)
+                self._note_single(name, value)
+                if name in CREDENTIALS and not keep_credentials:
                     continue
-            elif name == b"content-type":
-                if self.content_type:
-                    continue  # of two, engines take the first or the last: they get one
-                self.content_type = value
             elif name == session_header:
                 self.session = value
+            elif b"_" in name and name.replace(b"_", b"-") in NOT_UNDER_ANOTHER_NAME:
+                continue
             forward.append((name, value))
-        self.forward = [pair for pair in forward if pair[0] not in hops] if hops else forward
+        self.forward = forward
+        if hops:
+            self._drop(hops)
+
+    def _note_single(self, name: bytes, value: bytes) -> None:
+        if name == b"content-type":
+            self.content_type = value
+        elif not self.authorization or (value and name == b"authorization"):
+            self.authorization = value
+
+    def _drop(self, hops: set[bytes]) -> None:
+        """What the client's `Connection` names is for this hop alone."""
+        self.forward = [pair for pair in self.forward if pair[0] not in hops]
+        if b"content-type" in hops:
+            self.content_type = b""
 
     def _note(self, name: bytes, value: bytes, hops: set[bytes]) -> None:
         if name == b"content-length":
@@ -81,7 +105,7 @@ class RequestHeaders:
         elif name == b"transfer-encoding":
             self.has_body = True
         elif name == b"x-request-id":
-            self.request_id = value[:MAX_REQUEST_ID_BYTES]
+            self.request_id = b"" if value.translate(None, VISIBLE) else value[:MAX_REQUEST_ID_BYTES]
         elif name == b"x-warmroute-admin-key":
             self.admin_key = value
         elif name == b"upgrade":

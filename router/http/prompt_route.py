@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import msgspec
 
 from router.ask import TokenAsker
-from router.cache_loss import turn_of
 from router.clients import Charge, Client
 from router.decide import Decider, Decision, NoWorkerError, prefix_of
 from router.encoders import EncoderSet, told_by
@@ -21,6 +20,7 @@ from router.forward_ids import body_with_ids
 from router.groups import ModelGroup
 from router.http.errors import ApiError
 from router.http.exchange import Exchange
+from router.http.lessons import Lessons
 from router.http.limits import limit_error, model_error
 from router.http.relay import Choice, Relay
 from router.http.rights import check_fields
@@ -30,7 +30,6 @@ from router.metrics import Instruments
 from router.passage import Passage
 from router.prefix.api import PrefixIndex
 from router.recall import Recall
-from router.usage import Usage
 from router.waiting.room import Verdict, WaitingRoom
 from router.waiting.saturation import saturated
 from router.workers import Fleet, Worker
@@ -89,6 +88,7 @@ class PromptRoute:
         self._room = tools.room
         self._bound_s = tools.room.limits.bound_s
         self._instruments = tools.instruments
+        self._lessons = Lessons(tools.fleet, tools.owners, tools.instruments)
         self._asker = tools.asker
         self._recall = tools.recall
         self.policy_name = policy_name
@@ -110,26 +110,21 @@ class PromptRoute:
         owner = await self._owner(request)
         exchange.group = asked.group if owner is None else None
         await self.wait_for_unknown(asked)
-        passages: list[Passage] = []
+        choices: list[Choice] = []
 
         async def choose(failed: Collection[Worker]) -> Choice:
-            choice = await self._choose(exchange, asked, failed, owner)
-            if choice.passage is not None:
-                passages.append(choice.passage)
-            return choice
+            choices.append(await self._choose(exchange, asked, failed, owner))
+            return choices[-1]
 
         def dispatched(choice: Choice) -> None:
             self._dispatched(asked, choice, exchange)
 
+        answered = False
         try:
             await self._relay.run(exchange, request.body, choose, dispatched)
+            answered = True
         finally:
-            self._settle(exchange, asked)
-        if exchange.worker is not None and exchange.status < 400:
-            if exchange.api == "responses":
-                self._owners.learn(exchange.answer.head, exchange.worker)
-            if passages:
-                self._learn(exchange, asked, passages[-1])
+            self._lessons.take(exchange, asked, choices[-1] if answered else None)
 
     def ask(self, api: str, body: bytes, client: Client | None = None) -> Asked:
         """Read the request and recognise its prompt. Raises ApiError 400, 403 or 404."""
@@ -214,7 +209,8 @@ class PromptRoute:
         exchange.reason = selection.reason
         self._instruments.decisions.add(1, (self.policy_name, selection.reason))
         candidate = selection.candidate
-        prompt = asked.prompts.get(worker.format)
+        name = worker.format
+        prompt = asked.prompts.get(name)
         if prompt is None:
             return Choice(worker, Lease(worker, 0, 0), None, 0.0)
         exchange.source = prompt.source
@@ -229,7 +225,7 @@ class PromptRoute:
         body = body_with_ids(asked.request, prompt, worker.facts) if self._forward_ids else None
         if body is not None:
             self._instruments.forwarded_ids.add(1, (exchange.model,))
-        return Choice(worker, lease, passage, prefill_s, body)
+        return Choice(worker, lease, passage, prefill_s, body, name)
 
     def _must_wait(self, asked: Asked, decision: Decision, now: float) -> bool:
         """Is every worker saturated, or does somebody wait already? A request that is tried again never waits."""
@@ -273,8 +269,8 @@ class PromptRoute:
         if passage.settled:
             passage.dispatched()
             return
-        encoder = asked.encoders[choice.worker.format]
-        if asked.prompts[choice.worker.format].ask:
+        encoder = asked.encoders[choice.format]
+        if asked.prompts[choice.format].ask:
             passage.dispatched()
             self._tell(asked, choice)
             return
@@ -286,8 +282,7 @@ class PromptRoute:
         self._loop.call_soon(self._loop.call_soon, self._encode_now, encoder, asked, choice)
 
     def _encode_now(self, encoder: Encoder, asked: Asked, choice: Choice) -> None:
-        name = choice.worker.format
-        prompt = asked.prompts[name]
+        prompt = asked.prompts[choice.format]
         if not prompt.exact:  # a retry may find it done
             prompt = encoder.encode(asked.request)
         self._encoded(asked, choice, prompt)
@@ -302,13 +297,13 @@ class PromptRoute:
             self._tell(asked, choice)
         else:
             if self._recall is not None:
-                self._recall.check(asked.encoders[choice.worker.format], asked.request, prompt)
-            asked.prompts[choice.worker.format] = prompt
+                self._recall.check(asked.encoders[choice.format], asked.request, prompt)
+            asked.prompts[choice.format] = prompt
             passage.encoded(prompt)
 
     def _tell(self, asked: Asked, choice: Choice) -> None:
         """Ask the worker for the ids of what cannot be exact here; without an answer the prompt is text."""
-        told = told_by(asked.encoders[choice.worker.format])
+        told = told_by(asked.encoders[choice.format])
         if told is None:
             return
 
@@ -317,61 +312,6 @@ class PromptRoute:
             self._encoded(asked, choice, told.as_text(request) if ids is None else told.learn(request, ids))
 
         self._asker.ask(choice.worker, asked.request, done)
-
-    # After the last byte ------------------------------------------------------------------------------------------
-
-    def _settle(self, exchange: Exchange, asked: Asked) -> None:
-        """What its client pays, on every path: what the engine reports, else what was predicted; nothing where there
-        was no answer, unless it was the client that did not wait for it."""
-        client, charge = exchange.client, asked.charge
-        if client is None or charge is None:
-            return
-        if exchange.status >= 400 or not (exchange.started or exchange.client_gone):
-            charge.set(0)
-            return
-        usage = exchange.usage = exchange.answer.usage()
-        tokens = charge.tokens
-        if usage is not None and usage.prompt_tokens is not None:
-            tokens = usage.prompt_tokens
-            charge.set(max(0, tokens - usage.cached_tokens) if usage.cached_tokens is not None else charge.tokens)
-        label = (client.label,)
-        self._instruments.client_prompt_tokens.add(tokens, label)
-        self._instruments.client_uncached_tokens.add(charge.tokens, label)
-        self._instruments.client_completion_tokens.add((usage and usage.completion_tokens) or 0, label)
-
-    def _learn(self, exchange: Exchange, asked: Asked, passage: Passage) -> None:
-        worker, usage = exchange.worker, exchange.usage
-        if worker is None:
-            return
-        exchange.prompt = passage.prompt
-        label = (worker.id,)
-        instruments = self._instruments
-        instruments.prompts.add(1, (exchange.source,))
-        instruments.prompt_tokens.add(passage.prompt.tokens, label)
-        if usage is None or usage.prompt_tokens is None:
-            instruments.learn_skipped.add(1, label)
-            passage.finished(None)
-            return
-        passage.finished(usage.completion_tokens)
-        self._compare(exchange, asked, passage, usage)
-
-    def _compare(self, exchange: Exchange, asked: Asked, passage: Passage, usage: Usage) -> None:
-        worker, prompt = exchange.worker, passage.prompt
-        assert worker is not None and usage.prompt_tokens is not None
-        asked.encoders[worker.format].observe(asked.request, usage.prompt_tokens)
-        label = (worker.id,)
-        instruments = self._instruments
-        if prompt.exact and prompt.tokens != usage.prompt_tokens:
-            instruments.token_mismatches.add(1, (exchange.model,))
-        if usage.cached_tokens is None or not prompt.teachable:
-            instruments.learn_skipped.add(1, label)
-            return
-        predicted = passage.predicted_tokens
-        instruments.reported_prompt_tokens.add(usage.prompt_tokens, label)
-        instruments.predicted_cached_tokens.add(predicted, label)
-        instruments.cached_tokens.add(usage.cached_tokens, label)
-        instruments.overpredicted_tokens.add(max(0, predicted - usage.cached_tokens), label)
-        self._fleet.reported(worker, turn_of(exchange.client, passage, usage))
 
 
 def _is_known(prompt: Prompt) -> bool:

@@ -14,12 +14,16 @@ import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from router.http.body import BodyBudget, HeldBody, forget_body
 from router.http.errors import Style, error_body
+from router.http.framing import MAX_HEADERS, flaw
 from router.http.routes import REALTIME, style_of
 from router.http.tunnel import Tunnel
 
 PIPELINE_HELD_BYTES = 1 << 20
 """How far ahead a client may pipeline. More than this while a response runs, and the connection is closed."""
+MAX_PIPELINED = 64
+"""Requests that may be parsed ahead: those that came in one read with the running one."""
 
 FRAMING = (b"content-length", b"transfer-encoding")
 """Headers that say where a body ends."""
@@ -61,11 +65,11 @@ class Leaving:
 
 
 class _BodyOnly:
-    """What a parser tells of a request whose headers another parser has read."""
+    """What a parser tells of a request whose headers another parser has read. It is the connection's last."""
 
     def __init__(self, protocol: "GuardedProtocol") -> None:
         self.on_body = protocol.on_body
-        self.on_message_complete = protocol.on_message_complete
+        self.on_message_complete = protocol.on_last_message_complete
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -73,6 +77,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     limits = HttpLimits()
     leaving = Leaving()
+    budget = BodyBudget(1 << 30)
+    """Of all bodies in this process, also those that nobody has asked for yet."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -86,7 +92,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._first_chunk_bytes = 0
         self._held: list[bytes] = []
         self._held_bytes = 0
+        self._held_room: HeldBody | None = None
         self._broken = False
+        """What comes is not read any more."""
         self._active: RequestResponseCycle | None = None
         self._tunnel: Tunnel | None = None
 
@@ -121,14 +129,34 @@ class GuardedProtocol(HttpToolsProtocol):
             self.flow.resume_reading()  # keep reading, or the client's leaving goes unseen
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._broken = True
+            self._drop_pipeline()
+            self.transport.abort()
+            raise ValueError("pipelined too far ahead")  # ends the parsing of what has come
         super().on_message_begin()
         self._in_head = True
         self._head_bytes = self._first_chunk_bytes = self._chunk_bytes
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """As uvicorn's, without the white space behind the value, and bounded."""
+        name, value = name.lower(), value.rstrip(b" \t")
+        if len(self.headers) >= MAX_HEADERS:
+            self._refuse(431, f"There are more than {MAX_HEADERS} request headers.")
+            return
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._broken:
             return
+        version = self.parser.get_http_version()
+        if wrong := flaw(version, self.headers):
+            self._refuse(400, wrong)
+            return
+        self.expect_100_continue = self.expect_100_continue and version == "1.1"
         if self._head_bytes > self.limits.header_bytes and self._size_of_headers() > self.limits.header_bytes:
             self._refuse(431, f"Request headers are larger than {self.limits.header_bytes} bytes.")
             return
@@ -138,6 +166,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._tunnel = Tunnel(self.transport, self.flow)
             self.scope["extensions"] = {TUNNEL: self._tunnel}  # type: ignore[dict-item]
         super().on_headers_complete()
+        self.cycle.held = self.budget.hold()  # type: ignore[attr-defined]
         self.headers = TRAILERS
         if self.parser.should_upgrade() or self.leaving.now:
             self.cycle.keep_alive = False
@@ -164,6 +193,11 @@ class GuardedProtocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         if self._broken or cycle.response_complete:
             return
+        if not cycle.held.take(len(body)):
+            if cycle.held.over:
+                cycle.body.clear()
+                cycle.message_event.set()
+            return
         cycle.body += body
         if len(cycle.body) > self.limits.gathered_bytes:
             self.flow.pause_reading()
@@ -178,14 +212,30 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_message_complete()
             self.flow.resume_reading()  # uvicorn does so when it is asked for more of the body, and there is no more
 
+    def on_last_message_complete(self) -> None:
+        """Nothing that follows on this connection belongs to this request, or to any."""
+        self.on_message_complete()
+        self._broken = True
+
     def _size_of_headers(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _hold(self, data: bytes) -> None:
+        room = self._held_room = self._held_room or self.budget.hold()
         self._held.append(data)
         self._held_bytes += len(data)
-        if self._held_bytes > PIPELINE_HELD_BYTES:
+        if self._held_bytes > PIPELINE_HELD_BYTES or not room.take(len(data)):
             self.transport.abort()
+
+    def _take_held(self) -> bytes:
+        """What is held; nothing is any more."""
+        data = b"".join(self._held)
+        self._held.clear()
+        self._held_bytes = 0
+        if self._held_room is not None:
+            self._held_room.close()
+            self._held_room = None
+        return data
 
     # The request's task -------------------------------------------------------------------------------------------
 
@@ -204,9 +254,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._running() is None and (self._in_head or self._answered_early()):
             self.waiting_since = time.monotonic()
         if self._held and not self.pipeline:
-            data = b"".join(self._held)
-            self._held.clear()
-            self._held_bytes = 0
+            data = self._take_held()
             if not self.transport.is_closing():
                 self.data_received(data)
 
@@ -219,12 +267,23 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._held.clear()
-        self.pipeline.clear()
+        self._take_held()
+        self._drop_pipeline()
         running = self._running()
         if running is not None:
-            running.disconnected = True
-            running.task.cancel()  # type: ignore[attr-defined]
+            self._cancel(running)
+
+    def _drop_pipeline(self) -> None:
+        for cycle, _ in self.pipeline:
+            forget_body(cycle)
+        self.pipeline.clear()
+
+    @staticmethod
+    def _cancel(running: RequestResponseCycle) -> None:
+        """Its client is gone, or has broken it off. Its task may not have begun, and then never does."""
+        running.disconnected = True
+        running.task.cancel()  # type: ignore[attr-defined]
+        forget_body(running)
 
     def _running(self) -> RequestResponseCycle | None:
         active = self._active
@@ -267,13 +326,12 @@ class GuardedProtocol(HttpToolsProtocol):
         running = self._running()
         if running is not None and (not running.more_body or running.response_started):
             running.keep_alive = False
-            self.pipeline.clear()
+            self._drop_pipeline()
             return
         style: Style = "openai"
         if running is not None:
             style = style_of(running.scope["path"])
-            running.disconnected = True
-            running.task.cancel()  # type: ignore[attr-defined]
+            self._cancel(running)
         if not self._answered_early():
             body = error_body(style, status, message)
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)

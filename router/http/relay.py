@@ -31,6 +31,7 @@ RETRIED_STATUS = frozenset({500, 502, 503, 504})
 MAX_HELD_BYTES = 1 << 20
 """Of what comes before the first byte; more than this, and it is let through."""
 PREAMBLE = (b":", b"event: response.created\n", b"event: response.queued\n", b"event: response.in_progress\n")
+_FRAME_END = re.compile(rb"\r?\n\r?\n")
 
 FAULTS = {
     "connect": Fault.CONNECT,
@@ -54,6 +55,8 @@ class Choice(msgspec.Struct):
     """Estimated time until prefill is done; confirms the prompt of an answer that comes in one piece."""
     body: bytes | None = None
     """What this worker gets in place of the client's body."""
+    format: str = ""
+    """The worker's, when it was chosen: another engine may be there before the answer's end."""
 
     def computed(self) -> None:
         """Prefill is done there."""
@@ -270,20 +273,32 @@ def own_headers(exchange: Exchange, choice: Choice, echoed: bool) -> list[tuple[
 
 async def _first_bytes(response: WorkerAnswer) -> bytes:
     """Everything up to and including the first chunk that engines send after prefill; b"" for an empty body."""
-    held = await response.read()
-    if held[:1] not in (b":", b"e") or not response.header(b"content-type").startswith(EVENT_STREAM):
-        return held
-    while is_preamble(held) and len(held) < MAX_HELD_BYTES and not response.ended:
-        held += await response.read()
-    return held
+    first = await response.read()
+    if first[:1] not in (b":", b"e") or not response.header(b"content-type").startswith(EVENT_STREAM):
+        return first
+    preamble = Preamble()
+    held, held_bytes, chunk = [first], len(first), first
+    while preamble.goes_on(chunk) and held_bytes < MAX_HELD_BYTES and not response.ended:
+        chunk = await response.read()
+        held.append(chunk)
+        held_bytes += len(chunk)
+    return b"".join(held)
 
 
-def is_preamble(stream: bytes) -> bool:
-    """Is this beginning of an SSE stream nothing but what engines send before prefill: comments (keep-alives), and the
-    events with which the Responses API announces a response?"""
-    *frames, last = re.split(rb"\r?\n\r?\n", stream)
-    cut_off = any(announced.startswith(last) for announced in PREAMBLE)
-    return all(frame.startswith(PREAMBLE) for frame in frames) and (cut_off or last.startswith(PREAMBLE))
+class Preamble:
+    """Is the beginning of an SSE stream nothing but what engines send before prefill: comments (keep-alives), and the
+    events with which the Responses API announces a response? Each byte is looked at once, however it is cut."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def goes_on(self, chunk: bytes) -> bool:
+        """Is it still, with the next chunk?"""
+        *frames, last = _FRAME_END.split(self._rest + chunk)
+        inside = last.startswith(PREAMBLE)
+        self._rest = b":" + last[-3:] if inside else last  # of the frame that goes on, what its end may begin with
+        cut_off = any(announced.startswith(last) for announced in PREAMBLE)
+        return all(frame.startswith(PREAMBLE) for frame in frames) and (cut_off or inside)
 
 
 def _outgoing(exchange: Exchange, body: bytes | None) -> Outgoing:

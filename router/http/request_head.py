@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from router.http.errors import ApiError
-from router.http.headers import HOP_BY_HOP
+from router.http.headers import HOP_BY_HOP, VISIBLE
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 _NAME_BYTES: Final = (string.ascii_lowercase + string.digits + "!#$%&'*+-.^_`|~").encode()
-_VISIBLE_BYTES: Final = bytes(range(0x21, 0x7F))
 _CONTROL_BYTES: Final = bytes(byte for byte in (*range(0x20), 0x7F) if byte != 0x09)
 _WRITTEN_HERE: Final = HOP_BY_HOP | {b"host", b"content-length"}
 UPGRADE: Final = b"connection: Upgrade\r\nupgrade: websocket\r\n"
@@ -27,7 +26,7 @@ def request_head(line: tuple[bytes, bytes, bytes], host: bytes, headers: Headers
     the lines on this connection and its body, from `body_length` or `UPGRADE`. Raises ApiError 400 for what could be
     read otherwise. Looking costs 2 to 5 us."""
     method, prefix, target = line
-    if target.translate(None, _VISIBLE_BYTES) or target[:1] != b"/":
+    if target.translate(None, VISIBLE) or target[:1] != b"/":
         raise ApiError(400, "The request target must be a path of visible ASCII characters.", "invalid_target")
     check_headers(headers)
     lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])

@@ -15,7 +15,7 @@ from router.shared.script import command
 from router.workers import Fleet, Worker
 
 MAX_KNOWN_RESPONSES = 100_000
-_RESPONSE_ID = re.compile(rb'"id"\s*:\s*"(resp_[^"\\]{1,200})"')
+_RESPONSE_ID = re.compile(rb'"id"\s*:\s*"(resp_[\w.:-]{1,200})"')
 
 
 class SharedOwners:
@@ -52,7 +52,7 @@ class ResponseOwners:
         """Note the response id in the beginning of an answer, if there is one."""
         found = _RESPONSE_ID.search(answer_head)
         if found is not None:
-            response_id = found[1].decode()
+            response_id = found[1].decode("ascii")
             self._owners[response_id] = worker.id
             if self._shared is not None:
                 self._shared.learn(response_id, worker.id)

@@ -42,8 +42,10 @@ def write_chunk(cycle: Any, chunk: bytes) -> bool:
 
 
 def write_body(cycle: Any, head: bytes, chunk: bytes, more: bool) -> None:
-    """Write a piece of any answer, with the head where that is not out. Raises RuntimeError where the answer is not as
-    long as it said."""
+    """Write a piece of any answer, with the head where that is not out; nothing behind the end of a complete one.
+    Raises RuntimeError where the answer is not as long as it said."""
+    if cycle.response_complete:
+        return
     pieces = [head] if head else []
     if cycle.scope["method"] == "HEAD":
         cycle.expected_content_length = 0
@@ -65,6 +67,7 @@ def write_body(cycle: Any, head: bytes, chunk: bytes, more: bool) -> None:
 
 def _complete(cycle: Any) -> None:
     cycle.response_complete = True
+    cycle.chunked_encoding = False  # `write_chunk` refuses, at no cost for each token
     cycle.message_event.set()
     if not cycle.keep_alive:
         cycle.transport.close()

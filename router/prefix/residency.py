@@ -73,7 +73,7 @@ class Residency:
             self._confirm(self._touched_holder(record.holder), record)
         elif (holder := self._holders.get(record.holder)) is not None:
             if record.state is State.DROPPED:
-                self._drop(holder, record.chain)
+                self._drop(holder, record.chain, self._clock())
             else:
                 self._correct(holder, record)
 
@@ -123,7 +123,7 @@ class Residency:
         path, known = self.tree.grow(chain)
         if path:
             self._touch(holder, path, known, record.generated_blocks if known * HASH_BYTES == len(chain) else 0)
-        if pended and self._take_back(holder, pended):
+        if pended and self._take_back(holder, pended, holder.touched_at):
             self._unpend(holder, path if pended == chain else self.tree.walk(pended)[0], len(pended) // HASH_BYTES)
         for node in path[:-1]:
             if len(node.children) == 1:
@@ -169,17 +169,20 @@ class Residency:
         for node in path:
             self.tree.hold(node, holder).pend_passing(1)
 
-    def _drop(self, holder: Holder, chain: bytes) -> None:
-        if self._take_back(holder, chain):
+    def _drop(self, holder: Holder, chain: bytes, now: float = -math.inf) -> None:
+        if self._take_back(holder, chain, now):
             self._unpend(holder, self.tree.walk(chain)[0], len(chain) // HASH_BYTES)
 
-    def _take_back(self, holder: Holder, chain: bytes) -> bool:
-        """Forget the oldest pending record of exactly this chain, if there is any."""
+    def _take_back(self, holder: Holder, chain: bytes, now: float) -> bool:
+        """Forget the oldest pending record of exactly this chain that has not expired at `now`, if there is any. An
+        expired one is never taken in a younger one's place, even before it was seen to have expired."""
         key = chain[-HASH_BYTES:]
-        same = holder.pendings.get(key)
-        if same is None:
+        same = holder.pendings.get(key, ())
+        oldest = next((each for each in same if each.expires_at > now), None)
+        if oldest is None:
             return False
-        del self._pendings[same.popleft()]
+        holder.pendings[key].remove(oldest)
+        del self._pendings[oldest]
         if not same:
             del holder.pendings[key]
         return True

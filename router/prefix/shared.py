@@ -118,7 +118,7 @@ class SharedIndex:
     def record(self, record: Record) -> None:
         """See `PrefixIndex`."""
         self.local.record(record)
-        if self._link.connected or record.state in (State.CONFIRMED, State.CORRECTED):
+        if self._link.connected or record.state is not State.PENDING:
             self.batcher.submit(record)  # what is pending now is no news after an outage
 
     def set_capacity(self, holder: str, blocks: int) -> None:

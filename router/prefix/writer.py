@@ -10,10 +10,10 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from router.prefix.api import HASH_BYTES, Record, State
 from router.prefix.holders import Holders
+from router.prefix.pendings import Mark, Pendings
 from router.prefix.tree import TreeIndex
 from router.prefix.verbs import Growth, Outcome, Verbs, slices
 from router.shared.failure import Failure, FailureKind
@@ -29,12 +29,6 @@ MAX_PENDINGS = 100_000
 PENDING_IDS = 1 << 48
 
 log = logging.getLogger("warmroute")
-
-
-class _Pending(NamedTuple):
-    id: int
-    from_block: int
-    """The segments before this block do not have it."""
 
 
 class SharedWriter:
@@ -55,7 +49,7 @@ class SharedWriter:
         self._holders = holders
         self._local = local
         self._draw = draw
-        self._pendings: dict[tuple[str, bytes], deque[_Pending]] = {}
+        self._pendings = Pendings()
         self._evictions: dict[str, None] = {}
         self._up = asyncio.Event()
         self._greeted = False
@@ -76,11 +70,15 @@ class SharedWriter:
     async def apply(self, records: list[Record]) -> bool:
         """See `RecordSink`."""
         for record in records:
+            if not await self._ready():
+                return False
+            commands = self._commands(record)  # the same ones in every attempt: a pending id is taken only once
             for _ in range(ATTEMPTS):
                 if not await self._ready():
                     return False
-                if await self._write(record):
+                if await self._write(record.holder, commands):
                     break
+                self._greeted = False  # the link may not have noticed yet that its connection is gone
             else:
                 self.failed += 1
         return await self._ready() and await self._chores()
@@ -116,7 +114,7 @@ class SharedWriter:
         for holder, number in self._holders.removals():
             if self._failed(await self._link.tell(self._verbs.forget(holder, number))):
                 return False
-            self._pendings = {key: ids for key, ids in self._pendings.items() if key[0] != holder}
+            self._pendings.forget(holder)
             self._holders.removed(holder)
         for holder, blocks in self._holders.unwritten().items():
             if not await self._set_capacity(holder, blocks):
@@ -134,13 +132,13 @@ class SharedWriter:
             self._note(holder, answer)
         return not self._failed(answer)
 
-    async def _write(self, record: Record) -> bool:
+    async def _write(self, holder: str, commands: list[Command]) -> bool:
         """False when the connection failed, and it is to be written again."""
         again = False
         refused = False
-        for answer in await self._send(self._commands(record)):
+        for answer in await self._send(commands):
             if isinstance(answer, list):
-                refused |= self._note(record.holder, answer)
+                refused |= self._note(holder, answer)
             elif self._failed(answer):
                 assert isinstance(answer, Failure)
                 again |= answer.kind in AGAIN
@@ -189,20 +187,22 @@ class SharedWriter:
         return [self._verbs.correct(record.holder, part, kept) for part in slices(record.tail, kept)]
 
     def _pend(self, record: Record) -> list[Command]:
-        """Only where this router does not believe the holder to have the blocks already: the rest needs no mark."""
+        """Only where this router does not believe the holder to have the blocks already: the rest needs no mark. Should
+        the holder evict that meanwhile, routers see less pending than there is."""
         holder, chain = record.holder, record.chain
-        now_s = self._holders.server_time()
-        if now_s is None or len(self._pendings) > MAX_PENDINGS:
+        now_s = self._now_s()
+        self._pendings.expire(now_s)
+        if not chain or len(self._pendings) > MAX_PENDINGS:
             return []
         held = self._local.find(chain, (holder,)).get(holder)
-        pending = _Pending(self._draw(PENDING_IDS - 1) + 1, held.blocks if held is not None else 0)
-        if pending.from_block * HASH_BYTES >= len(chain):
-            return []
-        self._pendings.setdefault((holder, chain[-HASH_BYTES:]), deque()).append(pending)
         expires_s = now_s + math.ceil(self._verbs.limits.pending_ttl_s)
+        mark = Mark(self._draw(PENDING_IDS - 1) + 1, held.blocks if held is not None else 0, expires_s)
+        self._pendings.add(holder, chain, mark)
+        if mark.from_block * HASH_BYTES >= len(chain):
+            return []
         return [
-            self._verbs.pend(holder, part, pending.id, expires_s, self._growth(holder))
-            for part in slices(chain, pending.from_block)
+            self._verbs.pend(holder, part, mark.id, expires_s, self._growth(holder))
+            for part in slices(chain, mark.from_block)
         ]
 
     def _confirm(self, record: Record) -> list[Command]:
@@ -210,8 +210,8 @@ class SharedWriter:
         commands: list[Command] = []
         pending = 0
         if record.pended == chain:
-            taken = self._pop(holder, chain)
-            pending = taken.id if taken is not None else 0
+            mark = self._pendings.take(holder, chain, self._now_s())
+            pending = mark.id if mark is not None else 0
         elif record.pended:
             commands = self._take_back(holder, record.pended)
         growth = self._growth(holder)
@@ -220,20 +220,16 @@ class SharedWriter:
         return commands
 
     def _take_back(self, holder: str, chain: bytes) -> list[Command]:
-        pending = self._pop(holder, chain)
-        if pending is None:
+        mark = self._pendings.take(holder, chain, self._now_s())
+        if mark is None or mark.from_block * HASH_BYTES >= len(chain):
             return []
-        return [self._verbs.drop(holder, part, pending.id) for part in slices(chain, pending.from_block)]
+        return [self._verbs.drop(holder, part, mark.id) for part in slices(chain, mark.from_block)]
 
-    def _pop(self, holder: str, chain: bytes) -> _Pending | None:
-        key = holder, chain[-HASH_BYTES:]
-        same = self._pendings.get(key)
-        if same is None:
-            return None
-        pending = same.popleft()
-        if not same:
-            del self._pendings[key]
-        return pending
+    def _now_s(self) -> int:
+        """Redis' time, which is known once there was a connection."""
+        now_s = self._holders.server_time()
+        assert now_s is not None
+        return now_s
 
     def _growth(self, holder: str) -> Growth:
         return Growth(self.room, self._holders.capacity(holder))

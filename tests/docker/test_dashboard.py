@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from loadtests.dashboard.check import resolved
-from loadtests.dashboard.grafana import ROWS, dashboard
+from docker.grafana.grafana import ROWS, dashboard
+from loadtests.drills.dashboard import resolved
 from tests.docker.promql import unknown
 from tests.test_docs import METRICS_PAGE, documented_metrics
 

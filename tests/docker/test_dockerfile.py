@@ -15,6 +15,7 @@ from tests.docker.dockerfile import FILE, instructions, left_out
 
 ROOT = Path(__file__).parents[2]
 STEPS = list(instructions(FILE.read_text()))
+STAGES = ("build", "build-demo")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 WANTED = {
     "requirements.lock": [
@@ -35,6 +36,22 @@ def test_it_does_not_run_as_root() -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", last("USER"))
     after = STEPS[[word for word, _ in STEPS].index("USER") :]
     assert not [word for word, _ in after if word in {"RUN", "ADD"}]
+
+
+def test_the_routers_image_has_no_laboratory() -> None:
+    """Its command would be there all the same, as the project's metadata has it; so it is taken out."""
+    router, demo = ("\n".join(rest for word, rest in stage(name) if word in {"RUN", "COPY"}) for name in STAGES)
+    assert "loadtests" not in router
+    assert "rm /opt/warmroute/bin/warmroute-lab" in router
+    assert "loadtests loadtests" in demo
+    assert "--force-reinstall dist/*.whl" in demo, "the demo's wheel is built anew, with the emulated engine"
+
+
+def stage(name: str) -> list[tuple[str, str]]:
+    """The instructions after `FROM ... AS name`."""
+    starts = [number for number, (word, _) in enumerate(STEPS) if word == "FROM"]
+    first = next(number for number in starts if STEPS[number][1].endswith(f" AS {name}"))
+    return STEPS[first : next((number for number in starts if number > first), len(STEPS))]
 
 
 def test_commands_are_in_exec_form() -> None:

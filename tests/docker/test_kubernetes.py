@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from loadtests.dashboard.rules import prometheus_rule
+from docker.grafana.rules import prometheus_rule
 from router.settings import Settings, load
 from tests.docker.test_alerts import RULES
 from tests.docker.test_dockerfile import last

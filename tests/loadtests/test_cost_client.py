@@ -1,6 +1,4 @@
-"""The order of turns, and quantiles."""
-
-import math
+"""The order of turns."""
 
 from loadtests.cost import bodies, client
 
@@ -26,10 +24,3 @@ def test_later_turns_alternate_between_sessions_in_order() -> None:
 def test_a_window_of_sessions_is_finished_before_the_next_begins() -> None:
     seen = _seen(list(client.later_turns(_workload([3] * 10), range(10))))
     assert [name for name, _ in seen] == [*"ABCDEFGH" * 2, *"IJ" * 2]
-
-
-def test_quantiles_are_nearest_rank() -> None:
-    assert client.quantile([3.0, 1.0, 2.0], 0.5) == 2.0
-    assert client.quantile([float(n) for n in range(1, 101)], 0.99) == 99.0
-    assert client.quantile([5.0], 0.99) == 5.0
-    assert math.isnan(client.quantile([], 0.5))

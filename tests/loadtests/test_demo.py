@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
@@ -12,25 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loadtests.demo import DemoFailed, free_ports, is_free
+from loadtests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 JSON = {"content-type": "application/json"}
-
-
-def test_taken_ports_are_passed_over() -> None:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        taken = server.getsockname()[1]
-        assert not is_free(taken)
-        first, second = free_ports([taken, taken])
-    assert taken < first < second
-
-
-def test_no_port_left() -> None:
-    with pytest.raises(DemoFailed, match="no port from 65536 on is free"):
-        free_ports([65536])
 
 
 async def start(*flags: str) -> Process:

@@ -12,11 +12,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from loadtests.endurance.processes import ports
-from loadtests.replay.record import NAN, Record, Usage
-from loadtests.replay.summary import Slo
+from loadtests.laboratory.replay.record import NAN, Record, Usage
+from loadtests.laboratory.replay.summary import Slo
+from loadtests.ports import ports
 from tests.engines import EngineProcess
-from tests.loadtests.replay.test_command import log
+from tests.loadtests.laboratory.replay.test_command import log
 
 # Not imported: locust patches threads and sockets, here and in all tests that come after.
 needs_locust = pytest.mark.skipif(find_spec("locust") is None, reason="needs the extra `loadtest`")
@@ -87,7 +87,7 @@ def record(turn: int, ttft_s: float, **more: Any) -> Record:
 
 
 def test_worker_processes_send_each_record_once() -> None:
-    from loadtests.locust_exact import Exact
+    from loadtests.laboratory.replay.locust_exact import Exact
 
     worker, master = Exact(1, Slo()), Exact(1, Slo())
     assert master.summary() is None and master.rows() == []

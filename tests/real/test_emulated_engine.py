@@ -20,8 +20,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.check_exact import bodies, read_sessions
-from loadtests.endurance.report import Table
 from loadtests.engine.profiles import PROFILES
+from loadtests.laboratory.markdown import Table
 from tests.engines import EngineThread
 from tests.real.server import RealServer
 

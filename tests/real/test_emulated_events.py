@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import zmq
 
-from loadtests.endurance.processes import ports
+from loadtests.ports import ports
 from tests.engines import EngineProcess
 from tests.real.server import RealServer
 from tests.real.test_emulated_engine import NULL_BLOCKS, cache_config, random_ids

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loadtests.endurance.report import Table, number
+from loadtests.laboratory.markdown import Table, number
 from tests.real.bodies import ALL
 from tests.real.sessions import requests
 from tests.routers import RunningRouter, data_folder, running_router

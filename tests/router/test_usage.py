@@ -1,6 +1,7 @@
 """Usage is found in any cut of any answer."""
 
 import json
+import time
 
 import pytest
 
@@ -78,3 +79,44 @@ def test_a_boolean_is_no_count() -> None:
 def test_last_bytes() -> None:
     assert ends(b"abc", b"d").last(2) == b"cd"
     assert ends(b"abc", b"").last(2) == b"bc"
+
+
+ODD = ['"5"', "-1", "1.0", "true", "null", "1e400", "1" + "0" * 400, str(1 << 63), "[]", "{}", "NaN", "-0.0"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens", "cached_tokens"])
+def test_a_count_that_is_none_says_nothing(name: str, odd: str) -> None:
+    values = {"prompt_tokens": "100", "completion_tokens": "5", "cached_tokens": "64", name: odd}
+    found = ends(
+        b'{"usage":{"prompt_tokens":%b,"completion_tokens":%b,"prompt_tokens_details":{"cached_tokens":%b}}}'
+        % tuple(value.encode() for value in values.values())
+    ).usage()
+    assert found in (
+        None,  # no JSON
+        Usage(
+            None if name == "prompt_tokens" else 100,
+            {"cached_tokens": 0 if odd == "null" else None}.get(name, 64),
+            None if name == "completion_tokens" else 5,
+        ),
+    )
+
+
+def test_more_cached_than_there_was_says_nothing() -> None:
+    body = b'{"usage":{"prompt_tokens":5,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":6}}}'
+    assert ends(body).usage() == Usage(5, None, 1)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_nesting_without_end_says_nothing(opening: bytes, closing: bytes) -> None:
+    depth = 1950 // len(opening + closing)
+    deep = opening * depth + b"1" + closing * depth
+    assert ends(b'{"usage":{"prompt_tokens":' + deep + b"}}").usage() in (None, Usage(None, None, None))
+    assert ends(b'{"usage":{"prompt_tokens":' + opening * depth).usage() is None
+
+
+def test_an_answer_of_nothing_but_usage_is_cheap() -> None:
+    flood = ends(*[b'{"usage":{' * 25_000] * 4)
+    began = time.process_time()
+    assert flood.usage() is None
+    assert time.process_time() - began < 0.02

@@ -34,7 +34,8 @@ for place, node in ipairs(kept) do
       rest[#rest + 1] = piece
     elseif behind > 0 then
       count(base - start - stop - behind + 1, base - start - stop, -1)
-      if last and stop == touched and generated == 0 then output = behind end
+      local alive = base - start - stop - horizon -- the output's last blocks may have been evicted since
+      if last and stop == touched and generated == 0 then output = max(0, min(behind, alive)) end
     end
     from = min(stop, touched)
   end

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 import zmq
 
-from loadtests.endurance.processes import ports
 from loadtests.engine.kv_publisher import END, binds
+from loadtests.ports import ports
 from tests.engines import EngineProcess
 
 PATIENCE_MS = 10_000

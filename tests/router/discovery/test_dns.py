@@ -6,7 +6,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from loadtests.rollout.name_server import NameServer
+from loadtests.harness.name_server import NameServer
 from router.allow import Implied
 from router.discovery.build import resolver_of
 from router.discovery.dns import EMPTY_S, MAX_TTL_S, DnsSource

@@ -241,9 +241,10 @@ async def test_pipelining_far_ahead_is_cut() -> None:
 
 def test_the_protocol_is_the_guarded_one() -> None:
     """Without it the limits above would not exist; uvicorn must not swap it."""
+    from router.http.body import BodyBudget
     from router.http.gateway import Gateway
     from router.server import make_server
     from tests.routers import settings_for
 
-    server = make_server(Gateway.__new__(Gateway), settings_for("http://127.0.0.1:9"))
+    server = make_server(Gateway.__new__(Gateway), settings_for("http://127.0.0.1:9"), BodyBudget(1))
     assert issubclass(server.config.http_protocol_class, GuardedProtocol)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from loadtests.rollout.name_server import NameServer
+from loadtests.harness.name_server import NameServer
 from tests.engines import EngineThread
 from tests.router.http.site import CHAT
 from tests.routers import MODEL, chat, running_router

@@ -49,6 +49,28 @@ async def test_the_body_behind_an_offer_to_upgrade_is_read(site: Site, split: in
     await site.unharmed()
 
 
+@pytest.mark.parametrize("split", [1, 10, 10_000], ids=["byte by byte", "in tens", "at once"])
+@pytest.mark.parametrize("framing", ["length", "chunks", "none"])
+async def test_what_follows_an_offer_to_upgrade_is_no_part_of_its_body(site: Site, split: int, framing: str) -> None:
+    frame, body = {
+        "length": (f"content-length: {len(BODY)}\r\n", BODY),
+        "chunks": ("transfer-encoding: chunked\r\n", chunks()),
+        "none": ("", b""),
+    }[framing]
+    before = site.engine.state()["requests"]
+    head = f"{HEAD}connection: upgrade\r\nupgrade: h2c\r\n{frame}\r\n"
+    data = head.encode() + body + post(CHAT, BODY)
+    async with wire(site.router.port) as client:
+        for start in range(0, len(data), split):
+            await client.send(data[start : start + split])
+        assert (await read_answer(client)).status == (200 if body else 400)
+        assert await client.rest() == b""
+    assert site.engine.state()["requests"] == before + bool(body)
+    if body:
+        assert site.engine.state()["last"]["body_bytes"] == len(BODY)
+    await site.unharmed()
+
+
 @pytest.mark.parametrize("early", [b" " * (MAX_BODY_BYTES + 300_000), LONG + b"{"], ids=["413", "400"])
 async def test_an_early_answer_leaves_the_connection_in_step(site: Site, early: bytes) -> None:
     async with wire(site.router.port) as client:

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from loadtests.rollout.name_server import NameServer
+from loadtests.harness.name_server import NameServer
 from router.allow import AllowList, read_rule
 from router.dial import Resolver
 from router.discovery.build import resolver_of

@@ -99,3 +99,15 @@ def test_a_chunk_that_needs_more_care_is_refused(why: str) -> None:
     cycle.flow.write_paused = why == "paused"
     assert not write_chunk(cycle, b"" if why == "empty" else b"x")
     assert not cycle.transport.written
+
+
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"1")]], ids=["chunked", "of a length"])
+def test_nothing_is_written_behind_the_end(headers: list[tuple[bytes, bytes]]) -> None:
+    cycle = cycle_of()
+    write_body(cycle, opening(cycle, 200, headers), b"x", more=False)
+    written = list(cycle.transport.written)
+    assert not write_chunk(cycle, b"more")
+    for more in (True, False):
+        write_body(cycle, b"", b"more", more)
+    assert cycle.transport.written == written
+    assert cycle.ends == ["event", "response"]

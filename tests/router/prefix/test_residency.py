@@ -73,6 +73,20 @@ def test_dropped_takes_back_the_oldest_pending_of_its_chain(index: Residency, cl
     assert index.find(SYSTEM) == {}
 
 
+def test_what_has_expired_is_not_taken_back_in_place_of_a_younger_one(index: Residency, clock: Clock) -> None:
+    index.apply(pending("w1", SYSTEM))
+    clock.now += 60
+    index.apply(pending("w1", SYSTEM))
+    index.apply(dropped("w1", SYSTEM))
+    assert index.find(SYSTEM) == {}
+    index.apply(pending("w1", SYSTEM))
+    clock.now += 60
+    index.apply(confirmed("w2", SYSTEM, pended=SYSTEM))
+    index.apply(pending("w1", SYSTEM))
+    index.apply(confirmed("w1", SYSTEM[: 3 * HASH_BYTES], pended=SYSTEM))
+    assert index.find(SYSTEM) == {"w2": held(6), "w1": held(3)}
+
+
 def test_pendings_survive_that_their_run_is_cut(index: Residency) -> None:
     long, cut = chain_of("long", SYSTEM), chain_of("cut", SYSTEM[: 3 * HASH_BYTES])
     for record in (pending("w1", long), pending("w1", chain_of("er", long)), pending("w1", SYSTEM)):

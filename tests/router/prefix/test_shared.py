@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from router.prefix.api import HASH_BYTES
+from router.prefix.api import HASH_BYTES, Held
 from router.prefix.residency import Limits
 from router.prefix.shared import SharedIndex
 from router.prefix.upkeep import Upkeep
@@ -15,7 +15,7 @@ from router.shared.check import SecretCheck
 from router.shared.keys import Keys
 from router.shared.link import Link
 from router.tasks import Background
-from tests.router.prefix.conftest import Clock, chain_of, confirmed, held, make_shared, pending
+from tests.router.prefix.conftest import Clock, chain_of, confirmed, dropped, held, make_shared, pending
 from tests.router.shared.conftest import until
 from tests.servers import RedisServer
 
@@ -64,6 +64,49 @@ async def test_a_killed_server_is_replaced_by_the_tree_and_told_when_it_is_back(
         await index.flush()
         async with router_on(server, clock) as (_, other, _):
             assert dict(await other.match(CHAIN)) == {"w1": held(100), "w2": held(100)}
+
+
+@pytest.fixture
+def lasting_server() -> Iterator[RedisServer]:
+    with RedisServer(appendonly="yes", appendfsync="always") as server:
+        yield server
+
+
+async def test_what_ends_while_redis_is_away_is_taken_back_when_it_returns(
+    lasting_server: RedisServer, clock: Clock
+) -> None:
+    async with router_on(lasting_server, clock) as (link, index, _):
+        index.record(pending("w1", CHAIN))
+        await index.flush()
+        lasting_server.kill()
+        await until(lambda: not link.connected)
+        index.record(dropped("w1", CHAIN))
+        lasting_server.start()
+        await until(lambda: link.connected)
+        await index.flush()
+        async with router_on(lasting_server, clock) as (_, other, _):
+            assert dict(await other.match(CHAIN)) == {}
+
+
+async def test_a_lost_connection_takes_no_other_pending_back_and_leaves_none(
+    lasting_server: RedisServer, clock: Clock
+) -> None:
+    async with router_on(lasting_server, clock) as (link, index, _):
+        index.record(pending("w1", CHAIN))
+        index.record(pending("w1", CHAIN))
+        await index.flush()
+        lasting_server.freeze()
+        index.record(dropped("w1", CHAIN))
+        await until(lambda: not index.batcher)
+        lasting_server.kill()
+        lasting_server.start()
+        await until(lambda: link.connected)
+        await index.flush()
+        async with router_on(lasting_server, clock) as (_, other, _):
+            assert dict(await other.match(CHAIN)) == {"w1": Held(0, 100)}
+            index.record(dropped("w1", CHAIN))
+            await index.flush()
+            assert dict(await other.match(CHAIN)) == {}
 
 
 async def test_a_flushed_server_is_told_again(server: RedisServer, clock: Clock) -> None:
