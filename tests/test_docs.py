@@ -154,6 +154,47 @@ def test_links_inside_the_repository_lead_somewhere(path: Path) -> None:
 
 
 @every_page
+def test_anchors_exist(path: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", path.read_text()):
+        page = path.parent / target if target else path
+        assert anchor in {anchor_of(title) for title in re.findall(r"(?m)^#+ (.*)$", page.read_text())}, (
+            target,
+            anchor,
+        )
+
+
+def anchor_of(title: str) -> str:
+    """What GitHub makes of a headline."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+@every_page
+def test_tables_are_whole(path: Path) -> None:
+    """A blank line in a table makes text of all that follows."""
+    for table in tables(path.read_text()):
+        assert re.fullmatch(r"\|(?: *:?-+:? *\|)+", table.splitlines()[1]), table.splitlines()[0]
+
+
+def tables(text: str) -> list[str]:
+    """Runs of lines that begin with a bar."""
+    return re.findall(r"(?m)^\|.*(?:\n\|.*)*", re.sub(r"(?ms)^```.*?^```", "", text))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/evidence").glob("*.md")), ids=page_name)
+def test_every_measured_table_names_its_commit(path: Path) -> None:
+    text = path.read_text()
+    for table in tables(text):
+        after = text.partition(table)[2].strip().splitlines()[0]
+        assert re.match(r"\*Commit (`[0-9a-f]{7}`(, )?)+|\*20\d\d-.*\([0-9a-f]{7}\)", after), table.splitlines()[0]
+
+
+def test_the_page_of_benchmarks_is_one_page() -> None:
+    text = (ROOT / "docs/benchmarks.md").read_text()
+    assert len(text.splitlines()) <= 250
+    assert all(f"evidence/{page.name}" in text for page in (ROOT / "docs/evidence").glob("*.md"))
+
+
+@every_page
 def test_one_word_for_a_worker(path: Path) -> None:
     """Other words are for other things: a page that mixes them makes its reader guess."""
     assert not re.findall(r"\b(?:backend|upstream|pod)s?\b", path.read_text(), re.IGNORECASE)
