@@ -101,7 +101,7 @@ class Loop:
 
 
 def bodies(size_kb: int, rng: random.Random) -> Iterator[bytes]:
-    """A conversation of about `size_kb` that nobody has seen, and its next turns."""
+    """A conversation of about `size_kb` that is new, and its next turns."""
     words = ["".join(rng.choices("etaoinshrdlu_(){}.\n", k=rng.randint(2, 9))) for _ in range(2000)]
     messages = [{"role": "system", "content": " ".join(rng.choices(words, k=1000))}]
     while sum(len(message["content"]) for message in messages) < size_kb * 1000:

@@ -241,7 +241,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--engine", choices=("vllm", "sglang"), default="vllm", help="whose rules are followed")
     parser.add_argument("--files", nargs="+", default=FILES)
     parser.add_argument("--every", type=int, default=1, help="compare every K-th prompt; all are encoded")
-    parser.add_argument("--sessions", type=int, default=None, help="at most so many of each file")
+    parser.add_argument("--sessions", type=int, default=None, help="at most this many of each file")
     parser.add_argument("--at-once", type=int, default=8)
     parser.add_argument("--cache-mib", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=0, help="stop each row after this long")

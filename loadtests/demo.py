@@ -98,7 +98,7 @@ def router_flags(port: int, workers: Sequence[str]) -> list[str]:
 async def running(what: str, module_and_flags: Sequence[str]) -> AsyncIterator["asyncio.Task[int | bool]"]:
     """A Python module as a process of its own; gives a task that ends with it. In a session of its own, so that Ctrl-C
     reaches this process alone and the router is stopped before its workers."""
-    environ = {**os.environ, "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}  # it would ask for PyTorch, which nobody needs
+    environ = {**os.environ, "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}  # it would ask for PyTorch, which is not needed
     command = [sys.executable, "-m", *module_and_flags]
     process = await asyncio.create_subprocess_exec(*command, env=environ, start_new_session=True)
     ended: asyncio.Task[int | bool] = asyncio.create_task(process.wait(), name=what)

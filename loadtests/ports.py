@@ -1,4 +1,4 @@
-"""Ports on this machine that nobody listens on."""
+"""Ports on this machine without a listener."""
 
 import socket
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def ports(count: int) -> list[int]:
 
 
 def free_ports(wanted: Sequence[int]) -> list[int]:
-    """For each wanted port the first from it on that nobody listens on and no earlier one got."""
+    """For each wanted port the first from it on that has no listener and that no earlier one got."""
     found: list[int] = []
     for first in wanted:
         found.append(next((port for port in range(first, 65536) if port not in found and is_free(port)), 0))

@@ -92,8 +92,8 @@ DECISIONS = Row(
     (
         Panel(
             "Why a worker was chosen",
-            "expected_ttft: cached, the deepest holder; spilled, a deeper holder would have been slower; cold, nobody "
-            "holds anything.",
+            "expected_ttft: cached, the deepest holder; spilled, a deeper holder would have been slower; cold, no "
+            "worker holds anything.",
             (Query(per_second("warmroute_decisions_total", ROUTER, "reason"), "{{reason}}"),),
             "reqps",
             stacked=True,

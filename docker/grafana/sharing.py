@@ -35,7 +35,7 @@ CLIENTS = Row(
         ),
         Panel(
             "How long they waited",
-            "p50 and p99 of those that had to wait; empty when nobody had to.",
+            "p50 and p99 of those that had to wait; empty when none had to.",
             tuple(
                 Query(
                     f"histogram_quantile({q}, sum by (le) (rate(warmroute_queue_wait_seconds_bucket{{{ROUTER}}}"

@@ -107,7 +107,7 @@ WORTH = Row(
         ),
         Panel(
             "Workers kept free",
-            "Seconds of prefill saved each second: so many workers would be busy with nothing but prompts that were "
+            "Seconds of prefill saved each second: this many workers would be busy with nothing but prompts that were "
             "computed before.",
             (Query(f"sum(rate({CACHED}{{{WORKER}}}[{STEP}]) / {RATE})", "workers"),),
             "none",

@@ -58,7 +58,7 @@ class Scene:
         return [system + rng.randbytes(self.case.blocks * HASH_BYTES - len(system)) for _ in range(ASKED)]
 
     def holders(self) -> Iterator[Holding]:
-        """Who has what of the asked chains: two workers end at each depth."""
+        """Which workers hold what of the asked chains: two of them end at each depth."""
         rng = random.Random(self.seed + 2)
         first = len(self.system()) // HASH_BYTES
         for chain in self.asked():

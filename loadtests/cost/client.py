@@ -2,7 +2,7 @@
 
 Turns of a session go out in order, never two at once; a connection works on several sessions by turns. The process
 builds its bodies, prints `ready`, then runs one phase for each JSON line on stdin and answers with one JSON line, so
-that whoever counts CPU can count between phases. Latencies are in milliseconds.
+that CPU can be counted between phases. Latencies are in milliseconds.
 """
 
 import argparse

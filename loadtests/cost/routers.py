@@ -78,7 +78,7 @@ def pinned(command: Sequence[str], cpu: int) -> list[str]:
 
 
 def get(port: int, path: str) -> tuple[int, str]:
-    """Status and text of a GET on this machine; status 0 when nobody answers."""
+    """Status and text of a GET on this machine; status 0 when nothing answers."""
     return _exchange(port, "GET", path, None)
 
 

@@ -51,7 +51,7 @@ def report(found: Sequence[Found], alerts: Sequence[str]) -> Table:
 
 
 async def check(seconds: float) -> tuple[list[Found], list[str]]:
-    """Load for so long, then all queries; and the names of the alerts that fired or were about to."""
+    """Load for this many seconds, then all queries, and the names of the alerts that fired or were about to."""
     with tempfile.TemporaryDirectory(prefix="warmroute-dashboard-") as name:
         folder = Path(name)
         async with running_lab(folder) as lab:

@@ -13,7 +13,7 @@ from loadtests.harness.redis_stores import Stores, clustered, single, watched
 
 LASTS_S = 10.0
 FOUND_S = 45.0
-"""Longest wait for a promotion: sentinels that the machine itself holds up promote nobody for half a minute (TILT)."""
+"""Longest wait for a promotion: sentinels on a machine that is held up promote no replica for 30 s (TILT)."""
 MINUTE_S = 60
 AGREED_S = 30.0
 """Longest wait for all routers to know a decision, which they must after a second; but the machine may be busy."""
@@ -66,7 +66,7 @@ async def frozen(site: Site) -> str:
 
 
 def late(seconds: float) -> Callable[[Site], Awaitable[str]]:
-    """Every reply comes so much later."""
+    """Every reply comes `seconds` later."""
 
     async def strike(site: Site) -> str:
         site.proxy.delay_s = seconds / 2
@@ -102,7 +102,7 @@ async def full(site: Site) -> str:
 
 
 async def failed_over(site: Site) -> str:
-    """It becomes a replica of nobody that answers, and refuses writes (READONLY); then it is a master again."""
+    """It becomes a replica of a server that is not there, and refuses writes (READONLY); then it is a master again."""
     await site.redis.ask("REPLICAOF", "127.0.0.1", "1")
     await asyncio.sleep(LASTS_S)
     await site.redis.ask("REPLICAOF", "NO", "ONE")

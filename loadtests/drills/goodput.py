@@ -65,7 +65,7 @@ class Outcome(NamedTuple):
 
 
 def fair_shares(asked: Mapping[str, float], capacity: float) -> dict[str, float]:
-    """Max-min fairness: nobody gets more than it asks for, and what is left is shared evenly among the others."""
+    """Max-min fairness: no client gets more than it asks for, and what is left is shared evenly among the others."""
     shares: dict[str, float] = {}
     left = capacity
     for place, client in enumerate(sorted(asked, key=lambda name: asked[name])):

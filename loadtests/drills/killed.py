@@ -1,6 +1,6 @@
 """Drill `killed`: one worker of four dies under load (SIGKILL) and is back ten seconds later on the same port.
 
-Whoever had no first byte must not notice; streams that had begun there must say that they broke.
+Requests without a first byte must not notice; streams that had begun there must say that they broke.
 """
 
 import asyncio

@@ -116,7 +116,7 @@ class Engine:
         self._rearm(0.0)
 
     def clear(self) -> bool:
-        """Forget all that is cached, if nobody uses it."""
+        """Forget all that is cached and not in use."""
         cleared = self.scheduler.clear()
         if self._feed is not None:
             self._feed.publish()

@@ -292,7 +292,7 @@ class Scheduler:
         return step
 
     def _repeatable(self, start: float, work: list[tuple[Job, int]]) -> int:
-        """Steps in which nothing can change but the time: everybody decodes, nobody ends, watches or lacks memory."""
+        """Steps that change nothing but the time: every request decodes, none ends, is watched or lacks memory."""
         if len(work) < len(self.running) or any(job.each_token for job, _ in work):
             return 1
         if self.waiting and self.waiting[0].arrived > start:

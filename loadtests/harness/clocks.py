@@ -40,7 +40,7 @@ class Clock:
         """Goes before the router's. Each has been up for some hours more than the one before."""
 
     async def set(self, ahead_s: int) -> None:
-        """From when this returns on, the wall clock is wrong by so much."""
+        """Set the wall clock wrong by `ahead_s` seconds; it is when this returns."""
         self._write(ahead_s)
         await asyncio.sleep(2 * READ_AGAIN_S)
 

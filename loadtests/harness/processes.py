@@ -68,7 +68,7 @@ class Process:
         return code
 
     async def call(self, method: str, path: str, body: object = None) -> tuple[int, str]:
-        """Status and text; status 0 when nobody answers."""
+        """Status and text; status 0 when nothing answers."""
         return await asyncio.to_thread(_call, self.port, method, path, body)
 
     async def ready(self) -> bool:
@@ -146,7 +146,7 @@ class Router(Process):
         return text
 
     async def left_over(self) -> dict[str, float]:
-        """What must be 0 when nobody asks: waits a little for the last bytes, then tells what it still counts."""
+        """What must be 0 when no request runs. Waits up to 2 s, then returns what is still counted."""
         left: dict[str, float] = {}
         for _ in range(20):
             metrics = await self.metrics()

@@ -16,7 +16,7 @@ from router.processes.embedded import find_server
 
 START_S = 10.0
 PORTS = range(17_100, 22_000)
-"""Below the ports that the kernel gives to connections: a killed server's port is nobody else's meanwhile."""
+"""Below the ports that the kernel gives to connections: no other process gets a killed server's port meanwhile."""
 HOST = "127.0.0.1"
 
 
@@ -50,7 +50,7 @@ class RedisProcess:
         self._child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     async def ask(self, *words: str) -> str:
-        """One command; its answer, of which only the first line if it is a list; "" when nobody answers."""
+        """One command; its answer, of which only the first line if it is a list; "" without an answer."""
         try:
             async with asyncio.timeout(1):
                 reader, writer = await asyncio.open_connection(HOST, self.port)

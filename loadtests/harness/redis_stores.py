@@ -24,7 +24,7 @@ SENTINELS = 3
 SHARDS = 3
 SLOTS = 16384
 DOWN_AFTER_MS = 1000
-"""Of sentinels, and of a Cluster's nodes: who does not answer for so long is taken for dead."""
+"""Of sentinels, and of a Cluster's nodes: one that does not answer for this long is taken for dead."""
 SETTLED_S = 30.0
 
 

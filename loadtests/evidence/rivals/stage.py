@@ -28,7 +28,7 @@ UNLIMITED = 8_000_000
 MAX_ANSWER_TOKENS = 48
 PATIENCE_S = 60.0
 REFUSED_S = 20.0
-"""So long a request is offered to routers that refuse connections, as by a balancer that waits for one to come back."""
+"""How long a request is offered to routers that refuse connections, as a balancer does that waits for one."""
 STOP_S = 10.0
 """A router that has not ended after it is killed."""
 BURST = 40

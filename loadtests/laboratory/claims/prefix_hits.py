@@ -28,7 +28,7 @@ POLICIES = ("random", "least_loaded", "consistent_hash", "expected_ttft")
 
 
 def scripts(prefixes: int, shortest: int, longest: int) -> list[Script]:
-    """Prompts of the mix `stress` over so many prefixes of such lengths. Answers are of 56 to 100 tokens."""
+    """Prompts of the mix `stress` over this many prefixes of these lengths. Answers are of 56 to 100 tokens."""
     rng = random.Random(prefixes)
     lengths = [rng.randint(shortest, longest) for _ in range(prefixes)]
     made = []

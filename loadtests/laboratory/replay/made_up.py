@@ -28,7 +28,7 @@ class _Message:
 
 def messages(script: Script) -> Iterator[list[dict[str, str]]]:
     """The messages of each turn: the shared beginning as system prompt, and what is new at each turn as the answer
-    before it (as many blocks as it had, if there are so many) and the next question."""
+    before it (as many blocks as it had, if there are as many) and the next question."""
     kept: list[_Message] = []
     last: Turn | None = None
     for turn in script.turns:

@@ -6,7 +6,7 @@ from typing import TextIO
 from loadtests.laboratory.replay.record import Record
 
 REFUSED = 20
-"""So many failures before the first success end the replay: the address, the key or the model is wrong."""
+"""This many failures before the first success end the replay: the address, the key or the model is wrong."""
 
 
 class NothingWorksError(ValueError):

@@ -48,7 +48,7 @@ def _totals(title: str, summary: Summary, slo: Slo) -> Table:
         ("requests", number(summary.requests)),
         ("not complete", number(summary.failed)),
         ("hit rate, as the answers report it", _percent(summary.hit_rate)),
-        ("... of so many answers", _percent(summary.reported)),
+        ("... of this many answers", _percent(summary.reported)),
         (f"good ({slo})", _percent(summary.good)),
         ("good answers per second", number(summary.goodput, "", 2)),
         ("prompt tokens per second", number(summary.prompt_tokens_per_s)),

@@ -25,7 +25,7 @@ KNEE_ARMS = ("expected_ttft", "sticky_until_saturated", "lmetric")
 RATIO_MARK = ", working set / memory "
 """In a cell's name, between its trace and its ratio."""
 HOPELESS = 1.25
-"""So many times the best arm's TTFT, at p50 and at p90, at the least and at the most of memory and load alike."""
+"""This many times the best arm's TTFT, at p50 and at p90, at the least and at the most of memory and load alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def of_traps(asked: Options) -> Iterator[Planned]:
 
 
 def of_results(kept: Kept, seeds: int, arm: str) -> Iterator[Cell]:
-    """The cells in which `arm` has runs under all of so many seeds, each with the other arms that have. In the order of
+    """The cells in which `arm` has runs under all seeds, each with the other arms that have. In the order of
     their traces; then by memory and load."""
     runs: dict[tuple[str, float], dict[str, dict[int, Summary]]] = {}
     for key, run in kept.runs.items():

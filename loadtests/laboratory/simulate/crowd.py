@@ -1,4 +1,4 @@
-"""A closed loop: so many users, each with one session at a time, as most published measurements have it.
+"""A closed loop: a number of users, each with one session at a time, as most published measurements have it.
 
 Users do not come faster because the fleet is fast: arms under equal seeds meet equal users, not equal arrivals, and
 what is compared is what they get done.

@@ -25,7 +25,7 @@ class Condition(Enum):
     FAILS = "fails"
     """Every request is answered 500 at once."""
     AWAY = "away"
-    """Nobody listens; what ran is lost, and the KV pool is empty afterwards."""
+    """The worker does not listen; what ran is lost, and the KV pool is empty afterwards."""
 
 
 class Change(NamedTuple):

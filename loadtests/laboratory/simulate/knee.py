@@ -19,7 +19,7 @@ _SEED = 0
 """One that no comparison uses."""
 
 At = Callable[[float], Scenario]
-"""The scenario at so many requests per second."""
+"""The scenario at a rate in requests per second."""
 Play = Callable[[Scenario, str, int], Summary]
 
 

@@ -51,7 +51,7 @@ class Options:
         return Pace(mix, PROFILES[self.profile])
 
     def scenario(self, pace: Pace, rate: float) -> Scenario:
-        """At so many requests per second."""
+        """At this many requests per second."""
         mix = pace.paced(self.workers, rate)
         profiles = fleet(PROFILES[self.profile], self.workers, mix, rate, self.ratio)
         name = " + ".join(path.name.removesuffix(".zst").removesuffix(".jsonl") for path in self.traces)

@@ -1,4 +1,4 @@
-"""The limit to compare with: who knows that sessions are sessions, and needs no index and no tokens.
+"""The limit to compare with: it knows that sessions are sessions, and needs no index and no tokens.
 
 It pins each session to the worker that has the fewest live ones, and is given unlimited KV memory by the run. It is no
 upper bound under overload: it never moves a session.

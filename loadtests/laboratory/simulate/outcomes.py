@@ -9,7 +9,7 @@ import numpy as np
 GOOD_S = 1.0
 """A first token within this is good, however little there was to compute."""
 GOOD_FACTOR = 3.0
-"""Or within so many times what an idle worker needs that holds all that was ever computed anywhere."""
+"""Or within this many times what an idle worker needs that holds all that was ever computed anywhere."""
 CURVE = (*range(1, 100), 99.5)
 """Percentiles of a run's curve."""
 

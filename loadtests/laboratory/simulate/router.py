@@ -105,7 +105,7 @@ class VirtualRouter:
 
         def probe() -> None:
             if host.condition is Condition.AWAY:
-                self.fleet.on_unhealthy(worker.id, "nobody listens")
+                self.fleet.on_unhealthy(worker.id, "it does not listen")
             else:
                 self.fleet.on_facts(worker.id, host.facts())
                 self.fleet.on_healthy(worker.id)

@@ -20,7 +20,7 @@ TTFTS: dict[str, tuple[Read, float]] = {
     "TTFT p90": (lambda s: s.ttft_p90, 1.05),
     "TTFT p99": (lambda s: s.ttft_p99, 1.10),
 }
-"""What is compared, and the goal: at most so many times one router's."""
+"""What is compared, and the goal: at most this many times one router's."""
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:

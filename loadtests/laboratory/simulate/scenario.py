@@ -39,7 +39,7 @@ class Scenario:
     """One per worker; their blocks are of the traces' 64 tokens."""
     routers: Routers = Routers()
     requests: int = 2000
-    """So many are measured, after the warm-up."""
+    """How many are measured, after the warm-up."""
     changes: Sequence[Change] = ()
     """Times are from the beginning of the measured span."""
     extra: Sequence[Start] = ()

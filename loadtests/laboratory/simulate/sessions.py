@@ -67,7 +67,7 @@ class Session:
         return Prompt(self._bytes, len(self._ints), self.now.prompt_tokens, BLOCK_TOKENS, exact=True, source="ids")
 
     def job(self) -> Job:
-        """The present turn, as the engine sees it. What the answer adds is found by nobody later: the next prompt
+        """The present turn, as the engine sees it. No later prompt finds what the answer adds: the next prompt
         holds it as its template renders it, without the reasoning for one, and the router credits none of it."""
         turn = self.now
         answer_blocks = (turn.prompt_tokens + turn.answer_tokens) // BLOCK_TOKENS - len(self._ints)
@@ -77,7 +77,7 @@ class Session:
     def _read(self, turn: Turn) -> None:
         new = turn.new
         if self._salt:
-            own = max(0, self.script.shared_blocks - turn.keep)  # of the new blocks, so many are everybody's
+            own = max(0, self.script.shared_blocks - turn.keep)  # how many of the new blocks all sessions share
             new = np.concatenate((new[:own], new[own:] ^ self._salt)) if own else new ^ self._salt
         # New lists and bytes each time: a running job and the index still have the old ones.
         self._ints = self._ints[: turn.keep] + new.tolist()

@@ -86,4 +86,4 @@ class Mirror:
 
 
 def _ignored(_: object) -> None:
-    """For calls whose result nobody needs."""
+    """For calls whose result is not needed."""

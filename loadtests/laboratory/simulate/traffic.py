@@ -1,4 +1,4 @@
-"""Who asks when: sessions that start at random and go on at their recorded pace.
+"""Which session asks when: sessions that start at random and go on at their recorded pace.
 
 Open between sessions, closed within: a new session starts without regard to how the fleet fares, a session's next turn
 comes its recorded think time after its last answer. Traces of single requests, which say when these came, are played
@@ -44,7 +44,7 @@ class Mix:
 
     scripts: Sequence[Script]
     window: int = 0
-    """Of a trace of single requests so many are played, and only their tokens are the working set; 0 for all."""
+    """Of a trace of single requests: how many are played; only their tokens are the working set. 0: all."""
     turns: float = field(init=False)
     """Per session."""
     duration_s: float = field(init=False)
@@ -74,7 +74,7 @@ class Mix:
 
     @property
     def recorded(self) -> bool:
-        """Single requests whose time is known and whose prefixes are everybody's: the trace is played as it was."""
+        """Single requests whose time is known and whose prefixes all share: the trace is played as it was."""
         return all(len(script.turns) == 1 and script.starts_s is not None for script in self.scripts)
 
     def live_sessions(self, requests_per_s: float) -> float:
@@ -134,7 +134,7 @@ class Mix:
 
 
 def distinct_tokens(scripts: Sequence[Script], window: int = 0) -> float:
-    """Tokens of all blocks that differ, in so many scripts in a row (0: all), on average over a few places."""
+    """Tokens of all blocks that differ, in this many scripts in a row (0: all), on average over a few places."""
     size = min(window or len(scripts), len(scripts))
     firsts = sorted({(len(scripts) - size) * place // 4 for place in range(5)})
     counts = []

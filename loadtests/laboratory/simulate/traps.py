@@ -19,7 +19,7 @@ DOCUMENT_TOKENS = 30_000
 BURST = 48
 """Requests of the burst, within a second."""
 SLOW = 3.0
-"""So many times slower is the slow worker."""
+"""How many times slower the slow worker is."""
 LOAD = 1.2
 """Of the rate that keeps the workers half busy."""
 
@@ -45,7 +45,7 @@ def shared_system_prompt(scripts: Sequence[Script], profile: Profile, workers: i
 
 
 def burst(scripts: Sequence[Script], profile: Profile, workers: int, requests: int) -> Scenario:
-    """In the midst of steady sessions, many requests on one document that nobody has seen. Only these are measured."""
+    """In the midst of steady sessions, many requests on one new document. Only these are measured."""
     steady = _scenario("burst of one new prefix", scripts, profile, workers, requests)
     document = _one_turn("document", DOCUMENT_TOKENS, 300)
     half = steady.measured_s / 2
@@ -92,7 +92,7 @@ def lost_and_back(scripts: Sequence[Script], profile: Profile, workers: int, req
 
 
 def fleet_grows(scripts: Sequence[Script], profile: Profile, workers: int, requests: int) -> Scenario:
-    """A quarter of the workers serve everybody, until the others come, empty, after a third of the time."""
+    """A quarter of the workers serve all sessions, until the others come, empty, after a third of the time."""
     steady = _scenario("fleet grows", scripts, profile, workers, requests)
     late = range(max(1, workers // 4), workers)
     third = steady.measured_s / 3

@@ -74,7 +74,7 @@ def _shares(checked: Sequence[Sequence[Against]]) -> Iterator[str]:
 
 
 def against_best(cells: Sequence[Cell], arm: str) -> Table:
-    """A row per cell: the arm's figures, and where it is not best or nearly so, who is, and by how much."""
+    """A row per cell: the arm's figures, and where it is not best or nearly so, which arm is, and by how much."""
     rows, missed, clear = [], 0, 0
     for cell in cells:
         checks = list(beside_best(cell, arm))
@@ -109,7 +109,7 @@ def _beside(runs: Sequence[Summary], against: Against) -> str:
 
 
 def beside_best(cell: Cell, arm: str, measures: Sequence[Measure] = MEASURES) -> Iterator[Against]:
-    """One per measure. Means over the seeds say who is best."""
+    """One per measure. Means over the seeds say which arm is best."""
     rivals = [name for name in cell.arms if name != oracle.NAME]
     for measure in measures:
         values = {name: [measure.read(run) for run in cell.arms[name]] for name in rivals}

@@ -46,7 +46,7 @@ class Script:
     name: str
     turns: Sequence[Turn]
     shared_blocks: int = 0
-    """So many blocks at the start may be those of other sessions (system prompt, tools)."""
+    """The number of blocks at the start that other sessions may have too (system prompt, tools)."""
     starts_s: float | None = None
     """When it began, in seconds since the trace's start, if the trace says so."""
 
