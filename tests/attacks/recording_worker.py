@@ -1,18 +1,18 @@
-"""A worker that keeps the very bytes of every request, and answers each connection's first one.
+"""A worker that keeps the very bytes that it gets, and answers when httptools sees the end of a request in them.
 
-Where a request ends is not for it to judge: it keeps what comes until a moment's silence, and leaves the reading to
-`readings.py`. Probes are answered and not kept.
+Each answer ends a record: what comes behind a request in the same read stays in its record, so that a reader finds it
+there. Probes are answered and not kept.
 """
 
 import asyncio
-from typing import Self
+from typing import Any, Self
+
+import httptools
 
 from tests.routers import MODEL
 
-MARK = b"x-case: "
-"""The header by which a case knows its request."""
-SILENCE_S = 0.02
-"""A smuggled request would come with, or right behind, the one that carries it."""
+PROBE = b"user-agent: python-httpx"
+"""What the router's own requests say. No case says it."""
 _MODELS = b'{"object":"list","data":[{"id":"%s","object":"model","owned_by":"vllm","max_model_len":32768}]}' % (
     MODEL.encode()
 )
@@ -23,61 +23,71 @@ class RecordingWorker:
     """Serves on a socket of its own, inside the test's event loop."""
 
     def __init__(self) -> None:
-        self.requests: list[bytes] = []
-        """All bytes of each exchange with the router but probes."""
+        self._records: list[bytearray] = []
         self._port = 0
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self.connections: set[asyncio.Transport] = set()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        for writer in list(self._writers):
-            writer.transport.abort()
+        for transport in list(self.connections):
+            transport.abort()
         await self._server.wait_closed()
+
+    def record(self) -> bytearray:
+        """A new record."""
+        self._records.append(bytearray())
+        return self._records[-1]
 
     def take(self) -> list[bytes]:
         """What came since this was called last."""
-        taken, self.requests = self.requests, []
-        return taken
+        taken, self._records = self._records, []
+        return [bytes(record) for record in taken if record and PROBE not in record.lower()]
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
-        try:
-            while data := await self._all_of(reader):
-                probed = MARK not in data
-                if not probed:
-                    self.requests.append(data)
-                body = _MODELS if probed else _ANSWER
-                if data.startswith(b"HEAD "):
-                    body = b""
-                head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
-                writer.write(head + body)
-        except ConnectionError:
-            pass
-        finally:
-            self._writers.discard(writer)
-            writer.close()
 
-    async def _all_of(self, reader: asyncio.StreamReader) -> bytes:
-        """Everything until a moment's silence."""
-        data = await reader.read(1 << 20)
+class _Connection(asyncio.Protocol):
+    """One connection of the router's."""
+
+    def __init__(self, worker: RecordingWorker) -> None:
+        self._worker = worker
+        self._record: bytearray | None = None
+        self._whole = False
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport: asyncio.Transport = transport
+        self._worker.connections.add(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._worker.connections.discard(self._transport)
+
+    def on_message_complete(self) -> None:
+        self._whole = True
+
+    def data_received(self, data: bytes) -> None:
+        if self._record is None:
+            self._record = self._worker.record()
+            self._parser = httptools.HttpRequestParser(self)
+        self._record += data
         try:
-            while data:
-                async with asyncio.timeout(SILENCE_S):
-                    more = await reader.read(1 << 20)
-                if not more:
-                    break
-                data += more
-        except TimeoutError:
-            pass
-        return data
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._transport.close()
+        if self._whole:
+            self._answer(bytes(self._record))
+            self._whole, self._record = False, None
+
+    def _answer(self, request: bytes) -> None:
+        body = _MODELS if PROBE in request.lower() and request.startswith(b"GET") else _ANSWER
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self._transport.write(head if request.startswith(b"HEAD ") else head + body)
