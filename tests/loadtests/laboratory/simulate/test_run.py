@@ -73,6 +73,23 @@ def test_affinity_comes_near_the_infinite_cache_and_round_robin_does_not() -> No
     assert blind.recomputed == pytest.approx(blind.ideal_hit - blind.hit, abs=0.01)
 
 
+@pytest.mark.parametrize(("rate", "ratio", "seed"), [(20.0, 1.2, 2), (14.0, 1.5, 1)])
+def test_a_fleet_short_of_memory_is_not_believed_to_have_lost_its_cache(rate: float, ratio: float, seed: int) -> None:
+    mix = Mix(growing(60, shared=0))
+    run = Run(
+        Scenario("test", mix, rate, fleet(PROFILES["demo"], 4, mix, rate, ratio), requests=600), "expected_ttft", seed
+    )
+    forgotten: list[str] = []
+    workers = [worker for router in run._routers for worker in router.fleet.workers.values()]
+    for router in run._routers:
+        router.fleet.on_forget.append(forgotten.append)
+    run.play()
+    assert forgotten == []
+    assert sum(worker.cache_loss.misses_total for worker in workers) > 30, (
+        "prefixes were evicted before their next turn"
+    )
+
+
 def test_kv_pressure_costs_hits() -> None:
     assert played("expected_ttft", of=scenario(4.0))[1].hit < played("expected_ttft")[1].hit - 0.02
     assert played(ORACLE, of=scenario(4.0))[1].hit > 0.99 * played(ORACLE)[1].ideal_hit  # it has memory for all
