@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from loadtests.harness import results as r
 from loadtests.harness.balancer import Balancer
 from loadtests.harness.client import chat, steady
-from loadtests.harness.haproxy import Haproxy
+from loadtests.harness.haproxy import Haproxy, installed
 from loadtests.harness.processes import MODEL, Engine, Router, until
 from loadtests.laboratory.markdown import Table, number
 from loadtests.ports import free_ports
@@ -46,7 +46,10 @@ async def run(last_s: float = 60.0, streams: int = STREAMS) -> list[Table]:
 
 
 async def run_haproxy(last_s: float = 60.0, streams: int = STREAMS) -> list[Table]:
-    """The same behind HAProxy."""
+    """The same behind HAProxy, where it is installed."""
+    if not installed():
+        print("haproxy: not run, it is not installed")
+        return []
     return await _drill(Haproxy, HAPROXY_DRAIN_DELAY_S, last_s, streams)
 
 

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from loadtests.drills.restarts import Restarts, run, table
+from loadtests.drills.restarts import Restarts, run, run_haproxy, table
 from loadtests.harness.balancer import Balancer
 from loadtests.harness.haproxy import Haproxy, installed
 from loadtests.harness.results import End, Result
@@ -56,6 +56,11 @@ async def test_new_connections_go_to_routers_that_are_ready(make_balancer: type[
             await two.stop()
             assert await answers() == {"one"}
             await two.start()
+
+
+async def test_without_haproxy_its_drill_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert await run_haproxy() == []
 
 
 def test_every_end_but_a_complete_one_is_a_failure() -> None:
