@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from router.engines import Facts
-from tokenizer_cache.api import Prompt
+from tokenizer_cache.api import BadRequest, Prompt
 from tokenizer_cache.fields import ABSENT, given
 from tokenizer_cache.request import Request
 from tokenizer_cache.splice import with_field
@@ -27,6 +27,14 @@ def body_with_ids(request: Request, prompt: Prompt, facts: Facts | None) -> byte
     fields = request.fields
     if facts is None or request.api != "chat" or not prompt.exact or not prompt.ids or given(fields.echo):
         return None
+    try:
+        return _spliced(request, prompt, facts)
+    except BadRequest:  # whoever reads it next says why
+        return None
+
+
+def _spliced(request: Request, prompt: Prompt, facts: Facts) -> bytes | None:
+    fields = request.fields
     if facts.engine == "vllm" and _takes_ids(facts.version) and fields.kv_transfer_params is ABSENT:
         value = b'{"prompt_token_ids":%s}' % _json(prompt.ids)
         return with_field(request.body, "kv_transfer_params", lambda own: own or value)

@@ -130,9 +130,9 @@ class PromptRoute:
         """Read the request and recognise its prompt. Raises ApiError 400, 403 or 404."""
         if client is not None:
             check_fields(client, body)
-        if client is not None and client.spec.cache_salt:
-            body = with_field(body, "cache_salt", client.cache_salt)
         try:
+            if client is not None and client.spec.cache_salt:
+                body = with_field(body, "cache_salt", client.cache_salt)
             request = self._reader.parse(api, body)
         except BadRequest as error:
             raise ApiError(400, error.message, "invalid_request", error.param) from None

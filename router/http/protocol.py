@@ -335,7 +335,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self._answered_early():
             body = error_body(style, status, message)
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-            self.transport.write(STATUS_LINE[status] + head + body)
+            self.transport.write(STATUS_LINE[status] + head + (b"" if self.parser.get_method() == b"HEAD" else body))
         self._linger()
 
     def _linger(self) -> None:

@@ -26,8 +26,11 @@ def opening(cycle: Any, status: int, headers: list[tuple[bytes, bytes]]) -> byte
     if not cycle.keep_alive:
         lines.append(b"connection: close\r\n")
     if cycle.chunked_encoding is None and cycle.scope["method"] != "HEAD" and status not in BODYLESS:
-        cycle.chunked_encoding = True
-        lines.append(b"transfer-encoding: chunked\r\n")
+        if cycle.scope["http_version"] == "1.0":  # knows no chunks: its answer ends with the connection
+            cycle.chunked_encoding, cycle.expected_content_length = False, None
+        else:
+            cycle.chunked_encoding = True
+            lines.append(b"transfer-encoding: chunked\r\n")
     lines.append(b"\r\n")
     return b"".join(lines)
 
@@ -53,7 +56,8 @@ def write_body(cycle: Any, head: bytes, chunk: bytes, more: bool) -> None:
         pieces += (b"%x\r\n" % len(chunk), chunk, b"\r\n") if chunk else ()
         pieces += () if more else (b"0\r\n\r\n",)
     else:
-        cycle.expected_content_length -= len(chunk)
+        if cycle.expected_content_length is not None:
+            cycle.expected_content_length -= len(chunk)
         pieces += (chunk,) if chunk else ()
     if cycle.expected_content_length and (not more or cycle.expected_content_length < 0):
         raise RuntimeError("the answer is not as long as its head says")

@@ -72,3 +72,31 @@ def test_what_is_broken_stays_broken(noise: bytes, cut: int) -> None:
         except BadRequest:
             with pytest.raises(BadRequest):
                 parse("chat", salted(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"}",
+        b'"}"',
+        b"[{}]",
+        b"\xef\xbb\xbf" + CHAT % b"",
+        (CHAT % b"").decode().encode("utf-16"),
+        CHAT % b"" + b"\0",
+        CHAT % b"" + b"x",
+        CHAT % b',"cache_salt":"x"' + b"x}",
+        CHAT % (b',"cache_salt":"x","a":' + b"[" * 9_000 + b"]" * 9_000),
+        CHAT % rb',"\ud800":1,"cache_salt":"x"',
+        CHAT % b',"cache_salt":"x","\xff":1',
+        CHAT % b',"cache_salt":"x","a":NaN',
+    ],
+)
+def test_what_is_no_object_is_refused_here(body: bytes) -> None:
+    with pytest.raises(BadRequest):
+        salted(body)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"{ }", b" {\n} \n"])
+def test_an_empty_object_becomes_one_with_a_field(body: bytes) -> None:
+    assert json.loads(salted(body)) == {"cache_salt": "new"}

@@ -160,3 +160,23 @@ async def test_a_broken_body_is_refused_in_the_style_of_its_api(site: Site) -> N
             assert next(iter(json.loads((await read_answer(client)).body))) == style
             assert await client.rest() == b""
     await site.unharmed()
+
+
+async def test_an_old_client_gets_its_stream_without_chunks(site: Site) -> None:
+    data = post(CHAT, GOOD[CHAT] | {"stream": True, "max_tokens": 4}).replace(b"HTTP/1.1", b"HTTP/1.0")
+    async with wire(site.router.port) as client:
+        await client.send(data)
+        status, headers = await client.head()
+        assert (status, headers["connection"]) == (200, "close")
+        assert "transfer-encoding" not in headers
+        events = await client.rest()
+        assert events.startswith(b"data: {") and events.endswith(b"data: [DONE]\n\n")
+    await site.unharmed()
+
+
+async def test_a_refused_head_has_no_body(site: Site) -> None:
+    async with wire(site.router.port) as client:
+        await client.send(b"HEAD /health HTTP/1.1\r\n\r\n")
+        status, headers = await client.head()
+        assert (status, headers["connection"]) == (400, "close")
+        assert await client.rest() == b""

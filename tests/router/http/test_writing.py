@@ -28,7 +28,7 @@ class Wire:
 def cycle_of(method: str = "POST", keep_alive: bool = True) -> Any:
     ends: list[str] = []
     return SimpleNamespace(
-        scope={"method": method},
+        scope={"method": method, "http_version": "1.1"},
         transport=Wire(),
         flow=SimpleNamespace(write_paused=False),
         message_event=SimpleNamespace(set=lambda: ends.append("event")),
