@@ -44,7 +44,7 @@ class LoadRoute:
     async def serve(self, exchange: Exchange, body: bytes | None) -> None:
         """Answer one request to a path that `Paths` has let through. Raises ApiError."""
         stored = RESPONSE_ID.fullmatch(exchange.path)
-        model = None if stored else _model_of(exchange, body)
+        model = None if stored else await _model_of(exchange, body)
         if not stored and exchange.client is not None:
             _check_rights(exchange, exchange.client, model, body)
         charge = _charge(exchange, body)
@@ -114,14 +114,14 @@ def _settle(exchange: Exchange, charge: Charge) -> None:
         charge.set(max(0, usage.prompt_tokens - (usage.cached_tokens or 0)))
 
 
-def _model_of(exchange: Exchange, body: bytes | None) -> str | None:
+async def _model_of(exchange: Exchange, body: bytes | None) -> str | None:
     """The model that a body names. Bodies that cannot be read are left to the worker. Raises ApiError for bad JSON, and
     for a form with two models."""
     if not body:
         return None
     content_type = exchange.headers.content_type
     if exchange.path in FORM_ENDPOINTS:
-        return _model_of_form(form_fields(content_type, body) or [])
+        return _model_of_form(await form_fields(content_type, body) or [])
     if b"json" not in content_type and body.lstrip()[:1] != b"{":
         return None
     try:
