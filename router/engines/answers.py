@@ -7,7 +7,7 @@ is the limit for the whole answer, not for each read.
 
 import asyncio
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from router.certificates import WorkerTls
 from router.dial import CheckedTransport, Resolver
 from router.engines.api import ModelCard
+from router.engines.slices import SlicedBackend
 from router.exposition import Sample, Wanted
 from router.own_faults import causes, is_own_fault
 
@@ -22,9 +23,9 @@ MAX_ANSWER_BYTES = 8 << 20
 """A fleet's largest honest /metrics stays far below; an answer without end must not fill the memory."""
 MAX_JSON_BYTES = 2 << 20
 """JSON is read in one go, on the event loop."""
+FREE_PIECES = 1000
 MIN_PIECE_BYTES = 256
-"""On average, beyond the first thousand pieces: each costs the HTTP client some 30 us, and it reads all that have come
-before anything else has its turn."""
+"""On average, beyond the first thousand pieces: each costs the HTTP client some 30 us."""
 MAX_MODELS = 4096
 """Of one worker, adapters included."""
 MAX_NAME_CHARS = 256
@@ -74,9 +75,10 @@ def control_client(
     if api_key:
         headers["authorization"] = f"Bearer {api_key}"
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(
-        verify=tls.context if tls else True, trust_env=False, limits=limits
-    )
+    plain_transport = httpx.AsyncHTTPTransport(verify=tls.context if tls else True, trust_env=False, limits=limits)
+    pool: Any = plain_transport._pool
+    pool._network_backend = SlicedBackend(pool._network_backend)
+    transport: httpx.AsyncBaseTransport = plain_transport
     if resolver is not None:
         transport = CheckedTransport(transport, resolver, tls.name if tls else "")
     return httpx.AsyncClient(
@@ -194,6 +196,6 @@ async def _body(response: httpx.Response, path: str, most: int) -> bytes:
         pieces += 1
         if len(body) > most:
             raise WorkerAnswerError(path, f"over {most} bytes", Fault.CONTENT, status)
-        if (pieces - 1000) * MIN_PIECE_BYTES > len(body):
+        if (pieces - FREE_PIECES) * MIN_PIECE_BYTES > len(body):
             raise WorkerAnswerError(path, "in too many pieces", Fault.CONTENT, status)
     return bytes(body)

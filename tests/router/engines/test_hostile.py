@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import time
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -186,5 +187,34 @@ async def test_a_body_in_single_bytes_is_cut_off_at_once() -> None:
     async with server, client() as http:
         began = time.process_time()
         with pytest.raises(WorkerAnswerError, match="pieces"):
+            await look(http, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        assert time.process_time() - began < 2
+
+
+FLOODS = {
+    "announcements": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2000),
+    "announcements, cut": (b"HTT", b"P/1.1 100 Continue\r\n\r\nHTT" * 2000),
+    "single bytes": (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\n \r\n" * 10_000),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+async def test_a_flood_does_not_hold_the_event_loop(name: str) -> None:
+    """At once, and not only when the time for an answer is over."""
+    first, flood = FLOODS[name]
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(first)
+        await writer.drain()
+        with suppress(ConnectionError):
+            while True:
+                writer.write(flood)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server, client(30.0) as http:
+        began = time.process_time()
+        with pytest.raises(WorkerAnswerError):
             await look(http, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         assert time.process_time() - began < 2
