@@ -1,4 +1,4 @@
-"""Running encoders off the event loop, each equal prompt once, and loading tokenizers without ever blocking serving.
+"""Running encoders off the event loop, each equal prompt once, and reading long bodies there.
 
 Short work is done on the loop (a thread switch costs more than it), long work in a small pool: the tokenizer releases
 the GIL while it works.
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.request import Request
@@ -20,6 +20,7 @@ INLINE_BYTES = 6144
 """Unseen bytes up to which the event loop encodes by itself: about 1,500 tokens, 1.5 to 2 ms with `tokenizers`."""
 
 Encoded = Callable[[Prompt | None], None]
+Result = TypeVar("Result")
 
 
 MAX_BACKLOG = 512
@@ -34,11 +35,16 @@ class Encoder(Protocol):
     """Turns requests of one model and format into prompts."""
 
     def recognise(self, request: Request) -> Prompt:
-        """What is known at once. Tens of microseconds; never fails on a parsed request."""
+        """What is known at once. Tens of microseconds where its beginning is known, else 4 to 15 us per KB; safe in any
+        thread. Raises nothing but NotRead, and that for hasty items only."""
         ...
 
     def tail_bytes(self, request: Request) -> int:
         """How much of the request's text `encode` would have to work through."""
+        ...
+
+    def encode_briefly(self, request: Request) -> Prompt | None:
+        """The same as `encode` for a short tail; None where it takes long after all."""
         ...
 
     def encode(self, request: Request) -> Prompt:
@@ -55,6 +61,7 @@ class EncodePool:
 
     def __init__(self, threads: int) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="encode", initializer=_step_back)
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="read")
         self._waiting: dict[tuple[int, bytes], list[Encoded]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self.refused = 0
@@ -67,12 +74,19 @@ class EncodePool:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        for executor in (self._executor, self._readers):
+            executor.shutdown(wait=False, cancel_futures=True)
 
     @property
     def backlog(self) -> int:
         """Distinct prompts that are being encoded or wait to be."""
         return len(self._waiting)
+
+    async def read(self, work: Callable[[], Result]) -> Result:
+        """What `work` gives, done in the one thread that reads long bodies: before the decision, so it does not stand
+        behind encoding. The event loop waits for no more than one call into C of it."""
+        assert self._loop is not None
+        return await self._loop.run_in_executor(self._readers, work)
 
     def submit(self, encoder: Encoder, request: Request, done: Encoded) -> None:
         """Encode in a thread; `done` is called on the event loop, with None when it failed or too many wait already."""

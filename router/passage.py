@@ -41,8 +41,8 @@ class Passage:
         return self._exact
 
     def dispatched(self) -> None:
-        """The request is on its way to the worker."""
-        if self.prompt.chain:
+        """The request is on its way to the worker: unless that is over already."""
+        if self.prompt.chain and self._phase is Phase.WAITING:
             self._pended = self.prompt.chain
             self._index.record(Record(self._holder, self._pended, State.PENDING))
 

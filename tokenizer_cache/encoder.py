@@ -19,7 +19,7 @@ from tokenizer_cache.fields import ChatFields, CompletionFields, Fields, Respons
 from tokenizer_cache.given_ids import ids_in_place_of_messages
 from tokenizer_cache.identity import context_key, scope_key
 from tokenizer_cache.items import Keys
-from tokenizer_cache.messages import Closed, MessageEncoder, Recognised, close
+from tokenizer_cache.messages import Closed, MessageEncoder, NotBrief, Recognised, close
 from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.request import Frame, Request
 from tokenizer_cache.rules import NotExact
@@ -29,6 +29,10 @@ from tokenizer_cache.told import ToldEncoder
 
 LONG_TEXT_BYTES: Final = 32 << 10
 """A longer completion prompt is matched by its text, so that a growing one matches before it is encoded."""
+BRIEF_BYTES: Final = 6144
+"""A longer body is not rendered whole by an event loop."""
+_CALL_BYTES: Final = 64
+"""Encoding each prompt of several takes as long as so much text, and its own."""
 _LEARN = 0.1
 _REACH: Final = 16
 """A conversation is looked for elsewhere up to so many items before its end: the last turn's answers and results."""
@@ -119,7 +123,7 @@ class PromptEncoder:
         if not isinstance(seen, Recognised):
             return 0
         if request.prompts:
-            return sum(len(prompt) for prompt in request.prompts if isinstance(prompt, str))
+            return sum(len(prompt) + _CALL_BYTES for prompt in request.prompts if isinstance(prompt, str))
         if seen.boundary is None or self._messages is None or self._messages.tails.due(seen.context, seen.boundary):
             return len(request.body)
         return seen.unseen_bytes
@@ -142,8 +146,19 @@ class PromptEncoder:
         unseen = b"".join(request.conversation.since(place))
         return self._estimate(request, chain[-HASH_BYTES:], _Known(chain, tokens), unseen)
 
+    def encode_briefly(self, request: Request) -> Prompt | None:
+        """The same for an event loop; None where it would take long after all: a tail that must be compared with the
+        whole rendering."""
+        try:
+            return self._encode(request, brief=len(request.body) > BRIEF_BYTES)
+        except NotBrief:
+            return None
+
     def encode(self, request: Request) -> Prompt:
         """The exact prompt, or text chunks where it cannot be exact. Safe in any thread."""
+        return self._encode(request, brief=False)
+
+    def _encode(self, request: Request, brief: bool) -> Prompt:
         seen = request.memo.get(self)
         if seen is None and self._text not in request.memo:
             known = self.recognise(request)
@@ -157,7 +172,7 @@ class PromptEncoder:
         if self._messages is None:
             return self._as_text(request, "template")
         try:
-            closed = self._messages.encode(request, seen)
+            closed = self._messages.encode(request, seen, brief)
         except NotExact as error:
             return self._as_text(request, error.reason)
         except RENDER_ERRORS:
@@ -178,9 +193,10 @@ class PromptEncoder:
         return None if self._messages is not None else self._not_exact
 
     def _as_text(self, request: Request, reason: str) -> Prompt:
+        prompt = self._text.recognise(request)
         self.counters.inexact[reason] += 1
         self.counters.hits["text"] += 1
-        return self._text.recognise(request)
+        return prompt
 
     def _estimate(self, request: Request, parent: bytes, known: _Known, unseen: bytes) -> Prompt:
         """Exact blocks, then one provisional hash per chunk of unseen bytes."""

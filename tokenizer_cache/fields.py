@@ -89,6 +89,7 @@ class ResponseFields(Fields, kw_only=True):
     text: Raw = ABSENT
     prompt: Raw = ABSENT
     previous_input_messages: Raw = ABSENT
+    truncation: Raw = ABSENT
 
 
 class MessageFields(Fields, kw_only=True):

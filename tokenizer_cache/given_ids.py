@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from tokenizer_cache.chain import pack
+from tokenizer_cache.chain import read_ids
 from tokenizer_cache.fields import given
 from tokenizer_cache.request import Request
 
@@ -17,11 +17,10 @@ _MAX_ID: Final = 2**31
 
 
 class _Transfer(msgspec.Struct):
-    prompt_token_ids: list[int]
+    prompt_token_ids: msgspec.Raw
 
 
 _TRANSFER: Final = msgspec.json.Decoder(_Transfer)
-_IDS: Final = msgspec.json.Decoder(list[int])
 
 
 def ids_in_place_of_messages(request: Request, engine: str) -> bytes | None:
@@ -31,7 +30,7 @@ def ids_in_place_of_messages(request: Request, engine: str) -> bytes | None:
     if not raw or request.api != "chat" or given(fields.echo) or request.has_media:
         return None
     try:
-        ids = _TRANSFER.decode(raw).prompt_token_ids if engine == "vllm" else _IDS.decode(raw)
-    except msgspec.MsgspecError:
+        ids = read_ids(bytes(_TRANSFER.decode(raw).prompt_token_ids) if engine == "vllm" else raw)
+    except (msgspec.MsgspecError, OverflowError):
         return None
-    return pack(ids) if ids and all(0 <= one < _MAX_ID for one in ids) else None
+    return ids.tobytes() if ids and all(one < _MAX_ID for one in ids) else None

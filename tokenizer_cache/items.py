@@ -21,6 +21,10 @@ _CACHE_CONTROL = re.compile(
 )
 
 
+class NotRead(Exception):
+    """Items are asked for that were recognised by their bytes, and reading them would take long: do it in a thread."""
+
+
 class Start(msgspec.Struct, frozen=True):
     """The first `count` items of a conversation."""
 
@@ -34,7 +38,7 @@ NOTHING: Final = Start()
 class Items:
     """All items of one request. `unread` is the start that was recognised by its bytes; `read` are those after it."""
 
-    __slots__ = ("_digests", "_read_all", "_whole", "read", "seed", "unread")
+    __slots__ = ("_digests", "_read_all", "_whole", "hasty", "read", "seed", "unread")
 
     def __init__(
         self,
@@ -48,6 +52,8 @@ class Items:
         self.unread = unread
         self._read_all = read_all
         """Reads the unread ones after all: only where somebody asks for them."""
+        self.hasty = False
+        """Raise NotRead rather than read the unread ones."""
         self._whole: Items | None = None
         self._digests: list[bytes] | None = None
 
@@ -74,6 +80,8 @@ class Items:
 
     def _all(self) -> "Items":
         if self._whole is None:
+            if self.hasty:
+                raise NotRead
             self._whole = self._read_all() if self._read_all is not None else self
         return self._whole
 

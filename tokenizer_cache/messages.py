@@ -6,13 +6,15 @@ uses and then by sample, and one difference ends it for good. Boundaries are cut
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from tokenizer_cache.chain import ID_BYTES, Chain, pack
 from tokenizer_cache.conversation import Boundary, Conversations, Spine
 from tokenizer_cache.counters import Counters
+from tokenizer_cache.density import refuse_dense
+from tokenizer_cache.fields import ABSENT, ResponseFields
 from tokenizer_cache.fingerprint import Fingerprints
 from tokenizer_cache.render import Renderer, arguments_key, condensed, kinds_of, prototype
 from tokenizer_cache.request import Request
@@ -53,6 +55,10 @@ class _Cut(NamedTuple):
     ending: bytes | None = None
 
 
+class NotBrief(Exception):
+    """The whole conversation would have to be rendered."""
+
+
 class MessageEncoder:
     """Encodes chat, Anthropic and Responses requests. Safe in several threads at once."""
 
@@ -66,11 +72,13 @@ class MessageEncoder:
         self._endings: dict[str, bytes] = {}
         self.tails = Tails(self._renderer, counters)
 
-    def encode(self, request: Request, seen: Recognised) -> "Closed":
-        """The prompt. Raises NotExact, or one of RENDER_ERRORS."""
+    def encode(self, request: Request, seen: Recognised, brief: bool = False) -> "Closed":
+        """The prompt. Raises NotExact, or one of RENDER_ERRORS; where it is to be `brief`, NotBrief."""
         known, tail = seen.boundary, None
         if known is not None:
             tail = self.tails.render(request, seen.context, seen.place, known)
+        if brief and (tail is None or tail.trust.due):
+            raise NotBrief
         if known is None or tail is None:
             return self._encode_full(request, seen, self._whole_call(request))
         if tail.trust.due:
@@ -106,7 +114,7 @@ class MessageEncoder:
         return close(self._chain, boundary, seen.root, ending, self._conversations.keep_ids)
 
     def _whole_call(self, request: Request) -> TemplateCall:
-        return self._renderer.call(request.api, msgspec.json.decode(request.body))
+        return self._renderer.call(request.api, _decoded(request))
 
     def _encode_full(self, request: Request, seen: Recognised, call: TemplateCall) -> "Closed":
         text = self._renderer.full(call)
@@ -211,6 +219,24 @@ class MessageEncoder:
         waits for."""
         pieces = [text] if add_special_tokens else self._tokenizer.pieces(text, _PIECE_CHARS)
         return b"".join([pack(self._counters.timed(self._tokenizer, piece, add_special_tokens)) for piece in pieces])
+
+
+def _decoded(request: Request) -> dict[str, Any]:
+    """The body's fields, each decoded alone, and the items one by one. Raises NotExact for what is too dense."""
+    fields = request.fields
+    raws = {name: getattr(fields, name) for name in fields.__struct_fields__}
+    body = {name: _value(raw) for name, raw in raws.items() if isinstance(raw, msgspec.Raw) and raw is not ABSENT}
+    if isinstance(fields, ResponseFields):
+        body["previous_response_id"] = fields.previous_response_id
+    items, name = request.items, "input" if request.api == "responses" else "messages"
+    alone = request.api == "responses" and len(items) == 1 and bytes(items[0]).startswith(b'"')
+    body[name] = _value(items[0]) if alone else [_value(item) for item in items]
+    return body
+
+
+def _value(raw: msgspec.Raw) -> Any:
+    refuse_dense(bytes(raw))
+    return msgspec.json.decode(raw)
 
 
 class Closed(NamedTuple):

@@ -4,11 +4,12 @@ A body whose first bytes were read before need not be parsed again from its star
 items, and what the same decoder makes of that shorter body is what it would make of the whole. That is proved each
 time: JSON is read from left to right, so where the token comes out as the first item, the bytes before it end where the
 list of items begins, and only the items stand between. Whatever does not fit is read in full, so that errors are those
-of a full reading. Used by one thread.
+of a full reading. Safe in several threads: what is long is read outside the lock.
 """
 
 import re
 import secrets
+import threading
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from functools import partial
@@ -19,9 +20,10 @@ import msgspec
 import xxhash
 
 from tokenizer_cache.api import BadRequest
+from tokenizer_cache.density import MAX_ITEMS, check_crowds
 from tokenizer_cache.items import Items, first_marked
-from tokenizer_cache.prefixes import STEP_BYTES, Known, Prefixes
-from tokenizer_cache.request import MAX_ITEMS, Frame, Request, decode, decode_list, parse, take_items
+from tokenizer_cache.prefixes import STEP_BYTES, Known, Prefixes, Scan
+from tokenizer_cache.request import Frame, Request, decode, decode_list, parse, take_items
 
 _LISTS: Final = {
     "chat": re.compile(rb'"messages"\s*:\s*\['),
@@ -32,6 +34,8 @@ _LISTS: Final = {
 _MAX_TRIED_LISTS = 4
 _BETWEEN = re.compile(rb"[ \t\r\n,]*")
 _MAX_FRAMES = 256
+LONG_BYTES: Final = 64 << 10
+"""More is not read in one go by an event loop: made for it, it would take more than 5 ms."""
 _FRAME_SHARE = 8
 """This part of the room is for frames: they hold tools and system prompts."""
 
@@ -52,6 +56,8 @@ class Reader:
         self._max_frame_bytes = max_bytes // _FRAME_SHARE
         self._frames: OrderedDict[bytes, _Framed] = OrderedDict()
         self._frame_bytes = 0
+        self._lock = threading.Lock()
+        """Held for microseconds."""
         self._token = b'"%s"' % secrets.token_hex(16).encode()
         """No client can have written it."""
         self.read: Counter[str] = Counter()
@@ -64,32 +70,56 @@ class Reader:
         return self._frame_bytes + sum(prefixes.size_bytes for prefixes in self._prefixes.values())
 
     def parse(self, api: str, body: bytes) -> Request:
-        """As `request.parse`, which says what may be raised."""
-        prefixes = self._prefixes.get(api)
-        if prefixes is None or len(body) < STEP_BYTES:
-            self.read["whole"] += 1
-            return parse(api, body, self._seed)
-        known, scan = prefixes.find(body)
-        request = self._resume(api, body, known) if known is not None else None
-        if known is None or request is None:
+        """As `request.parse`, which says what may be raised. Takes up to 0.3 s for a hostile body of 1 MB: a long one
+        belongs in a thread."""
+        if len(body) > LONG_BYTES and api in self._prefixes:
+            check_crowds(body)
+        request = self._known(api, body, len(body))
+        if request is None:
             self.read["whole"] += 1
             request = parse(api, body, self._seed)
-            place = self._first_place(request)
-        else:
-            place = self._next_place(request, known)
-        if place is not None:
-            prefixes.add(scan, place)
+            if api in self._prefixes and len(body) >= STEP_BYTES and (place := self._first_place(request)) is not None:
+                with self._lock:
+                    self._prefixes[api].add(Scan(body, self._seed), place)
+        return request
+
+    def parse_short(self, api: str, body: bytes) -> Request | None:
+        """The same for an event loop; None where there is more to read than `LONG_BYTES`. The request's items are
+        hasty: whoever asks for those that were known gets NotRead."""
+        if len(body) <= LONG_BYTES:
+            return self.parse(api, body)
+        request = self._known(api, body, LONG_BYTES)
+        if request is not None:
+            request.conversation.hasty = True
         return request
 
     # What is known of the body ------------------------------------------------------------------------------------
 
-    def _resume(self, api: str, body: bytes, known: Known) -> Request | None:
+    def _known(self, api: str, body: bytes, max_bytes: int) -> Request | None:
+        """The request without its known items; None where it is not known, or more would have to be read."""
+        prefixes = self._prefixes.get(api)
+        if prefixes is None or len(body) < STEP_BYTES:
+            return None
+        with self._lock:
+            known, scan = prefixes.find(body)
+        request = self._resume(api, body, known, max_bytes) if known is not None else None
+        if known is None or request is None:
+            return None
+        place = self._next_place(request, known)
+        if place is not None:
+            with self._lock:
+                prefixes.add(scan, place)
+        return request
+
+    def _resume(self, api: str, body: bytes, known: Known, max_bytes: int) -> Request | None:
         """The request without its known items; None where it does not fit after all."""
         try:
             framed = self._frames.get(known.frame)
-            items = self._new_items(body, known, framed.trailer) if framed is not None else None
+            items = self._new_items(body, known, framed.trailer, max_bytes) if framed is not None else None
             if framed is not None and items is not None:
                 frame, way = framed.frame, "items"
+            elif known.head_bytes + len(body) - known.length > max_bytes:
+                return None
             else:
                 fields = decode(api, body[: known.head_bytes] + self._token + body[known.length :])
                 items, frame, way = take_items(fields), Frame(fields), "rest"
@@ -103,9 +133,10 @@ class Reader:
         whole = partial(parse, api, body, self._seed)
         return Request(api, body, frame, Items(items[1:], self._seed, known.start, lambda: whole().conversation))
 
-    def _new_items(self, body: bytes, known: Known, trailer: bytes) -> list[msgspec.Raw] | None:
+    def _new_items(self, body: bytes, known: Known, trailer: bytes, max_bytes: int) -> list[msgspec.Raw] | None:
         """The token and the items between the known bytes and a known trailer, if that is what stands there."""
-        if len(trailer) > len(body) - known.length or not body.endswith(trailer):
+        new_bytes = len(body) - known.length - len(trailer)
+        if not 0 <= new_bytes <= max_bytes or not body.endswith(trailer):
             return None
         try:
             return decode_list(b"[%b%b]" % (self._token, body[known.length : len(body) - len(trailer)]))
@@ -143,9 +174,10 @@ class Reader:
     def _prove(self, api: str, head: bytes, trailer: bytes) -> bytes:
         """The key of the frame that stands around the items; empty where the list does not begin after `head`."""
         key = self._key(api, head, trailer)
-        if key in self._frames:
-            self._frames.move_to_end(key)
-            return key
+        with self._lock:
+            if key in self._frames:
+                self._frames.move_to_end(key)
+                return key
         try:
             fields = decode(api, head + self._token + trailer)
             items = take_items(fields)
@@ -154,11 +186,12 @@ class Reader:
         return self._keep(key, Frame(fields), trailer) if list(map(bytes, items)) == [self._token] else b""
 
     def _keep(self, key: bytes, frame: Frame, trailer: bytes) -> bytes:
-        if key not in self._frames:
-            self._frames[key] = _Framed(frame, trailer)
-            self._frame_bytes += _size(trailer)
-            while len(self._frames) > _MAX_FRAMES or self._frame_bytes > self._max_frame_bytes:
-                self._frame_bytes -= _size(self._frames.popitem(last=False)[1].trailer)
+        with self._lock:
+            if key not in self._frames:
+                self._frames[key] = _Framed(frame, trailer)
+                self._frame_bytes += _size(trailer)
+                while len(self._frames) > _MAX_FRAMES or self._frame_bytes > self._max_frame_bytes:
+                    self._frame_bytes -= _size(self._frames.popitem(last=False)[1].trailer)
         return key
 
     def _key(self, api: str, head: bytes, trailer: bytes) -> bytes:

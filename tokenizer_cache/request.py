@@ -7,7 +7,6 @@ worker judges the rest.
 
 import codecs
 import re
-from array import array
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,6 +14,8 @@ import msgspec
 import xxhash
 
 from tokenizer_cache.api import BadRequest
+from tokenizer_cache.chain import read_ids
+from tokenizer_cache.density import MAX_ITEMS, too_many_items
 from tokenizer_cache.fields import (
     ABSENT,
     ChatFields,
@@ -31,7 +32,6 @@ from tokenizer_cache.items import Items
 
 _LIST_START = re.compile(rb"\[\s*(\S)")
 _MAX_PROMPTS = 4096
-MAX_ITEMS: Final = 100_000
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _PIECE_BYTES = 16 << 10
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
@@ -43,8 +43,6 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
 _RAW_LIST: Final = msgspec.json.Decoder(list[Raw])
 _STRING: Final = msgspec.json.Decoder(str)
 _STRINGS: Final = msgspec.json.Decoder(list[str])
-_IDS: Final = msgspec.json.Decoder(list[int])
-_ID_LISTS: Final = msgspec.json.Decoder(list[list[int]])
 
 
 class Frame:
@@ -155,7 +153,7 @@ def parse(api: str, body: bytes, seed: int = 0) -> Request:
     if not items and api != "responses":
         raise BadRequest("[] is too short - 'messages'", "messages")
     if len(items) > MAX_ITEMS:
-        raise BadRequest(f"Too many messages: at most {MAX_ITEMS} are accepted.", "messages")
+        raise too_many_items()
     return Request(api, body, Frame(fields), Items(items, seed))
 
 
@@ -229,12 +227,18 @@ def _read_prompts(fields: CompletionFields) -> list[str | bytes]:
     if inner == b'"':
         prompts = _decode_prompt(_STRINGS, raw)
     elif inner == b"[":
-        prompts = [_pack(ids) for ids in _decode_prompt(_ID_LISTS, raw)]
+        if raw.count(b"[") > _MAX_PROMPTS + 1:
+            raise _too_many_prompts()
+        prompts = [_pack(bytes(ids)) for ids in _decode_prompt(_RAW_LIST, raw)]
     else:
-        prompts = [_pack(_decode_prompt(_IDS, raw))]
+        prompts = [_pack(raw)]
     if len(prompts) > _MAX_PROMPTS:
-        raise BadRequest(f"Too many prompts: at most {_MAX_PROMPTS} are accepted.", "prompt")
+        raise _too_many_prompts()
     return prompts
+
+
+def _too_many_prompts() -> BadRequest:
+    return BadRequest(f"Too many prompts: at most {_MAX_PROMPTS} are accepted.", "prompt")
 
 
 def _decode_prompt(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
@@ -244,9 +248,11 @@ def _decode_prompt(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
         raise BadRequest(f"Invalid 'prompt': {error.message}", "prompt") from error
 
 
-def _pack(ids: list[int]) -> bytes:
+def _pack(raw: bytes) -> bytes:
     try:
-        return array("I", ids).tobytes()
+        return read_ids(raw).tobytes()
+    except msgspec.DecodeError as error:
+        raise BadRequest("Invalid 'prompt': not a list of token ids.", "prompt") from error
     except OverflowError as error:
         raise BadRequest("Invalid 'prompt': a token id is negative or too large.", "prompt") from error
 

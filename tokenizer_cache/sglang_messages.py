@@ -8,6 +8,7 @@ import json
 import math
 from typing import Any
 
+from tokenizer_cache.density import refuse_dense
 from tokenizer_cache.rules import NotExact
 
 _ROLES = frozenset(("system", "assistant", "tool", "function", "developer", "latest_reminder", "root"))
@@ -95,6 +96,7 @@ def _call(call: Any, role: str) -> dict[str, Any]:
 
 def parse_arguments(text: str) -> dict[str, Any]:
     """A call's arguments as an object. SGLang refuses what is none, and its JSON reader what Python's lets through."""
+    refuse_dense(text)
     try:
         found = json.loads(text, parse_constant=_refuse, parse_int=_whole, parse_float=_finite)
         if "\\u" in text:

@@ -7,6 +7,7 @@ one leading system message alone get all of them there. State that a server keep
 import json
 from typing import Any
 
+from tokenizer_cache.density import refuse_dense
 from tokenizer_cache.rules import NotExact
 from tokenizer_cache.sglang_template import SglangFormat
 
@@ -82,6 +83,7 @@ def _arguments(asked: Any) -> str:
         return json.dumps(asked, ensure_ascii=False)
     if not isinstance(asked, str) or not asked:
         return "{}"
+    refuse_dense(asked)
     try:
         return asked if isinstance(json.loads(asked), dict) else "{}"
     except ValueError:

@@ -20,6 +20,8 @@ _TRUSTED_AFTER = 3
 _CHECK_EVERY = 128
 _MAX_KINDS = 4096
 _MAX_CONTEXTS = 1024
+_MAX_ARGUMENTS_BYTES = 4096
+"""A template might print them (documents) with every stand-in: then all is rendered in full, off the event loop."""
 
 
 @dataclass(slots=True)
@@ -68,7 +70,9 @@ class Tails:
         """Keep how a context's prompts are rendered: tails of its conversations need not read its fields again."""
         if len(self._contexts) >= _MAX_CONTEXTS:
             self._contexts.clear()
-        self._contexts[context] = _Context(prototype(call), arguments_key(call, self._renderer.day()))
+        key = arguments_key(call, self._renderer.day())
+        if len(key) <= _MAX_ARGUMENTS_BYTES:
+            self._contexts[context] = _Context(prototype(call), key)
 
     def due(self, context: bytes, known: Boundary) -> bool:
         """A tail after `known` may have to be compared, or cannot be rendered: a guess, before anything is read."""

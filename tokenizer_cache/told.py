@@ -19,7 +19,7 @@ from tokenizer_cache.fields import holds_media
 from tokenizer_cache.identity import context_key, scope_key
 from tokenizer_cache.items import Keys
 from tokenizer_cache.request import Request
-from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, TextEncoder, prompt_head
+from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, Realm, TextEncoder, prompt_head
 
 OVERHANG_TOKENS: Final = 32
 """Ids at a prompt's end that the next turn may not begin with: generation prompts are shorter."""
@@ -57,9 +57,12 @@ class ToldEncoder:
         request.memo[self] = None
         if request.prompts or not self._may_ask(request):
             return self.text.recognise(request)
-        scope = scope_key(self.text.format, request.fields)
-        root = self._chain.root(scope)
-        keys = Keys(xxhash.xxh3_128_digest(b"told" + context_key(scope, request.fields)), request.conversation)
+        realm = request.frame.memo.get(self)
+        if not isinstance(realm, Realm):
+            scope = scope_key(self.text.format, request.fields)
+            context = xxhash.xxh3_128_digest(b"told" + context_key(scope, request.fields))
+            realm = request.frame.memo[self] = Realm(self._chain.root(scope), context)
+        root, keys = realm.root, Keys(realm.context, request.conversation)
         place, boundary = self.conversations.find(keys)
         unseen = b"".join(map(bytes, request.conversation.since(place if boundary else 0)))
         if holds_media(unseen):
@@ -86,6 +89,10 @@ class ToldEncoder:
     def encode(self, request: Request) -> Prompt:
         """The same as `recognise`: only a worker knows more."""
         return self.recognise(request) if isinstance(request.memo.get(self), _Seen) else self.text.encode(request)
+
+    def encode_briefly(self, request: Request) -> Prompt:
+        """The same: it is brief."""
+        return self.encode(request)
 
     def tail_bytes(self, request: Request) -> int:
         """Always 0: there is no encoder to wait for."""

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from tokenizer_cache.density import refuse_dense
 from tokenizer_cache.rules import NotExact
 from tokenizer_cache.vllm_template import TemplateFormat
 
@@ -172,6 +173,7 @@ def _arguments(arguments: Any) -> dict[str, Any]:
     """Arguments as an object; whatever is no JSON object counts as empty. The standard library reads them, because its
     number types and leniency (NaN, lone surrogates) decide what the template prints."""
     if isinstance(arguments, str) and arguments:
+        refuse_dense(arguments)
         try:
             arguments = json.loads(arguments)
         except json.JSONDecodeError:

@@ -6,7 +6,6 @@ does not read every field of a request, SGLang's does.
 """
 
 import asyncio
-from array import array
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -14,6 +13,7 @@ import httpx
 import msgspec
 
 from router.engines.answers import Fault, WorkerAnswerError, fetch
+from tokenizer_cache.chain import SLICE_BYTES, read_ids
 from tokenizer_cache.fields import ChatFields, given
 from tokenizer_cache.request import Request
 
@@ -31,12 +31,8 @@ _UNREAD: Final = ("reasoning_effort", "documents", "truncate_prompt_tokens", "kv
 _ABSENT: Final = frozenset((401, 403, 404, 405, 501))
 
 
-_SLICE_BYTES: Final = 64 << 10
-"""Ids are read so much at a time, long answers in a thread: reading 100,000 at once would stop the event loop for
-5 ms."""
 _MOST_ADDED: Final = 1 << 16
 """A token is a byte at least; so many more may come from the template (a default system prompt, tools' rules)."""
-_INTS: Final = msgspec.json.Decoder(list[int])
 
 
 class _Rendered(msgspec.Struct):
@@ -67,24 +63,11 @@ async def ask(client: httpx.AsyncClient, url: str, way: Way, request: Request) -
             raw = msgspec.json.decode(body, type=_Rendered).token_ids
         else:
             raw = msgspec.json.decode(body, type=_Tokenized).tokens
-        ids = _read(bytes(raw)) if len(raw) <= _SLICE_BYTES else await asyncio.to_thread(_read, bytes(raw))
+        ids = read_ids(bytes(raw)) if len(raw) <= SLICE_BYTES else await asyncio.to_thread(read_ids, bytes(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError):
         raise WorkerAnswerError(path, "no token ids", Fault.CONTENT) from None
     if len(ids) > most:
         raise WorkerAnswerError(path, "more token ids than the prompt can have", Fault.CONTENT)
-    return ids
-
-
-def _read(raw: bytes) -> Sequence[int]:
-    """A JSON list of ids. Raises msgspec.DecodeError, or OverflowError for what is no id."""
-    if not (raw.startswith(b"[") and raw.endswith(b"]")):
-        raise msgspec.DecodeError("not a list")
-    ids, start, end = array("I"), 1, len(raw) - 1
-    while start < end:
-        comma = raw.find(b",", min(end, start + _SLICE_BYTES), end)
-        stop = comma if comma >= 0 else end
-        ids.extend(_INTS.decode(b"[%b]" % raw[start:stop]))
-        start = stop + 1
     return ids
 
 

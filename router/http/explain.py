@@ -11,7 +11,7 @@ from router.waiting.saturation import wait_s
 
 async def explain(prompts: PromptRoute, api: str, body: bytes) -> dict[str, Any]:
     """The decision as JSON. Raises ApiError like the request itself would."""
-    asked = prompts.ask(api, body)
+    asked = await prompts.ask(api, body)
     await prompts.wait_for_unknown(asked)
     try:
         decision, costs = await prompts.explain(asked)

@@ -29,6 +29,7 @@ from router.lease import Lease
 from router.metrics import Instruments
 from router.passage import Passage
 from router.prefix.api import PrefixIndex
+from router.reading import Reading
 from router.recall import Recall
 from router.waiting.room import Verdict, WaitingRoom
 from router.waiting.saturation import saturated
@@ -80,7 +81,7 @@ class PromptRoute:
         self._fleet = tools.fleet
         self._decider = tools.decider
         self._index = tools.index
-        self._reader = tools.reader
+        self._reading = Reading(tools.reader, tools.pool)
         self._encoders = tools.encoders
         self._pool = tools.pool
         self._relay = tools.relay
@@ -99,7 +100,7 @@ class PromptRoute:
     async def serve(self, exchange: Exchange, body: bytes) -> None:
         """Answer one request. Raises ApiError."""
         client = exchange.client
-        asked = self.ask(exchange.api, body, client)
+        asked = await self.ask(exchange.api, body, client)
         request = asked.request
         exchange.model = request.model
         if client is not None:
@@ -126,14 +127,14 @@ class PromptRoute:
         finally:
             self._lessons.take(exchange, asked, choices[-1] if answered else None)
 
-    def ask(self, api: str, body: bytes, client: Client | None = None) -> Asked:
+    async def ask(self, api: str, body: bytes, client: Client | None = None) -> Asked:
         """Read the request and recognise its prompt. Raises ApiError 400, 403 or 404."""
         if client is not None:
             check_fields(client, body)
         try:
             if client is not None and client.spec.cache_salt:
                 body = with_field(body, "cache_salt", client.cache_salt)
-            request = self._reader.parse(api, body)
+            request = await self._reading.read(api, body)
         except BadRequest as error:
             raise ApiError(400, error.message, "invalid_request", error.param) from None
         if client is not None and not client.may_use(request.model):
@@ -142,7 +143,7 @@ class PromptRoute:
         if group is None:
             raise self._unknown_model(client)
         encoders = self._encoders.of(group)
-        return Asked(request, group, encoders, {name: encoder.recognise(request) for name, encoder in encoders.items()})
+        return Asked(request, group, encoders, await self._reading.recognise(request, encoders))
 
     async def decide(self, asked: Asked, session: bytes, excluded: Collection[Worker] = ()) -> Decision:
         """Look and choose. Raises NoWorkerError."""
@@ -174,9 +175,11 @@ class PromptRoute:
             if prompt.exact or prompt.ask or prompt.source == "text":
                 continue
             if encoder.tail_bytes(asked.request) <= INLINE_BYTES:
-                if self._forward_ids or not _is_known(prompt):
-                    asked.prompts[name] = encoder.encode(asked.request)
-                continue
+                if not self._forward_ids and _is_known(prompt):
+                    continue
+                if (encoded := encoder.encode_briefly(asked.request)) is not None:
+                    asked.prompts[name] = encoded
+                    continue
             if self._recall is not None:
                 asked.prompts[name] = await self._recall.find(encoder, asked.request, prompt)
             if self._encode_wait_share > 0 and not _is_known(asked.prompts[name]):
@@ -275,17 +278,22 @@ class PromptRoute:
             self._tell(asked, choice)
             return
         if encoder.tail_bytes(asked.request) > INLINE_BYTES:
-            passage.dispatched()
-            self._pool.submit(encoder, asked.request, lambda prompt: self._encoded(asked, choice, prompt))
+            self._encode_later(encoder, asked, choice, passage)
             return
         # Two turns of the loop: in the first the request's bytes are written, so the worker does not wait for us.
-        self._loop.call_soon(self._loop.call_soon, self._encode_now, encoder, asked, choice)
+        self._loop.call_soon(self._loop.call_soon, self._encode_now, encoder, asked, choice, passage)
 
-    def _encode_now(self, encoder: Encoder, asked: Asked, choice: Choice) -> None:
+    def _encode_later(self, encoder: Encoder, asked: Asked, choice: Choice, passage: Passage) -> None:
+        passage.dispatched()
+        self._pool.submit(encoder, asked.request, lambda prompt: self._encoded(asked, choice, prompt))
+
+    def _encode_now(self, encoder: Encoder, asked: Asked, choice: Choice, passage: Passage) -> None:
         prompt = asked.prompts[choice.format]
-        if not prompt.exact:  # a retry may find it done
-            prompt = encoder.encode(asked.request)
-        self._encoded(asked, choice, prompt)
+        encoded = prompt if prompt.exact else encoder.encode_briefly(asked.request)  # a retry may find it done
+        if encoded is not None:
+            self._encoded(asked, choice, encoded)
+        else:
+            self._encode_later(encoder, asked, choice, passage)
 
     def _encoded(self, asked: Asked, choice: Choice, prompt: Prompt | None) -> None:
         passage = choice.passage

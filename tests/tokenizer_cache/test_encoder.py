@@ -233,3 +233,35 @@ async def test_a_long_encode_in_a_thread_does_not_stall_the_loop() -> None:
     # A held GIL would be one gap as long as the encode; a busy machine makes many short ones.
     assert len(gaps) > 500
     assert max(gaps) < 0.3 * (last - started)
+
+
+def test_an_event_loop_renders_no_long_conversation() -> None:
+    """A short tail after a long beginning must be compared with the whole at first: that is for a thread."""
+    encoder, before = make(), [{"role": "user", "content": "read the file " * 2000}]
+    encoder.encode(chat(*before))
+    in_thread = []
+    for turn in range(8):
+        before += [{"role": "assistant", "content": "yes"}, {"role": "user", "content": f"go on {turn}"}]
+        request = chat(*before)
+        encoder.recognise(request)
+        brief = encoder.encode_briefly(request)
+        in_thread.append(brief is None)
+        if brief is None:
+            assert encoder.encode(request).exact
+        else:
+            assert brief == make().encode(request)
+    assert in_thread[0]
+    assert not in_thread[-1], "by then it is trusted"
+
+
+def test_many_tiny_texts_are_no_short_tail() -> None:
+    encoder, request = make(), completion(["a"] * 4000)
+    encoder.recognise(request)
+    assert encoder.tail_bytes(request) > 100_000
+
+
+@pytest.mark.parametrize("field", ["tools", "documents"])
+def test_a_dense_field_becomes_text(field: str) -> None:
+    encoder = make()
+    assert encoder.encode(chat({"role": "user", "content": "hi"}, **{field: [{}] * 100_000})).source == "text"
+    assert encoder.counters.inexact["dense"] == 1

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tokenizer_cache.api import BadRequest
+from tokenizer_cache.items import NotRead
 from tokenizer_cache.prefixes import STEP_BYTES
-from tokenizer_cache.reader import Reader
+from tokenizer_cache.reader import LONG_BYTES, Reader
 from tokenizer_cache.request import Request, parse
 
 SEED = 5
@@ -193,3 +194,29 @@ def test_memory_is_bounded() -> None:
         for turn in range(3):
             reader.parse("chat", body_of([{"n": number}, LONG, *[USER] * turn], tools=["x" * 400], seed=number))
     assert reader.size_bytes < 1 << 16
+
+
+def test_an_event_loop_reads_no_more_than_a_short_part() -> None:
+    reader = Reader(1 << 20, SEED)
+    long = [{"role": "user", "content": "word " * 40_000}]
+    body, grown = body_of(long), body_of([*long, USER])
+    assert reader.parse_short("chat", body) is None
+    reader.parse("chat", body)
+    request = reader.parse_short("chat", grown)
+    assert request is not None
+    assert list(map(bytes, request.conversation.read)) == [json.dumps(USER, ensure_ascii=False).encode()]
+    with pytest.raises(NotRead):
+        request.items  # noqa: B018
+    request.conversation.hasty = False
+    assert len(request.items) == 2
+    assert reader.parse_short("chat", body_of([*long, *long])) is None, "as much again is new"
+    assert reader.parse_short("chat", body_of([*long, USER], tools=["x" * LONG_BYTES])) is None, "other fields are new"
+
+
+@pytest.mark.parametrize("item", [0, None, "", {}, [], {"role": "user", "content": ""}])
+def test_a_crowd_is_refused_before_it_is_decoded(item: Any) -> None:
+    reader, body = Reader(1 << 20, SEED), body_of([item] * 200_000)
+    assert reader.parse_short("chat", body) is None
+    with pytest.raises(BadRequest, match="Too many messages: at most 8192"):
+        reader.parse("chat", body)
+    assert not reader.read, "nothing was decoded"
