@@ -16,7 +16,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 
 from router.settings import Secret
-from tests.attacks.http_cases import KEY, SMUGGLED, Case, request
+from tests.attacks.http_cases import AUTHORIZED, BODY, KEY, SMUGGLED, Case, request
 from tests.attacks.http_framing import framing_cases
 from tests.attacks.http_heads import head_cases
 from tests.attacks.readings import MisreadError, Reading, read_alike
@@ -97,6 +97,41 @@ async def test_nothing_reaches_a_worker_that_could_be_read_otherwise(ranges: dic
 @given(data=damaged([case.data for case in CASES if len(case.data) < 2_000], ODD_BYTES))
 async def test_damaged_attacks(ranges: dict[str, Range], data: bytes) -> None:
     check(Case("damaged", data), *await ranges["tracing"].try_(data))
+
+
+GOOD = request()
+EARLY = request(body=b" " * 400_001)
+
+
+@pytest.mark.parametrize(
+    ("data", "statuses", "served"),
+    [
+        (request(body=b"{}") + GOOD, [400, 200, 200], 1),
+        (request(body=b"[") + GOOD * 2, [400, 200, 200, 200], 2),
+        (EARLY + GOOD, [413, 200, 200], 1),
+        (GOOD + EARLY + GOOD, [200, 413, 200, 200], 2),
+        (GOOD.replace(KEY.encode(), b"bad") + GOOD, [401, 200, 200], 1),
+        (request(line=b"TRACE /v1/embeddings HTTP/1.1") + GOOD, [405, 200, 200], 1),
+        (SMUGGLED + GOOD, [401, 200, 200], 1),
+        (SMUGGLED.replace(b"host: x", AUTHORIZED + b"\r\nhost: x") + GOOD, [404, 200, 200], 1),
+        (request(b"content-type: x") + GOOD, [400, 200, 200], 1),
+        (request(b"x-a: \x01") + GOOD, [400], 0),
+        (GOOD.replace(b"host: x\r\n", b"") + GOOD, [400], 0),
+        (request(b"transfer-encoding: chunked") + GOOD, [400], 0),
+        (request(b"expect: 100-continue", body=b"[") + GOOD, [400, 200, 200], 1),
+        (GOOD + b"\x16" + GOOD, [200], 1),
+        (GOOD + GOOD.replace(b"host: x", b"host: x\r\nhost: x") + GOOD, [200], 1),
+    ],
+)
+async def test_what_is_pipelined_behind_a_refused_request(
+    ranges: dict[str, Range], data: bytes, statuses: list[int], served: int
+) -> None:
+    """Is answered in order and by itself where the refused one has an end; else nothing follows."""
+    here = ranges["tracing and keys"]
+    said, seen = await here.try_(data)
+    assert [answer.status for answer in answers(said, [b"GET"] * 9)] == statuses
+    assert [read_alike(record).body for record in seen] == [BODY] * served
+    await unharmed(here)
 
 
 async def unharmed(here: Range) -> None:
