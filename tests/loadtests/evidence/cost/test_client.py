@@ -1,6 +1,6 @@
 """The order of turns."""
 
-from loadtests.cost import bodies, client
+from loadtests.evidence.cost import bodies, client
 
 
 def _workload(turns: list[int]) -> bodies.Workload:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import NamedTuple
 
-from loadtests.bench_redis.scene import Scene, name
+from loadtests.evidence.bench_redis.scene import Scene, name
 from router.instruments import Counter
 from router.load.exchange import WRITE, LoadExchange
 from router.load.part import OwnPart

@@ -2,7 +2,7 @@
 
 import math
 
-from loadtests.cost import report
+from loadtests.evidence.cost import report
 
 _CASE = report.Case(8, 0, 0.0, 150)
 

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 from transformers import PreTrainedTokenizerFast
 
-from loadtests.check_exact import Check, Subject, flattened, interleaved, main
+from loadtests.evidence.check_exact import Check, Subject, flattened, interleaved, main
 from tests.tokenizer_cache.conversations import body_of
 from tests.tokenizer_cache.small import CHATML, GEMMA, small_raw
 

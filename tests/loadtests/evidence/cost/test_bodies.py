@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from loadtests.cost import bodies
+from loadtests.evidence.cost import bodies
 
 
 @pytest.mark.parametrize(("size_kb", "stream"), [(1, False), (16, True), (150, False)])

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from loadtests.bench_redis import plain, scene
-from loadtests.bench_redis.__main__ import main
-from loadtests.bench_redis.router import bench_router
-from loadtests.bench_redis.server import started
+from loadtests.evidence.bench_redis import plain, scene
+from loadtests.evidence.bench_redis.__main__ import main
+from loadtests.evidence.bench_redis.router import bench_router
+from loadtests.evidence.bench_redis.server import started
 from router.prefix.api import HASH_BYTES
 from tests.servers import binaries
 

@@ -1,6 +1,6 @@
 """Measure the shared index at scale, and print Markdown. Starts a server of its own; needs about 5 GB.
 
-python -m loadtests.bench_redis --binary redis-server
+python -m loadtests.evidence.bench_redis --binary redis-server
 """
 
 import argparse
@@ -11,10 +11,10 @@ import time
 
 import uvloop
 
-from loadtests.bench_redis.plain import PlainIndex
-from loadtests.bench_redis.router import BenchRouter, Took, bench_router, lookups, publish_load, records
-from loadtests.bench_redis.scene import Case, Scene, fill
-from loadtests.bench_redis.server import Server, started, version
+from loadtests.evidence.bench_redis.plain import PlainIndex
+from loadtests.evidence.bench_redis.router import BenchRouter, Took, bench_router, lookups, publish_load, records
+from loadtests.evidence.bench_redis.scene import Case, Scene, fill
+from loadtests.evidence.bench_redis.server import Server, started, version
 
 TITLES = (
     ("block", "tokens"), ("depths", ""), ("match", "p50 / p99, ms"), ("with load", "p50 / p99, ms"),
@@ -71,7 +71,7 @@ async def measure(server: Server, scene: Scene, options: argparse.Namespace) -> 
 
 async def together(server: Server, scene: Scene, routers: int) -> tuple[int, Took]:
     """Several routers at once, each a process: lookups a second of all, and the mean of their times."""
-    words = (sys.executable, "-m", "loadtests.bench_redis", "--client", server.url, "--seed", str(scene.seed))
+    words = (sys.executable, "-m", "loadtests.evidence.bench_redis", "--client", server.url, "--seed", str(scene.seed))
     case = ("--workers", str(scene.workers), "--blocks", str(scene.blocks), "--case", json.dumps(scene.case))
     processes = [
         await asyncio.create_subprocess_exec(*words, *case, stdout=asyncio.subprocess.PIPE) for _ in range(routers)

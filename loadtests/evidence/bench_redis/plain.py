@@ -9,7 +9,7 @@ from typing import Self
 
 import hiredis
 
-from loadtests.bench_redis.scene import Holding
+from loadtests.evidence.bench_redis.scene import Holding
 from router.prefix.api import HASH_BYTES
 
 AT_ONCE = 2000

@@ -235,7 +235,7 @@ def _exists(path: Path | None) -> bool:
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m loadtests.check_exact", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m loadtests.evidence.check_exact", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of *.jsonl.zst and templates/NAME.jinja")
     parser.add_argument("--tokenizer", action="append", required=True, metavar="NAME=PATH", help="may be repeated")
     parser.add_argument("--engine", choices=("vllm", "sglang"), default="vllm", help="whose rules are followed")

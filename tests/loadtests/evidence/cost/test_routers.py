@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from loadtests.cost import routers
+from loadtests.evidence.cost import routers
 
 
 def _metrics(fast: int, slow: int) -> str:
