@@ -17,6 +17,8 @@ MAX_TRIED = 16
 """So many objects are read at most in search of the last one: an answer may be made of nothing else."""
 MAX_TOKENS = 1 << 27
 """No request has more: a larger count says nothing."""
+MAX_UNSEEN_TOKENS = 1 << 20
+"""A client pays for one token a byte at most, and so many more: for media by URL, and for what the worker stores."""
 _BRACE = re.compile(rb"[{}]")
 _VALUE = re.compile(rb'"usage"\s*:\s*\{')
 
@@ -27,6 +29,12 @@ class Usage(NamedTuple):
     prompt_tokens: int | None
     cached_tokens: int | None
     completion_tokens: int | None
+
+    def paid_for(self, body_bytes: int) -> int | None:
+        """The prompt's tokens, no more than a body of this size can stand for: no client pays for an invention."""
+        if self.prompt_tokens is None:
+            return None
+        return min(self.prompt_tokens, body_bytes + MAX_UNSEEN_TOKENS)
 
 
 class AnswerEnds:

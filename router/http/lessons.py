@@ -20,9 +20,6 @@ from router.workers import Fleet, Worker
 if TYPE_CHECKING:
     from router.http.prompt_route import Asked
 
-MAX_UNSEEN_TOKENS = 1 << 20
-"""A client is charged for one token a byte at most, and so many more: for media by URL, and what the worker stores."""
-
 log = logging.getLogger("warmroute")
 
 
@@ -60,8 +57,8 @@ class Lessons:
             return
         usage = exchange.usage = exchange.answer.usage()
         tokens = charge.tokens
-        if usage is not None and usage.prompt_tokens is not None:
-            tokens = min(usage.prompt_tokens, len(asked.request.body) + MAX_UNSEEN_TOKENS)
+        if usage is not None and (paid := usage.paid_for(len(asked.request.body))) is not None:
+            tokens = paid
             charge.set(max(0, tokens - usage.cached_tokens) if usage.cached_tokens is not None else charge.tokens)
         label = (client.label,)
         self._instruments.client_prompt_tokens.add(tokens, label)

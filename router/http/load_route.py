@@ -68,7 +68,7 @@ class LoadRoute:
             await self._relay.run(exchange, body, choose, lambda choice: None)
         finally:
             if charge is not None:
-                _settle(exchange, charge)
+                _settle(exchange, charge, len(body or b""))
 
     def _group(self, exchange: Exchange, model: str | None) -> ModelGroup:
         if model is None:
@@ -103,15 +103,15 @@ def _charge(exchange: Exchange, body: bytes | None) -> Charge | None:
     return charge
 
 
-def _settle(exchange: Exchange, charge: Charge) -> None:
+def _settle(exchange: Exchange, charge: Charge, body_bytes: int) -> None:
     """What the engine reports, else what was taken; nothing where there was no answer, unless it was the client that
     did not wait for it."""
     if exchange.status >= 400 or not (exchange.started or exchange.client_gone):
         charge.set(0)
         return
     usage = exchange.answer.usage()
-    if usage is not None and usage.prompt_tokens is not None:
-        charge.set(max(0, usage.prompt_tokens - (usage.cached_tokens or 0)))
+    if usage is not None and (tokens := usage.paid_for(body_bytes)) is not None:
+        charge.set(max(0, tokens - (usage.cached_tokens or 0)))
 
 
 async def _model_of(exchange: Exchange, body: bytes | None) -> str | None:

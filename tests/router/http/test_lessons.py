@@ -5,15 +5,17 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from router.http.lessons import MAX_UNSEEN_TOKENS
-from router.usage import MAX_TOKENS
+from router.usage import MAX_TOKENS, MAX_UNSEEN_TOKENS
+from tests.router.clients.files import table, write
+from tests.router.fake_worker import FakeWorker, as_json, models, vllm
 from tests.router.http.raw import Wire, post, wire
 from tests.router.http.scripted_worker import STREAM_HEAD, ScriptedWorker, chunk
 from tests.router.http.site import CHAT, GOOD
-from tests.routers import RunningRouter, running_router
+from tests.routers import MODEL, RunningRouter, running_router
 
 BODY = json.dumps({**GOOD[CHAT], "stream": True}).encode()
 FRAME = b'data: {"x": 1}\n\n'
@@ -136,3 +138,16 @@ async def test_a_client_does_not_pay_what_a_worker_invents() -> None:
         metrics = await router.metrics()
         (paid,) = [value for name, value in metrics.items() if name.startswith("warmroute_client_uncached_tokens")]
         assert paid == len(BODY) + MAX_UNSEEN_TOKENS
+
+
+async def test_a_client_does_not_pay_it_for_what_has_no_prompt_either(tmp_path: Path) -> None:
+    keys = write(tmp_path / "keys", table("paying", "key", more="uncached_tokens_per_minute = 1000"))
+    routes = {**vllm(), "/v1/models": models(MODEL), "/score": as_json({"usage": {"prompt_tokens": MAX_TOKENS}})}
+    async with FakeWorker(routes) as worker, running_router(worker.url, keys_file=str(keys)) as router:
+        headers = {"authorization": "Bearer key"}
+        answer = await router.client.post("/score", json={"model": MODEL, "x": "y"}, headers=headers)
+        assert answer.status_code == 200
+        await router.settles()
+        client = router.parts.clients.find(b"Bearer key")
+        assert client is not None
+        assert MAX_UNSEEN_TOKENS < client.taken[1] < MAX_UNSEEN_TOKENS + 1000
