@@ -57,6 +57,7 @@ RESPONSE_ID: Final = re.compile(r"/v1/responses/(?P<id>resp_[A-Za-z0-9_.~:-]+)(?
 
 _OWN = frozenset(path.encode() for path in (*OWN_ROUTES, ADMIN_PREFIX))
 _OWN_PREFIXES = (b"/admin/", b"/v1/models/")
+_USUAL = {path.encode(): path for path in PROMPT_ROUTES}
 _SLASHES = re.compile(rb"/{2,}")
 _PLAIN = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.~:-]+)+")
 _POST = frozenset({"POST"})
@@ -89,6 +90,8 @@ def canonical(raw_path: bytes) -> str:
     """The path of a request's target as it is compared and forwarded: escapes resolved once, no empty segment, no slash
     at the end. Empty for what is no plain path then: dot segments, another escape, `;`, a backslash, a NUL, anything
     that is not ASCII."""
+    if (usual := _USUAL.get(raw_path)) is not None:
+        return usual
     path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
     path = _SLASHES.sub(b"/", path).rstrip(b"/")
     return path.decode("ascii") if _PLAIN.fullmatch(path) else ""
