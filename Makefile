@@ -1,12 +1,5 @@
-# make run    serve WORKERS=http://a:8000,http://b:8000, or, with none named, two emulated workers to try things on
-# make test   format, lint, types, layers and tests; what CI runs
-# make check  the same without the tests
-# make format, make docs: write what make test checks
-# make check-deploy: docker/ against the schemas of Docker, Compose, Kubernetes, HAProxy and Prometheus; needs kubectl,
-#             haproxy and promtool
-# make lock   choose anew, and with hashes, what the container image installs
-#
-# Each sets up .venv by itself. PYTHON=/path/to/python chooses the interpreter (3.11 or newer).
+# `make help` lists the commands. Each sets up .venv by itself; PYTHON=/path/to/python chooses the interpreter (3.11 or
+# newer). ARGS="..." is passed on.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,9 +8,12 @@ comma := ,
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-header
 wanted = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))$(1), sep="\n")'
 
-.PHONY: run test check check-deploy format docs lock
+.PHONY: help run test quick check check-deploy bench format docs lock
 
-run: $(VENV)/.installed-demo
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+run: $(VENV)/.installed-demo ## serve WORKERS=http://a:8000,http://b:8000; with none named, two emulated workers to try things on
 ifdef WORKERS
 	@exec $(BIN)/warmroute serve $(foreach worker,$(subst $(comma), ,$(WORKERS)),--worker '$(worker)') \
 		$(if $(PORT),--port '$(PORT)') $(if $(TOKENIZER),--tokenizer '$(TOKENIZER)') $(ARGS)
@@ -25,24 +21,30 @@ else
 	@exec $(BIN)/python -m loadtests.demo $(if $(PORT),--port '$(PORT)') $(ARGS)
 endif
 
-test: check
+test: check ## format, lint, types, layers and all tests: what CI runs
 	$(BIN)/pytest $(ARGS)
 
-check: $(VENV)/.installed-test
+quick: $(VENV)/.installed-test ## the tests that start no server and are not slow, in parallel: under a minute
+	$(BIN)/pytest -m 'not integration and not slow' -n auto $(ARGS)
+
+check: $(VENV)/.installed-test ## the same without the tests
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-format: $(VENV)/.installed-test
+bench: $(VENV)/.installed-test ## what a request costs the router, in CPU time and latency
+	$(BIN)/python -m loadtests.cost $(ARGS)
+
+format: $(VENV)/.installed-test ## write the format that `make check` wants
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-docs: $(VENV)/.installed-test
+docs: $(VENV)/.installed-test ## write the pages and dashboards that are generated
 	$(BIN)/python -m router.settings.page > docs/configuration.md
 	$(BIN)/python -m docker.grafana
 
-check-deploy: $(VENV)/.installed-deploy
+check-deploy: $(VENV)/.installed-deploy ## docker/ against the schemas of its tools; needs kubectl, haproxy and promtool
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 	for folder in kubernetes kubernetes/sidecar; do for version in 1.30 1.37; do \
@@ -54,7 +56,7 @@ check-deploy: $(VENV)/.installed-deploy
 	promtool check config docker/prometheus/prometheus.yaml
 	cd docker/prometheus && promtool test rules alerts.test.yaml
 
-lock: $(VENV)/.installed-lock
+lock: $(VENV)/.installed-lock ## choose anew, and with hashes, what the container image installs
 	$(LOCK) pyproject.toml --extra embedded --extra otel --output-file docker/requirements.lock
 	$(call wanted,["build-system"]["requires"]) | $(LOCK) - --output-file docker/build.lock
 	$(call wanted,["project"]["optional-dependencies"]["demo"]) | $(LOCK) - --no-deps --output-file docker/demo.lock

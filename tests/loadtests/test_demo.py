@@ -31,7 +31,6 @@ def is_running(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-@pytest.mark.integration
 @pytest.mark.timeout(120)
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds processes in /proc")
 async def test_it_answers_and_ctrl_c_stops_everything() -> None:
@@ -59,7 +58,6 @@ async def test_it_answers_and_ctrl_c_stops_everything() -> None:
     assert not any(is_running(pid) for pid in started)
 
 
-@pytest.mark.integration
 async def test_a_router_that_does_not_start_ends_the_demo() -> None:
     process = await start("--policy", "fastest")
     _, complaints = await process.communicate()

@@ -7,6 +7,8 @@ import pytest
 
 from loadtests.lab import main
 
+pytestmark = pytest.mark.slow
+
 SYSTEM = "You are an agent. " * 200
 
 

@@ -8,7 +8,6 @@ from tests.routers import MODEL, running_router
 PROFILE = quick_profile(kv_tokens=4_096, max_model_len=4_096, tier_tokens=65_536)
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize(("told", "predicted"), [(0, 0), (65_536, 1_984)])
 async def test_a_prefix_that_left_kv_memory_is_predicted_if_the_host_keeps_it(told: int, predicted: int) -> None:
     with EngineThread(model=MODEL, profile=PROFILE) as engine:

@@ -21,6 +21,8 @@ from tokenizer_cache.rules import NotExact
 from tokenizer_cache.vllm_inputs import template_call
 from tokenizer_cache.vllm_template import template_format
 
+pytestmark = pytest.mark.slow
+
 BLOCK = 4
 SECRET = b"a secret of the tests"
 

@@ -12,6 +12,8 @@ from tokenizer_cache.packaged import CHATML, load_packaged
 from tokenizer_cache.render import Renderer
 from tokenizer_cache.tokenizer import TokenizerUnavailable, load
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

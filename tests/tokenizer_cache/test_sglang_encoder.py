@@ -18,6 +18,8 @@ from tokenizer_cache.request import parse
 from tokenizer_cache.rules import NotExact, Served
 from tokenizer_cache.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.slow
+
 BLOCK, SECRET = 2, b"s"
 SGLANG = Served(engine="sglang")
 USER: dict[str, Any] = {"role": "user", "content": "read the file"}

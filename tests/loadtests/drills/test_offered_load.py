@@ -26,7 +26,6 @@ def test_arrivals_repeat_and_follow_the_shares() -> None:
     assert sum(map(len, prompts)) / 50 / 4 == pytest.approx(WORK.shared_tokens + WORK.new_tokens, rel=0.15)
 
 
-@pytest.mark.integration
 async def test_three_times_what_one_engine_can_do(tmp_path: Path) -> None:
     """Goodput stays, the queue is bounded and nothing is lost; the long version is the benchmark."""
     engine_port, router_port = ports(2)

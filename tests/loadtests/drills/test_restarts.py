@@ -12,7 +12,6 @@ from loadtests.harness.results import End, Result
 from tests.router.fake_worker import Answer, FakeWorker
 
 
-@pytest.mark.integration
 @pytest.mark.timeout(180)
 async def test_no_request_fails_while_routers_are_restarted() -> None:
     (measured,) = await run(last_s=3.0, streams=6)

@@ -8,8 +8,6 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, cast
 
-import pytest
-
 from loadtests.drills.worker_set import NAME, Changes, Churn, table
 from loadtests.harness.client import chat, steady
 from loadtests.harness.name_server import NameServer
@@ -20,7 +18,6 @@ from tests.engines import EngineThread
 from tests.routers import MODEL, running_router
 
 
-@pytest.mark.integration
 async def test_no_request_fails_while_workers_come_and_go_by_file_dns_and_admin(tmp_path: Path) -> None:
     file = tmp_path / "workers.json"
     numbers = itertools.count()

@@ -75,7 +75,6 @@ class Heard:
             found.append(int.from_bytes(sequence, "big"))
 
 
-@pytest.mark.integration
 def test_stores_removals_replay_and_restart(heard: Heard) -> None:
     while True:  # a subscription takes a moment to arrive
         heard.ask(IDS)

@@ -7,7 +7,6 @@ from loadtests.engine.__main__ import main
 from tests.engines import EngineProcess
 
 
-@pytest.mark.integration
 def test_options_reach_the_engine() -> None:
     options = {"model": "given", "kv_tokens": 3200, "block_tokens": 32, "lora": "extra", "kind": "sglang"}
     with EngineProcess(**options, pair_role="prefill") as engine, httpx.Client(base_url=engine.url) as client:

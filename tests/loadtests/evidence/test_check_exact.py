@@ -14,6 +14,8 @@ from loadtests.evidence.check_exact import Check, Subject, flattened, interleave
 from tests.tokenizer_cache.conversations import body_of
 from tests.tokenizer_cache.small import CHATML, GEMMA, small_raw
 
+pytestmark = pytest.mark.slow
+
 CALL = {"id": "c1", "type": "function", "function": {"name": "read", "arguments": '{"path": "a.py"}'}}
 POOL: list[dict[str, Any]] = [
     {"role": "system", "content": "You are an agent."},

@@ -8,6 +8,8 @@ import pytest
 from loadtests.lab import main
 from loadtests.laboratory.claims.command import CLAIMS
 
+pytestmark = pytest.mark.slow
+
 
 def test_runs_are_kept_and_not_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "claims.jsonl"

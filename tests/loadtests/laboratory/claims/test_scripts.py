@@ -10,6 +10,8 @@ from loadtests.laboratory.claims.scripts import Agent, prompt, spread, spread_of
 from loadtests.laboratory.claims.shared_pool import CODEX, GROWING
 from loadtests.laboratory.traces.script import chains
 
+pytestmark = pytest.mark.slow
+
 
 def test_prompts_share_their_prefix_and_nothing_else() -> None:
     one, other = (prompt("p", 640, name, 1300, 10) for name in ("a", "b"))

@@ -114,7 +114,6 @@ async def test_under_load_both_clocks_agree_within_noise() -> None:
     assert times[1][-1] > 2 * times[1][0]  # there were queues
 
 
-@pytest.mark.integration
 def test_the_http_engine_reports_the_same_cached_tokens_and_times() -> None:
     """Same requests, one after the other, over HTTP: usage and time to first token against the virtual engine."""
     made = [request._replace(answer=1, at_s=1.0 * n) for n, request in enumerate(requests(16, 1.0, seed=3))]

@@ -15,6 +15,8 @@ from loadtests.laboratory.simulate.traffic import Mix
 from policies import POLICIES
 from tests.loadtests.laboratory.simulate.scripts import growing, script
 
+pytestmark = pytest.mark.slow
+
 MIX = Mix(growing(30))
 RATE = 30.0
 

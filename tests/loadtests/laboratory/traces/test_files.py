@@ -10,6 +10,8 @@ import pytest
 from loadtests.laboratory.traces.files import UnknownTraceError, read
 from loadtests.laboratory.traces.script import Script, chains
 
+pytestmark = pytest.mark.slow
+
 LONG = "word " * 400
 
 

@@ -1,0 +1,127 @@
+"""Marks each test that starts a server or a process as `integration`, by what its code can reach.
+
+A mark that is set by hand is forgotten. Here the names that a test's code uses are followed, through its fixtures and
+through every helper that it can call, until one of them opens a listening socket or starts a process. A test without
+the mark that does so all the same fails, so the mark is true.
+"""
+
+import sys
+from collections.abc import Iterator
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("suite", deadline=None)  # a busy machine is no defect; every test has a time limit
+settings.load_profile("suite")
+
+STARTS = frozenset(
+    {
+        "bind",
+        "create_server",
+        "create_subprocess_exec",
+        "listen",
+        "Popen",
+        "spawnve",
+        "start_server",
+        "start_unix_server",
+    }
+)
+"""Names of what opens a listening socket or starts a process."""
+FORBIDDEN = frozenset({"os.fork", "os.posix_spawn", "socket.bind", "subprocess.Popen"})
+"""Audit events of the interpreter."""
+PROCESS_MODULES = frozenset({"subprocess", "multiprocessing"})
+OURS = ("tests.", "loadtests.", "router.", "tokenizer_cache.", "docker.")
+
+
+class _Guard:
+    """Refuses to start servers and processes while a test runs that is not marked."""
+
+    def __init__(self) -> None:
+        self.on = False
+        sys.addaudithook(self)
+
+    def __call__(self, event: str, _: object) -> None:
+        if self.on and event in FORBIDDEN:
+            raise AssertionError(f"{event}: this test is not marked as integration (tests/conftest.py)")
+
+
+GUARD = _Guard()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Have the guard watch tests without the mark."""
+    GUARD.on = item.get_closest_marker("integration") is None
+    try:
+        yield
+    finally:
+        GUARD.on = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what reaches a start."""
+    known: dict[int, bool] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and any(_starts(part, known) for part in _parts(item)):
+            item.add_marker(pytest.mark.integration)
+
+
+def _parts(item: pytest.Function) -> Iterator[Any]:
+    """The test's function, those of its fixtures, and what it is parametrised with."""
+    yield item.function
+    if hasattr(item, "callspec"):
+        yield from item.callspec.params.values()
+    info = item._fixtureinfo
+    for definitions in info.name2fixturedefs.values():
+        yield from (definition.func for definition in definitions)
+
+
+def _starts(part: Any, known: dict[int, bool]) -> bool:
+    """Can this function or class reach a start? `known` remembers answers, and ends recursion."""
+    if id(part) in known:
+        return known[id(part)]
+    known[id(part)] = False
+    known[id(part)] = found = any(_code_starts(code, names, known) for code, names in _codes(part))
+    return found
+
+
+def _codes(part: Any) -> Iterator[tuple[CodeType, dict[str, Any]]]:
+    """Every code object of a function or of a class's methods, with the globals that its names mean."""
+    if isinstance(part, MethodType):
+        part = part.__func__
+    part = getattr(part, "__wrapped__", part)
+    part = getattr(getattr(part, "hypothesis", None), "inner_test", part)
+    if isinstance(part, FunctionType):
+        yield from ((code, part.__globals__) for code in _nested(part.__code__))
+    elif isinstance(part, type):
+        for value in (
+            value for kind in part.__mro__ if kind.__module__.startswith(OURS) for value in vars(kind).values()
+        ):
+            inner = getattr(value, "__func__", getattr(value, "fget", value))
+            if isinstance(getattr(inner, "__wrapped__", inner), FunctionType):
+                yield from _codes(inner)
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _nested(constant)
+
+
+def _code_starts(code: CodeType, names: dict[str, Any], known: dict[int, bool]) -> bool:
+    if not STARTS.isdisjoint(code.co_names):
+        return True
+    for name in code.co_names:
+        value = names.get(name)
+        if isinstance(value, ModuleType):
+            if value.__name__ in PROCESS_MODULES:
+                return True
+            continue
+        module = getattr(value, "__module__", None)
+        ours = isinstance(module, str) and module.startswith(OURS) and module in sys.modules
+        if ours and callable(value) and _starts(value, known):
+            return True
+    return False
