@@ -13,7 +13,7 @@ done
 
 # The router's user may use the commands that the router uses, on its own keys, and nothing else; there is no default user.
 hash=$(sha256sum < secrets/redis_password | cut -d' ' -f1)
-keys='+del +exists +expire +pexpire +ttl +set +get +getex +mget'
+keys='+del +exists +expire +pexpire +ttl +set +get +getex +mget +strlen'
 hashes='+hdel +hget +hgetall +hincrby +hlen +hmget +hrandfield +hset +hsetnx'
 sets='+zadd +zrange +zrem +zremrangebyscore'
 other='+eval +evalsha +info +ping +select +time +cluster|slots'

@@ -22,7 +22,7 @@ from router.access_log import AccessLog
 from router.allow import AllowList
 from router.breaker import Breaker
 from router.certificates import Authorities, KeyPair, Renewal, worker_tls
-from router.clients.shared_use import SharedUse, UseSeal
+from router.clients.shared_use import SharedUse
 from router.dial import Resolver
 from router.discovery.build import sources_of
 from router.discovery.reconcile import Reconciler
@@ -44,12 +44,12 @@ from router.probe import ProbeConfig, Prober
 from router.processes.place import Place, on_orphaned
 from router.processes.siblings import Siblings
 from router.registry.book import Book
-from router.registry.entry import Seal
 from router.registry.registry import Registry, Shelf
 from router.server import Server, make_server
 from router.settings import Settings
 from router.shared.counters import LinkCounters
 from router.shared.keys import Keys
+from router.shared.seal import Seal
 from router.sharing import make_link, make_sharing
 from router.tasks import Background
 from router.waiting.room import WaitingRoom
@@ -111,6 +111,7 @@ class Router:
         self._stack = AsyncExitStack()
         loop = asyncio.get_running_loop()
         self.rng = random.Random(settings.seed if settings.seed is not None else secrets.randbits(64))
+        self.secret = settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
         self.instruments = Instruments()
         self.link_counters = LinkCounters(self.instruments.restarts)
         self.link = make_link(settings, self.link_counters, self.rng) if settings.redis else None
@@ -131,7 +132,6 @@ class Router:
         self.fleet.on_groups.append(self._set_capacities)
         if self.sharing is not None:
             self.sharing.holders.on_forgotten.append(self.fleet.forgotten_elsewhere)
-        self.secret = settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
         self.allow = AllowList(settings.worker_allow, settings.workers)
         self.resolver = Resolver(self.allow)
         pair = KeyPair(settings.worker_tls_certificate, settings.worker_tls_key)
@@ -230,10 +230,14 @@ class Router:
             self.load.attach(worker)
         return worker
 
+    def seal(self, purpose: str) -> Seal:
+        """What signs one purpose's values in Redis."""
+        return Seal(self.secret, self._settings.redis_prefix, purpose)
+
     def _make_registry(self) -> Registry | None:
         if self.link is None:
             return None
-        keys, seal = Keys(self._settings.redis_prefix), Seal(self.secret, self._settings.redis_prefix)
+        keys, seal = Keys(self._settings.redis_prefix), self.seal("registry")
         shelf = Shelf(self.link, keys, seal, self.instruments.registry_entries)
         listed = frozenset(worker_id(self.allow.check(url)) for url in self._settings.workers)
         return Registry(shelf, Book(self.allow.check, worker_id), self.members, time.time, listed)
@@ -241,15 +245,14 @@ class Router:
     def _make_load(self) -> LoadExchange | None:
         if self.link is None:
             return None
-        return LoadExchange(self.link, Keys(self._settings.redis_prefix), secrets.token_hex(8), time.monotonic)
+        keys, name = Keys(self._settings.redis_prefix), secrets.token_hex(8)
+        return LoadExchange(self.link, keys, name, self.seal("load"), time.monotonic)
 
     def _make_use(self) -> SharedUse | None:
         if self.link is None or self.load is None:
             return None
         place = self.link, Keys(self._settings.redis_prefix)
-        return SharedUse(
-            self.clients, self.load, place, UseSeal(self.secret, self._settings.redis_prefix), time.monotonic
-        )
+        return SharedUse(self.clients, self.load, place, self.seal("use"), time.monotonic)
 
     def _set_capacities(self) -> None:
         for worker in self.fleet.workers.values():

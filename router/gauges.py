@@ -38,11 +38,6 @@ def gauges_of(router: "Router") -> list[Gauge]:
         ("warmroute_tokenizers_loading", "Tokenizers still to be loaded.", lambda: router.encoders.loading),
         ("warmroute_access_lines_dropped_total", "Access log lines dropped.", lambda: router.access_log.dropped),
         ("warmroute_routers", "Routers that share the load.", lambda: router.load.routers if router.load else 1),
-        (
-            "warmroute_load_parts_refused_total",
-            "Parts of the load that could not be read.",
-            lambda: router.load.others.broken if router.load else 0,
-        ),
         ("warmroute_certificates_renewed_total", "Renewed certificates taken.", lambda: router.renewal.renewed),
         ("warmroute_certificates_failed_total", "Certificates not taken.", lambda: router.renewal.failed),
         ("warmroute_loop_stall_seconds", "The event loop's longest stall.", lambda: router.lag.worst_s),

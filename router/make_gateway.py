@@ -48,7 +48,7 @@ def make_gateway(router: "Router", settings: Settings) -> Gateway:
     decider = Decider(policies.build(settings.policy, router.rng), router.index, instruments.match, router.rng)
     decider.load = router.load
     relay = _relay(router, settings)
-    shared = SharedOwners(router.link, Keys(settings.redis_prefix), router.secret) if router.link else None
+    shared = SharedOwners(router.link, Keys(settings.redis_prefix), router.seal("response")) if router.link else None
     owners = ResponseOwners(router.fleet, shared)
     tools = PromptTools(
         router.fleet,

@@ -2,13 +2,12 @@
 is decided on what is known, before it is encoded here.
 
 An *entry* stands for a place in a conversation: the blocks up to there, and their tokens. Entries hold keyed hashes and
-counts alone. To keep them short, most hold only what follows the blocks of another one, their *base*. What must not be
-broken: an entry that is missing, late or wrong costs an encode and nothing else; each one that was used is compared
-with the encoded prompt, and after a difference no more are used for that encoder.
+counts alone, signed. To keep them short, most hold only what follows the blocks of another one, their *base*. What must
+not be broken: an entry that is missing, late or wrong costs an encode and nothing else; each one that was used is
+compared with the encoded prompt, and after a difference no more are used for that encoder.
 """
 
 import asyncio
-import hashlib
 import logging
 import struct
 from collections import OrderedDict, deque
@@ -21,6 +20,7 @@ from router.instruments import Counter
 from router.shared.keys import Keys
 from router.shared.link import Answer, Link
 from router.shared.script import Command, command, read_script
+from router.shared.seal import Seal
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import HASH_BYTES
 from tokenizer_cache.conversation import Learned
@@ -33,6 +33,8 @@ REBASE_BYTES: Final = 2048
 """An entry that would be longer, and longer than a quarter of its base, holds its whole chain."""
 LEFT_TTL_S: Final = 120
 """What a later turn has taken the place of is kept so long: somebody may go on from there."""
+MAX_ENTRY_BYTES: Final = 1 << 20
+"""Longer than any prompt's chain. Two go into a reply."""
 QUEUED: Final = 1000
 LINES: Final = 10_000
 _VERSION: Final = 1
@@ -60,13 +62,22 @@ class _Line(NamedTuple):
     """The base is of this conversation alone."""
 
 
+class _Entry(NamedTuple):
+    """As it is read."""
+
+    base: bytes
+    tokens: int
+    chain: bytes
+    """What follows the base's."""
+
+
 class Recall:
     """This router's part: it tells what its encoders learn, and asks for what they do not know."""
 
-    def __init__(self, link: Link, keys: Keys, secret: bytes, limits: RecallLimits, recalled: Counter) -> None:
+    def __init__(self, link: Link, keys: Keys, seal: Seal, limits: RecallLimits, recalled: Counter) -> None:
         self._link = link
         self._root = keys.conversations
-        self._secret = hashlib.blake2b(secret, digest_size=32, person=b"recall").digest()
+        self._seal = seal
         self._limits = limits
         self._recalled = recalled
         self._loop = asyncio.get_running_loop()
@@ -87,8 +98,9 @@ class Recall:
         places = encoder.unknown_places(request)
         if not places or not encoder.tag:
             return prompt
-        answer = await self._link.ask(FIND(self._root, *(self._digest(encoder.tag, key) for _, key in places)))
-        known = _read(answer)
+        digests = [self._digest(encoder.tag, key) for _, key in places]
+        answer = await self._link.ask(FIND(self._root, MAX_ENTRY_BYTES, *digests))
+        known = self._read(answer, digests)
         if known is None:
             self._recalled.add(1, ("missing",))
             return prompt
@@ -109,7 +121,30 @@ class Recall:
         log.warning("another router knew a conversation otherwise: what others know is no longer used for this model")
 
     def _digest(self, tag: bytes, key: bytes) -> bytes:
-        return hashlib.blake2b(tag + key, digest_size=DIGEST_BYTES, key=self._secret).digest()
+        return self._seal.name(tag + key, DIGEST_BYTES)
+
+    def _read(self, answer: Answer, digests: list[bytes]) -> tuple[int, bytes, int] | None:
+        """Which place is known, its chain and its tokens; None where the answer is nothing that a router wrote."""
+        if not isinstance(answer, list) or not answer:
+            return None
+        which, entry, *more = [*answer, None]
+        if isinstance(which, int) and 0 < which <= len(digests):
+            found = self._entry(digests[which - 1], entry)
+            whole = None
+            if found is not None and found.base != NO_BASE:
+                whole = self._entry(found.base, more[0])
+                found = found._replace(chain=whole.chain + found.chain) if whole is not None else None
+            if found is not None and found.chain and len(found.chain) % HASH_BYTES == 0:
+                return which - 1, found.chain, found.tokens
+        self._link.counters.refused.add(1, ("conversation",))
+        return None
+
+    def _entry(self, digest: bytes, raw: object) -> "_Entry | None":
+        body = self._seal.read(digest, raw, MAX_ENTRY_BYTES)
+        if body is None or len(body) < _HEAD.size:
+            return None
+        version, base, tokens = _HEAD.unpack_from(body)
+        return _Entry(base, tokens, body[_HEAD.size :]) if version == _VERSION else None
 
     # Telling ------------------------------------------------------------------------------------------------------
 
@@ -135,7 +170,7 @@ class Recall:
         if line is None or len(chain) - line.base_bytes > max(REBASE_BYTES, line.base_bytes // 4):
             line = _Line(digest, len(chain), bool(parent))
         base, rest = (NO_BASE, chain) if line.base == digest else (line.base, chain[line.base_bytes :])
-        value = _HEAD.pack(_VERSION, base, learned.tokens) + rest
+        value = self._seal.write(digest, _HEAD.pack(_VERSION, base, learned.tokens) + rest)
         yield command("SET", self._root.encode() + digest, value, "EX", self._limits.ttl_s)
         if base != NO_BASE:
             self._renew(line)
@@ -159,22 +194,3 @@ class Recall:
         self._link.tell(command("EXPIRE", self._root.encode() + line.base, self._limits.ttl_s)).add_done_callback(
             renewed
         )
-
-
-def _read(answer: Answer) -> tuple[int, bytes, int] | None:
-    """Which place is known, its chain and its tokens; None where the answer is nothing that a router has written."""
-    if not isinstance(answer, list) or len(answer) < 2:
-        return None
-    which, entry, *more = answer
-    if not isinstance(which, int) or not isinstance(entry, bytes) or len(entry) < _HEAD.size:
-        return None
-    version, base, tokens = _HEAD.unpack_from(entry)
-    chain = entry[_HEAD.size :]
-    if base != NO_BASE:
-        whole = more[0] if more else None
-        if not isinstance(whole, bytes) or len(whole) < _HEAD.size:
-            return None
-        chain = whole[_HEAD.size :] + chain
-    if version != _VERSION or not chain or len(chain) % HASH_BYTES:
-        return None
-    return which - 1, chain, tokens

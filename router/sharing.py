@@ -18,6 +18,7 @@ from router.shared.check import SecretCheck
 from router.shared.counters import LinkCounters
 from router.shared.keys import Keys
 from router.shared.link import Link, LinkLimits
+from router.shared.seal import Seal
 
 
 def make_link(settings: Settings, counters: LinkCounters, rng: Random) -> Link:
@@ -48,7 +49,8 @@ class Sharing:
         parts = SharedParts(local, link, verbs, holders, writer, instruments.fallbacks)
         self.holders = holders
         self.index = SharedIndex(parts, time.monotonic, instruments.report_records)
-        self.recall = Recall(link, keys, secret, RecallLimits(shared.ttl_s, lambda: writer.room), instruments.recalled)
+        seal = Seal(secret, settings.redis_prefix, "conversation")
+        self.recall = Recall(link, keys, seal, RecallLimits(shared.ttl_s, lambda: writer.room), instruments.recalled)
         self.upkeep = Upkeep(self.index, link, check, shared)
 
 

@@ -134,9 +134,10 @@ REDIS = Row(
             "ops",
         ),
         Panel(
-            "Parts of the load refused",
-            "Other routers' parts that could not be read.",
-            rate_each_router("warmroute_load_parts_refused_total"),
+            "Values refused",
+            "Read from Redis, and nothing that a router wrote. Must be 0: else it is somebody else's hand.",
+            by("warmroute_redis_values_refused_total", "kind"),
+            "ops",
         ),
     ),
     folded=True,

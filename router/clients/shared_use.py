@@ -7,8 +7,6 @@ on with what it knows itself. Who can write to Redis cannot use up a client's li
 """
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +18,8 @@ from router.load.exchange import LoadExchange
 from router.shared.keys import USE_TTL_S, Keys
 from router.shared.link import Link
 from router.shared.script import command
+from router.shared.seal import Seal
+from router.shared.telling import Hearer, Teller
 
 BEAT_S = 0.2
 """Between two tellings while something is used."""
@@ -30,50 +30,21 @@ GAP_S = 5.0
 paid for after it."""
 NEW_COUNTS = 25
 """Who has told so few times has just started, and all that it took is news."""
-KEPT_S = 24 * 3600
-"""What a router told last is kept so long, so that a copy of something older is known as one."""
-MAC_BYTES = 16
+KEPT_S = 60.0
+"""What a router told last is kept so long: who was silent meanwhile is known not to have just started."""
+MAX_USE_BYTES = 1 << 18
 
 Row = tuple[int, int, int]
 """Requests and uncached tokens that were taken, ever, and requests in flight."""
 NOTHING: Row = (0, 0, 0)
-
-
-class BadUseError(ValueError):
-    """Bytes that no router of this deployment wrote, or wrote for another router's place."""
-
-
-class UseSeal:
-    """Signs what a router tells. Labels are told as keyed hashes."""
-
-    def __init__(self, secret: bytes, scope: str) -> None:
-        self._key = hashlib.blake2b(b"warmroute use " + scope.encode(), key=secret[:64], digest_size=32).digest()
-
-    def number(self, label: str) -> int:
-        """A client's number, the same on every router."""
-        return int.from_bytes(hashlib.blake2b(label.encode(), key=self._key, digest_size=8).digest())
-
-    def write(self, router: bytes, count: int, rows: Mapping[int, Row]) -> bytes:
-        """The string of `router`; `count` must grow each time."""
-        body = msgspec.msgpack.encode((count, rows))
-        return self._mac(router, body) + body
-
-    def read(self, router: bytes, raw: bytes) -> tuple[int, dict[int, Row]]:
-        """Count and rows. Raises BadUseError."""
-        mac, body = raw[:MAC_BYTES], raw[MAC_BYTES:]
-        if not hmac.compare_digest(mac, self._mac(router, body)):
-            raise BadUseError
-        return msgspec.msgpack.decode(body, type=tuple[int, dict[int, Row]])
-
-    def _mac(self, router: bytes, body: bytes) -> bytes:
-        return hashlib.blake2b(router + b" " + body, key=self._key, digest_size=MAC_BYTES).digest()
+Rows = dict[int, Row]
+"""By the client's number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What another router told last."""
 
-    count: int
     at: float
     rows: Mapping[int, Row]
 
@@ -82,17 +53,18 @@ class SharedUse:
     """This router's part. `load` knows which routers live."""
 
     def __init__(
-        self, clients: Clients, load: LoadExchange, place: tuple[Link, Keys], seal: UseSeal, clock: Callable[[], float]
+        self, clients: Clients, load: LoadExchange, place: tuple[Link, Keys], seal: Seal, clock: Callable[[], float]
     ) -> None:
         self._clients = clients
         self._load = load
         self._link, self._keys = place
         self._seal = seal
+        self._teller = Teller(seal, load.name)
+        self._hearer = Hearer(seal, self._link.counters.refused, "use", MAX_USE_BYTES)
         self._clock = clock
         self._numbers: dict[str, int] = {}
-        self._heard: dict[bytes, Heard] = {}
+        self._heard: dict[str, Heard] = {}
         self._told: dict[int, Row] = {}
-        self._count = 0
         self._idle = 0
         self._read_at = float("-inf")
 
@@ -107,36 +79,36 @@ class SharedUse:
         limited = {self._number(client): client for client in self._clients.all if client.limited}
         rows = {number: client.taken for number, client in limited.items() if client.taken != NOTHING}
         self._idle = 0 if rows != self._told else self._idle + 1
-        if limited and self._link.connected and self._idle % IDLE_BEATS == 0:
+        now_ms = self._load.now_ms()
+        if limited and self._link.connected and self._idle % IDLE_BEATS == 0 and now_ms is not None:
             self._told = rows
-            self._tell(rows)
-            await self._read(limited)
+            self._tell(rows, now_ms)
+            await self._read(limited, now_ms)
         self._count_elsewhere(limited)
 
-    def _tell(self, rows: Mapping[int, Row]) -> None:
-        self._count += 1
-        name = self._load.name
-        raw = self._seal.write(name, self._count, rows)
-        self._link.tell(command("SET", self._keys.use(name), raw, "EX", USE_TTL_S))
+    def _tell(self, rows: Mapping[int, Row], now_ms: int) -> None:
+        raw = self._teller.write(msgspec.msgpack.encode(rows), now_ms)
+        self._link.tell(command("SET", self._keys.use(self._load.name), raw, "EX", USE_TTL_S))
 
-    async def _read(self, limited: Mapping[int, Client]) -> None:
+    async def _read(self, limited: Mapping[int, Client], now_ms: int) -> None:
         names = self._load.names
-        answers = await self._link.tell(command("MGET", *map(self._keys.use, names))) if names else []
-        if not isinstance(answers, list):
+        keys = [self._keys.use(name) for name in names]
+        answers = await self._link.tell(command("MGET", *keys)) if keys else []
+        self._link.mend(answers, *keys)
+        if not isinstance(answers, list) or len(answers) != len(names):
             return
         now = self._clock()
         whole = now - self._read_at <= GAP_S
         self._read_at = now
-        for name, raw in zip(names, answers, strict=True):
+        for told in self._hearer.news(names, answers, now_ms):
             try:
-                count, rows = self._seal.read(name, raw or b"")
-            except (BadUseError, msgspec.DecodeError):
+                rows = msgspec.msgpack.decode(told.body, type=Rows)
+            except msgspec.DecodeError:
+                self._link.counters.refused.add(1, ("use",))
                 continue
-            known = self._heard.get(name)
-            if known is not None and count <= known.count:
-                continue
-            self._heard[name] = Heard(count, now, rows)
-            if whole and (count <= NEW_COUNTS if known is None else now - known.at <= GAP_S):
+            known = self._heard.get(told.router)
+            self._heard[told.router] = Heard(now, rows)
+            if whole and (told.number <= NEW_COUNTS if known is None else now - known.at <= GAP_S):
                 _charge(limited, rows, known.rows if known is not None else {})
 
     def _count_elsewhere(self, limited: Mapping[int, Client]) -> None:
@@ -150,8 +122,13 @@ class SharedUse:
     def _number(self, client: Client) -> int:
         number = self._numbers.get(client.label)
         if number is None:
-            number = self._numbers[client.label] = self._seal.number(client.label)
+            number = self._numbers[client.label] = number_of(self._seal, client.label)
         return number
+
+
+def number_of(seal: Seal, label: str) -> int:
+    """A client's number, the same on every router: labels are not told."""
+    return int.from_bytes(seal.name(label.encode(), 8))
 
 
 def _charge(limited: Mapping[int, Client], rows: Mapping[int, Row], before: Mapping[int, Row]) -> None:

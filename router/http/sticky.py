@@ -4,7 +4,6 @@ In this process's memory and bounded; where routers share a Redis also there, so
 one. What Redis says is only believed as far as it names a worker of the fleet. An unknown id is answered so.
 """
 
-import hashlib
 import re
 from collections import OrderedDict
 
@@ -12,32 +11,41 @@ from router.http.errors import ApiError
 from router.shared.keys import RESPONSE_TTL_S, Keys
 from router.shared.link import Link
 from router.shared.script import command
+from router.shared.seal import Seal
 from router.workers import Fleet, Worker
 
 MAX_KNOWN_RESPONSES = 100_000
+MAX_OWNER_BYTES = 128
 _RESPONSE_ID = re.compile(rb'"id"\s*:\s*"(resp_[\w.:-]{1,200})"')
 
 
 class SharedOwners:
-    """The same in Redis, under keyed hashes of the ids, for a day."""
+    """The same in Redis, signed, under keyed hashes of the ids, for a day."""
 
-    def __init__(self, link: Link, keys: Keys, secret: bytes) -> None:
+    def __init__(self, link: Link, keys: Keys, seal: Seal) -> None:
         self._link = link
         self._keys = keys
-        self._secret = secret[:64]
+        self._seal = seal
 
     def learn(self, response_id: str, worker_id: str) -> None:
         """Write it down; nobody waits."""
-        self._link.tell(command("SET", self._key(response_id), worker_id, "EX", RESPONSE_TTL_S))
+        place = self._place(response_id)
+        value = self._seal.write(place, worker_id.encode())
+        self._link.tell(command("SET", self._keys.response(place.hex()), value, "EX", RESPONSE_TTL_S))
 
     async def find(self, response_id: str) -> str | None:
         """The worker's id, if Redis knows and answers in time."""
-        answer = await self._link.ask(command("GET", self._key(response_id)))
-        return answer.decode("ascii", "replace") if isinstance(answer, bytes) else None
+        place = self._place(response_id)
+        key = self._keys.response(place.hex())
+        answer = await self._link.ask(command("GET", key))
+        self._link.mend(answer, key)
+        worker_id = self._seal.read(place, answer, MAX_OWNER_BYTES)
+        if worker_id is None and isinstance(answer, bytes):
+            self._link.counters.refused.add(1, ("response",))
+        return worker_id.decode() if worker_id is not None else None
 
-    def _key(self, response_id: str) -> str:
-        digest = hashlib.blake2b(response_id.encode(), key=self._secret, person=b"response", digest_size=16)
-        return self._keys.response(digest.hexdigest())
+    def _place(self, response_id: str) -> bytes:
+        return self._seal.name(response_id.encode(), 16)
 
 
 class ResponseOwners:

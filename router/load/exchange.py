@@ -1,21 +1,24 @@
 """Writes this router's part and reads the others'. No request waits for writing; reading shares the round trip of the
 request's index match.
 
-What must not be broken: one writing at a time is under way, so that a slow server is not flooded; and what is read is
-shared by requests, so that a request that is cancelled cancels nothing.
+What must not be broken: one writing at a time is under way, so that a slow server is not flooded; what is read is
+shared by requests, so that a request that is cancelled cancels nothing; and only what a router of this deployment has
+signed counts.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from router.load.others import LIFE_S, Others
-from router.load.part import OwnPart, number_of
-from router.shared.failure import Failure
+from router.load.part import MAX_PART_BYTES, BadPartError, OwnPart, number_of
 from router.shared.keys import Keys
 from router.shared.link import Answer, Link
 from router.shared.script import command, read_script
+from router.shared.seal import Seal
+from router.shared.telling import MAX_ROUTERS, Hearer, Teller
 
 if TYPE_CHECKING:
     from router.workers import Worker
@@ -29,23 +32,32 @@ FRESH_S = 0.002
 ORDER_S = 0.05
 """The order of workers by load follows what was read so often at most; candidates themselves are always looked up."""
 
+MAX_STRING_BYTES = MAX_PART_BYTES + 64
+MAX_PARTS_BYTES = 4 << 20
+"""Of all routers' parts together: a reply must stay below the bounds of the link."""
+MAX_TIME_MS = 1 << 50
+NAME = re.compile(rb"[0-9A-Za-z]{1,32}")
+
 WRITE = read_script("router.load", "write_part")
 
 
 class LoadExchange:
     """This router's end of it. `name` is this router's for as long as it lives, and no other's."""
 
-    def __init__(self, link: Link, keys: Keys, name: str, clock: Callable[[], float]) -> None:
+    def __init__(self, link: Link, keys: Keys, name: str, seal: Seal, clock: Callable[[], float]) -> None:
         self.others = Others(clock)
+        self._teller = Teller(seal, name)
+        self._hearer = Hearer(seal, link.counters.refused, "load", MAX_PART_BYTES)
         self._link = link
         self._keys = keys
-        self._name = name.encode()
+        self._name = name
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._own = OwnPart()
         self._workers: dict[int, Worker] = {}
         self._queued: set[Worker] = set()
-        self._names: list[bytes] = []
+        self._names: list[str] = []
+        self._time_offset: float | None = None
         self._reading: asyncio.Future[Answer] | None = None
         self._read_at = 0.0
         self._writing = False
@@ -55,14 +67,18 @@ class LoadExchange:
         link.on_up.append(self._write)
 
     @property
-    def name(self) -> bytes:
+    def name(self) -> str:
         """This router's, for as long as it lives."""
         return self._name
 
     @property
-    def names(self) -> list[bytes]:
+    def names(self) -> list[str]:
         """The other routers that live."""
         return self._names
+
+    def now_ms(self) -> int | None:
+        """Redis' time, None before it was told: the routers' own clocks may differ."""
+        return None if self._time_offset is None else max(0, int((self._clock() + self._time_offset) * 1000))
 
     @property
     def routers(self) -> int:
@@ -139,23 +155,36 @@ class LoadExchange:
             self._put(worker, now)
         self._writing, self._again = True, False
         keys, name = self._keys, self._name
-        call = WRITE(keys.routers, name, round(LIFE_S * 1000), self._own.pack(), keys.load(name))
+        part = self._teller.write(self._own.pack(), self.now_ms() or 0)
+        bounds = MAX_ROUTERS, MAX_STRING_BYTES, MAX_PARTS_BYTES
+        call = WRITE(keys.routers, name, round(LIFE_S * 1000), part, keys.loads, keys.uses, *bounds)
         self._link.tell(call).add_done_callback(self._written)
 
     def _written(self, done: "asyncio.Future[Answer]") -> None:
+        """Learn who lives, and Redis' time."""
         self._writing = False
-        names = None if done.cancelled() else done.result()
-        if isinstance(names, list):
-            self._names = [name for name in names if name != self._name]
+        answer = None if done.cancelled() else done.result()
+        if isinstance(answer, list) and answer and isinstance(answer[0], int) and 0 <= answer[0] < MAX_TIME_MS:
+            first = self._time_offset is None
+            self._time_offset = answer[0] / 1000 - self._clock()
+            names = [name for name in answer[1:] if isinstance(name, bytes) and NAME.fullmatch(name)]
+            self._names = [name.decode() for name in names[:MAX_ROUTERS]]
+            self._again |= first  # what was written had no date yet
         if self._again:
             self._write()
 
-    def _have_read(self, names: tuple[bytes, ...], done: "asyncio.Future[Answer]") -> None:
-        parts = None if done.cancelled() else done.result()
-        if isinstance(parts, Failure) or not isinstance(parts, list):
+    def _have_read(self, names: tuple[str, ...], done: "asyncio.Future[Answer]") -> None:
+        raws, now_ms = None if done.cancelled() else done.result(), self.now_ms()
+        self._link.mend(raws, *map(self._keys.load, names))
+        if not isinstance(raws, list) or len(raws) != len(names) or now_ms is None:
             return
         self._read_at = self._clock()
-        self.others.read(dict(zip(names, parts, strict=True)))
+        for told in self._hearer.news(names, raws, now_ms):
+            try:
+                self.others.hear(told.router, told.body)
+            except BadPartError:
+                self._link.counters.refused.add(1, ("load",))
+        self.others.keep(name for name, raw in zip(names, raws, strict=True) if raw is not None)
         if self._order_timer is None:
             self._order_timer = self._loop.call_later(ORDER_S, self._settle)
 

@@ -5,11 +5,11 @@ taken for dead. Queued tokens are worked off while they wait, so they count less
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from operator import add
 from typing import NamedTuple
 
-from router.load.part import COUNT_BITS, MAX_COUNT, BadPartError, Part
+from router.load.part import COUNT_BITS, MAX_COUNT, Part
 
 LIFE_S = 3.0
 """Lifetime of a part, here and in Redis. A router writes at least every `exchange.BEAT_S`; a killed one is forgotten
@@ -43,31 +43,22 @@ class Others:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._parts: dict[bytes, Part] = {}
-        self._settled: dict[bytes, _Column] = {}
+        self._parts: dict[str, Part] = {}
+        self._settled: dict[str, _Column] = {}
         self._totals: dict[int, int] = {}
-        self.broken = 0
-        """Parts that could not be read: of another version, or not written by a router."""
 
     @property
     def routers(self) -> int:
         """Other routers that live."""
         return len(self._parts)
 
-    def read(self, answers: Mapping[bytes, bytes | None]) -> None:
-        """The parts of all other routers as they are now; None for one that is gone."""
-        now = self._clock()
-        parts: dict[bytes, Part] = {}
-        for router, raw in answers.items():
-            known = self._parts.get(router)
-            if known is not None and known.raw == raw:
-                parts[router] = known
-            elif raw is not None:
-                try:
-                    parts[router] = Part(raw, now)
-                except BadPartError:
-                    self.broken += 1
-        self._parts = parts
+    def hear(self, router: str, raw: bytes) -> None:
+        """A router's new part. Raises BadPartError."""
+        self._parts[router] = Part(raw, self._clock())
+
+    def keep(self, routers: Iterable[str]) -> None:
+        """Only these live; of them, who has told nothing new for too long does not."""
+        self._parts = {router: self._parts[router] for router in routers if router in self._parts}
         self.expire()
 
     def expire(self) -> None:

@@ -2,8 +2,8 @@
 
 Reading must stay cheap for a thousand workers and many routers: a part is three columns that are looked at in place,
 sorted by worker, and only candidates are looked up. Layout, in this machine's byte order, which the version tells:
-version and count of workers (u32 each), count of writings (u64: no two are the same bytes); then columns: number and
-requests in flight (u64: number << 16 | count), queued tokens (u32), held tokens (u32).
+version and count of workers (u32 each); then columns: number and requests in flight (u64: number << 16 | count), queued
+tokens (u32), held tokens (u32). It is the body of a `telling`, which signs and dates it.
 """
 
 import struct
@@ -12,9 +12,11 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 
-VERSION = 1
-HEADER = struct.Struct("=IIQ")
+VERSION = 2
+HEADER = struct.Struct("=II")
 ROW_BYTES = 16
+MAX_WORKERS = 16_384
+MAX_PART_BYTES = HEADER.size + MAX_WORKERS * ROW_BYTES
 COUNT_BITS = 16
 MAX_COUNT = (1 << COUNT_BITS) - 1
 MAX_TOKENS = (1 << 32) - 1
@@ -35,18 +37,17 @@ def number_of(worker_id: str) -> int:
 class Part:
     """A part that was read, as it lies in memory. `read_at` is when, on this router's own clock."""
 
-    __slots__ = ("heads", "held", "queued", "raw", "read_at")
+    __slots__ = ("heads", "held", "queued", "read_at")
 
     def __init__(self, raw: bytes, read_at: float) -> None:
         """Raises BadPartError."""
-        version, count, _ = HEADER.unpack_from(raw) if len(raw) >= HEADER.size else (0, 0, 0)
+        version, count = HEADER.unpack_from(raw) if len(raw) >= HEADER.size else (0, 0)
         if version != VERSION or len(raw) != HEADER.size + count * ROW_BYTES:
             raise BadPartError
         columns = memoryview(raw)[HEADER.size :]
         self.heads = columns[: count * 8].cast("Q")
         self.queued = columns[count * 8 : count * 12].cast("I")
         self.held = columns[count * 12 :].cast("I")
-        self.raw = raw
         self.read_at = read_at
 
     def find(self, number: int) -> tuple[int, int, int] | None:
@@ -75,7 +76,6 @@ class OwnPart:
     """The part that this router writes. Cells change one by one; packing is a copy."""
 
     def __init__(self) -> None:
-        self._written = 0
         self._places: dict[int, int] = {}
         self._heads = array("Q")
         self._queued = array("I")
@@ -83,7 +83,7 @@ class OwnPart:
 
     def list_workers(self, numbers: Iterable[int]) -> None:
         """The workers have changed. All counts are 0 until they are set again."""
-        ordered = sorted(numbers)
+        ordered = sorted(numbers)[:MAX_WORKERS]
         self._places = {number: place for place, number in enumerate(ordered)}
         self._heads = array("Q", [number << COUNT_BITS for number in ordered])
         self._queued = array("I", bytes(4 * len(ordered)))
@@ -99,6 +99,5 @@ class OwnPart:
 
     def pack(self) -> bytes:
         """As it is written."""
-        self._written += 1
-        head = HEADER.pack(VERSION, len(self._heads), self._written)
+        head = HEADER.pack(VERSION, len(self._heads))
         return b"".join((head, self._heads.tobytes(), self._queued.tobytes(), self._held.tobytes()))

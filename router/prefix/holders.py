@@ -8,7 +8,7 @@ be broken: of many routers that notice one loss only one forgets, and a removed 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from router.prefix.verbs import Outcome
+from router.prefix.answers import Outcome
 
 SETTLED_S = 15.0
 """A holder that was forgotten so short a time ago is not forgotten again: it is the same loss, noticed later here."""

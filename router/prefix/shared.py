@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from router.instruments import Counter
+from router.prefix.answers import Answers, Match
 from router.prefix.api import HASH_BYTES, Held, Record, State
 from router.prefix.batcher import RecordBatcher
 from router.prefix.holders import Holders
@@ -48,6 +49,7 @@ class SharedIndex:
         self._link = parts.link
         self._verbs = parts.verbs
         self._holders = parts.holders
+        self._answers = Answers(parts.link.counters.refused)
         self.batcher = RecordBatcher(parts.writer, clock, report, max_queued=4_000)
         parts.writer.wake = self.batcher.wake
         parts.link.on_up.append(parts.writer.connected)
@@ -81,27 +83,21 @@ class SharedIndex:
         now_s = self._holders.server_time()
         answer = DOWN if now_s is None else await self._link.ask(self._verbs.match(chain, now_s, also))
         known = self.local.find(chain, also)
-        if not isinstance(answer, list):
-            kind = answer.kind if isinstance(answer, Failure) else FailureKind.ERROR
+        matched = None if isinstance(answer, Failure) else self._answers.match(answer)
+        if matched is None:
+            kind = answer.kind if isinstance(answer, Failure) else FailureKind.INVALID
             self.fallbacks.add(1, (FALLBACKS.get(kind, f"redis_{kind.value}"),))
             return known
-        return self._merged(chain, answer, known, also)
+        return self._merged(chain, matched, known, also)
 
-    def _merged(
-        self, chain: bytes, answer: list[object], known: Mapping[str, Held], also: Sequence[str]
-    ) -> dict[str, Held]:
-        """What Redis says, and what only this router knows to be pending."""
+    def _merged(self, chain: bytes, matched: Match, known: Mapping[str, Held], also: Sequence[str]) -> dict[str, Held]:
+        """What Redis says, and what only this router knows to be pending. Nobody holds more than there is."""
         found: dict[str, Held] = {}
-        epoch, *rest = answer
-        assert epoch is None or isinstance(epoch, bytes)
-        self._holders.epoch(epoch)
-        fields = iter(rest)
-        for name, blocks, reach, number in zip(fields, fields, fields, fields, strict=True):
-            assert isinstance(name, bytes) and isinstance(blocks, int)
-            assert isinstance(reach, int) and isinstance(number, int)
-            holder = name.decode()
+        self._holders.epoch(matched.epoch)
+        most = len(chain) // HASH_BYTES
+        for holder, blocks, reach, number in matched.holders:
             if self._holders.seen(holder, number):
-                found[holder] = Held(blocks, reach)
+                found[holder] = Held(min(blocks, most), min(max(blocks, reach), most))
         self._learn(chain, found, known)
         for holder, held in known.items():
             if held.pending_blocks > held.blocks and (holder in found or holder in also or len(found) < DEEPEST):

@@ -6,6 +6,7 @@ Telling is bounded in rate and gives way to new records: many routers do it at o
 
 import asyncio
 import logging
+import re
 from contextlib import suppress
 
 from router.prefix.api import Record, State
@@ -22,6 +23,8 @@ TELL_S = 0.005
 """Between two chains told."""
 QUEUED = 32
 """With more records than that waiting, telling waits for them."""
+
+USED = re.compile(rb"^used_memory:([0-9]{1,18})\r?$", re.MULTILINE)
 
 log = logging.getLogger("warmroute")
 
@@ -63,8 +66,8 @@ class Upkeep:
     async def _look(self) -> None:
         info = await self._link.tell(command("INFO", "memory"))
         if isinstance(info, bytes):
-            fields = dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)
-            self.used_bytes = int(fields.get(b"used_memory", 0))
+            found = USED.search(info)
+            self.used_bytes = int(found[1]) if found is not None else 0
             self._index.writer.room = self.used_bytes < self._limits.max_memory_bytes
         elif isinstance(info, Failure) and info.kind is FailureKind.DENIED and not self._complained:
             self._complained = True

@@ -61,15 +61,18 @@ def slices(chain: bytes, from_block: int = 0) -> Iterator[Slice]:
 
 
 def _read(verb: str, *before: str) -> Script:
-    return read_script("router.prefix", f"lua/{verb}", "lua/segments", *(f"lua/{each}" for each in before))
+    """A verb is a function, so that `guard.lua` can put right what it failed on, and call it again."""
+    parts = ("begin", *before, verb, "guard")
+    *shared, last = ("lua/segments", *(f"lua/{each}" for each in parts))
+    return read_script("router.prefix", last, *shared)
 
 
 class Verbs:
     """Makes the commands of one deployment."""
 
     def __init__(self, keys: Keys, limits: SharedLimits) -> None:
-        self._root = keys.index
-        self._names = keys.names
+        self._root = keys.tag
+        self.names = keys.names
         self.limits = limits
         self._match = _read("match")
         self._touch = _read("touch", "holder", "grow")
@@ -80,12 +83,12 @@ class Verbs:
         self._capacity = _read("capacity", "holder")
 
     def match(self, chain: bytes, now_s: int, also: Sequence[str]) -> Command:
-        """Answers [epoch, name, blocks, blocks held or pending, number, name, ...]."""
+        """Answers as `Match`."""
         return self._match(self._root, *packed(chain), now_s, *also)
 
     def epoch(self) -> Command:
         """Answers the epoch; nothing when there is no data."""
-        return command("HGET", self._names, "#epoch")
+        return command("HGET", self.names, "#epoch")
 
     def touch(self, holder: str, part: Slice, generated: int, pending: int, grow: "Growth") -> Command:
         """The holder has this part of a chain. Answers as `Outcome`."""
@@ -127,16 +130,3 @@ class Growth(NamedTuple):
     """There is memory for new blocks."""
     capacity_blocks: int
     """The holder's KV pool, should Redis not know it."""
-
-
-class Outcome(NamedTuple):
-    """What a writing script answers."""
-
-    number: int
-    """The holder's number: another one than before means that it was forgotten meanwhile."""
-    refused: bool
-    """There was no room for some of it."""
-    unfinished: bool
-    """More is to be evicted: call `set_capacity(holder, -1)`."""
-    epoch: bytes
-    """Another one than before means that all data was lost."""

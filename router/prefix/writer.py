@@ -11,11 +11,12 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from router.prefix.answers import Answers
 from router.prefix.api import HASH_BYTES, Record, State
 from router.prefix.holders import Holders
 from router.prefix.pendings import Mark, Pendings
 from router.prefix.tree import TreeIndex
-from router.prefix.verbs import Growth, Outcome, Verbs, slices
+from router.prefix.verbs import Growth, Verbs, slices
 from router.shared.failure import Failure, FailureKind
 from router.shared.link import Answer, Link
 from router.shared.script import Command, command
@@ -49,6 +50,7 @@ class SharedWriter:
         self._holders = holders
         self._local = local
         self._draw = draw
+        self._answers = Answers(link.counters.refused)
         self._pendings = Pendings()
         self._evictions: dict[str, None] = {}
         self._up = asyncio.Event()
@@ -100,12 +102,14 @@ class SharedWriter:
         told = self._link.tell(command("TIME"))
         epoch = await self._link.tell(self._verbs.epoch())
         time = await told
+        self._link.mend(epoch, self._verbs.names)
         if self._failed(time) or self._failed(epoch):
             return False
-        assert isinstance(time, list)
-        assert epoch is None or isinstance(epoch, bytes)
-        self._holders.set_server_time(int(time[0]) + int(time[1]) / 1e6)
-        self._holders.epoch(epoch)
+        now_s, seen = self._answers.time_s(time), self._answers.epoch(epoch)
+        if now_s is None or seen is None:
+            return False
+        self._holders.set_server_time(now_s)
+        self._holders.epoch(seen[0])
         self._greeted = True
         return True
 
@@ -128,7 +132,7 @@ class SharedWriter:
 
     async def _set_capacity(self, holder: str, blocks: int) -> bool:
         answer = await self._link.tell(self._verbs.set_capacity(holder, blocks))
-        if isinstance(answer, list) and answer[0]:
+        if isinstance(answer, list):
             self._note(holder, answer)
         return not self._failed(answer)
 
@@ -146,14 +150,15 @@ class SharedWriter:
         self.refused += refused
         return not again
 
-    def _note(self, holder: str, answer: list[object]) -> bool:
+    def _note(self, holder: str, answer: Answer) -> bool:
         """Take an outcome in; true when Redis refused something."""
-        number, refused, unfinished, epoch = answer
-        assert isinstance(number, int) and (epoch is None or isinstance(epoch, bytes))
-        if unfinished:
+        outcome = self._answers.outcome(answer)
+        if outcome is None or not outcome.number:
+            return False
+        if outcome.unfinished:
             self._evictions[holder] = None
-        self._holders.written(holder, Outcome(number, bool(refused), bool(unfinished), epoch or b""))
-        return bool(refused)
+        self._holders.written(holder, outcome)
+        return outcome.refused
 
     def _failed(self, answer: object) -> bool:
         if not isinstance(answer, Failure):
@@ -163,8 +168,8 @@ class SharedWriter:
             log.warning("Redis refuses what the prefix index needs (%s): %s", answer.kind.value, answer.detail)
         return True
 
-    async def _send(self, commands: Iterable[Command]) -> list[object]:
-        answers: list[object] = []
+    async def _send(self, commands: Iterable[Command]) -> list[Answer]:
+        answers: list[Answer] = []
         under_way: deque[asyncio.Future[Answer]] = deque()
         for each in commands:
             if len(under_way) >= WINDOW:

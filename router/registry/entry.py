@@ -1,20 +1,16 @@
 """One decision about one worker: how it is written, signed and read back.
 
 Who can write to Redis must not be able to send prompts to a worker of his own, to take workers away, or to bring an old
-decision back. So an entry is signed with a key that only routers have, and says when it was decided and signed.
-Written: version (20 digits), stamp (12 digits), MAC (32 bytes), then the rest as msgpack.
+decision back. So an entry is signed with a key that only routers have, for its worker's place, and says when it was
+decided and signed.
 """
 
-import hashlib
-import hmac
 from enum import Enum
 
 import msgspec
 
-VERSION_DIGITS = 20
-STAMP_DIGITS = 12
-HEAD_BYTES = VERSION_DIGITS + STAMP_DIGITS
-MAC_BYTES = 32
+from router.shared.seal import MAC_BYTES, Seal
+
 MAX_ENTRY_BYTES = 4096
 
 
@@ -52,30 +48,20 @@ class BadEntryError(ValueError):
     """Bytes that are no entry of ours. The text is a metric label: `malformed` or `forged`."""
 
 
-class Seal:
-    """Signs and checks. Entries of another deployment (`scope`) or secret are forged."""
+def write_entry(seal: Seal, entry: Entry) -> bytes:
+    """As it is stored."""
+    body = (entry.url, entry.standing.value, entry.added, entry.version, entry.stamp)
+    return seal.write(entry.worker.encode(), msgspec.msgpack.encode(body))
 
-    def __init__(self, secret: bytes, scope: str) -> None:
-        self._key = hashlib.blake2b(b"warmroute registry " + scope.encode(), key=secret[:64], digest_size=32).digest()
 
-    def write(self, entry: Entry) -> bytes:
-        """The entry as it is stored."""
-        head = b"%0*d%0*d" % (VERSION_DIGITS, entry.version, STAMP_DIGITS, entry.stamp)
-        body = msgspec.msgpack.encode((entry.worker, entry.url, entry.standing.value, entry.added))
-        return head + self._mac(head, body) + body
-
-    def read(self, raw: bytes) -> Entry:
-        """Raises BadEntryError."""
-        head, mac, body = raw[:HEAD_BYTES], raw[HEAD_BYTES : HEAD_BYTES + MAC_BYTES], raw[HEAD_BYTES + MAC_BYTES :]
-        if len(raw) > MAX_ENTRY_BYTES or not body or not head.isdigit():
-            raise BadEntryError("malformed")
-        if not hmac.compare_digest(mac, self._mac(head, body)):
-            raise BadEntryError("forged")
-        try:
-            worker, url, standing, added = msgspec.msgpack.decode(body, type=tuple[str, str, Standing, bool])
-        except msgspec.DecodeError:
-            raise BadEntryError("malformed") from None
-        return Entry(worker, url, standing, added, int(head[:VERSION_DIGITS]), int(head[VERSION_DIGITS:]))
-
-    def _mac(self, head: bytes, body: bytes) -> bytes:
-        return hmac.digest(self._key, head + body, "sha256")
+def read_entry(seal: Seal, worker: str, raw: bytes) -> Entry:
+    """What lies in this worker's place. Raises BadEntryError."""
+    if not MAC_BYTES < len(raw) <= MAX_ENTRY_BYTES:
+        raise BadEntryError("malformed")
+    body = seal.read(worker.encode(), raw, MAX_ENTRY_BYTES)
+    if body is None:
+        raise BadEntryError("forged")
+    try:
+        return Entry(worker, *msgspec.msgpack.decode(body, type=tuple[str, Standing, bool, int, int]))
+    except msgspec.DecodeError:
+        raise BadEntryError("malformed") from None

@@ -6,25 +6,31 @@ the book. An empty registry is only that: nothing is ever removed because it is 
 
 import asyncio
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from router.instruments import Counter
 from router.membership import Membership
-from router.registry.book import MAX_AHEAD_S, TOMB_S, Book, Verdict
-from router.registry.entry import BadEntryError, Entry, Seal, Standing
+from router.registry.book import MAX_AHEAD_S, MAX_ENTRIES, TOMB_S, Book, Verdict
+from router.registry.entry import MAX_ENTRY_BYTES, BadEntryError, Entry, Standing, read_entry, write_entry
+from router.shared.failure import INVALID
 from router.shared.keys import Keys
-from router.shared.link import Link
+from router.shared.link import Answer, Link
 from router.shared.script import command, read_script
+from router.shared.seal import Seal
 from router.workers import DuplicateWorkerError, UnknownWorkerError, Worker
 
 LOOK_S = 0.4
 """Between two readings."""
 SPREAD_S = 1.0
 """After so long a decision is known everywhere."""
+MAX_NEWS = 2_000
+"""Entries that are judged in one reading, about 5 us each: the rest is read next time."""
 START_S = 10.0
 """What is found when a router has just started was decided before, whatever its date says."""
 QUIET = frozenset({Verdict.ACCEPTED, Verdict.KNOWN})
+WORKER = re.compile(rb"w-[0-9a-f]{10}")
 PUT = read_script("router.registry", "put_entry")
 log = logging.getLogger("warmroute")
 
@@ -81,14 +87,20 @@ class Registry:
         """Read all entries once, follow them, and put right what is wrong there."""
         link, key = self._shelf.link, self._shelf.keys.workers
         there = await link.tell(command("HGETALL", key)) if link.connected else None
-        if not isinstance(there, list):
+        link.mend(there, key)
+        raws = self._raws(there)
+        if raws is None:
             return
-        raws = {there[i].decode("ascii", "replace"): there[i + 1] for i in range(0, len(there), 2)}
-        refused = [
-            worker for worker, raw in raws.items() if self._seen.get(worker) != raw and not self._read(worker, raw)
-        ]
+        changed = [worker for worker, raw in raws.items() if self._seen.get(worker) != raw]
+        for worker in changed[MAX_NEWS:]:
+            del raws[worker]
+        refused = [worker for worker in changed[:MAX_NEWS] if not self._read(worker, raws[worker])]
         if refused:
             log.warning("%d entries of the shared registry are refused, the first %.40r", len(refused), refused[0])
+        forged = [worker for worker in refused if worker not in self._orders]
+        self._take_out(forged)
+        for worker in forged:
+            del raws[worker]
         self._seen, self._looked = raws, True
         self._book.renew(self._clock())
         self._follow()
@@ -96,11 +108,35 @@ class Registry:
             if entry.worker not in raws or entry.order > self._orders.get(entry.worker, (0, 0)):
                 self._put(entry, raws.get(entry.worker, b""))
 
+    def _raws(self, there: Answer) -> dict[str, bytes] | None:
+        """Entries as they lie there, by worker. What is under no worker's id is taken out."""
+        if not isinstance(there, list) or len(there) % 2 or not all(isinstance(each, bytes) for each in there):
+            return None
+        if len(there) > 2 * MAX_ENTRIES:
+            self._shelf.link.mend(INVALID, self._shelf.keys.workers)
+            return None
+        raws: dict[str, bytes] = {}
+        wrong: list[bytes] = []
+        for worker, raw in zip(there[::2], there[1::2], strict=True):
+            if WORKER.fullmatch(worker) and len(raw) <= MAX_ENTRY_BYTES:
+                raws[worker.decode()] = raw
+            else:
+                wrong.append(worker)
+        if wrong:
+            self._shelf.link.counters.refused.add(len(wrong), ("registry",))
+        self._take_out(wrong)
+        return raws
+
+    def _take_out(self, workers: Sequence[str | bytes]) -> None:
+        """What no router of this deployment wrote. What is missing then is written anew from the book."""
+        if workers:
+            self._shelf.link.tell(command("HDEL", self._shelf.keys.workers, *workers))
+
     def _read(self, worker: str, raw: bytes) -> bool:
         """Judge what is new there. False when it is refused."""
         self._orders.pop(worker, None)
         try:
-            entry = self._shelf.seal.read(raw)
+            entry = read_entry(self._shelf.seal, worker, raw)
         except BadEntryError as error:
             self._shelf.outcomes.add(1, (str(error),))
             return False
@@ -116,7 +152,7 @@ class Registry:
         """Write the entry in the place of what was seen there. If something else is there by now, it is read next
         time."""
         life_ms = int(TOMB_S * 1000)
-        put = PUT(self._shelf.keys.workers, entry.worker, self._shelf.seal.write(entry), there, life_ms)
+        put = PUT(self._shelf.keys.workers, entry.worker, write_entry(self._shelf.seal, entry), there, life_ms)
         self._shelf.link.tell(put)
 
     def _remove(self, entry: Entry) -> None:

@@ -29,6 +29,7 @@ class SecretCheck:
         seen = link.tell(command("GETEX", self._key, "EX", CHECK_TTL_S))
         await written
         proof = await seen
+        link.mend(proof, self._key)
         if isinstance(proof, Failure) or proof is None:
             return None
         agrees = proof == self._proof

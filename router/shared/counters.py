@@ -27,6 +27,9 @@ class LinkCounters(Collector):
         self.connections = Counter("warmroute_redis_connections", "Connections made.")
         self.connect_failures = Counter("warmroute_redis_connect_failures", "Connections that could not be made.")
         self.breaker_opened = Counter("warmroute_redis_breaker_opened", "Times that the breaker opened.")
+        self.refused = Counter(
+            "warmroute_redis_values_refused", "What was read and is nothing that a router wrote, by kind.", ("kind",)
+        )
         self.round_trip = Histogram(
             "warmroute_redis_round_trip_seconds", "From sending to the reply.", bounds=ROUND_TRIP_BOUNDS_S
         )

@@ -24,6 +24,8 @@ class FailureKind(Enum):
     """The data is on another server now (failover, resharding)."""
     FULL = "full"
     """The server's memory is full."""
+    INVALID = "invalid"
+    """What lies there is of another type than routers write, or too large to be read."""
     DENIED = "denied"
     """The user's name, password or rights do not suffice."""
     ERROR = "error"
@@ -42,6 +44,7 @@ SLOW = Failure(FailureKind.SLOW)
 DOWN = Failure(FailureKind.DOWN)
 OPEN = Failure(FailureKind.OPEN)
 LOST = Failure(FailureKind.LOST)
+INVALID = Failure(FailureKind.INVALID)
 
 _KINDS = {
     "LOADING": FailureKind.BUSY,
@@ -56,6 +59,7 @@ _KINDS = {
     "ASK": FailureKind.MOVED,
     "UNBLOCKED": FailureKind.MOVED,
     "OOM": FailureKind.FULL,
+    "WRONGTYPE": FailureKind.INVALID,
     "NOAUTH": FailureKind.DENIED,
     "WRONGPASS": FailureKind.DENIED,
     "NOPERM": FailureKind.DENIED,

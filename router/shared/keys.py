@@ -1,35 +1,40 @@
 """Every key in Redis, on one page. Nothing else in the code makes a key, but for the index's own scripts.
 
 All keys of a deployment begin with its prefix in braces, which Redis Cluster reads as a hash tag: a deployment lives
-on one shard. Values are hashes of blocks, counts, times and opaque ids; never text, token ids or addresses of clients.
-Every key has a lifetime.
+on one shard. Behind it is the layout's number: while a fleet is updated, routers of two layouts share nothing, and read
+nothing that they do not understand. Values are hashes of blocks, counts, times and opaque ids; never text, token ids or
+addresses of clients. Every key has a lifetime.
+
+All of it may have been written by another hand. `workers`, `response`, `load`, `c` and `use` are signed with a key made
+of the index secret, each for its own place (`seal`), and `load` and `use` are numbered and dated (`telling`); the index
+holds hints, and is not. A key of another type than this page says, or too large to be read, is deleted when it is met:
+by the router (`Link.mend`), or by the script itself (`guard.lua`).
 
 | key | type | lifetime | meaning |
 |---|---|---|---|
-| `{prefix}:check` | string | 30 days, renewed at each connection | proves that all routers use one index secret |
-| `{prefix}:workers` | hash | 8 days, renewed at least daily | signed decisions of operators, by worker id |
-| `{prefix}:response:HASH` | string | a day | which worker made a stored response; the key is a keyed hash of its id |
-| `{prefix}:routers` | sorted set | 30 s, renewed with each part | which routers live, by the server's clock (ms) |
-| `{prefix}:load:ROUTER` | string | 3 s, renewed at each change and each second | one router's part of the load |
-| `{prefix}:c:DIGEST` | string | `redis_ttl_s`; 120 s behind a later turn | a place in a conversation: its blocks |
-| `{prefix}:use:ROUTER` | string | 10 s, renewed at least each second | what limited clients took there, signed |
-| `{prefix}:1:names` | hash | `redis_ttl_s` twice, renewed at each record | a holder's number, by its name |
-| `{prefix}:1:live` | hash | as `names` | a living holder's horizon, last correction and name, by its number |
-| `{prefix}:1:h:NUMBER` | hash | `redis_ttl_s`, renewed at each record | a holder's clock, capacity and ages |
-| `{prefix}:1:s:HASH` | hash | `redis_ttl_s` + 600 s at most, renewed at each touch | a node: its blocks, who has them |
+| `{prefix}:2:check` | string | 30 days, renewed at each connection | proves that all routers use one index secret |
+| `{prefix}:2:workers` | hash | 8 days, renewed at least daily | decisions of operators, by worker id |
+| `{prefix}:2:response:HASH` | string | a day | which worker made a stored response; HASH is a keyed one of its id |
+| `{prefix}:2:routers` | sorted set | 30 s, renewed with each part | which routers live, by the server's clock (ms) |
+| `{prefix}:2:load:ROUTER` | string | 3 s, renewed at each change and each second | one router's part of the load |
+| `{prefix}:2:c:DIGEST` | string | `redis_ttl_s`; 120 s behind a later turn | a place in a conversation: its blocks |
+| `{prefix}:2:use:ROUTER` | string | 10 s, renewed at least each second | what limited clients took there |
+| `{prefix}:2:names` | hash | `redis_ttl_s` twice, renewed at each record | a holder's number, by its name |
+| `{prefix}:2:live` | hash | as `names` | a living holder's horizon, last correction and name, by its number |
+| `{prefix}:2:h:NUMBER` | hash | `redis_ttl_s`, renewed at each record | a holder's clock, capacity and ages |
+| `{prefix}:2:s:HASH` | hash | `redis_ttl_s` + 600 s at most, renewed at each touch | a node: its blocks, who has them |
 
-The last four are the prefix index, and made by its scripts (`router/prefix/lua`). Their number is the layout's: while a
-fleet is updated, routers of two layouts share no prefixes, and read nothing that they do not understand. A holder is a
-worker's opaque id and its engine's generation. In `names`, `#last` is the highest number ever given, and `#epoch`
-changes when all was lost. HASH stands for all of a prompt up to a node's first block; the nearer a node is to its
-chain's head, the longer it lives. The layout is told in `segments.lua` and `holder.lua`. DIGEST is a keyed hash of a
-conversation's beginning and of all that changes what engines make of it (`router/recall.py`).
+The last four are the prefix index, and made by its scripts (`router/prefix/lua`). A holder is a worker's opaque id and
+its engine's generation. In `names`, `#last` is the highest number ever given, and `#epoch` changes when all was lost.
+HASH stands for all of a prompt up to a node's first block; the nearer a node is to its chain's head, the longer it
+lives. The layout is told in `segments.lua` and `holder.lua`. DIGEST is a keyed hash of a conversation's beginning and
+of all that changes what engines make of it (`router/recall.py`).
 """
 
 from dataclasses import dataclass
 
-INDEX_LAYOUT = 1
-"""Counted up when the index's keys or values mean something else. The old ones go at the end of their lifetimes."""
+LAYOUT = 2
+"""Counted up when a key or value means something else. The old ones go at the end of their lifetimes."""
 RESPONSE_TTL_S = 24 * 3600
 USE_TTL_S = 10
 CHECK_TTL_S = 30 * 24 * 3600
@@ -44,7 +49,7 @@ class Keys:
     @property
     def tag(self) -> str:
         """What all keys begin with."""
-        return f"{{{self.prefix}}}:"
+        return f"{{{self.prefix}}}:{LAYOUT}:"
 
     @property
     def check(self) -> str:
@@ -52,14 +57,9 @@ class Keys:
         return f"{self.tag}check"
 
     @property
-    def index(self) -> str:
-        """What the index's keys begin with."""
-        return f"{self.tag}{INDEX_LAYOUT}:"
-
-    @property
     def names(self) -> str:
         """The holders' numbers, and the epoch."""
-        return f"{self.index}names"
+        return f"{self.tag}names"
 
     @property
     def conversations(self) -> str:
@@ -71,13 +71,23 @@ class Keys:
         """The routers that live."""
         return f"{self.tag}routers"
 
-    def load(self, router: bytes) -> str:
-        """One router's part of the load."""
-        return f"{self.tag}load:{router.decode()}"
+    @property
+    def loads(self) -> str:
+        """What the keys of the routers' parts of the load begin with."""
+        return f"{self.tag}load:"
 
-    def use(self, router: bytes) -> str:
+    @property
+    def uses(self) -> str:
+        """What the keys of what clients took, by router, begin with."""
+        return f"{self.tag}use:"
+
+    def load(self, router: str) -> str:
+        """One router's part of the load."""
+        return self.loads + router
+
+    def use(self, router: str) -> str:
         """What clients took through one router."""
-        return f"{self.tag}use:{router.decode()}"
+        return self.uses + router
 
     @property
     def workers(self) -> str:

@@ -17,7 +17,7 @@ from typing import Self
 
 from router.shared.address import Address, Place, UnreachableError
 from router.shared.counters import LinkCounters
-from router.shared.failure import DOWN, OPEN, Failure, Reply
+from router.shared.failure import DOWN, OPEN, Failure, FailureKind, Reply
 from router.shared.script import Command, command
 from router.shared.wire import Answer, Call, Wire
 from router.tasks import Background
@@ -27,6 +27,8 @@ BACKOFF_S = 0.05
 """Longest wait before the first new attempt; doubled with each, to `MAX_BACKOFF_S`. What is waited is drawn between a
 half and the whole, so that routers do not come back all at once."""
 MAX_BACKOFF_S = 2.0
+MAX_SPOILED = 256
+"""Keys that are remembered to be deleted."""
 STEADY_S = 10.0
 """A connection that lasted so long was a good one: the next attempt begins with a short wait again."""
 
@@ -68,6 +70,7 @@ class Link:
         self._wire: Wire | None = None
         self._open = False
         self._failed_before = ""
+        self._spoiled: dict[str, None] = {}
         self._background = Background(counters.restarts)
 
     async def __aenter__(self) -> Self:
@@ -99,6 +102,17 @@ class Link:
     def tell(self, words: Command) -> "asyncio.Future[Answer]":
         """What no request waits for: done within `tell_s`, with a reply or a failure. May be awaited or forgotten."""
         return self._send(words, self._limits.tell_s, False)
+
+    def mend(self, answer: Answer, *keys: str) -> None:
+        """Delete `keys` if the answer says that one of them holds what no router wrote, and could never be read: now,
+        or at the next connection, since such a reply may have ended this one."""
+        if not isinstance(answer, Failure) or answer.kind is not FailureKind.INVALID or not keys:
+            return
+        self.counters.refused.add(1, ("key",))
+        if self._wire is not None and not self._wire.closing:
+            self.tell(command("DEL", *keys))
+        elif len(self._spoiled) < MAX_SPOILED:
+            self._spoiled.update(dict.fromkeys(keys))
 
     def _send(self, words: Command, patience_s: float, urgent: bool) -> "asyncio.Future[Answer]":
         wire = self._wire
@@ -187,6 +201,9 @@ class Link:
         self._wire, self._open = wire, False
         self.counters.up = True
         try:
+            if self._spoiled:
+                self.tell(command("DEL", *self._spoiled))
+                self._spoiled.clear()
             for callback in self.on_up:
                 callback()
             while not self._finished(wire):

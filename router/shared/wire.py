@@ -2,7 +2,7 @@
 
 What must not be broken: every command sent takes one reply off the stream, even when nobody waits for it any more (a
 late reply given to the next caller would be a wrong answer). Commands of one loop turn go out in one write. A caller
-who goes away only stops waiting. hiredis packs and parses; redis-py's own client costs several times as much a call.
+who goes away only stops waiting. Replies are read with bounds (`reader`); one beyond them ends the connection.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from typing import Any, cast
 import hiredis
 
 from router.shared.counters import LinkCounters
-from router.shared.failure import LOST, SLOW, Failure, FailureKind, Reply, failure_of
+from router.shared.failure import INVALID, LOST, SLOW, Failure, FailureKind, Reply, failure_of
+from router.shared.reader import ErrorReply, ReplyReader, UnreadableError
 from router.shared.script import Command
 
 Answer = Reply | Failure
@@ -44,7 +45,7 @@ class Wire(asyncio.Protocol):
     def __init__(self, counters: LinkCounters) -> None:
         self._loop = asyncio.get_running_loop()
         self._counters = counters
-        self._reader = hiredis.Reader()
+        self._reader = ReplyReader()
         self._transport: asyncio.Transport | None = None
         self._unanswered: deque[Call] = deque()
         self._unsent: list[bytes] = []
@@ -72,13 +73,29 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop: hand the replies out."""
-        reader = self._reader
+        if self.closing:
+            return
+        replies: list[Any] = []
         try:
-            reader.feed(data)
-            while (reply := reader.gets()) is not False:
-                self._answered(self._unanswered.popleft(), reply)
-        except (hiredis.ProtocolError, IndexError):  # not a Redis, or no longer in step: start anew
+            self._reader.feed(data, replies)
+            sound = True
+        except UnreadableError:
+            sound = False
+        for reply in replies:
+            if not self._unanswered:  # no longer in step
+                sound = False
+                break
+            self._answered(self._unanswered.popleft(), reply)
+        if not sound:
+            self._counters.refused.add(1, ("reply",))
+            if self._unanswered:
+                self._settle(self._unanswered.popleft(), INVALID)
             self.abort()
+
+    @property
+    def closing(self) -> bool:
+        """It ends, or has ended."""
+        return self._transport is None or self._transport.is_closing()
 
     def waiting_s(self, now: float) -> float:
         """For how long the oldest unanswered command has waited."""
@@ -94,7 +111,7 @@ class Wire(asyncio.Protocol):
         failure; never with an exception."""
         transport = self._transport
         if transport is None or transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            self._settle(call, LOST if transport is None or transport.is_closing() else SLOW)
+            self._settle(call, LOST if self.closing else SLOW)
             return
         call.timer = self._loop.call_later(call.patience_s, self._expire, call)
         self._write(call)
@@ -111,8 +128,8 @@ class Wire(asyncio.Protocol):
             self._transport.write(b"".join(unsent))
 
     def _answered(self, call: Call, reply: Any) -> None:
-        if isinstance(reply, hiredis.ReplyError):
-            message = str(reply)
+        if isinstance(reply, ErrorReply):
+            message = reply.message
             if call.command.script and message.startswith("NOSCRIPT"):
                 call.command = call.command.in_full()
                 self._write(call)

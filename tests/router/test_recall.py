@@ -10,6 +10,7 @@ import pytest
 from router.instruments import Counter
 from router.recall import LEFT_TTL_S, Recall, RecallLimits
 from router.shared.keys import Keys
+from router.shared.seal import MAC_BYTES, Seal
 from tests.router.shared.conftest import running_link, until
 from tests.servers import RedisServer
 from tests.tokenizer_cache.conversations import body_of
@@ -47,7 +48,8 @@ class Side:
 async def side(server: RedisServer, room: bool = True, secret: bytes = SECRET) -> AsyncIterator[Side]:
     async with running_link(server.url) as link:
         recalled = Counter("recalled", "", ("result",))
-        yield Side(Recall(link, Keys("recall"), secret, RecallLimits(TTL_S, lambda: room), recalled), recalled)
+        seal = Seal(secret, "recall", "conversation")
+        yield Side(Recall(link, Keys("recall"), seal, RecallLimits(TTL_S, lambda: room), recalled), recalled)
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def turn(number: int, words: int = 12, **fields: Any) -> Request:
 
 def entries(server: RedisServer) -> dict[bytes, bytes]:
     with server.client() as client:
-        return {key: client.get(key) for key in client.keys("{recall}:c:*")}
+        return {key: client.get(key) for key in client.keys("{recall}:2:c:*")}
 
 
 async def told(server: RedisServer, count: int) -> None:
@@ -100,7 +102,7 @@ async def test_long_conversations_share_a_base(own_server: RedisServer) -> None:
             assert exact.chain.startswith(found.chain[: found.known_blocks * HASH_BYTES])
             assert found.known_blocks >= len(exact.chain) // HASH_BYTES - 4
         sizes = sorted(map(len, entries(own_server).values()))
-        assert len(exact.chain) + 21 + 2048 < sum(sizes) < 5 * len(exact.chain), "not every turn's whole chain"
+        assert len(exact.chain) + 37 + 2048 < sum(sizes) < 5 * len(exact.chain), "not every turn's whole chain"
         with own_server.client() as client:
             lives = [client.ttl(key) for key in entries(own_server)]
         assert all(0 < life <= TTL_S for life in lives)
@@ -138,12 +140,15 @@ async def test_without_a_match_nothing_is_changed(own_server: RedisServer) -> No
 
 
 async def test_what_differs_ends_it(own_server: RedisServer) -> None:
+    """A router of this deployment that is wrong: who only writes to Redis cannot sign it."""
+    seal = Seal(SECRET, "recall", "conversation")
     async with side(own_server) as one, side(own_server) as two:
         one.serve(turn(3))
         await told(own_server, 2)
         with own_server.client() as client:
             for key, value in entries(own_server).items():
-                client.set(key, value[:-8] + b"forged!!")
+                place = key.removeprefix(b"{recall}:2:c:")
+                client.set(key, seal.write(place, value[MAC_BYTES:-8] + b"wrongly!"))
         request = turn(3)
         assert (await two.find(request)).known_blocks > 0
         two.recall.check(two.encoder, request, two.serve(turn(3)))
@@ -152,7 +157,26 @@ async def test_what_differs_ends_it(own_server: RedisServer) -> None:
         assert await two.find(fresh) == two.encoder.recognise(fresh)
 
 
-@pytest.mark.parametrize("value", [b"", b"x", b"\x02" + bytes(20) + b"y" * 8, b"\x01" + bytes(20) + b"odd"])
+async def test_what_another_hand_changed_or_moved_is_not_used_and_ends_nothing(own_server: RedisServer) -> None:
+    async with side(own_server) as one, side(own_server) as two:
+        one.serve(turn(3))
+        await told(own_server, 2)
+        kept = entries(own_server)
+        moved = dict(zip(kept, [*list(kept.values())[1:], next(iter(kept.values()))], strict=True))
+        for forged in ({key: value[:-8] + b"forged!!" for key, value in kept.items()}, moved):
+            with own_server.client() as client:
+                client.mset(forged)
+            assert (await two.find(turn(3))).known_blocks == 0
+        assert two.recall._link.counters.refused.values[("conversation",)] == 2
+        with own_server.client() as client:
+            client.mset(kept)
+        assert (await two.find(turn(3))).known_blocks > 0
+        assert set(two.results) == {("missing",), ("found",)}
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"x", b"\x02" + bytes(20) + b"y" * 8, b"\x01" + bytes(20) + b"odd", b"x" * (2 << 20)]
+)
 async def test_what_no_router_wrote_is_not_used(own_server: RedisServer, value: bytes) -> None:
     async with side(own_server) as one, side(own_server) as two:
         one.serve(turn(3))

@@ -103,7 +103,7 @@ async def test_nothing_of_a_prompt_is_in_redis(own_server: RedisServer, workers:
         await ask(one, WORDS * 40)
         await ask(two, WORDS * 41)
         stored = everything(own_server)
-    assert any(re.match(rb"\{warmroute\}:1:s:", key) for key in stored)
+    assert any(re.match(rb"\{warmroute\}:2:s:", key) for key in stored)
     whole = b"".join(key + value for key, value in stored.items())
     for secret in (b"quick", b"brown", MODEL.encode() + b"/", SECRET.value.encode(), b"127.0.0.1"):
         assert secret not in whole

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from loadtests.evidence.bench_redis.scene import Scene, name
 from router.instruments import Counter
-from router.load.exchange import WRITE, LoadExchange
+from router.load.exchange import MAX_PARTS_BYTES, MAX_STRING_BYTES, WRITE, LoadExchange
 from router.load.part import OwnPart
 from router.prefix.api import HASH_BYTES, Record, State
 from router.prefix.holders import Holders
@@ -23,8 +23,12 @@ from router.shared.address import parse_address
 from router.shared.counters import LinkCounters
 from router.shared.keys import Keys
 from router.shared.link import Link, LinkLimits
+from router.shared.seal import Seal
+from router.shared.telling import MAX_ROUTERS, Teller
 
 KEYS = Keys("bench")
+SEAL = Seal(b"secret", "bench", "load")
+NOW_MS = 1_700_000_000_000
 ALSO = 7
 OTHER_ROUTERS = 5
 LIMITS = SharedLimits(default_capacity_blocks=1_000_000, max_memory_bytes=1 << 40)
@@ -79,7 +83,9 @@ async def publish_load(link: Link, workers: int) -> None:
         for worker in range(1, workers + 1):
             part.put(worker, router + 1, 1000, 100_000)
         other = f"other{router}"
-        await link.tell(WRITE(KEYS.routers, other, 3_600_000, part.pack(), KEYS.load(other.encode())))
+        told = Teller(SEAL, other).write(part.pack(), NOW_MS)
+        bounds = MAX_ROUTERS, MAX_STRING_BYTES, MAX_PARTS_BYTES
+        await link.tell(WRITE(KEYS.routers, other, 3_600_000, told, KEYS.loads, KEYS.uses, *bounds))
 
 
 async def lookups(router: BenchRouter, scene: Scene, rounds: int, with_load: bool) -> Took:
@@ -88,9 +94,10 @@ async def lookups(router: BenchRouter, scene: Scene, rounds: int, with_load: boo
     asked = scene.asked()
     also = [[name(rng.randrange(scene.workers)) for _ in range(ALSO)] for _ in range(64)]
     ticks = count(1000.0, 0.003)  # whatever was read is too old
-    load = LoadExchange(router.link, KEYS, "reader", lambda: next(ticks)) if with_load else None
+    load = LoadExchange(router.link, KEYS, "reader", SEAL, lambda: next(ticks)) if with_load else None
     if load is not None:
-        load._names = [f"other{router}".encode() for router in range(OTHER_ROUTERS)]
+        load._names = [f"other{router}" for router in range(OTHER_ROUTERS)]
+        load._time_offset = NOW_MS / 1000 - 1000.0
     if load is not None and (reading := load.refresh()) is not None:
         await asyncio.wait((reading,))
         assert load.routers == 1 + OTHER_ROUTERS

@@ -11,12 +11,13 @@ if wanted >= 0 then
     local counts, coarse = call('HGETALL', key), width
     width = wider
     for place = 1, #counts, 2 do
-      local bucket, alive = tonumber(counts[place]), tonumber(counts[place + 1])
-      if bucket then
+      local bucket, alive = whole(counts[place], MOST), whole(counts[place + 1], MOST)
+      if bucket and alive then
         call('HDEL', key, bucket)
         local low = max(bucket * coarse, horizon + 1)
         local span, given = bucket * coarse + coarse - low, 0
         while span > 0 and given < alive do
+          spend()
           local into = floor(low / width)
           local stop = min(into * width + width, bucket * coarse + coarse)
           local share = stop == bucket * coarse + coarse and alive - given or floor(alive * (stop - low) / span)

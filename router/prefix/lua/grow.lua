@@ -25,9 +25,12 @@ local function grown(at, stop, may_grow)
   return nodes
 end
 
--- A holder that is new to a wide node pays by looking at two others there, and removing those that are dead.
+-- A holder that is new to a wide node pays by looking at two others there, and removing those that are dead. A node that
+-- is wider than any fleet is another hand's, and goes.
 local function tidy(key)
-  if call('HLEN', key) <= WIDE then return end
+  local size = call('HLEN', key)
+  if size <= WIDE then return end
+  if size > MAX_FIELDS then return call('DEL', key) end
   local some = call('HRANDFIELD', key, 2, 'WITHVALUES')
   for place = 1, #some, 2 do
     local other = some[place]

@@ -11,7 +11,12 @@ local function allocate(name)
   call('HSETNX', NAMES, '#epoch', time[1] .. time[2])
   call('HSETNX', NAMES, '#last', time[1] .. string.format('%04d', floor(time[2] / 100)))
   local fresh
-  repeat fresh = string.format('%.0f', call('HINCRBY', NAMES, '#last', 1)) until call('EXISTS', HOLDER .. fresh) == 0
+  repeat
+    spend()
+    local last = call('HINCRBY', NAMES, '#last', 1)
+    if not whole(last, MOST) then error('unsound') end
+    fresh = string.format('%.0f', last)
+  until call('EXISTS', HOLDER .. fresh) == 0
   for _, other in ipairs(call('HRANDFIELD', NAMES, 2)) do -- forget in passing who has been idle for too long
     local old = sub(other, 1, 1) ~= '#' and call('HGET', NAMES, other)
     if old and call('EXISTS', HOLDER .. old) == 0 then
@@ -31,7 +36,9 @@ local function open(name, blocks, steps)
   number = call('HGET', NAMES, name)
   local state = number and call('HMGET', HOLDER .. number, 'clock', 'cap', 'res', 'width') or {}
   local live = number and call('HGET', LIVE, number)
-  if not state[1] or not live then
+  local known = live and sound_live(live) and whole(state[4] or 0, MOST) or 0
+  for at = 1, 3 do known = whole(state[at] or -1, MOST) and known or 0 end
+  if known < 1 or read('>I6', live) > tonumber(state[1]) then
     number = allocate(name)
     state = {0, blocks, 0, max(1, floor(blocks / steps))}
     live = pack('>I6I6', 0, 0)
@@ -45,6 +52,7 @@ end
 local function count(low, high, sign)
   low = max(low, horizon + 1)
   while low <= high do
+    spend()
     local bucket = floor(low / width)
     local stop = min(high, bucket * width + width - 1)
     moved[bucket] = (moved[bucket] or 0) + sign * (stop - low + 1)

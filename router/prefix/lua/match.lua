@@ -63,6 +63,7 @@ end
 
 -- Of a node that begins at `start`: blocks held, their last one's stamp, and blocks held or pending.
 local function extent(value, start, horizon, after)
+  if #value > MAX_VALUE then error('unsound') end
   if #value == 10 then -- one piece and no more
     local _, stop, _, base = read('>BBHI6', value)
     local alive = min(stop, base - horizon - start)
@@ -88,7 +89,8 @@ end
 
 local names = call('HMGET', NAMES, '#epoch', unpack(ARGV, 4))
 local epoch = names[1]
-if total == 0 or size(0) == 0 then return {epoch} end
+if epoch and (#epoch > 32 or not string.find(epoch, '^%d+$')) then error('unsound') end
+if total == 0 or size(0) == 0 then return cmsgpack.pack({epoch or '', {}}) end
 local low, high = 0, ceil(total / S) - 1
 while low < high do
   local mid = ceil((low + high) / 2)
@@ -133,7 +135,10 @@ local function take(number, blocks, stamp, reach)
     blocks = whole
   end
   reach = max(reach, blocks)
-  if reach > 0 then found[#found + 1] = {sub(lives[number], 13), blocks, reach, number} end
+  if reach > 0 and whole(number, MOST) then
+    if not sound_live(lives[number]) then error('unsound') end
+    found[#found + 1] = {sub(lives[number], 13), blocks, reach, number}
+  end
 end
 
 -- Reading the places where holders end. `top` is the last segment where there may be one that was not seen.
@@ -293,12 +298,10 @@ for place = 2, #found do
   end
   found[at + 1] = each
 end
-local reply = {epoch}
+local holders = {}
 for place, each in ipairs(found) do
   if each[3] > 0 and (place <= DEEPEST or wanted[each[4]]) then
-    local end_ = #reply
-    reply[end_ + 1], reply[end_ + 2], reply[end_ + 3] = each[1], each[2], each[3]
-    reply[end_ + 4] = tonumber(each[4])
+    holders[#holders + 1] = {each[1], each[2], each[3], tonumber(each[4])}
   end
 end
-return reply
+return cmsgpack.pack({epoch or '', holders})

@@ -17,6 +17,41 @@ local ROOT = KEYS[1]
 local NAMES, LIVE, SEGMENT, HOLDER = ROOT .. 'names', ROOT .. 'live', ROOT .. 's:', ROOT .. 'h:'
 local call, sub, floor, ceil, min, max = redis.call, string.sub, math.floor, math.ceil, math.min, math.max
 local pack, read = struct.pack, struct.unpack
+local MOST = 2 ^ 48 -- no number here is higher
+local MAX_PENDINGS, MAX_FIELDS = 64, 20000
+local MAX_VALUE, MAX_LIVE = 1 + 9 * S + 13 * MAX_PENDINGS, 12 + 64 -- bytes
+
+-- The number that a text is; nil where it is no whole one from 0 to `most`.
+local function whole(text, most)
+  local number = tonumber(text)
+  return number and number >= 0 and number <= most and number == floor(number) and number or nil
+end
+
+-- Is it a holder's horizon, last correction and name?
+local function sound_live(live)
+  return #live > 12 and #live <= MAX_LIVE and string.find(live, '^[%w._:-]+$', 13) ~= nil
+end
+
+-- Is it what a script wrote of a holder in a node?
+local function sound(value)
+  if #value == 0 or #value > MAX_VALUE then return false end
+  local pieces = read('B', value)
+  local rest = #value - 1 - 9 * pieces
+  if rest < 0 or rest % 13 ~= 0 then return false end
+  local before, at, stop = 0, 2, 0
+  for _ = 1, pieces do
+    stop, _, _, at = read('>BHI6', value, at)
+    if stop <= before or stop > S then return false end
+    before = stop
+  end
+  return true
+end
+
+local left = 300000 -- steps of loops that another hand's numbers could make endless
+local function spend()
+  left = left - 1
+  if left < 0 then error('too many steps') end
+end
 
 local heads, row_of, total = '', '', 0 -- the chain, or slice of one, that the script is about
 
@@ -33,7 +68,7 @@ end
 -- How many blocks `row` shares with the chain from block `at` to `stop`. Each hash covers all before it: one that is the
 -- same at both ends says so of all between, and bisection is exact.
 local function shared(row, at, stop)
-  local low, high = 0, min(#row / 4, stop - at)
+  local low, high = 0, min(floor(#row / 4), stop - at)
   local mid = high
   while low < high do
     local ends = (at + mid) * 4
@@ -60,6 +95,7 @@ end
 local function parse(value)
   local pieces, pendings = {}, {}
   if value then
+    if #value > MAX_VALUE then error('unsound') end
     local count, at = read('B', value)
     for number = 1, count do
       local stop, generated, base

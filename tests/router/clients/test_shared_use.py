@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from router.clients import Charge, Client, Clients
-from router.clients.shared_use import GAP_S, IDLE_BEATS, BadUseError, SharedUse, UseSeal
+from router.clients.shared_use import GAP_S, IDLE_BEATS, SharedUse, number_of
 from router.load.exchange import LoadExchange
 from router.settings import Secret
 from router.shared.keys import Keys
 from router.shared.link import Link
+from router.shared.seal import Seal
+from router.shared.telling import HEAD
 from tests.engines import EngineThread
 from tests.router.clients.clock import Clock
 from tests.router.clients.files import table, write
@@ -24,7 +27,7 @@ from tests.routers import chat, running_router
 from tests.servers import RedisServer
 
 KEYS = Keys("warmroute")
-SEAL = UseSeal(b"secret", "warmroute")
+SEAL = Seal(b"secret", "warmroute", "use")
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ async def fleet(server: RedisServer, path: Path, clock: Clock, count: int) -> As
         found = []
         for number in range(count):
             link = await stack.enter_async_context(make_link(server.url, LIMITS))
-            load = LoadExchange(link, KEYS, f"router{number}", time.monotonic)
+            load = LoadExchange(link, KEYS, f"router{number}", Seal(b"secret", "warmroute", "load"), time.monotonic)
             stack.callback(asyncio.create_task(load.run()).cancel)
             clients = Clients([], path, clock)
             found.append(One(link, load, clients, SharedUse(clients, load, (link, KEYS), SEAL, clock)))
@@ -162,26 +165,37 @@ async def test_without_redis_each_goes_on_alone_and_nothing_is_charged_later(
         assert two.level() == 57
 
 
+def string(router: str, number: int, rows: dict[int, tuple[int, int, int]], at_ms: int, seal: Seal = SEAL) -> bytes:
+    return seal.write(router.encode(), HEAD.pack(at_ms, number) + msgspec.msgpack.encode(rows))
+
+
 async def test_forged_and_old_strings_charge_nobody(server: RedisServer, tmp_path: Path) -> None:
     path = write(tmp_path / "keys", table("team", "key", more="requests_per_minute = 60"))
     async with fleet(server, path, Clock(), 2) as (one, two):
         entered(one, 10)
         await spread([one, two])
-        number = SEAL.number("team")
+        number, name = number_of(SEAL, "team"), one.load.name
+        now_ms = two.load.now_ms()
+        assert now_ms is not None
         with server.client() as client:
-            old = client.get(KEYS.use(one.load.name))
-            bad = [UseSeal(b"other", "warmroute").write(b"router0", 99, {number: (60, 0, 9)}), b"", b"x" * 50, old]
+            old = client.get(KEYS.use(name))
+            bad = [
+                string(name, 99, {number: (60, 0, 9)}, now_ms, Seal(b"other", "warmroute", "use")),
+                string(name, 99, {number: (60, 0, 9)}, now_ms, Seal(b"secret", "warmroute", "load")),
+                string("router7", 99, {number: (60, 0, 9)}, now_ms),
+                string(name, 99, {number: (60, 0, 9)}, now_ms - 60_000),
+                string(name, 1, {number: (60, 0, 9)}, now_ms),
+                *(b"", b"x" * 50, b"x" * 500_000, old),
+            ]
             for raw in bad:
-                client.set(KEYS.use(one.load.name), raw)
+                client.set(KEYS.use(name), raw)
                 for _ in range(IDLE_BEATS):
                     await two.use.beat()
                 assert two.level() == 50
-            client.set(KEYS.use(one.load.name), SEAL.write(b"router0", 99, {number: (11, 0, 0), 7: (1, 1, 1)}))
+            client.set(KEYS.use(name), string(name, 99, {number: (11, 0, 0), 7: (1, 1, 1)}, now_ms))
             for _ in range(IDLE_BEATS):
                 await two.use.beat()
             assert two.level() == 49
-    with pytest.raises(BadUseError):
-        SEAL.read(b"router1", SEAL.write(b"router0", 1, {}))
 
 
 async def test_labels_and_keys_are_not_in_redis(server: RedisServer, tmp_path: Path) -> None:

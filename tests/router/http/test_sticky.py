@@ -9,11 +9,14 @@ from router.http.errors import ApiError
 from router.http.sticky import ResponseOwners, SharedOwners
 from router.shared.keys import Keys
 from router.shared.link import Link
+from router.shared.seal import Seal
 from tests.router.fleet import make_fleet
 from tests.router.shared.conftest import own_server, running_link
 from tests.servers import RedisServer
 
 __all__ = ["own_server"]
+SEAL = Seal(b"a", "t", "response")
+ELSEWHERE = SEAL.write(b"elsewhere", b"w-0000000000")
 HEAD = b'{"id": "resp_abc", "object": "response"'
 
 
@@ -36,9 +39,8 @@ async def test_an_id_is_found_where_it_was_learned_only() -> None:
 async def test_a_shared_id_is_found_everywhere_and_tells_nothing(link: Link, own_server: RedisServer) -> None:
     fleet = make_fleet(3)
     worker = list(fleet.workers.values())[1]
-    one, other, foreign = (
-        ResponseOwners(fleet, SharedOwners(link, Keys("t"), secret)) for secret in (b"a", b"a", b"another")
-    )
+    seals = SEAL, SEAL, Seal(b"another", "t", "response")
+    one, other, foreign = (ResponseOwners(fleet, SharedOwners(link, Keys("t"), seal)) for seal in seals)
     one.learn(HEAD, worker)
     assert await other.find("resp_abc") is worker
     with pytest.raises(ApiError):
@@ -49,12 +51,12 @@ async def test_a_shared_id_is_found_everywhere_and_tells_nothing(link: Link, own
         assert client.ttl(key) > 0
 
 
-@pytest.mark.parametrize("planted", [b"w-0000000000", b"\xff\xfe", b""])
+@pytest.mark.parametrize("planted", [b"w-0000000000", b"\xff\xfe", b"", ELSEWHERE, b"x" * 9_000_000])
 async def test_a_worker_that_is_none_of_the_fleet_is_not_believed(
     link: Link, own_server: RedisServer, planted: Any
 ) -> None:
     fleet = make_fleet(3)
-    shared = SharedOwners(link, Keys("t"), b"a")
+    shared = SharedOwners(link, Keys("t"), SEAL)
     ResponseOwners(fleet, shared).learn(HEAD, next(iter(fleet.workers.values())))
     assert await ResponseOwners(fleet, shared).find("resp_abc")
     with own_server.client() as client:

@@ -15,12 +15,14 @@ from router.load.others import LIFE_S, NOTHING
 from router.prefill_rate import PrefillRates
 from router.shared.keys import Keys
 from router.shared.link import Link
+from router.shared.seal import Seal
 from router.workers import Fleet, Worker
 from tests.router.fleet import facts, make_worker
 from tests.router.shared.conftest import LIMITS, make_link, until
 from tests.servers import RedisServer
 
 KEYS = Keys("test")
+SEAL = Seal(b"secret", "test", "load")
 
 
 class OneRouter:
@@ -28,7 +30,7 @@ class OneRouter:
 
     def __init__(self, link: Link, name: str, workers: int) -> None:
         self.link = link
-        self.load = LoadExchange(link, KEYS, name, time.monotonic)
+        self.load = LoadExchange(link, KEYS, name, SEAL, time.monotonic)
         self.fleet = Fleet(self._make, asyncio.get_running_loop().call_soon, PrefillRates(8000.0))
         self.fleet.on_groups.append(lambda: self.load.list_workers(self.fleet.workers.values()))
         for number in range(workers):

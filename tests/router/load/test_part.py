@@ -42,21 +42,16 @@ def test_workers_that_are_not_listed_are_left_out() -> None:
     assert Part(own.pack(), 0.0).find(1) is None
 
 
-def test_two_writings_differ() -> None:
-    own = OwnPart()
-    assert own.pack() != own.pack()
-
-
 @given(st.binary(max_size=80))
 def test_other_bytes_are_refused(raw: bytes) -> None:
     try:
         Part(raw, 0.0)
     except BadPartError:
         return
-    assert len(raw) >= 16
+    assert len(raw) >= 8
 
 
-@pytest.mark.parametrize("cut", [1, 15, 17])
+@pytest.mark.parametrize("cut", [1, 15, 17, 39])
 def test_a_cut_part_is_refused(cut: int) -> None:
     with pytest.raises(BadPartError):
         Part(packed({1: (1, 1, 1), 2: (1, 1, 1)})[:-cut], 0.0)

@@ -70,10 +70,10 @@ async def run(history: list[Step], flavour: str) -> None:
                 elif step.kind == "capacity":
                     index.set_capacity(step.holder, step.number)
                 elif step.kind == "lose all":
-                    client.delete(f"{{{prefix}}}:1:names")
+                    client.delete(f"{{{prefix}}}:2:names")
                 elif step.kind == "lose number":
                     client.hdel(
-                        f"{{{prefix}}}:1:live", *(client.hkeys(f"{{{prefix}}}:1:live")[: step.number % 2] or ["x"])
+                        f"{{{prefix}}}:2:live", *(client.hkeys(f"{{{prefix}}}:1:live")[: step.number % 2] or ["x"])
                     )
                 else:
                     kind = b":s:" if step.kind == "lose node" else b":h:"

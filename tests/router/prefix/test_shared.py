@@ -203,7 +203,7 @@ async def test_everything_has_a_lifetime_heads_longer_than_tails(server: RedisSe
     with server.client() as client:
         assert all(client.ttl(key) > 0 for key in client.keys("*"))
         starts = range(0, len(chain), SEGMENT_BLOCKS * HASH_BYTES)
-        parts = [b"{shared-test}:1:s:" + chain[at : at + HASH_BYTES] for at in starts]
+        parts = [b"{shared-test}:2:s:" + chain[at : at + HASH_BYTES] for at in starts]
         lives = [client.ttl(key) for key in parts]
         assert lives == sorted(lives, reverse=True) and lives[-1] > 3600
 

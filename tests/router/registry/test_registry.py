@@ -10,10 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from router.allow import read_rule
-from router.registry.entry import Entry, Seal, Standing
+from router.registry.entry import Entry, Standing, read_entry, write_entry
 from router.registry.registry import SPREAD_S
 from router.settings import Secret
 from router.shared.keys import Keys
+from router.shared.seal import Seal
 from router.worker_names import worker_id
 from tests.engines import EngineThread
 from tests.routers import RunningRouter, running_router
@@ -23,7 +24,7 @@ ADMIN = {"x-warmroute-admin-key": "admin"}
 SECRET = "index secret of the test"
 URL = "http://127.0.0.9:9"
 ID = worker_id(URL)
-SEAL = Seal(SECRET.encode(), "warmroute")
+SEAL = Seal(SECRET.encode(), "warmroute", "registry")
 KEY = Keys("warmroute").workers
 HURRY_S = 3.0
 """Twice and more what is promised: the machine may be busy."""
@@ -131,11 +132,11 @@ async def test_forged_replayed_and_malformed_entries_are_refused_and_put_right(r
                 removed = client.hget(KEY, ID)
                 bad = {
                     "replayed": (ID, present),
-                    "forged": (ID, Seal(b"another secret", "warmroute").write(entry())),
+                    "forged": (ID, write_entry(Seal(b"another secret", "warmroute", "registry"), entry())),
                     "malformed": (ID, b"\x00\xff"),
-                    "misplaced": ("w-00", SEAL.write(entry())),
-                    "future": (ID, SEAL.write(entry(age_s=-3600))),
-                    "not_allowed": (worker_id("http://10.9.9.9"), SEAL.write(entry(url="http://10.9.9.9"))),
+                    "misplaced": ("w-0000000000", write_entry(SEAL, replace(entry(), worker="w-0000000000"))),
+                    "future": (ID, write_entry(SEAL, entry(age_s=-3600))),
+                    "not_allowed": (worker_id("http://10.9.9.9"), write_entry(SEAL, entry(url="http://10.9.9.9"))),
                 }
                 for reason, (worker, raw) in bad.items():
                     client.hset(KEY, worker, raw)
@@ -157,8 +158,9 @@ async def test_a_router_that_missed_the_removal_does_not_bring_the_worker_back(r
                 stale = client.hget(KEY, ID)
                 await call(one, "DELETE", f"/{ID}")
                 client.delete(KEY)
-                client.hset(KEY, ID, SEAL.write(replace(SEAL.read(stale), stamp=int(time.time()) + 1)))
-                await until(lambda: SEAL.read(client.hget(KEY, ID)).standing is Standing.REMOVED)
+                signed_again = replace(read_entry(SEAL, ID, stale), stamp=int(time.time()) + 1)
+                client.hset(KEY, ID, write_entry(SEAL, signed_again))
+                await until(lambda: read_entry(SEAL, ID, client.hget(KEY, ID)).standing is Standing.REMOVED)
             await until(lambda: ID not in states(two))
             assert ID not in states(one)
 
@@ -181,7 +183,7 @@ async def test_what_the_settings_name_obeys_a_router_whose_clock_is_behind(redis
             with redis.client() as client:
                 await until(lambda: client.hexists(KEY, ID))
                 removal = entry(Standing.REMOVED, age_s=60, url=engine.url, added=False)
-                client.hset(KEY, removal.worker, SEAL.write(removal))
+                client.hset(KEY, removal.worker, write_entry(SEAL, removal))
             await until(lambda: states(one) == {ID: False})
 
 
@@ -189,8 +191,8 @@ async def test_a_removal_dated_ahead_is_no_younger_than_the_start(redis: RedisSe
     with EngineThread(model="m") as engine:
         removal = entry(Standing.REMOVED, age_s=-60, url=engine.url, added=False)
         with redis.client() as client:
-            client.hset(KEY, removal.worker, SEAL.write(removal))
-            client.hset(KEY, ID, SEAL.write(entry()))
+            client.hset(KEY, removal.worker, write_entry(SEAL, removal))
+            client.hset(KEY, ID, write_entry(SEAL, entry()))
         async with routers(redis, engine.url, count=1) as (one,):
             await until(lambda: ID in states(one))
             assert removal.worker in states(one)

@@ -16,7 +16,7 @@ from router.shared.failure import FailureKind, failure_of
         ("BUSY Redis is busy running a script.", FailureKind.BUSY),
         ("NOPERM this user has no permissions", FailureKind.DENIED),
         ("WRONGPASS invalid username-password pair", FailureKind.DENIED),
-        ("WRONGTYPE Operation against a key", FailureKind.ERROR),
+        ("WRONGTYPE Operation against a key", FailureKind.INVALID),
         ("", FailureKind.ERROR),
     ],
 )

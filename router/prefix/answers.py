@@ -1,0 +1,98 @@
+"""What the index's scripts answer, checked: nothing further in meets a value of another kind or size.
+
+An answer that is nothing that a script says is a miss, and counted: the server, or what runs there, is not ours.
+"""
+
+import re
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from router.instruments import Counter
+from router.shared.link import Answer
+
+MAX_HOLDERS = 20_000
+Count = Annotated[int, Meta(ge=0, le=1 << 48)]
+Number = Annotated[int, Meta(ge=0, le=1 << 53)]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Epoch = Annotated[bytes, Meta(max_length=32)]
+
+
+class Outcome(NamedTuple):
+    """What a writing script answers."""
+
+    number: int
+    """The holder's number: another one than before means that it was forgotten meanwhile."""
+    refused: bool
+    """There was no room for some of it."""
+    unfinished: bool
+    """More is to be evicted: call `set_capacity(holder, -1)`."""
+    epoch: bytes
+    """Another one than before means that all data was lost."""
+
+
+class Match(NamedTuple):
+    """Who holds how much of a chain."""
+
+    epoch: bytes | None
+    """None: there is no data."""
+    holders: list[tuple[str, int, int, int]]
+    """Name, blocks, blocks held or pending, number."""
+
+
+_TIME = re.compile(rb"[0-9]{1,12} [0-9]{1,6}")
+_outcome = tuple[Number, int, int, Epoch | None]
+_match = msgspec.msgpack.Decoder(
+    tuple[
+        Annotated[str, Meta(max_length=32)],
+        Annotated[list[tuple[Name, Count, Count, Number]], Meta(max_length=MAX_HOLDERS)],
+    ]
+)
+
+
+class Answers:
+    """Reads them."""
+
+    def __init__(self, refused: Counter) -> None:
+        self._refused = refused
+
+    def match(self, answer: Answer) -> Match | None:
+        """Of `match.lua`."""
+        if isinstance(answer, bytes):
+            try:
+                epoch, holders = _match.decode(answer)
+            except msgspec.DecodeError:
+                pass
+            else:
+                return Match(epoch.encode() or None, holders)
+        self._refuse()
+        return None
+
+    def outcome(self, answer: Answer) -> Outcome | None:
+        """Of a writing script."""
+        try:
+            number, refused, unfinished, epoch = msgspec.convert(answer, _outcome, builtin_types=(bytes,))
+        except msgspec.ValidationError:
+            self._refuse()
+            return None
+        return Outcome(number, bool(refused), bool(unfinished), epoch or b"")
+
+    def time_s(self, answer: Answer) -> float | None:
+        """Of TIME."""
+        if isinstance(answer, list) and len(answer) == 2:
+            seconds, micros = answer
+            if isinstance(seconds, bytes) and isinstance(micros, bytes) and _TIME.fullmatch(seconds + b" " + micros):
+                return int(seconds) + int(micros) / 1e6
+        self._refuse()
+        return None
+
+    def epoch(self, answer: Answer) -> tuple[bytes | None] | None:
+        """Of `Verbs.epoch`."""
+        if answer is None or (isinstance(answer, bytes) and len(answer) <= 32):
+            return (answer,)
+        self._refuse()
+        return None
+
+    def _refuse(self) -> None:
+        self._refused.add(1, ("index",))
