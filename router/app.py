@@ -56,7 +56,7 @@ from router.waiting.room import WaitingRoom
 from router.watchdog import Watchdog
 from router.worker_names import worker_id
 from router.workers import NOT_PROBED, Fleet, Worker
-from tokenizer_cache.items import seed_of
+from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.reader import Reader
 
 log = logging.getLogger("warmroute")
@@ -139,7 +139,7 @@ class Router:
         self.asker = make_asker(self, settings)
         reader_bytes = settings.conversation_cache_bytes // READER_SHARE
         self.encoders = make_encoders(self, settings, settings.conversation_cache_bytes - reader_bytes)
-        self.reader = Reader(reader_bytes, seed_of(self.secret))
+        self.reader = Reader(reader_bytes, KeyedHash(self.secret))
         self.pool = EncodePool(settings.encode_threads)
         self.client = WorkerClient(settings.connect_timeout_s, self.resolver, self.worker_tls)
         self.watchdog = Watchdog(time.monotonic)

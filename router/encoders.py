@@ -189,7 +189,8 @@ class EncoderSet:
             workers = [other for other in group.workers if other.format == name] if group is not None else []
             return settings.asker.may_ask(workers, request)
 
-        text = TextEncoder(name, worker.chain_block_tokens, settings.secret, settings.room)
+        engine = worker.facts.served.engine if worker.facts is not None else ""
+        text = TextEncoder(name, worker.chain_block_tokens, settings.secret, settings.room, engine)
         return ToldEncoder(text, settings.secret, may_ask)
 
 

@@ -220,7 +220,7 @@ class Conversations:
         if self.keep_ids and len(entry.ids) != entry.tokens * ID_BYTES:
             return
         base = self._boundaries.get(entry.parent)
-        if base is None or not entry.chain.startswith(base.chain()):
+        if base is None or not (entry.chain.startswith(base.chain()) and entry.ids.startswith(base.ids())):
             spine, blocks = self.grow(None, entry.chain, entry.ids)
         else:
             rest = entry.chain[base.blocks * HASH_BYTES :]

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 import jinja2
 import msgspec
-import xxhash
 
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import HASH_BYTES, ID_BYTES, Chain, pack
@@ -17,8 +16,9 @@ from tokenizer_cache.conversation import DEFAULT_ROOM_BYTES, Boundary, Conversat
 from tokenizer_cache.counters import Counters
 from tokenizer_cache.fields import ChatFields, CompletionFields, Fields, ResponseFields, given, holds_media
 from tokenizer_cache.given_ids import ids_in_place_of_messages
-from tokenizer_cache.identity import context_key, scope_key
+from tokenizer_cache.identity import context_key, framed, scope_key
 from tokenizer_cache.items import Keys
+from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.messages import Closed, MessageEncoder, NotBrief, Recognised, close
 from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.request import Frame, Request
@@ -66,9 +66,12 @@ class PromptEncoder:
         self._format = format_name
         self._tokenizer = tokenizer
         self._block_tokens = block_tokens
+        self._hash = KeyedHash(secret)
         self._chain = Chain(block_tokens * ID_BYTES, secret)
         self._chunks = Chain(block_tokens * CHUNK_BYTES_PER_TOKEN, secret)
-        self._text: TextEncoder | ToldEncoder = TextEncoder(format_name, block_tokens, secret, room)
+        self._text: TextEncoder | ToldEncoder = TextEncoder(
+            format_name, block_tokens, secret, room, tokenizer.served.engine
+        )
         self.told: ToldEncoder | None = None
         self.counters = Counters()
         self.conversations = Conversations(room)
@@ -240,7 +243,7 @@ class PromptEncoder:
         realm = frame.memo.get(self)
         if not isinstance(realm, _Realm):
             scope = scope_key(self._format, frame.fields)
-            context = xxhash.xxh3_128_digest(context_key(scope, frame.fields))
+            context = self._hash.of(context_key(scope, frame.fields, self._tokenizer.served.engine))
             realm = frame.memo[self] = _Realm(self._chain.root(scope), context)
         return realm
 
@@ -254,7 +257,7 @@ class PromptEncoder:
             return self._exact(request, Closed(chain, tokens, b""), "ids")
         assert isinstance(longest, str)
         texts = [_bytes(prompt) for prompt in request.prompts]
-        key = xxhash.xxh3_128_digest(realm.context + b"\0".join(texts))
+        key = realm.context + self._hash.of(framed(texts))
         _, boundary = self.conversations.find([key])
         request.memo[self] = Recognised(realm.root, realm.context, [key], 0, boundary, sum(map(len, texts)))
         if boundary is not None:
@@ -290,7 +293,9 @@ def _beyond_us(fields: Fields) -> str | None:
     if isinstance(fields, CompletionFields):
         return "prompt" if given(fields.suffix) or given(fields.prompt_embeds) else None
     if isinstance(fields, ResponseFields):
-        stateful = fields.previous_response_id or given(fields.previous_input_messages) or given(fields.prompt)
+        stateful = (
+            fields.previous_response_id is not None or given(fields.previous_input_messages) or given(fields.prompt)
+        )
         return "stateful" if stateful else None
     return None
 

@@ -1,48 +1,75 @@
 """What separates prompts that share their messages.
 
 The *scope* is all that separates KV caches of equal token ids; it seeds the block chain. The *context* is the scope and
-all that changes how messages become ids; it seeds the keys of the conversation cache. A field that were forgotten here
-would give one tenant another one's prompt: so everything counts that is not known to be harmless.
+all that changes how messages become ids; it begins the keys of the conversation cache. A field that were forgotten here
+would give one tenant another one's prompt: so everything counts, byte for byte, that is not known to be harmless.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from tokenizer_cache.fields import ABSENT, ChatFields, CompletionFields, Fields, MessageFields, ResponseFields, given
+from tokenizer_cache.vllm_messages import BILLING_HEADER
 
 _SCOPE = ("lora_path", "cache_salt", "extra_key")
 _HARMLESS = frozenset(
-    {"model", "stream", "stream_options", "messages", "input", "user", "prompt_logprobs", "logprobs", *_SCOPE}
+    {"model", "stream", "stream_options", "messages", "user", "prompt_logprobs", "logprobs", *_SCOPE}
     | {"max_tokens", "max_completion_tokens", "max_output_tokens", "previous_response_id", "prompt"}
 )
-_CONTEXT: Final[dict[type[Fields], tuple[str, ...]]] = {
+CONTEXT: Final[dict[type[Fields], tuple[str, ...]]] = {
     kind: tuple(name for name in kind.__struct_fields__ if name not in _HARMLESS)
     for kind in (ChatFields, CompletionFields, MessageFields, ResponseFields)
 }
-_BILLING = b"x-anthropic-billing-header"
-_BILLING_LINE = re.compile(rb'(?<=")x-anthropic-billing-header[^"\\]*')
+"""Fields that count, by API."""
+_BILLING: Final = BILLING_HEADER.encode()
+_BLOCKS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_BLOCK: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_STRING: Final = msgspec.json.Decoder(str)
 
 
 def scope_key(format_name: str, fields: Fields) -> bytes:
     """What seeds the block chain: one value per separate KV cache name space."""
     parts = [format_name.encode(), fields.model.encode()]
     parts += [given(getattr(fields, name)) for name in _SCOPE]
-    return _framed(parts)
+    return framed(parts)
 
 
-def context_key(scope: bytes, fields: Fields) -> bytes:
-    """What seeds the conversation keys: `scope` and every field that may change the rendering."""
+def context_key(scope: bytes, fields: Fields, engine: str) -> bytes:
+    """What begins the conversation keys: `scope` and every field that may change how `engine` renders. Null is not the
+    same as absent: some engines refuse the one and have a default for the other."""
     parts = [scope, type(fields).__name__.encode()]
-    for name in _CONTEXT[type(fields)]:
+    for name in CONTEXT[type(fields)]:
         raw = getattr(fields, name)
-        if raw is ABSENT or not (value := given(raw)):
+        if raw is ABSENT:
             continue
-        if _BILLING in value:  # differs on every request of Claude Code; engines drop it
-            value = _BILLING_LINE.sub(_BILLING, value)
-        parts += (name.encode(), value)
-    return _framed(parts)
+        value = bytes(raw)
+        if name == "system" and engine == "vllm" and _BILLING in value and value.startswith(b"["):
+            parts += (b"blocks of system", framed(without_billing(value)))
+        else:
+            parts += (name.encode(), value)
+    return framed(parts)
 
 
-def _framed(parts: Sequence[bytes]) -> bytes:
+def without_billing(system: bytes) -> Sequence[bytes]:
+    """The blocks of an Anthropic system prompt that vLLM does not drop: it drops whole blocks, by how their text
+    begins."""
+    return [bytes(block) for block in _BLOCKS.decode(system) if not _is_billing(block)]
+
+
+def framed(parts: Sequence[bytes]) -> bytes:
+    """All parts in one, so that no other parts give the same."""
     return b"".join(len(part).to_bytes(4, "little") + part for part in parts)
+
+
+def _is_billing(block: msgspec.Raw) -> bool:
+    if _BILLING not in bytes(block):
+        return False
+    try:
+        keys = _BLOCK.decode(block)
+        if "text" not in keys or _STRING.decode(keys.get("type", ABSENT)) != "text":
+            return False
+        return _STRING.decode(keys["text"]).startswith(BILLING_HEADER)
+    except (msgspec.DecodeError, RecursionError):
+        return False

@@ -1,24 +1,27 @@
 """A request's items: raw messages, of which the first may stay unread because their bytes were read before.
 
 An item's place is its number; place k also stands for the start that the first k items make. A start's digest chains
-its items', so it can be continued from any known start. Keyed by a seed, so that nobody outside can make two starts
-of one digest.
+its items', so it can be continued from any known start. Keyed, so that nobody outside can make two starts of one
+digest.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Final, overload
 
 import msgspec
-import xxhash
+
+from tokenizer_cache.keyed import KeyedHash
 
 _MARKED_END = 160
 """Marks stand on the last part of a message: its last bytes show them."""
 _MARK: Final = b'"cache_control"'
-_CACHE_CONTROL = re.compile(
+_LAST_MARK = re.compile(
     rb',\s*"cache_control"\s*:\s*\{\s*"type"\s*:\s*"ephemeral"\s*(?:,\s*"ttl"\s*:\s*"\w+"\s*)?\}'
+    rb'(?=\s*\}\s*\]\s*(?:,\s*"role"\s*:\s*"\w+"\s*)?\}\Z)'
 )
+"""The last key of the last block of a message's last list. What follows it closes the block, the list and the message,
+so it is no part of a tool's arguments or of a text; and a list in a message that is not its content is not read."""
 
 
 class NotRead(Exception):
@@ -38,17 +41,20 @@ NOTHING: Final = Start()
 class Items:
     """All items of one request. `unread` is the start that was recognised by its bytes; `read` are those after it."""
 
-    __slots__ = ("_digests", "_read_all", "_whole", "hasty", "read", "seed", "unread")
+    __slots__ = ("_digests", "_hash", "_may_bear_marks", "_read_all", "_whole", "hasty", "read", "unread")
 
     def __init__(
         self,
         read: list[msgspec.Raw],
-        seed: int = 0,
+        keyed: KeyedHash,
         unread: Start = NOTHING,
         read_all: "Callable[[], Items] | None" = None,
+        may_bear_marks: bool = False,
     ) -> None:
         self.read = read
-        self.seed = seed
+        self._hash = keyed
+        self._may_bear_marks = may_bear_marks
+        """Of Anthropic's API: in others, a key of that name may reach the prompt."""
         self.unread = unread
         self._read_all = read_all
         """Reads the unread ones after all: only where somebody asks for them."""
@@ -65,13 +71,18 @@ class Items:
         first = self.unread.count
         return self.read[place - first :] if place >= first else self._all().read[place:]
 
+    def bare(self, place: int) -> Sequence[msgspec.Raw]:
+        """The items from `place` on, without what no prompt shows."""
+        items = self.since(place)
+        return unmarked(items) if self._may_bear_marks else items
+
     def digest(self, place: int) -> bytes:
         """16 bytes that stand for the first `place` items (none for no items)."""
         first = self.unread.count
         if place < first:
             return self._all().digest(place)
         if self._digests is None:
-            self._digests = digests(self.unread.digest, unmarked(self.read), self.seed)
+            self._digests = digests(self.unread.digest, self.bare(first), self._hash)
         return self._digests[place - first]
 
     def start(self, place: int) -> Start:
@@ -87,7 +98,8 @@ class Items:
 
 
 class Keys(Sequence[bytes]):
-    """Keys of a conversation's starts, made when asked for: number k stands for the context and the first k items."""
+    """Keys of a conversation's starts, made when asked for: number k stands for the context and the first k items.
+    `context` is a digest, of one length in all keys of an encoder."""
 
     def __init__(self, context: bytes, items: Items) -> None:
         self._context = context
@@ -103,21 +115,14 @@ class Keys(Sequence[bytes]):
     def __getitem__(self, place: int | slice) -> bytes | Sequence[bytes]:
         if isinstance(place, slice):
             return [self[number] for number in range(*place.indices(len(self)))]
-        items = self._items
-        digest = items.digest(place if place >= 0 else place + len(self))
-        return xxhash.xxh3_128_digest(self._context + digest, items.seed)
+        return self._context + self._items.digest(place if place >= 0 else place + len(self))
 
 
-def seed_of(secret: bytes) -> int:
-    """The seed that belongs to a secret: equal in all processes that share it."""
-    return int.from_bytes(hashlib.blake2b(secret, digest_size=8, person=b"items").digest(), "little")
-
-
-def digests(before: bytes, items: Sequence[msgspec.Raw], seed: int) -> list[bytes]:
+def digests(before: bytes, items: Sequence[msgspec.Raw], keyed: KeyedHash) -> list[bytes]:
     """Digests of the starts that `items` make after the start whose digest is `before`, that one first."""
     found = [before]
     for item in items:
-        before = xxhash.xxh3_128_digest(b"".join((before, item)), seed)
+        before = keyed.of(item, before)
         found.append(before)
     return found
 
@@ -137,10 +142,11 @@ def is_marked(item: msgspec.Raw) -> bool:
 
 
 def unmarked(items: Sequence[msgspec.Raw]) -> Sequence[msgspec.Raw]:
-    """Items as they count for recognition: without cache marks at their ends. An assistant's tool input is left alone:
-    a key of that name may be its own."""
+    """Anthropic messages as they count for recognition: without a cache mark of their last block."""
     found = list(items)
     for number, item in enumerate(items):
-        if is_marked(item) and b'"tool_use"' not in (raw := bytes(item)):
-            found[number] = msgspec.Raw(_CACHE_CONTROL.sub(b"", raw))
+        if is_marked(item):
+            raw = bytes(item)
+            if (mark := _LAST_MARK.search(raw, max(0, len(raw) - _MARKED_END))) is not None:
+                found[number] = msgspec.Raw(raw[: mark.start()] + raw[mark.end() :])
     return found

@@ -1,24 +1,25 @@
 """Bodies recognised by their first bytes, before any of them is parsed.
 
-A body's digest is taken at every step of `STEP_BYTES`, as long as such a beginning was seen before; the last step that
-was knows to which lengths bodies were read that began so. The digest at one of those proves the bytes: it is keyed and
-128 bits wide, and an equal one is taken for equal bytes. Bounded, least recently used first out; one thread only.
+A body's digest is taken, each from the one before, at every step of `STEP_BYTES`, as long as such a beginning was seen
+before; the last step that was knows to which lengths bodies were read that began so. The digest at one of those proves
+the bytes: it is keyed and 128 bits wide, and an equal one is taken for equal bytes. Bounded, least recently used first
+out; one thread only.
 """
 
 from collections import OrderedDict
 from typing import Final
 
 import msgspec
-import xxhash
 
 from tokenizer_cache.items import Start
+from tokenizer_cache.keyed import KeyedHash
 
 STEP_BYTES: Final = 16 << 10
 """Bodies below it are not recognised: reading them costs a few microseconds."""
 _LENGTHS = 8
 """Lengths remembered for one step: those of the latest bodies that began so."""
 _TRIED = 12
-"""Lengths tried for one body. Each costs a digest of that many bytes."""
+"""Lengths tried for one body. Each costs a digest of less than a step."""
 _MARK_BYTES: Final = 700
 """A mark with its key, its place in the table and what was known there."""
 
@@ -46,12 +47,11 @@ class _Mark:
 class Scan:
     """The digests of one body at every step, as far as they were asked for."""
 
-    __slots__ = ("_body", "_running", "_seed", "steps")
+    __slots__ = ("_body", "_hash", "steps")
 
-    def __init__(self, body: bytes, seed: int) -> None:
+    def __init__(self, body: bytes, keyed: KeyedHash) -> None:
         self._body = memoryview(body)
-        self._seed = seed
-        self._running = xxhash.xxh3_128(seed=seed)
+        self._hash = keyed
         self.steps: list[bytes] = []
 
     def __len__(self) -> int:
@@ -59,24 +59,26 @@ class Scan:
 
     def step(self, number: int) -> bytes:
         """Digest of the first `number + 1` steps."""
-        while len(self.steps) <= number:
-            start = len(self.steps) * STEP_BYTES
-            self._running.update(self._body[start : start + STEP_BYTES])
-            self.steps.append(self._running.digest())
-        return self.steps[number]
+        steps = self.steps
+        while len(steps) <= number:
+            start = len(steps) * STEP_BYTES
+            steps.append(self._hash.of(self._body[start : start + STEP_BYTES], steps[-1] if steps else b""))
+        return steps[number]
 
     def at(self, length: int) -> bytes:
-        """Digest of the first `length` bytes."""
-        return xxhash.xxh3_128_digest(self._body[:length], self._seed)
+        """Digest of the first `length` bytes, one step at least."""
+        steps, rest = divmod(length, STEP_BYTES)
+        before = self.step(steps - 1)
+        return self._hash.of(self._body[length - rest : length], before) if rest else before
 
 
 class Prefixes:
     """Known beginnings of the bodies of one API."""
 
-    def __init__(self, max_bytes: int, seed: int) -> None:
+    def __init__(self, max_bytes: int, keyed: KeyedHash) -> None:
         self._max_marks = max(1, max_bytes // _MARK_BYTES)
         self._marks: OrderedDict[bytes, _Mark] = OrderedDict()
-        self._seed = seed
+        self._hash = keyed
 
     def __len__(self) -> int:
         return len(self._marks)
@@ -88,7 +90,7 @@ class Prefixes:
 
     def find(self, body: bytes) -> tuple[Known | None, Scan]:
         """The longest known beginning that was found, and the scan for `add`."""
-        scan = Scan(body, self._seed)
+        scan = Scan(body, self._hash)
         seen = []
         for number in range(len(body) // STEP_BYTES):
             digest = scan.step(number)

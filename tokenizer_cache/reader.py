@@ -17,13 +17,13 @@ from itertools import islice
 from typing import Final
 
 import msgspec
-import xxhash
 
 from tokenizer_cache.api import BadRequest
 from tokenizer_cache.density import MAX_ITEMS, check_crowds
 from tokenizer_cache.items import Items, first_marked
+from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.prefixes import STEP_BYTES, Known, Prefixes, Scan
-from tokenizer_cache.request import Frame, Request, decode, decode_list, parse, take_items
+from tokenizer_cache.request import Frame, Request, bears_marks, decode, decode_list, parse, take_items
 
 _LISTS: Final = {
     "chat": re.compile(rb'"messages"\s*:\s*\['),
@@ -48,11 +48,11 @@ class _Framed(msgspec.Struct, frozen=True):
 
 
 class Reader:
-    """Reads bodies of all APIs. `seed` keys the digests of bodies and items."""
+    """Reads bodies of all APIs. `keyed` makes the digests of bodies and items."""
 
-    def __init__(self, max_bytes: int, seed: int) -> None:
-        self._seed = seed
-        self._prefixes = {api: Prefixes(max_bytes // 4, seed) for api in ("chat", "messages", "responses")}
+    def __init__(self, max_bytes: int, keyed: KeyedHash) -> None:
+        self._hash = keyed
+        self._prefixes = {api: Prefixes(max_bytes // 4, keyed) for api in ("chat", "messages", "responses")}
         self._max_frame_bytes = max_bytes // _FRAME_SHARE
         self._frames: OrderedDict[bytes, _Framed] = OrderedDict()
         self._frame_bytes = 0
@@ -77,10 +77,10 @@ class Reader:
         request = self._known(api, body, len(body))
         if request is None:
             self.read["whole"] += 1
-            request = parse(api, body, self._seed)
+            request = parse(api, body, self._hash)
             if api in self._prefixes and len(body) >= STEP_BYTES and (place := self._first_place(request)) is not None:
                 with self._lock:
-                    self._prefixes[api].add(Scan(body, self._seed), place)
+                    self._prefixes[api].add(Scan(body, self._hash), place)
         return request
 
     def parse_short(self, api: str, body: bytes) -> Request | None:
@@ -130,8 +130,9 @@ class Reader:
         if known.start.count + len(items) - 1 > MAX_ITEMS:
             return None
         self.read[way] += 1
-        whole = partial(parse, api, body, self._seed)
-        return Request(api, body, frame, Items(items[1:], self._seed, known.start, lambda: whole().conversation))
+        whole = partial(parse, api, body, self._hash)
+        read = Items(items[1:], self._hash, known.start, lambda: whole().conversation, bears_marks(api))
+        return Request(api, body, frame, read)
 
     def _new_items(self, body: bytes, known: Known, trailer: bytes, max_bytes: int) -> list[msgspec.Raw] | None:
         """The token and the items between the known bytes and a known trailer, if that is what stands there."""
@@ -195,7 +196,7 @@ class Reader:
         return key
 
     def _key(self, api: str, head: bytes, trailer: bytes) -> bytes:
-        return xxhash.xxh3_128_digest(b"%b %d %b%b" % (api.encode(), len(head), head, trailer), self._seed)
+        return self._hash.of(trailer, b"%b %b" % (api.encode(), self._hash.of(head)))
 
 
 def ends_of(body: bytes, start: int, items: Sequence[msgspec.Raw]) -> list[int] | None:

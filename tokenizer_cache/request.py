@@ -7,11 +7,11 @@ worker judges the rest.
 
 import codecs
 import re
+import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-import xxhash
 
 from tokenizer_cache.api import BadRequest
 from tokenizer_cache.chain import read_ids
@@ -29,7 +29,12 @@ from tokenizer_cache.fields import (
     holds_media,
 )
 from tokenizer_cache.items import Items
+from tokenizer_cache.keyed import KeyedHash
 
+_UNSHARED: Final = KeyedHash(secrets.token_bytes(32))
+"""For whoever shares no digest with another process."""
+_TEXT_INPUT: Final = Raw(b'""')
+"""In place of an input that is one string: a list of that string is another prompt."""
 _LIST_START = re.compile(rb"\[\s*(\S)")
 _MAX_PROMPTS = 4096
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -132,14 +137,20 @@ class Request:
 
     @property
     def digest(self) -> bytes:
-        """16 bytes that stand for the whole body: equal bodies have equal digests."""
+        """16 bytes that stand for the whole body, in this process."""
         if self._digest is None:
-            self._digest = xxhash.xxh3_128_digest(self.body)
+            self._digest = _UNSHARED.of(self.body)
         return self._digest
 
 
-def parse(api: str, body: bytes, seed: int = 0) -> Request:
-    """Read the body of a request to `api` ("chat", "completions", "messages" or "responses"). `seed` keys the digests.
+def bears_marks(api: str) -> bool:
+    """May the messages of `api` bear cache marks that no engine puts into a prompt?"""
+    return api == "messages"
+
+
+def parse(api: str, body: bytes, keyed: KeyedHash = _UNSHARED) -> Request:
+    """Read the body of a request to `api` ("chat", "completions", "messages" or "responses"). `keyed` makes the
+    digests.
 
     Costs one pass over the body (about 0.4 us per KB). Raises BadRequest, with the parameter's name where there is one.
     """
@@ -148,13 +159,15 @@ def parse(api: str, body: bytes, seed: int = 0) -> Request:
         raise BadRequest("you must provide a model parameter", "model")
     if isinstance(fields, CompletionFields):
         prompts = _read_prompts(fields)
-        return Request(api, body, Frame(fields, prompts), Items([] if prompts else [fields.prompt_embeds]), prompts)
+        return Request(
+            api, body, Frame(fields, prompts), Items([] if prompts else [fields.prompt_embeds], keyed), prompts
+        )
     items = take_items(fields)
     if not items and api != "responses":
         raise BadRequest("[] is too short - 'messages'", "messages")
     if len(items) > MAX_ITEMS:
         raise too_many_items()
-    return Request(api, body, Frame(fields), Items(items, seed))
+    return Request(api, body, Frame(fields), Items(items, keyed, may_bear_marks=bears_marks(api)))
 
 
 def decode(api: str, body: bytes) -> Fields:
@@ -172,7 +185,8 @@ def decode_list(raw: bytes) -> list[Raw]:
 def take_items(fields: Fields) -> list[Raw]:
     """The items, taken out of the fields. Raises BadRequest."""
     if isinstance(fields, ResponseFields):
-        items, fields.input = _read_input(fields), ABSENT
+        items = _read_input(fields)
+        fields.input = ABSENT if bytes(fields.input).startswith(b"[") else _TEXT_INPUT
         return items
     assert isinstance(fields, ChatFields | MessageFields)
     items, fields.messages = fields.messages, []

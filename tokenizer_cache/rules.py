@@ -5,6 +5,7 @@ the text, because a wrong prompt would be worse than none. They work on plain di
 given. Never log a body from here.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -42,9 +43,8 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
         """Tells formats apart: the engine, and a digest of everything else where it is not as usual."""
         if self == Served(engine=self.engine):
             return self.engine
-        import xxhash  # noqa: PLC0415
-
-        return f"{self.engine}~{xxhash.xxh3_64_hexdigest(msgspec.json.encode(self, order='sorted'))[:8]}"
+        said = msgspec.json.encode(self, order="sorted")
+        return f"{self.engine}~{hashlib.blake2b(said, digest_size=16).hexdigest()}"
 
 
 class TemplateCall(msgspec.Struct, frozen=True):

@@ -36,7 +36,6 @@ def chat_body(body: dict[str, Any], template: SglangFormat) -> dict[str, Any]:
         "tool_choice": _choice(body.get("tool_choice"), tools),
         "chat_template_kwargs": _thinking(body.get("thinking"), template),
         "reasoning_effort": _effort(body.get("output_config")),
-        "late_effort": True,
     }
 
 

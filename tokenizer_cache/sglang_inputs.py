@@ -61,7 +61,7 @@ class SglangRules:
 
     def _request(self, api: str, body: dict[str, Any]) -> ChatRequest:
         if api == "messages":
-            return _read(sglang_anthropic.chat_body(body, self._format))
+            return _read(sglang_anthropic.chat_body(body, self._format), effort_is_late=True)
         if api == "responses":
             return _read(sglang_responses.chat_body(body, self._format))
         return _read(body)
@@ -84,7 +84,8 @@ class SglangRules:
         return given if effort is None else {"reasoning_effort": effort, **given}
 
 
-def _read(body: dict[str, Any]) -> ChatRequest:
+def _read(body: dict[str, Any], effort_is_late: bool = False) -> ChatRequest:
+    """`effort_is_late`: it comes too late to say anything of thinking."""
     messages, tools = body.get("messages"), body.get("tools")
     if not isinstance(messages, list) or not messages or body.get("input_ids") is not None:
         raise NotExact("invalid" if body.get("input_ids") is None else "token_ids")
@@ -92,7 +93,7 @@ def _read(body: dict[str, Any]) -> ChatRequest:
     if not isinstance(asked, dict | None) or not _REFUSED.isdisjoint(asked or ()):
         raise NotExact("kwargs")
     kwargs = dict(asked or {})
-    effort = _effort(body, kwargs)
+    effort = _effort(body, {} if effort_is_late else kwargs)
     inner = kwargs.pop("reasoning_effort", None)
     continues = body.get("continue_final_message", False)
     if not isinstance(continues, bool):
@@ -118,7 +119,7 @@ def _effort(body: dict[str, Any], kwargs: dict[str, Any]) -> Any:
         if not isinstance(effort, str) or effort not in _EFFORTS:
             raise NotExact("kwargs")
         thinks = effort != "none"
-    if thinks is not None and not body.get("late_effort"):
+    if thinks is not None:
         kwargs.setdefault("thinking", thinks)
         kwargs.setdefault("enable_thinking", thinks)
     return effort

@@ -91,7 +91,7 @@ class Tails:
         except NotExact:
             return None
         kinds = kinds_of(messages)
-        if not kinds or "s" in kinds or kinds[-1] not in "ut":
+        if not kinds or "s" in kinds or kinds[-1] not in "ut" or not _answers_itself(messages):
             return None
         added, shape = condensed(kinds), condensed(kinds, known.shape)
         if added is None or shape is None:
@@ -129,3 +129,14 @@ def _stand_in_shape(shape: str, level: int) -> str:
         return shape
     user = shape.rfind("u")
     return ("s" if shape.startswith("s") else "") + shape[user : user + 1] + shape[user + 1 :][-2:]
+
+
+def _answers_itself(messages: list[dict[str, Any]]) -> bool:
+    """All results of tools are those of calls in these messages: a template may look for a result's call, which a
+    stand-in does not have."""
+    called: set[str] = set()
+    for message in messages:
+        if message["role"] == "tool" and str(message.get("tool_call_id")) not in called:
+            return False
+        called.update(str(call.get("id")) for call in message.get("tool_calls") or ())
+    return True

@@ -8,14 +8,13 @@ media, and prompts that cannot be rendered. Must accept everything that parses.
 import re
 from typing import NamedTuple
 
-import xxhash
-
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import HASH_BYTES, Chain
 from tokenizer_cache.conversation import DEFAULT_ROOM_BYTES, Boundary, Conversations, Room
 from tokenizer_cache.fields import ChatFields, MessageFields, ResponseFields, given
 from tokenizer_cache.identity import context_key, scope_key
-from tokenizer_cache.items import Keys, unmarked
+from tokenizer_cache.items import Keys
+from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.request import Request
 
 CHUNK_BYTES_PER_TOKEN = 4
@@ -39,8 +38,12 @@ class Realm(NamedTuple):
 class TextEncoder:
     """Chains of text chunks. Both methods cost about 4 us per new KB, and microseconds for what is known."""
 
-    def __init__(self, format_name: str, block_tokens: int, secret: bytes, room: Room | None = None) -> None:
+    def __init__(
+        self, format_name: str, block_tokens: int, secret: bytes, room: Room | None = None, engine: str = ""
+    ) -> None:
         self.format = format_name
+        self.engine = engine
+        self.keyed = KeyedHash(secret)
         self.block_tokens = block_tokens
         self._chain = Chain(block_tokens * CHUNK_BYTES_PER_TOKEN, secret)
         self.conversations = Conversations(room or Room(DEFAULT_ROOM_BYTES))
@@ -52,7 +55,7 @@ class TextEncoder:
         realm = request.frame.memo.get(self)
         if not isinstance(realm, Realm):
             scope = scope_key(self.format, request.fields)
-            context = xxhash.xxh3_128_digest(b"text" + context_key(scope, request.fields))
+            context = self.keyed.of(context_key(scope, request.fields, self.engine))
             realm = request.frame.memo[self] = Realm(self._chain.root(scope), context)
         root = realm.root
         if request.prompts:
@@ -60,8 +63,8 @@ class TextEncoder:
         keys = Keys(realm.context, request.conversation)
         place, known = self.conversations.find(keys)
         head = b"" if known else prompt_head(request)
-        items = unmarked(request.conversation.since(place if known else 0))
-        new = head + b"".join(_without_blobs(bytes(item)) for item in items)
+        items = request.conversation.bare(place if known else 0)
+        new = head + b"".join(self._without_blobs(bytes(item)) for item in items)
         parent = known.parent(root) if known else root
         chain, remainder = self._chain.extend(parent, known.remainder if known else b"", new)
         known_chain = known.chain() if known else b""
@@ -112,6 +115,12 @@ class TextEncoder:
         request.memo[self] = _Seen(prompt, text_bytes)
         return prompt
 
+    def _without_blobs(self, raw: bytes) -> bytes:
+        """Long base64 strings (images, audio) by their digests: a picture's tokens do not grow with its bytes."""
+        if len(raw) < 4096:
+            return raw
+        return _BLOB.sub(lambda blob: b'"' + self.keyed.of(blob.group()).hex().encode() + b'"', raw)
+
 
 def prompt_head(request: Request) -> bytes:
     """What comes before the messages in a prompt."""
@@ -124,10 +133,3 @@ def prompt_head(request: Request) -> bytes:
     elif isinstance(fields, ChatFields):
         parts.append(given(fields.documents))
     return b"".join(parts)
-
-
-def _without_blobs(raw: bytes) -> bytes:
-    """Long base64 strings (images, audio) by their digests: a picture's tokens do not grow with its bytes."""
-    if len(raw) < 4096:
-        return raw
-    return _BLOB.sub(lambda blob: b'"' + xxhash.xxh3_128_hexdigest(blob.group()).encode() + b'"', raw)

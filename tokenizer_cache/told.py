@@ -10,8 +10,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-import xxhash
-
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import HASH_BYTES, ID_BYTES, Chain, pack
 from tokenizer_cache.conversation import Boundary, Conversations, Spine
@@ -60,7 +58,7 @@ class ToldEncoder:
         realm = request.frame.memo.get(self)
         if not isinstance(realm, Realm):
             scope = scope_key(self.text.format, request.fields)
-            context = xxhash.xxh3_128_digest(b"told" + context_key(scope, request.fields))
+            context = self.text.keyed.of(context_key(scope, request.fields, self.text.engine))
             realm = request.frame.memo[self] = Realm(self._chain.root(scope), context)
         root, keys = realm.root, Keys(realm.context, request.conversation)
         place, boundary = self.conversations.find(keys)

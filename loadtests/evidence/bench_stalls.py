@@ -22,6 +22,7 @@ from router.app import GC_THRESHOLDS, SWITCH_INTERVAL_S
 from router.encoding import INLINE_BYTES, EncodePool
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.encoder import PromptEncoder
+from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.reader import Reader
 from tokenizer_cache.tokenizer import load
 
@@ -73,7 +74,7 @@ class Loop:
 
     def __init__(self, spec: str, pool: EncodePool) -> None:
         self._encoder = PromptEncoder("bench", load(spec), 64, b"bench")
-        self._reader = Reader(32 << 20, 1)
+        self._reader = Reader(32 << 20, KeyedHash(b"bench"))
         self._pool = pool
         self.own_ms: dict[str, list[float]] = {"read": [], "recognise": [], "encode inline": []}
 

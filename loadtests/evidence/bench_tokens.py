@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.encoder import PromptEncoder
+from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.reader import Reader
 from tokenizer_cache.render import Renderer
 from tokenizer_cache.tokenizer import Tokenizer, load
@@ -80,7 +81,7 @@ class Replay:
     def __init__(self, spec: str) -> None:
         self._tokenizer = load(spec)
         self.encoder = PromptEncoder("bench", self._tokenizer, 64, b"bench")
-        self.reader = Reader(32 << 20, 1)
+        self.reader = Reader(32 << 20, KeyedHash(b"bench"))
         self._bare: Tokenizer = load(spec)
         self._renderer = Renderer(self._bare)
         self.layers: Counter[str] = Counter()
@@ -100,7 +101,7 @@ class Replay:
                 self.first_sights.append(self._first_sight(large))
 
     def _first_sight(self, asked: "Asked") -> Turn:
-        encoder, reader = PromptEncoder("bench", self._tokenizer, 64, b"bench"), Reader(32 << 20, 1)
+        encoder, reader = PromptEncoder("bench", self._tokenizer, 64, b"bench"), Reader(32 << 20, KeyedHash(b"bench"))
         encoder.encode(reader.parse("chat", body_of([{"role": "user", "content": "hello"}], None)))
         known, steps = self._measure(asked.body, encoder, reader)
         return self._turn(Asked(asked.body, self._rendered(asked.body)), known.known_blocks > 0, steps, True)

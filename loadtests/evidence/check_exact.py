@@ -25,6 +25,7 @@ from tokenizer_cache.chain import Chain, pack
 from tokenizer_cache.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.identity import scope_key
+from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.reader import Reader
 from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.rules import NotExact, Rules, Served
@@ -96,7 +97,7 @@ class Check:
     def __init__(self, subject: Subject, cache_bytes: int) -> None:
         tokenizer = load(subject.path, subject.template).served_by(Served(engine=subject.engine))
         self.encoder = PromptEncoder(subject.engine, tokenizer, BLOCK_TOKENS, _SECRET, Room(cache_bytes))
-        self._reader = Reader(cache_bytes, seed=1)
+        self._reader = Reader(cache_bytes, KeyedHash(b"check"))
         self._uncached = Uncached(subject)
         self._engine = subject.engine
         self._chain = Chain(4 * BLOCK_TOKENS, _SECRET)

@@ -18,7 +18,7 @@ from tests.tokenizer_cache.small import small
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import HASH_BYTES
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.items import seed_of
+from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.request import Request, parse
 
 SECRET = b"a secret of all routers"
@@ -64,7 +64,7 @@ def turn(number: int, words: int = 12, **fields: Any) -> Request:
     for each in range(number):
         messages.append({"role": "user", "content": f"{each} " + WORDS * words})
         messages.append({"role": "assistant", "content": f"{each} hello world " * words})
-    return parse("chat", body_of(messages[:-1], **fields), seed_of(SECRET))
+    return parse("chat", body_of(messages[:-1], **fields), KeyedHash(SECRET))
 
 
 def entries(server: RedisServer) -> dict[bytes, bytes]:
@@ -210,4 +210,5 @@ async def test_entries_tell_nothing_of_the_prompt(own_server: RedisServer) -> No
             assert secret not in whole
         runs = [b"".join(number.to_bytes(4, "little") for number in ids[at : at + 2]) for at in range(len(ids) - 1)]
         assert not any(run in whole for run in runs)
-        assert seed_of(SECRET).to_bytes(8, "little") not in whole
+        items = turn(3).conversation
+        assert not any(items.digest(place) in whole for place in range(1, len(items) + 1)), "the hash's key hides"

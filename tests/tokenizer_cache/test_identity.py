@@ -11,11 +11,11 @@ from tokenizer_cache.request import parse
 USER = {"role": "user", "content": "hi"}
 
 
-def keys(api: str = "chat", **fields: Any) -> tuple[bytes, bytes]:
+def keys(api: str = "chat", engine: str = "vllm", **fields: Any) -> tuple[bytes, bytes]:
     body = {"model": "m", "messages": [USER], "input": "x", "prompt": "x", **fields}
     read = parse(api, json.dumps(body).encode()).fields
     scope = scope_key("vllm", read)
-    return scope, context_key(scope, read)
+    return scope, context_key(scope, read, engine)
 
 
 @pytest.mark.parametrize("field", [{"model": "n"}, {"cache_salt": "s"}, {"lora_path": "l"}, {"extra_key": "e"}])

@@ -7,6 +7,9 @@ import msgspec
 import pytest
 
 from tokenizer_cache.items import Items, Keys, Start, digests, first_marked, unmarked
+from tokenizer_cache.keyed import KeyedHash
+
+KEYED = KeyedHash(b"items")
 
 
 def items(*messages: Any) -> list[msgspec.Raw]:
@@ -14,28 +17,28 @@ def items(*messages: Any) -> list[msgspec.Raw]:
 
 
 def test_starts_are_known_by_all_that_comes_before() -> None:
-    one = [Keys(b"c", Items(items("a", "b", "c")))[place] for place in range(4)]
-    other = [Keys(b"c", Items(items("a", "x", "c")))[place] for place in range(4)]
+    one = [Keys(b"c", Items(items("a", "b", "c"), KEYED))[place] for place in range(4)]
+    other = [Keys(b"c", Items(items("a", "x", "c"), KEYED))[place] for place in range(4)]
     assert one[:2] == other[:2]
     assert not set(one[2:]) & set(other[2:])
-    assert not set(one) & set(Keys(b"d", Items(items("a", "b", "c")))[:])
-    assert not set(one[1:]) & set(Keys(b"c", Items(items("a", "b", "c"), seed=1))[1:])
+    assert not set(one) & set(Keys(b"d", Items(items("a", "b", "c"), KEYED))[:])
+    assert not set(one[1:]) & set(Keys(b"c", Items(items("a", "b", "c"), KeyedHash(b"other")))[1:])
 
 
 def test_a_key_can_be_asked_for_from_the_end() -> None:
-    keys = Keys(b"c", Items(items("a", "b")))
+    keys = Keys(b"c", Items(items("a", "b"), KEYED))
     assert (len(keys), keys[-1], keys[-3]) == (3, keys[2], keys[0])
 
 
 def test_unread_items_are_read_only_when_asked_for() -> None:
     asked = []
-    everything = Items(items("a", "b", "c", "d"), 7)
+    everything = Items(items("a", "b", "c", "d"), KEYED)
 
     def read_all() -> Items:
         asked.append(1)
         return everything
 
-    some = Items(items("c", "d"), 7, everything.start(2), read_all)
+    some = Items(items("c", "d"), KEYED, everything.start(2), read_all)
     assert len(some) == 4
     assert [some.digest(place) for place in (2, 3, 4)] == [everything.digest(place) for place in (2, 3, 4)]
     assert list(map(bytes, some.since(3))) == [b'"d"']
@@ -46,9 +49,9 @@ def test_unread_items_are_read_only_when_asked_for() -> None:
 
 
 def test_digests_continue_from_any_start() -> None:
-    whole = digests(b"", items("a", "b", "c"), 3)
-    assert digests(whole[1], items("b", "c"), 3) == whole[1:]
-    assert Items(items("a", "b"), 3).start(2) == Start(2, whole[2])
+    whole = digests(b"", items("a", "b", "c"), KEYED)
+    assert digests(whole[1], items("b", "c"), KEYED) == whole[1:]
+    assert Items(items("a", "b"), KEYED).start(2) == Start(2, whole[2])
 
 
 def marked(text: str, mark: bool = True) -> dict[str, Any]:
@@ -65,10 +68,51 @@ def test_a_cache_mark_does_not_count_wherever_it_stands(place: int) -> None:
     assert (first_marked(items(*some)), first_marked(items(*bare))) == (place, 30)
 
 
-def test_a_tool_input_of_the_same_name_is_left_alone() -> None:
-    call = {
-        "role": "assistant",
-        "content": [{"type": "tool_use", "input": {"a": 1, "cache_control": {"type": "ephemeral"}}}],
-    }
-    quoted = {"role": "user", "content": json.dumps({"a": 1, "cache_control": {"type": "ephemeral"}})}
-    assert list(map(bytes, unmarked(items(call, quoted)))) == list(map(bytes, items(call, quoted)))
+MARK = {"cache_control": {"type": "ephemeral"}}
+LONG_MARK = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+TEXT = {"type": "text", "text": "hi"}
+KEPT = [
+    {"role": "assistant", "content": [{"type": "tool_use", "input": {"a": 1, **MARK}}]},
+    {"role": "assistant", "content": [{"type": "tool_use", "input": {"a": [{"a": 1, **MARK}]}}]},
+    {"role": "user", "content": json.dumps([{"a": 1, **MARK}])},
+    {"role": "user", "content": [{"type": "text", "text": json.dumps({"a": [{"a": 1, **MARK}]})}]},
+    {"role": "user", "content": [{"type": "tool_result", "content": [{**TEXT, **MARK}]}]},
+    {"role": "user", "content": [{**TEXT, **MARK}, TEXT]},
+    {"role": "user", "content": [{**TEXT, "cache_control": {"type": "persistent"}}]},
+    {"role": "user", "content": [{**TEXT, "cache_control": {"type": "ephemeral", "text": "more"}}]},
+    {"role": "user", "content": [MARK]},
+    {"role": "user", "content": {**TEXT, **MARK}},
+    {"role": "user", "content": [[{**TEXT, **MARK}]]},
+    {"role": "user", "content": [TEXT], "tool": {"a": [{"a": 1, **MARK}]}},
+    {"role": "user", "content": [TEXT], **MARK},
+    [[{**TEXT, **MARK}]],
+]
+
+
+@pytest.mark.parametrize("message", KEPT)
+def test_what_only_looks_like_a_cache_mark_counts(message: Any) -> None:
+    for separators in ((", ", ": "), (",", ":")):
+        raw = msgspec.Raw(json.dumps(message, separators=separators).encode())
+        assert bytes(unmarked([raw])[0]) == bytes(raw)
+
+
+@pytest.mark.parametrize("mark", [MARK, LONG_MARK])
+@pytest.mark.parametrize("kind", ["text", "tool_use", "tool_result"])
+def test_a_mark_of_the_last_block_does_not_count(kind: str, mark: dict[str, Any]) -> None:
+    block = {"type": kind, "text": "hi", "input": {"a": 1, **MARK}, "content": "hi"}
+    for message in ({"role": "user", "content": [TEXT, block]}, {"content": [TEXT, block], "role": "user"}):
+        for separators in ((", ", ": "), (",", ":")):
+            marked = json.dumps(message, separators=separators).replace(
+                '"hi"}]', '"hi"}]'[:4] + json.dumps(mark, separators=separators).replace("{", separators[0], 1) + "]"
+            )
+            assert json.loads(marked)["content"][-1] == {**block, **mark}
+            assert bytes(unmarked([msgspec.Raw(marked.encode())])[0]).decode() == json.dumps(
+                message, separators=separators
+            )
+
+
+def test_marks_count_where_the_api_has_none() -> None:
+    some, bare = items(marked("a")), items(marked("a", False))
+    assert Items(some, KEYED).digest(1) != Items(bare, KEYED).digest(1)
+    one = Items(some, KEYED, may_bear_marks=True)
+    assert one.digest(1) == Items(bare, KEYED, may_bear_marks=True).digest(1)

@@ -3,8 +3,10 @@
 import random
 
 from tokenizer_cache.items import Start
+from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.prefixes import STEP_BYTES, Known, Prefixes
 
+KEYED = KeyedHash(b"prefixes")
 TEXT = random.Random(1).randbytes(10 * STEP_BYTES)
 
 
@@ -22,7 +24,7 @@ def length_of(prefixes: Prefixes, body: bytes) -> int:
 
 
 def test_the_longest_known_beginning_is_found() -> None:
-    prefixes = Prefixes(1 << 20, 1)
+    prefixes = Prefixes(1 << 20, KEYED)
     for length in (STEP_BYTES - 1, STEP_BYTES, STEP_BYTES + 7, 3 * STEP_BYTES + 5, 3 * STEP_BYTES + 9):
         learn(prefixes, TEXT, length)
     assert length_of(prefixes, TEXT) == 3 * STEP_BYTES + 9
@@ -33,7 +35,7 @@ def test_the_longest_known_beginning_is_found() -> None:
 
 
 def test_one_other_byte_and_it_is_another_body() -> None:
-    prefixes = Prefixes(1 << 20, 1)
+    prefixes = Prefixes(1 << 20, KEYED)
     learn(prefixes, TEXT, 2 * STEP_BYTES + 100)
     for place in (0, STEP_BYTES - 1, STEP_BYTES, 2 * STEP_BYTES + 99):
         other = bytearray(TEXT)
@@ -45,7 +47,7 @@ def test_one_other_byte_and_it_is_another_body() -> None:
 
 
 def test_branches_of_one_beginning_are_told_apart() -> None:
-    prefixes = Prefixes(1 << 20, 1)
+    prefixes = Prefixes(1 << 20, KEYED)
     left = TEXT[: STEP_BYTES + 50] + b"left" * 99
     right = TEXT[: STEP_BYTES + 50] + b"right" * 99
     learn(prefixes, left, STEP_BYTES + 200)
@@ -54,7 +56,7 @@ def test_branches_of_one_beginning_are_told_apart() -> None:
 
 
 def test_it_is_bounded_and_forgets_what_was_not_used_for_longest() -> None:
-    prefixes = Prefixes(10_000, 1)
+    prefixes = Prefixes(10_000, KEYED)
     bodies = [bytes([number]) + TEXT[1:] for number in range(20)]
     for body in bodies:
         learn(prefixes, body, STEP_BYTES + 10)
@@ -65,5 +67,5 @@ def test_it_is_bounded_and_forgets_what_was_not_used_for_longest() -> None:
 
 
 def test_another_seed_gives_other_digests() -> None:
-    one, other = Prefixes(1 << 20, 1), Prefixes(1 << 20, 2)
+    one, other = Prefixes(1 << 20, KEYED), Prefixes(1 << 20, KeyedHash(b"other"))
     assert one.find(TEXT)[1].step(0) != other.find(TEXT)[1].step(0)

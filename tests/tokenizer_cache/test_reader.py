@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from tokenizer_cache.api import BadRequest
 from tokenizer_cache.items import NotRead
+from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.prefixes import STEP_BYTES
 from tokenizer_cache.reader import LONG_BYTES, Reader
 from tokenizer_cache.request import Request, parse
 
-SEED = 5
+KEYED = KeyedHash(b"reader")
 LONG = {"role": "system", "content": "You are an agent. " * (STEP_BYTES // 15)}
 USER = {"role": "user", "content": 'hé 🙂 " \\ \n'}
 MARK = {"cache_control": {"type": "ephemeral"}}
@@ -41,7 +42,7 @@ def outcome(read: Any, api: str, body: bytes) -> Any:
 def same(reader: Reader, body: bytes, api: str = "chat") -> str:
     """Read both ways, compare, and say how the reader did it."""
     before = reader.read.copy()
-    assert outcome(reader.parse, api, body) == outcome(lambda api, body: parse(api, body, SEED), api, body)
+    assert outcome(reader.parse, api, body) == outcome(lambda api, body: parse(api, body, KEYED), api, body)
     return next(iter(reader.read - before), "refused")
 
 
@@ -50,7 +51,7 @@ def body_of(messages: list[Any], **fields: Any) -> bytes:
 
 
 def test_only_what_is_new_is_read() -> None:
-    reader = Reader(1 << 20, SEED)
+    reader = Reader(1 << 20, KEYED)
     assert same(reader, body_of([LONG, USER], stream=True)) == "whole"
     assert same(reader, body_of([LONG, USER], stream=True)) == "items"
     assert same(reader, body_of([LONG, USER, USER, USER], stream=True)) == "items"
@@ -63,7 +64,7 @@ def test_only_what_is_new_is_read() -> None:
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" ,\n ", " : ")])
 @pytest.mark.parametrize("first", [True, False])
 def test_messages_may_come_first_or_last_and_be_written_in_any_way(first: bool, separators: tuple[str, str]) -> None:
-    reader = Reader(1 << 20, SEED)
+    reader = Reader(1 << 20, KEYED)
     ways = []
     for count in range(1, 5):
         messages = {"messages": [LONG, *[USER] * count]}
@@ -74,7 +75,7 @@ def test_messages_may_come_first_or_last_and_be_written_in_any_way(first: bool, 
 
 
 def test_other_apis_are_read_so_too_and_apart() -> None:
-    reader = Reader(1 << 20, SEED)
+    reader = Reader(1 << 20, KEYED)
     for api in ("chat", "messages", "responses", "completions"):
         body = json.dumps({"model": "m", "messages": [LONG], "input": [LONG, 1], "prompt": LONG["content"]}).encode()
         assert same(reader, body, api) == "whole"
@@ -84,7 +85,7 @@ def test_other_apis_are_read_so_too_and_apart() -> None:
 
 
 def test_moving_cache_marks_leave_the_items_before_them_known() -> None:
-    reader, ways = Reader(1 << 20, SEED), []
+    reader, ways = Reader(1 << 20, KEYED), []
     messages: list[dict[str, Any]] = [LONG]
     for turn in range(8):
         messages.append({"role": "user", "content": [{"type": "text", "text": f"turn {turn}"}]})
@@ -125,7 +126,7 @@ GROUND = json.dumps([LONG, USER, 12, "text", None, [1, [2]]]).encode()[1:-1]
     ],
 )
 def test_odd_bodies_are_read_as_in_full_whatever_was_known(body: bytes) -> None:
-    reader = Reader(1 << 20, SEED)
+    reader = Reader(1 << 20, KEYED)
     filled = body.replace(b"%b", GROUND)
     for plain in (
         b'{"messages":[%b],"model":"m"}',
@@ -137,7 +138,7 @@ def test_odd_bodies_are_read_as_in_full_whatever_was_known(body: bytes) -> None:
 
 
 def test_a_number_that_goes_on_is_another_number() -> None:
-    reader = Reader(1 << 20, SEED)
+    reader = Reader(1 << 20, KEYED)
     assert same(reader, body_of([LONG, 12])) == "whole"
     assert same(reader, body_of([LONG, 1234])) == "whole"
     assert same(reader, body_of([LONG, 12, 34])) == "items"
@@ -164,7 +165,7 @@ ITEMS = st.sampled_from(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_random_bodies_and_edits_are_read_as_in_full(data: st.DataObject) -> None:
-    reader = Reader(1 << 18, SEED)
+    reader = Reader(1 << 18, KEYED)
     long = json.dumps(LONG).encode()
     body = b""
     for _ in range(data.draw(st.integers(2, 6))):
@@ -189,7 +190,7 @@ def test_random_bodies_and_edits_are_read_as_in_full(data: st.DataObject) -> Non
 
 
 def test_memory_is_bounded() -> None:
-    reader = Reader(1 << 16, SEED)
+    reader = Reader(1 << 16, KEYED)
     for number in range(200):
         for turn in range(3):
             reader.parse("chat", body_of([{"n": number}, LONG, *[USER] * turn], tools=["x" * 400], seed=number))
@@ -197,7 +198,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_an_event_loop_reads_no_more_than_a_short_part() -> None:
-    reader = Reader(1 << 20, SEED)
+    reader = Reader(1 << 20, KEYED)
     long = [{"role": "user", "content": "word " * 40_000}]
     body, grown = body_of(long), body_of([*long, USER])
     assert reader.parse_short("chat", body) is None
@@ -215,7 +216,7 @@ def test_an_event_loop_reads_no_more_than_a_short_part() -> None:
 
 @pytest.mark.parametrize("item", [0, None, "", {}, [], {"role": "user", "content": ""}])
 def test_a_crowd_is_refused_before_it_is_decoded(item: Any) -> None:
-    reader, body = Reader(1 << 20, SEED), body_of([item] * 200_000)
+    reader, body = Reader(1 << 20, KEYED), body_of([item] * 200_000)
     assert reader.parse_short("chat", body) is None
     with pytest.raises(BadRequest, match="Too many messages: at most 8192"):
         reader.parse("chat", body)
