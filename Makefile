@@ -34,7 +34,7 @@ check: $(VENV)/.installed-test ## the same without the tests
 	$(BIN)/lint-imports --no-logo
 
 bench: $(VENV)/.installed-test ## what a request costs the router, in CPU time and latency
-	$(BIN)/python -m loadtests.cost $(ARGS)
+	$(BIN)/python -m loadtests.evidence.cost $(ARGS)
 
 format: $(VENV)/.installed-test ## write the format that `make check` wants
 	$(BIN)/ruff format $(CODE)
