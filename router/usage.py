@@ -38,7 +38,8 @@ class Usage(NamedTuple):
 
 
 class AnswerEnds:
-    """The first and the last few kilobytes of an answer, by reference: no byte is copied while relaying."""
+    """The first and the last few kilobytes of an answer, by reference: no byte is copied while relaying, but those of
+    the ends of a large chunk, which would be kept as a whole for as long as the answer takes."""
 
     __slots__ = ("_head", "_head_bytes", "_tail", "_tail_bytes")
 
@@ -51,6 +52,9 @@ class AnswerEnds:
     def add(self, chunk: bytes) -> None:
         """Note one relayed chunk."""
         size = len(chunk)
+        if size > 2 * KEPT_BYTES:
+            self.add(chunk[:KEPT_BYTES])
+            chunk, size = chunk[-KEPT_BYTES:], KEPT_BYTES
         if self._head_bytes < KEPT_BYTES:
             self._head.append(chunk)
             self._head_bytes += size

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from router.usage import AnswerEnds, Usage
+from router.usage import KEPT_BYTES, AnswerEnds, Usage
 
 CHAT = {"prompt_tokens": 100, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 64}}
 
@@ -120,3 +120,13 @@ def test_an_answer_of_nothing_but_usage_is_cheap() -> None:
     began = time.process_time()
     assert flood.usage() is None
     assert time.process_time() - began < 0.02
+
+
+@pytest.mark.parametrize("size", [1, 100, KEPT_BYTES, 3 * KEPT_BYTES, 1 << 20])
+def test_what_is_kept_of_an_answer_does_not_grow_with_it_or_its_chunks(size: int) -> None:
+    report = b'{"usage":' + json.dumps(CHAT).encode() + b"}"
+    answer = ends(*[b"x" * size] * (2_000_000 // size), b"y" * size + report)
+    assert sum(map(len, (*answer._head, *answer._tail))) <= 6 * KEPT_BYTES
+    assert answer.usage() == Usage(100, 64, 5)
+    assert answer.head == b"x" * KEPT_BYTES
+    assert answer.last(1) == b"}"
