@@ -5,7 +5,9 @@ import gc
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenizer_cache.chain import pack
 from tokenizer_cache.conversation import Boundary, Conversations, Room, Spine
+from tokenizer_cache.journal import Entry
 
 
 def boundary(cache: Conversations, base: Boundary | None, hashes: bytes, chars: int = 0) -> Boundary:
@@ -118,3 +120,17 @@ def test_what_is_evicted_needs_no_collector_of_cycles() -> None:
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_what_a_sibling_told_keeps_its_own_ids() -> None:
+    """A template may rewrite the end of what was known: then the blocks agree and the ids after them do not."""
+    cache = Conversations(Room(1 << 20))
+    cache.keep_ids = True
+    block, ours, theirs = pack([1] * 4), pack([2]), pack([3])
+    spine, blocks = cache.grow(None, bytes(8), block + ours)
+    cache.add(b"parent", Boundary(spine, blocks, ours, tokens=5))
+    ids = block + theirs + pack([4])
+    cache._take(Entry(b"", b"key", b"parent", bytes(8), ids, ids[16:], 6, 0, b"", "", None, b""))
+    found = cache.find([b"key"])[1]
+    assert found is not None
+    assert found.ids() == ids

@@ -170,3 +170,15 @@ def test_anthropic_conversations_stay_exact_too(family: str, data: st.DataObject
         result = {"type": "tool_result", "tool_use_id": f"t{turn}", "content": data.draw(text)}
         more = [{"type": "text", "text": data.draw(text)}] if data.draw(st.booleans()) else []
         conversation.append({"role": "user", "content": [result, *more]})
+
+
+def test_a_result_without_its_call_is_rendered_in_full() -> None:
+    """A template may look for the call: clients with ids that are nowhere must not earn trust for all others."""
+    encoder, uncached = make("llama"), Uncached("llama")
+    call = {"id": "call00000", "type": "function", "function": {"name": "read", "arguments": "{}"}}
+    conversation: list[dict[str, Any]] = [{"role": "user", "content": "read the file"}]
+    conversation.append({"role": "assistant", "content": "so", "tool_calls": [call, {**call, "id": "call00001"}]})
+    for place in range(2):
+        conversation.append({"role": "tool", "tool_call_id": f"call0000{place}", "content": "lines"})
+        check(encoder, uncached, body_of(conversation))
+    assert encoder.counters.hits["tail"] == 0

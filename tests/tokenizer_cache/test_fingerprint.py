@@ -26,3 +26,11 @@ def test_other_texts_have_other_fingerprints(one: str, other: str) -> None:
 def test_another_secret_gives_others() -> None:
     text = "x" * 100
     assert Fingerprints(b"another secret..").of(text) != ONE.of(text)
+
+
+def test_the_secret_number_is_a_prime() -> None:
+    """Of a number with many small factors, a difference of two texts would likely be a multiple."""
+    for number in range(1, 20):
+        modulus = Fingerprints(bytes([number]) * 16)._modulus
+        assert modulus.bit_length() == 128
+        assert all(modulus % factor for factor in range(2, 2000))

@@ -67,3 +67,26 @@ def test_a_billing_header_does_not_separate_conversations() -> None:
 
     assert context("cc_version=1; cch=abc") == context("cc_version=1; cch=def")
     assert context("a") != context("a", "You cook.")
+
+
+def test_only_vllm_drops_the_billing_block_and_only_as_a_whole() -> None:
+    def context(engine: str, system: Any) -> bytes:
+        return keys("messages", engine, system=system)[1]
+
+    def blocks(nonce: str) -> list[Any]:
+        return [{"type": "text", "text": f"x-anthropic-billing-header: {nonce}"}, {"type": "text", "text": "You code."}]
+
+    assert context("sglang", blocks("a")) != context("sglang", blocks("b"))
+    assert context("", blocks("a")) != context("", blocks("b"))
+    for before in (" ", '"', "say "):
+        some = [[{"type": "text", "text": f"{before}x-anthropic-billing-header: {nonce}"}] for nonce in "ab"]
+        assert context("vllm", some[0]) != context("vllm", some[1])
+
+
+def test_null_is_not_absent() -> None:
+    assert keys(add_generation_prompt=None)[1] != keys()[1]
+
+
+@pytest.mark.parametrize(("api", "field"), [("responses", "truncation"), ("chat", "reasoning")])
+def test_what_the_rules_read_is_in_the_context(api: str, field: str) -> None:
+    assert keys(api, **{field: "auto"})[1] != keys(api)[1]
