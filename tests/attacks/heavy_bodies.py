@@ -1,0 +1,68 @@
+"""Bodies of 1 MB that are as much work as possible: many items, many values, deep, dense, or long without an end."""
+
+from collections.abc import Callable
+from typing import Final
+
+SIZE: Final = 1_000_000
+CHAT, COMPLETIONS, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"
+_USER: Final = b'{"role":"user","content":"x"}'
+
+
+def _fill(unit: bytes, size: int = SIZE) -> bytes:
+    return b",".join([unit] * (size // (len(unit) + 1)))
+
+
+def _list(name: bytes, unit: bytes, before: bytes = b"") -> bytes:
+    return b'%b"%b":[%b]' % (before, name, _fill(unit))
+
+
+def _said(content: bytes) -> bytes:
+    return b'"messages":[{"role":"user","content":%b}]' % content
+
+
+def _after(field: bytes) -> bytes:
+    return b'%b,"messages":[%b]' % (field, _USER)
+
+
+def _keys() -> bytes:
+    return b",".join(b'"k%d":0' % number for number in range(SIZE // 10))
+
+
+def _called(arguments: bytes) -> bytes:
+    call = b'{"id":"a","type":"function","function":{"name":"f","arguments":%b}}' % arguments
+    return b'"messages":[%b,{"role":"assistant","tool_calls":[%b]},%b]' % (_USER, call, _USER)
+
+
+_BODIES: Final[dict[str, tuple[str, Callable[[], bytes]]]] = {
+    "zeros": (CHAT, lambda: _list(b"messages", b"0")),
+    "empty strings": (CHAT, lambda: _list(b"messages", b'""')),
+    "empty objects": (CHAT, lambda: _list(b"messages", b"{}")),
+    "tiny messages": (CHAT, lambda: _list(b"messages", b'{"role":"user","content":""}')),
+    "8,000 messages": (CHAT, lambda: _list(b"messages", b'{"role":"user","content":"%b"}' % (b"ab " * 32))),
+    "messages given 60,000 times": (CHAT, lambda: _fill(b'"messages":[0]')),
+    "nested in a message": (CHAT, lambda: _said(_fill(b"[" * 900 + b"]" * 900).join((b"[", b"]")))),
+    "parts": (CHAT, lambda: _said(b"[%b]" % _fill(b'{"type":"text","text":"a"}'))),
+    "parts of nothing": (CHAT, lambda: _said(b"[%b]" % _fill(b"0"))),
+    "tools": (CHAT, lambda: _after(_list(b"tools", b'{"type":"function","function":{"name":"f"}}'))),
+    "tools of nothing": (CHAT, lambda: _after(_list(b"tools", b"{}"))),
+    "fields": (CHAT, lambda: _after(_keys())),
+    "keys in a message": (CHAT, lambda: b'"messages":[{"role":"user","content":"x",%b}]' % _keys()),
+    "template arguments": (CHAT, lambda: _after(b'"chat_template_kwargs":{%b}' % _keys())),
+    "arguments of a call": (CHAT, lambda: _called(b'"{%b}"' % _keys().replace(b'"', b'\\"'))),
+    "token ids": (CHAT, lambda: _after(b'"kv_transfer_params":{"prompt_token_ids":[%b]}' % _fill(b"1"))),
+    "escapes": (CHAT, lambda: _said(b'"%b"' % (b"\\u0041" * (SIZE // 6)))),
+    "spaces": (CHAT, lambda: _said(b'"%b"' % (b" " * SIZE))),
+    "lists of one id": (COMPLETIONS, lambda: _list(b"prompt", b"[1]")),
+    "500,000 ids": (COMPLETIONS, lambda: _list(b"prompt", b"1")),
+    "4,000 texts": (COMPLETIONS, lambda: b'"prompt":[%b]' % b",".join([b'"a"'] * 4000)),
+    "input items": (RESPONSES, lambda: _list(b"input", b'{"type":"reasoning","summary":[]}')),
+    "system blocks": (MESSAGES, lambda: _after(_list(b"system", b'{"type":"text","text":"a"}'))),
+    "results": (MESSAGES, lambda: _said(b"[%b]" % _fill(b'{"type":"tool_result","tool_use_id":"a","content":"b"}'))),
+}
+KINDS: Final = tuple(_BODIES)
+
+
+def heavy(kind: str, number: int) -> tuple[str, bytes]:
+    """The path and the body of one kind. Each comes twice: every other one is known."""
+    path, make = _BODIES[kind]
+    return path, b'{"model":"m","max_tokens":1,"user":"%d",%b}' % (number // 2, make())
