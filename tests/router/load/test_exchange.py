@@ -220,3 +220,28 @@ async def test_the_fleets_sum_returns_to_zero(own_server: RedisServer, seed: int
 async def _settled(router: OneRouter) -> bool:
     await until(lambda: all(worker.ordered_load == 0 for worker in router.workers), 3)
     return True
+
+
+async def test_forged_and_replayed_parts_count_nothing(own_server: RedisServer) -> None:
+    async with routers(own_server, 2) as (one, two):
+        lease = two.begin(0)
+        await all_see([one], lambda router: router.seen(0)[0] == 1)
+        with own_server.client() as client:
+            old = client.get(KEYS.load("router1"))
+            two.end(lease)
+            await all_see([one], lambda router: router.seen(0)[0] == 0)
+            own = client.get(KEYS.load("router0"))
+            for raw in (old, own, b"", b"x" * 500_000, Seal(b"other", "test", "load").write(b"router1", old[16:])):
+                client.set(KEYS.load("router1"), raw)
+                one.load._read_at = 0.0
+                await one.look()
+                assert one.seen(0)[0] == 0
+            assert one.link.counters.refused.values[("load_old",)] >= 1
+            now = client.time()
+            for number in range(300):
+                client.zadd(KEYS.routers, {f"fake{number}": now[0] * 1000}, nx=True)
+                client.set(KEYS.load(f"fake{number}"), old)
+            client.zadd(KEYS.routers, {b"\xff\xfe": 1e18, "x" * 100: now[0] * 1000})
+        await all_see([one, two], lambda router: router.load.routers == 2 and router.seen(0)[0] == 0)
+        two.begin(1)
+        await all_see([one], lambda router: router.seen(1)[0] == 1)
