@@ -48,6 +48,11 @@ class Fields(msgspec.Struct, kw_only=True):
     echo: Raw = ABSENT
     prompt_logprobs: Raw = ABSENT
     kv_transfer_params: Raw = ABSENT
+    ec_transfer_params: Raw = ABSENT
+    vllm_xargs: Raw = ABSENT
+    bootstrap_host: Raw = ABSENT
+    bootstrap_port: Raw = ABSENT
+    bootstrap_room: Raw = ABSENT
     input_ids: Raw = ABSENT
 
 

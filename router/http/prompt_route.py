@@ -23,7 +23,7 @@ from router.http.exchange import Exchange
 from router.http.lessons import Lessons
 from router.http.limits import limit_error, model_error
 from router.http.relay import Choice, Relay
-from router.http.rights import check_fields
+from router.http.rights import check_fields, check_transfers
 from router.http.sticky import ResponseOwners
 from router.lease import Lease
 from router.metrics import Instruments
@@ -137,6 +137,7 @@ class PromptRoute:
             request = await self._reading.read(api, body)
         except BadRequest as error:
             raise ApiError(400, error.message, "invalid_request", error.param) from None
+        check_transfers(request.fields)
         if client is not None and not client.may_use(request.model):
             raise model_error(client)
         group = self._fleet.group(request.model)

@@ -1,5 +1,8 @@
-"""Whether a client may use every model that a worker could find in its request, wherever a worker may look for one."""
+"""What a client may ask for in a request: the models that it may use, wherever a worker may look for one, and no
+connection from a worker to another machine."""
 
+from collections.abc import Set
+from typing import Final
 from urllib.parse import parse_qs
 
 import msgspec
@@ -7,11 +10,40 @@ import msgspec
 from router.clients import Client
 from router.http.errors import ApiError
 from router.http.limits import ClientError, model_error
-from tokenizer_cache.fields import given
+from tokenizer_cache.fields import Fields, given
 from tokenizer_cache.once import fields_once
 
 ADAPTER_FIELDS = frozenset({"lora_path", "lora_id", "lora_name", "lora_request", "adapter", "adapter_id", "adapters"})
 """Beside `model`: SGLang takes an adapter as `lora_path`; the others are other engines' names for it."""
+
+
+TRANSFERS = ("ec_transfer_params", "bootstrap_host", "bootstrap_port", "bootstrap_room")
+"""Fields with which the two halves of a prefill/decode pair find each other: vLLM's and SGLang's."""
+
+_PLAIN: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def check_transfers(fields: Fields) -> None:
+    """Raises ApiError 400 for fields that make an engine connect to a machine that the client names, to fetch or to
+    send the KV cache. The ids of the prompt, which vLLM takes in one of them, may stand there alone."""
+    wrong = next((name for name in TRANSFERS if given(getattr(fields, name))), "")
+    if not wrong and _keys(fields.kv_transfer_params) - {"prompt_token_ids"}:
+        wrong = "kv_transfer_params"
+    if not wrong and {"kv_transfer_params", "ec_transfer_params"} & _keys(fields.vllm_xargs):
+        wrong = "vllm_xargs"
+    if wrong:
+        message = f"'{wrong}' names another machine to move the KV cache from or to. Clients cannot ask for that here."
+        raise ApiError(400, message, "unsupported_parameter", wrong)
+
+
+def _keys(raw: msgspec.Raw) -> Set[str]:
+    """The names in a JSON object. Of anything else: one that nobody gives."""
+    if not (value := given(raw)):
+        return frozenset()
+    try:
+        return _PLAIN.decode(value).keys()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {""}
 
 
 def check_fields(client: Client, body: bytes) -> None:

@@ -279,3 +279,40 @@ async def test_text_alone_is_free(site: Site) -> None:
 
 async def test_there_are_enough_cases() -> None:
     assert len(CASES) >= 400
+
+
+TRANSFERS = [
+    b'"kv_transfer_params":{"remote_host":"10.0.0.9","remote_port":1}',
+    b'"kv_transfer_params":{"prompt_token_ids":[1],"do_remote_prefill":true}',
+    b'"kv_transfer_params":{"prompt_token_ids":[1]},"kv_transfer_params":{"remote_host":"10.0.0.9"}',
+    b'"kv_transfer_\\u0070arams":{"remote_host":"10.0.0.9"}',
+    b'"kv_transfer_params":[["remote_host","10.0.0.9"]]',
+    b'"kv_transfer_params":' + b'{"a":' * 2000 + b"1" + b"}" * 2000,
+    b'"ec_transfer_params":{"remote_host":"10.0.0.9"}',
+    b'"vllm_xargs":{"kv_transfer_params":{"remote_host":"10.0.0.9"}}',
+    b'"vllm_xargs":{"ec_transfer_params":"x"}',
+    b'"bootstrap_host":"10.0.0.9"',
+    b'"bootstrap_host":["10.0.0.9"],"bootstrap_port":[8998],"bootstrap_room":[1]',
+    b'"bootstrap_port":1',
+    b'"bootstrap_room":1',
+]
+
+
+@pytest.mark.parametrize("added", TRANSFERS, ids=range(len(TRANSFERS)))
+@pytest.mark.parametrize("path", PROMPT_ROUTES)
+async def test_no_client_makes_a_worker_connect_to_another_machine(site: Site, path: str, added: bytes) -> None:
+    before = len(site.worker.sent)
+    status, answer = await ask(site, FREE, path, with_fields(path, b", " + added))
+    assert status == 400, answer
+    assert len(site.worker.sent) == before
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        b'"kv_transfer_params":null,"bootstrap_host":null,"vllm_xargs":{"a":1}',
+        b'"kv_transfer_params":{"prompt_token_ids":[1,2]}',
+    ],
+)
+async def test_ids_of_the_prompt_and_other_options_pass(site: Site, added: bytes) -> None:
+    assert (await ask(site, FREE, CHAT, with_fields(CHAT, b", " + added)))[0] == 200
