@@ -4,11 +4,12 @@ The loop reads up to 64 KB in one go, which takes less than 5 ms whatever they h
 client sends, the loop waits for no more than one call into C of the thread's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from router.encoding import EncodePool, Encoder
 from tokenizer_cache.api import Prompt
+from tokenizer_cache.density import check_crowds, may_crowd
 from tokenizer_cache.items import NotRead
 from tokenizer_cache.reader import LONG_BYTES, Reader
 from tokenizer_cache.request import Request
@@ -20,6 +21,18 @@ class Reading:
     def __init__(self, reader: Reader, pool: EncodePool) -> None:
         self._reader = reader
         self._pool = pool
+
+    async def edit(self, body: bytes, edited: Callable[[bytes], bytes]) -> bytes:
+        """`edited(body)`, which decodes the body's fields: in a thread, and refused, where there may be many. Raises
+        BadRequest, and what `edited` raises."""
+        if len(body) <= LONG_BYTES or not may_crowd(body):
+            return edited(body)
+
+        def checked() -> bytes:
+            check_crowds(body)
+            return edited(body)
+
+        return await self._pool.read(checked)
 
     async def read(self, api: str, body: bytes) -> Request:
         """The request. Raises BadRequest."""

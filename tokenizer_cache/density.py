@@ -32,7 +32,7 @@ _LONGEST_NAME: Final = 64
 
 def check_crowds(body: bytes) -> None:
     """Raises BadRequest for a body with too many items, fields or values. In a thread: up to 0.1 s."""
-    if _most(body) <= MAX_FIELDS:
+    if not may_crowd(body):
         return
     depth = fields = items = values = 0
     counted = False
@@ -52,6 +52,11 @@ def check_crowds(body: bytes) -> None:
             raise BadRequest(f"Too many values: at most {MAX_FIELDS} fields and {MAX_BODY_VALUES} values are accepted.")
         if items >= MAX_ITEMS:
             raise too_many_items()
+
+
+def may_crowd(body: bytes) -> bool:
+    """False where `check_crowds` lets it through without a look. Three plain counts."""
+    return len(body) > MAX_FIELDS and _most(body) > MAX_FIELDS
 
 
 def too_many_items() -> BadRequest:

@@ -8,6 +8,7 @@ import asyncio
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -129,11 +130,9 @@ class PromptRoute:
 
     async def ask(self, api: str, body: bytes, client: Client | None = None) -> Asked:
         """Read the request and recognise its prompt. Raises ApiError 400, 403 or 404."""
-        if client is not None:
-            check_fields(client, body)
         try:
-            if client is not None and client.spec.cache_salt:
-                body = with_field(body, "cache_salt", client.cache_salt)
+            if client is not None and (client.spec.models is not None or client.spec.cache_salt):
+                body = await self._reading.edit(body, partial(_for_client, client))
             request = await self._reading.read(api, body)
         except BadRequest as error:
             raise ApiError(400, error.message, "invalid_request", error.param) from None
@@ -321,6 +320,12 @@ class PromptRoute:
             self._encoded(asked, choice, told.as_text(request) if ids is None else told.learn(request, ids))
 
         self._asker.ask(choice.worker, asked.request, done)
+
+
+def _for_client(client: Client, body: bytes) -> bytes:
+    """The body as it may be sent for this client."""
+    check_fields(client, body)
+    return with_field(body, "cache_salt", client.cache_salt) if client.spec.cache_salt else body
 
 
 def _is_known(prompt: Prompt) -> bool:
