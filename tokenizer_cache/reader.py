@@ -72,13 +72,16 @@ class Reader:
     def parse(self, api: str, body: bytes) -> Request:
         """As `request.parse`, which says what may be raised. Takes up to 0.3 s for a hostile body of 1 MB: a long one
         belongs in a thread."""
-        if len(body) > LONG_BYTES and api in self._prefixes:
+        if len(body) < STEP_BYTES or api not in self._prefixes:
+            self.read["whole"] += 1
+            return parse(api, body, self._hash)
+        if len(body) > LONG_BYTES:
             check_crowds(body)
         request = self._known(api, body, len(body))
         if request is None:
             self.read["whole"] += 1
             request = parse(api, body, self._hash)
-            if api in self._prefixes and len(body) >= STEP_BYTES and (place := self._first_place(request)) is not None:
+            if (place := self._first_place(request)) is not None:
                 with self._lock:
                     self._prefixes[api].add(Scan(body, self._hash), place)
         return request
