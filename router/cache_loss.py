@@ -9,11 +9,6 @@ than a quarter of what then fitted, must still be cached.
 from collections import OrderedDict
 from typing import NamedTuple
 
-from router.clients import ANONYMOUS, Client
-from router.passage import Passage
-from router.prefix.api import HASH_BYTES
-from router.usage import Usage
-
 MISSES = 3
 """So many, each of another start (and another client, where they have keys), make the cache believed lost."""
 MIN_PREDICTED_TOKENS = 512
@@ -37,19 +32,6 @@ class Turn(NamedTuple):
     cached_tokens: int
     written_tokens: int
     """Computed for it, and now in the KV pool."""
-
-
-def turn_of(client: Client | None, passage: Passage, usage: Usage) -> Turn:
-    """What an engine's usage says of the prompt of `passage`."""
-    prompt, cached = passage.prompt, usage.cached_tokens or 0
-    return Turn(
-        start=prompt.chain[:HASH_BYTES],
-        start_tokens=prompt.block_tokens,
-        client="" if client is None or client.label == ANONYMOUS else client.label,
-        predicted_tokens=passage.predicted_tokens,
-        cached_tokens=cached,
-        written_tokens=max(0, (usage.prompt_tokens or 0) - cached) + max(0, usage.completion_tokens or 0),
-    )
 
 
 class _Touch(NamedTuple):

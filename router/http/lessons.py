@@ -7,13 +7,14 @@ alone: it is counted and logged, and never reaches the request.
 import logging
 from typing import TYPE_CHECKING
 
-from router.cache_loss import turn_of
-from router.clients import Client
+from router.cache_loss import Turn
+from router.clients import ANONYMOUS, Client
 from router.http.exchange import Exchange
 from router.http.relay import Choice
 from router.http.sticky import ResponseOwners
 from router.metrics import Instruments
 from router.passage import Passage
+from router.prefix.api import HASH_BYTES
 from router.usage import Usage
 from router.workers import Fleet, Worker
 
@@ -97,4 +98,17 @@ class Lessons:
         instruments.predicted_cached_tokens.add(predicted, label)
         instruments.cached_tokens.add(cached_tokens, label)
         instruments.overpredicted_tokens.add(max(0, predicted - cached_tokens), label)
-        self._fleet.reported(worker, turn_of(client, passage, usage))
+        self._fleet.reported(worker, _turn_of(client, passage, usage))
+
+
+def _turn_of(client: Client | None, passage: Passage, usage: Usage) -> Turn:
+    """What an engine's usage says of the prompt of `passage`."""
+    prompt, cached = passage.prompt, usage.cached_tokens or 0
+    return Turn(
+        start=prompt.chain[:HASH_BYTES],
+        start_tokens=prompt.block_tokens,
+        client="" if client is None or client.label == ANONYMOUS else client.label,
+        predicted_tokens=passage.predicted_tokens,
+        cached_tokens=cached,
+        written_tokens=max(0, (usage.prompt_tokens or 0) - cached) + max(0, usage.completion_tokens or 0),
+    )
