@@ -62,9 +62,9 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what reaches a start."""
-    known: dict[int, bool] = {}
+    harmless: set[int] = set()
     for item in items:
-        if isinstance(item, pytest.Function) and any(_starts(part, known) for part in _parts(item)):
+        if isinstance(item, pytest.Function) and any(_starts(part, harmless) for part in _parts(item)):
             item.add_marker(pytest.mark.integration)
 
 
@@ -78,13 +78,28 @@ def _parts(item: pytest.Function) -> Iterator[Any]:
         yield from (definition.func for definition in definitions)
 
 
-def _starts(part: Any, known: dict[int, bool]) -> bool:
-    """Can this function or class reach a start? `known` remembers answers, and ends recursion."""
-    if id(part) in known:
-        return known[id(part)]
-    known[id(part)] = False
-    known[id(part)] = found = any(_code_starts(code, names, known) for code, names in _codes(part))
-    return found
+def _starts(part: Any, harmless: set[int]) -> bool:
+    """Can this function or class reach a start? `harmless` remembers what cannot."""
+    todo, seen = [part], {id(part)} | harmless
+    while todo:
+        for code, names in _codes(todo.pop()):
+            if not STARTS.isdisjoint(code.co_names):
+                return True
+            for name in code.co_names:
+                value = names.get(name)
+                if isinstance(value, ModuleType) and value.__name__ in PROCESS_MODULES:
+                    return True
+                if _is_ours(value) and id(value) not in seen:
+                    seen.add(id(value))
+                    todo.append(value)
+    harmless |= seen
+    return False
+
+
+def _is_ours(value: Any) -> bool:
+    """Is it a function or a class of this repository?"""
+    module = getattr(value, "__module__", None)
+    return callable(value) and isinstance(module, str) and module.startswith(OURS) and module in sys.modules
 
 
 def _codes(part: Any) -> Iterator[tuple[CodeType, dict[str, Any]]]:
@@ -109,19 +124,3 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _nested(constant)
-
-
-def _code_starts(code: CodeType, names: dict[str, Any], known: dict[int, bool]) -> bool:
-    if not STARTS.isdisjoint(code.co_names):
-        return True
-    for name in code.co_names:
-        value = names.get(name)
-        if isinstance(value, ModuleType):
-            if value.__name__ in PROCESS_MODULES:
-                return True
-            continue
-        module = getattr(value, "__module__", None)
-        ours = isinstance(module, str) and module.startswith(OURS) and module in sys.modules
-        if ours and callable(value) and _starts(value, known):
-            return True
-    return False

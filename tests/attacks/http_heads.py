@@ -181,6 +181,10 @@ def _lines() -> Iterator[Case]:
         yield Case(f"version {version!r}", request(line=b"POST %b %b" % (path, version)), "refused")
     for version in (b"RTSP/1.0", b"ICE/1.0", b"HTTP/1.0"):
         yield Case(f"version {version!r}", request(line=b"POST %b %b" % (path, version)))
+    yield from _odd_lines(path)
+
+
+def _odd_lines(path: bytes) -> Iterator[Case]:
     for line in (
         b"POST\t%b HTTP/1.1",
         b"POST %b\tHTTP/1.1",
