@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Self
 
-from router.instruments import Counter
+from router.observe.instruments import Counter
 
 RESTART_S = 1.0
 """Before the first restart; doubled with each that follows soon, to `MAX_RESTART_S`."""

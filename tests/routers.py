@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 import httpx
 
-from router.allow import read_rule
-from router.app import Router
+from router.build.app import Router
+from router.dial.allow import read_rule
 from router.settings import Secret, Settings
 
 READY_S = 15.0

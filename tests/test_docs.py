@@ -9,8 +9,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.lab import parser_of as lab_parser
-from router.access_log import AccessLine
-from router.metrics import Instruments
+from router.observe.access_log import AccessLine
+from router.observe.metrics import Instruments
 from router.settings.fields import declared
 from router.settings.page import page
 from router.settings.setting import variable_of

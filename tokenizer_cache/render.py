@@ -17,9 +17,9 @@ import msgspec
 from tokenizer_cache.jinja import compiled
 from tokenizer_cache.mould import Moulds
 from tokenizer_cache.rules import NotExact, Rules, TemplateCall
-from tokenizer_cache.sglang_inputs import SglangRules
+from tokenizer_cache.sglang.inputs import SglangRules
 from tokenizer_cache.tokenizer import Tokenizer
-from tokenizer_cache.vllm_inputs import VllmRules
+from tokenizer_cache.vllm.inputs import VllmRules
 
 RENDER_ERRORS: Final = (
     jinja2.TemplateError,

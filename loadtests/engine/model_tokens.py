@@ -19,9 +19,9 @@ from loadtests.engine.errors import Refused
 from loadtests.engine.prompts import Body, Words
 from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.rules import NotExact, Rules, Served, TemplateCall
-from tokenizer_cache.sglang_inputs import SglangRules
+from tokenizer_cache.sglang.inputs import SglangRules
 from tokenizer_cache.tokenizer import load
-from tokenizer_cache.vllm_inputs import VllmRules
+from tokenizer_cache.vllm.inputs import VllmRules
 
 INLINE_CHARS = 2048
 """Shorter texts are encoded on the event loop: a thread would cost more."""

@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Iterator
 import uvloop
 
 from loadtests.evidence.bench_tokens import body_of, quantile
-from router.app import GC_THRESHOLDS, SWITCH_INTERVAL_S
-from router.encoding import INLINE_BYTES, EncodePool
+from router.build.app import GC_THRESHOLDS, SWITCH_INTERVAL_S
+from router.prompts.encoding import INLINE_BYTES, EncodePool
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.keyed import KeyedHash

@@ -29,9 +29,9 @@ from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.reader import Reader
 from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.rules import NotExact, Rules, Served
-from tokenizer_cache.sglang_inputs import SglangRules
+from tokenizer_cache.sglang.inputs import SglangRules
 from tokenizer_cache.tokenizer import load
-from tokenizer_cache.vllm_inputs import VllmRules
+from tokenizer_cache.vllm.inputs import VllmRules
 
 FILES = ("claude_code_entirecli", "codex_agentv", "swe_agent", "tau_airline")
 BLOCK_TOKENS = 4

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.harness.client import HOST
 from loadtests.harness.usage import Usage
-from router.worker_names import worker_id
+from router.fleet.worker_names import worker_id
 
 MODEL = "endurance"
 ADMIN = "x"

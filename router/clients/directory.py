@@ -14,8 +14,8 @@ from pathlib import Path
 
 from router.clients.client import Client
 from router.clients.key_hash import DIGEST_BYTES, SALT_BYTES, key_digest
+from router.clients.keys import offered_key
 from router.clients.keys_file import ANONYMOUS, DEFAULT_LABEL, ClientSpec, KeysFileError, read_keys_file
-from router.http.keys import offered_key
 
 LOOK_S = 1.0
 """Between two looks at the file's name, size and time."""

@@ -14,7 +14,7 @@ import msgspec
 
 from router.clients.client import Client
 from router.clients.directory import Clients
-from router.load.exchange import LoadExchange
+from router.fleet.load_exchange import LoadExchange
 from router.shared.keys import USE_TTL_S, Keys
 from router.shared.link import Link
 from router.shared.script import command

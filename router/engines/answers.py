@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from router.certificates import WorkerTls
-from router.dial import CheckedTransport, Resolver
+from router.dial.certificates import WorkerTls
+from router.dial.own_faults import causes, is_own_fault
+from router.dial.resolver import CheckedTransport, Resolver
 from router.engines.api import ModelCard
+from router.engines.prometheus_text import Sample, Wanted
 from router.engines.slices import SlicedBackend
-from router.exposition import Sample, Wanted
-from router.own_faults import causes, is_own_fault
 
 MAX_ANSWER_BYTES = 8 << 20
 """A fleet's largest honest /metrics stays far below; an answer without end must not fill the memory."""

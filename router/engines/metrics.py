@@ -7,7 +7,7 @@ for the whole page.
 
 from collections.abc import Iterable, Sequence
 
-from router.exposition import Sample
+from router.engines.prometheus_text import Sample
 
 MAX_VALUE = 1e15
 """A float that counts exactly, and sums of it fit anywhere: no engine has measured more."""

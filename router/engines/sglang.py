@@ -25,8 +25,8 @@ from router.engines.answers import (
 )
 from router.engines.api import EngineKind, Facts, Load, ModelCard
 from router.engines.metrics import MAX_BLOCK_TOKENS, MAX_KV_TOKENS, MAX_RANKS, MAX_VALUE, filtered_page, total
+from router.engines.prometheus_text import Sample, Wanted
 from router.engines.sglang_served import ServerOptions, served
-from router.exposition import Sample, Wanted
 
 _INFO_PATH = "/server_info"
 _LOADS_PATH = "/v1/loads?include=core"

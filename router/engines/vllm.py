@@ -33,7 +33,7 @@ from router.engines.metrics import (
     total,
     values,
 )
-from router.exposition import Sample, Wanted
+from router.engines.prometheus_text import Sample, Wanted
 from tokenizer_cache.rules import Served
 
 _CONFIG = "vllm:cache_config_info"

@@ -1,5 +1,5 @@
-"""HTTP towards clients and workers: protocol, limits, routes, relay, errors.
+"""What the router answers: prompts, other requests, WebSocket sessions, and its own pages.
 
-Nouns: an *exchange* is one client request and its answer; a *choice* is one attempt at one worker; the *gateway* is the
-ASGI application in front, the *control plane* the one behind it.
+Nouns: the *gateway* is the ASGI application in front, and the outermost boundary of every request; a *route* serves one
+kind of request; the *control plane* is the application behind it, for health, metrics, models and operators.
 """

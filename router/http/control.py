@@ -14,17 +14,17 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from router.allow import MAX_URL, BadUrlError, NotAllowedError
 from router.clients import Clients
-from router.http.errors import ApiError, error_body
+from router.clients.keys import KeySet
+from router.dial.allow import MAX_URL, BadUrlError, NotAllowedError
+from router.fleet.others import NOTHING
+from router.fleet.workers import DuplicateWorkerError, UnknownWorkerError, Worker, WorkerState
 from router.http.explain import explain
-from router.http.keys import KeySet
 from router.http.prompt_route import PromptRoute
-from router.http.routes import PROMPT_ROUTES
-from router.load.others import NOTHING
-from router.membership import Membership
-from router.registry.entry import Standing
-from router.workers import DuplicateWorkerError, UnknownWorkerError, Worker, WorkerState
+from router.members.entry import Standing
+from router.members.membership import Membership
+from router.wire.errors import ApiError, error_body
+from router.wire.routes import PROMPT_ROUTES
 
 IDLE_LOOK_S = 0.1
 

@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
-from router.decide import NoWorkerError
-from router.http.errors import ApiError
 from router.http.prompt_route import PromptRoute
-from router.waiting.saturation import wait_s
+from router.routing.decide import NoWorkerError
+from router.routing.saturation import wait_s
+from router.wire.errors import ApiError
 
 
 async def explain(prompts: PromptRoute, api: str, body: bytes) -> dict[str, Any]:

@@ -15,22 +15,22 @@ from typing import Any, Protocol
 
 import msgspec
 
-from router.access_log import AccessLine, AccessLog
 from router.clients import Client, Clients
-from router.http.body import ClientGoneError, forget_body, read_body, whole_body
-from router.http.errors import ApiError
-from router.http.exchange import Exchange, Receive, Scope, Send
-from router.http.headers import RequestHeaders
-from router.http.keys import KeySet
-from router.http.limits import ClientError, limit_error
+from router.clients.keys import KeySet
 from router.http.load_route import LoadRoute
 from router.http.prompt_route import PromptRoute
-from router.http.protocol import CYCLE, PROGRESSED, TUNNEL
 from router.http.realtime import RealtimeRoute
-from router.http.rights import check_query
-from router.http.routes import MODELS, PROMPT_ROUTES, Paths, canonical, endpoint_label, is_own, style_of
-from router.metrics import Instruments
-from router.watchdog import Stage, StageTimeoutError, Watch, Watchdog
+from router.observe.access_log import AccessLine, AccessLog
+from router.observe.metrics import Instruments
+from router.wire.body import ClientGoneError, forget_body, read_body, whole_body
+from router.wire.errors import ApiError
+from router.wire.exchange import Exchange, Receive, Scope, Send
+from router.wire.headers import RequestHeaders
+from router.wire.limits import ClientError, limit_error
+from router.wire.protocol import CYCLE, PROGRESSED, TUNNEL
+from router.wire.rights import check_query
+from router.wire.routes import MODELS, PROMPT_ROUTES, Paths, canonical, endpoint_label, is_own, style_of
+from router.wire.watchdog import Stage, StageTimeoutError, Watch, Watchdog
 
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 """Others mean tunnels, echoes or other protocols, and some servers do not know them."""

@@ -7,16 +7,16 @@ alone: it is counted and logged, and never reaches the request.
 import logging
 from typing import TYPE_CHECKING
 
-from router.cache_loss import Turn
 from router.clients import ANONYMOUS, Client
-from router.http.exchange import Exchange
-from router.http.relay import Choice
-from router.http.sticky import ResponseOwners
-from router.metrics import Instruments
-from router.passage import Passage
+from router.engines.usage import Usage
+from router.fleet.cache_loss import Turn
+from router.fleet.workers import Fleet, Worker
+from router.observe.metrics import Instruments
 from router.prefix.api import HASH_BYTES
-from router.usage import Usage
-from router.workers import Fleet, Worker
+from router.relay.relay import Choice
+from router.routing.owners import ResponseOwners
+from router.routing.prompt_record import Passage
+from router.wire.exchange import Exchange
 
 if TYPE_CHECKING:
     from router.http.prompt_route import Asked

@@ -10,18 +10,18 @@ from collections.abc import Collection
 import msgspec
 
 from router.clients import Charge, Client
-from router.decide import Decider, NoWorkerError
-from router.groups import ModelGroup
-from router.http.errors import ApiError
-from router.http.exchange import Exchange
-from router.http.forms import form_fields
-from router.http.limits import limit_error, model_error
-from router.http.relay import Choice, Relay
-from router.http.rights import ADAPTER_FIELDS, check_fields, check_unread
-from router.http.routes import COMPUTED_ENDPOINTS, FORM_ENDPOINTS, RESPONSE_ID
-from router.http.sticky import ResponseOwners
-from router.lease import Lease
-from router.workers import Fleet, Worker
+from router.fleet.groups import ModelGroup
+from router.fleet.lease import Lease
+from router.fleet.workers import Fleet, Worker
+from router.relay.relay import Choice, Relay
+from router.routing.decide import Decider, NoWorkerError
+from router.routing.owners import ResponseOwners
+from router.wire.errors import ApiError
+from router.wire.exchange import Exchange
+from router.wire.forms import form_fields
+from router.wire.limits import limit_error, model_error
+from router.wire.rights import ADAPTER_FIELDS, check_fields, check_unread
+from router.wire.routes import COMPUTED_ENDPOINTS, FORM_ENDPOINTS, RESPONSE_ID
 
 TEXT_BYTES_PER_TOKEN = 4
 AUDIO_BYTES_PER_TOKEN = 64

@@ -12,29 +12,29 @@ from functools import partial
 
 import msgspec
 
-from router.ask import TokenAsker
 from router.clients import Charge, Client
-from router.decide import Decider, Decision, NoWorkerError, prefix_of
-from router.encoders import EncoderSet, told_by
-from router.encoding import INLINE_BYTES, EncodePool, Encoder
-from router.forward_ids import body_with_ids
-from router.groups import ModelGroup
-from router.http.errors import ApiError
-from router.http.exchange import Exchange
+from router.fleet.groups import ModelGroup
+from router.fleet.lease import Lease
+from router.fleet.workers import Fleet, Worker
 from router.http.lessons import Lessons
-from router.http.limits import limit_error, model_error
-from router.http.relay import Choice, Relay
-from router.http.rights import check_fields, check_transfers
-from router.http.sticky import ResponseOwners
-from router.lease import Lease
-from router.metrics import Instruments
-from router.passage import Passage
+from router.observe.metrics import Instruments
 from router.prefix.api import PrefixIndex
-from router.reading import Reading
-from router.recall import Recall
-from router.waiting.room import Verdict, WaitingRoom
-from router.waiting.saturation import saturated
-from router.workers import Fleet, Worker
+from router.prompts.ask import TokenAsker
+from router.prompts.encoders import EncoderSet, told_by
+from router.prompts.encoding import INLINE_BYTES, EncodePool, Encoder
+from router.prompts.forward_ids import body_with_ids
+from router.prompts.reading import Reading
+from router.prompts.recall import Recall
+from router.relay.relay import Choice, Relay
+from router.routing.decide import Decider, Decision, NoWorkerError, prefix_of
+from router.routing.owners import ResponseOwners
+from router.routing.prompt_record import Passage
+from router.routing.saturation import saturated
+from router.routing.waiting_room import Verdict, WaitingRoom
+from router.wire.errors import ApiError
+from router.wire.exchange import Exchange
+from router.wire.limits import limit_error, model_error
+from router.wire.rights import check_fields, check_transfers
 from tokenizer_cache.api import BadRequest, Prompt
 from tokenizer_cache.reader import Reader
 from tokenizer_cache.request import Request

@@ -16,23 +16,23 @@ from urllib.parse import parse_qs
 import msgspec
 from yarl import URL
 
-from router.breaker import Fault
-from router.certificates import WorkerTls
 from router.clients import Client
-from router.decide import Decider, NoWorkerError
-from router.dial import Resolver
-from router.groups import ModelGroup
-from router.http.errors import ApiError, exhausted
-from router.http.exchange import Exchange
-from router.http.headers import BODYLESS, DROPPED_FROM_ANSWER, response_headers
-from router.http.limits import ClientError, model_error
-from router.http.redirects import check_redirect
-from router.http.request_head import UPGRADE, request_head
-from router.http.session import Session
-from router.http.tunnel import Tunnel
-from router.lease import Lease
-from router.own_faults import is_own_fault
-from router.workers import Fleet, Worker
+from router.dial.certificates import WorkerTls
+from router.dial.own_faults import is_own_fault
+from router.dial.resolver import Resolver
+from router.fleet.breaker import Fault
+from router.fleet.groups import ModelGroup
+from router.fleet.lease import Lease
+from router.fleet.workers import Fleet, Worker
+from router.relay.session import Session
+from router.routing.decide import Decider, NoWorkerError
+from router.wire.errors import ApiError, exhausted
+from router.wire.exchange import Exchange
+from router.wire.headers import BODYLESS, DROPPED_FROM_ANSWER, response_headers
+from router.wire.limits import ClientError, model_error
+from router.wire.redirects import check_redirect
+from router.wire.request_head import UPGRADE, request_head
+from router.wire.tunnel import Tunnel
 
 TICK_S = 0.5
 LINGER_S = 2.0

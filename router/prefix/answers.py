@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from router.instruments import Counter
+from router.observe.instruments import Counter
 from router.shared.link import Answer
 
 MAX_HOLDERS = 20_000

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from router.instruments import Counter
+from router.observe.instruments import Counter
 from router.prefix.answers import Answers, Match
 from router.prefix.api import HASH_BYTES, Held, Record, State
 from router.prefix.batcher import RecordBatcher

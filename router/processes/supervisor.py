@@ -113,7 +113,7 @@ class Supervisor:
         place = dataclasses.replace(self._place, number=number)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "router.processes.child"),
+            *("-m", "router.build.child"),
             stdin=PIPE,
             pass_fds=place.listening_fds,
             start_new_session=True,  # a terminal's Ctrl-C comes through the supervisor alone

@@ -3,7 +3,7 @@
 Nouns: a *setting* is one field of `Settings`; a *kind* says what its value may be; a *source* is a place that gives
 values (flags, environment, TOML file, defaults, in this order). Flags, `--help`, the `WARMROUTE_*` variables, the TOML
 file and `docs/configuration.md` are all made from the one declaration in `fields.py`. Only what starts processes, and
-`router/app.py` with the modules that build for it, reads settings; nothing else reads the environment.
+`router/build/app.py` with the modules that build for it, reads settings; nothing else reads the environment.
 """
 
 from router.settings.fields import Settings

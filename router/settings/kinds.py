@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 
 import policies
 from policies import own
-from router.allow import Rule, read_rule
-from router.discovery.service_name import ServiceName, read_service
-from router.hosts import is_host
-from router.http.routes import PROMPT_ROUTES, REALTIME, RESPONSE_ID, is_canonical, is_own
+from router.dial.allow import Rule, read_rule
+from router.dial.hosts import is_host
+from router.dial.quoting import shown
+from router.dial.service_name import ServiceName, read_service
 from router.settings.setting import Kind, Secret
 from router.shared.address import parse_address
-from router.shown import shown
+from router.wire.routes import PROMPT_ROUTES, REALTIME, RESPONSE_ID, is_canonical, is_own
 
 SWITCH_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 SIZE_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}

@@ -5,8 +5,8 @@ What the texts are for: `fields.py`.
 
 import dataclasses
 
-from router.allow import Rule
-from router.discovery.service_name import ServiceName
+from router.dial.allow import Rule
+from router.dial.service_name import ServiceName
 from router.settings import kinds
 from router.settings.setting import Secret, setting
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from router.dial.quoting import shown
 from router.settings.conflicts import conflicts
 from router.settings.fields import Settings, declared
 from router.settings.setting import Setting, flag_of, variable_of
-from router.shown import shown
 
 PREFIX = "WARMROUTE_"
 CONFIG = "config"

@@ -18,8 +18,8 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, RedisError
 
-from router.certificates import Authorities, KeyPair
-from router.hosts import is_host
+from router.dial.certificates import Authorities, KeyPair
+from router.dial.hosts import is_host
 from router.shared.failure import Failure, FailureKind, failure_of
 
 DEFAULT_PORTS = {"sentinel": 26379}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from router.instruments import Counter, Histogram
+from router.observe.instruments import Counter, Histogram
 
 ROUND_TRIP_BOUNDS_S = (
     *(0.00005, 0.0001, 0.00015, 0.0002, 0.00025, 0.0003, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1),

@@ -28,7 +28,7 @@ The last four are the prefix index, and made by its scripts (`router/prefix/lua`
 its engine's generation. In `names`, `#last` is the highest number ever given, and `#epoch` changes when all was lost.
 HASH stands for all of a prompt up to a node's first block; the nearer a node is to its chain's head, the longer it
 lives. The layout is told in `segments.lua` and `holder.lua`. DIGEST is a keyed hash of a conversation's beginning and
-of all that changes what engines make of it (`router/recall.py`).
+of all that changes what engines make of it (`router/prompts/recall.py`).
 """
 
 from dataclasses import dataclass

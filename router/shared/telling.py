@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from router.instruments import Counter
+from router.observe.instruments import Counter
 from router.shared.seal import MAC_BYTES, Seal
 
 NEAR_MS: Final = 5_000

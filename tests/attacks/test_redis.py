@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from router.load.part import OwnPart
+from router.fleet.load_part import OwnPart
 from router.shared import keys as page
 from router.shared.seal import Seal
 from router.shared.telling import HEAD

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from router.fleet.worker_names import worker_id
 from router.settings import Secret
-from router.worker_names import worker_id
 from tests.engines import EngineThread
 from tests.router.http.site import CHAT
 from tests.router.http.test_drain import free_port

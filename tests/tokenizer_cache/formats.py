@@ -1,6 +1,6 @@
 """Template formats for tests of what a chat template is given: one that joins content, one that wants its parts."""
 
-from tokenizer_cache.vllm_template import TemplateFormat, template_format
+from tokenizer_cache.vllm.template import TemplateFormat, template_format
 
 JOINS = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"

@@ -18,8 +18,8 @@ from tokenizer_cache.identity import scope_key
 from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.request import parse
 from tokenizer_cache.rules import NotExact
-from tokenizer_cache.vllm_inputs import template_call
-from tokenizer_cache.vllm_template import template_format
+from tokenizer_cache.vllm.inputs import template_call
+from tokenizer_cache.vllm.template import template_format
 
 pytestmark = pytest.mark.slow
 

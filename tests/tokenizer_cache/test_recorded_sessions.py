@@ -18,8 +18,8 @@ from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.identity import scope_key
 from tokenizer_cache.request import parse
 from tokenizer_cache.tokenizer import load
-from tokenizer_cache.vllm_inputs import template_call
-from tokenizer_cache.vllm_template import template_format
+from tokenizer_cache.vllm.inputs import template_call
+from tokenizer_cache.vllm.template import template_format
 
 DATA = os.environ.get("WARMROUTE_TEST_DATA", "")
 SESSIONS, REQUESTS = 15, 40

@@ -9,9 +9,9 @@ from itertools import count
 from typing import NamedTuple
 
 from loadtests.evidence.bench_redis.scene import Scene, name
-from router.instruments import Counter
-from router.load.exchange import MAX_PARTS_BYTES, MAX_STRING_BYTES, WRITE, LoadExchange
-from router.load.part import OwnPart
+from router.fleet.load_exchange import MAX_PARTS_BYTES, MAX_STRING_BYTES, WRITE, LoadExchange
+from router.fleet.load_part import OwnPart
+from router.observe.instruments import Counter
 from router.prefix.api import HASH_BYTES, Record, State
 from router.prefix.holders import Holders
 from router.prefix.residency import Limits

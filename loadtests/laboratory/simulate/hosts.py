@@ -46,7 +46,7 @@ class Answering(Protocol):
     def finished(self) -> None: ...
 
     def failed(self, kind: str) -> None:
-        """`kind` as `router.http.relay` names failures."""
+        """`kind` as `router.relay.relay` names failures."""
         ...
 
 

@@ -14,19 +14,19 @@ from loadtests.laboratory.simulate.hosts import MODEL, Condition, Host
 from loadtests.laboratory.simulate.shared import Mirror, View
 from loadtests.laboratory.simulate.timeline import Timeline
 from policies.api import Policy
-from router.breaker import Breaker
-from router.cache_loss import Turn
-from router.decide import Decider, NoWorkerError, prefix_of
-from router.http.relay import RETRIED_STATUS, Choice
-from router.instruments import Histogram
-from router.lease import Lease
-from router.passage import Passage
-from router.prefill_rate import PrefillRates
+from router.fleet.breaker import Breaker
+from router.fleet.cache_loss import Turn
+from router.fleet.lease import Lease
+from router.fleet.prefill_rate import PrefillRates
+from router.fleet.workers import Fleet, Worker
+from router.observe.instruments import Histogram
 from router.prefix.api import HASH_BYTES, Record
 from router.prefix.residency import Limits
-from router.retry import RetryBudget
+from router.relay.relay import RETRIED_STATUS, Choice
+from router.relay.retry import RetryBudget
+from router.routing.decide import Decider, NoWorkerError, prefix_of
+from router.routing.prompt_record import Passage
 from router.settings import Settings
-from router.workers import Fleet, Worker
 from tokenizer_cache.api import Prompt
 
 NO_WORKER = "no_worker"

@@ -6,10 +6,10 @@ staleness, as through a shared store. Private views never hear of each other.
 
 from collections.abc import Callable, Sequence
 
-from router.lease import Lease
+from router.fleet.lease import Lease
+from router.fleet.workers import Fleet
 from router.prefix.api import Held, Record
 from router.prefix.residency import Limits, Residency
-from router.workers import Fleet
 
 Later = Callable[[Callable[[], None]], None]
 """Has something done once the others may know of it."""

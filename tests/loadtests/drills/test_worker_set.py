@@ -12,8 +12,8 @@ from loadtests.drills.worker_set import NAME, Changes, Churn, table
 from loadtests.harness.client import chat, steady
 from loadtests.harness.name_server import NameServer
 from loadtests.harness.results import End, Result, ends
+from router.fleet.worker_names import worker_id
 from router.settings import Secret
-from router.worker_names import worker_id
 from tests.engines import EngineThread
 from tests.routers import MODEL, running_router
 

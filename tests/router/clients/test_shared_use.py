@@ -13,7 +13,7 @@ import pytest
 
 from router.clients import Charge, Client, Clients
 from router.clients.shared_use import GAP_S, IDLE_BEATS, SharedUse, number_of
-from router.load.exchange import LoadExchange
+from router.fleet.load_exchange import LoadExchange
 from router.settings import Secret
 from router.shared.keys import Keys
 from router.shared.link import Link

@@ -17,7 +17,7 @@ from router.engines.answers import (
     fetch_models,
     fetch_samples,
 )
-from router.exposition import Wanted
+from router.engines.prometheus_text import Wanted
 from tests.router.fake_worker import Answer, FakeWorker, as_json, client, models
 
 

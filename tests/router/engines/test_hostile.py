@@ -13,7 +13,7 @@ import pytest
 from router.engines import Facts, Load, WorkerAnswerError, detect
 from router.engines.answers import MAX_MODEL_LEN, MAX_MODELS, MAX_NAME_CHARS, MAX_PATH_CHARS
 from router.engines.metrics import MAX_BLOCK_TOKENS, MAX_KV_TOKENS, MAX_RANKS, MAX_VALUE
-from router.exposition import MAX_SAMPLES
+from router.engines.prometheus_text import MAX_SAMPLES
 from tests.router.fake_worker import SGLANG_INFO, Answer, FakeWorker, as_json, client, models, sglang, sglang_rank, vllm
 
 DEEP = b"[" * 100_000

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from router.http.protocol import GuardedProtocol
+from router.wire.protocol import GuardedProtocol
 from tests.engines import EngineThread
 from tests.router.fake_worker import Answer, FakeWorker, models, vllm
 from tests.router.http.raw import post, wire
@@ -241,9 +241,9 @@ async def test_pipelining_far_ahead_is_cut() -> None:
 
 def test_the_protocol_is_the_guarded_one() -> None:
     """Without it the limits above would not exist; uvicorn must not swap it."""
-    from router.http.body import BodyBudget
+    from router.build.server import make_server
     from router.http.gateway import Gateway
-    from router.server import make_server
+    from router.wire.body import BodyBudget
     from tests.routers import settings_for
 
     server = make_server(Gateway.__new__(Gateway), settings_for("http://127.0.0.1:9"), BodyBudget(1))

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from loadtests.engine.faults import KINDS
-from router.breaker import BreakerState
+from router.fleet.breaker import BreakerState
 from tests.engines import EngineThread
 from tests.router.http.site import CHAT, COMPLETIONS, GOOD, MESSAGES, RESPONSES
 from tests.routers import MODEL, RunningRouter, chat, running_router

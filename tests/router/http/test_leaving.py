@@ -11,7 +11,7 @@ from typing import Literal
 
 import pytest
 
-from router.breaker import BreakerState
+from router.fleet.breaker import BreakerState
 from tests.engines import EngineThread
 from tests.router.http.raw import Wire, post, wire
 from tests.router.http.site import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Site

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from router.usage import MAX_TOKENS, MAX_UNSEEN_TOKENS
+from router.engines.usage import MAX_TOKENS, MAX_UNSEEN_TOKENS
 from tests.router.clients.files import table, write
 from tests.router.fake_worker import FakeWorker, as_json, models, vllm
 from tests.router.http.raw import Wire, post, wire

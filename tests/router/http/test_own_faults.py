@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from router.breaker import BreakerState
-from router.workers import WorkerState
+from router.fleet.breaker import BreakerState
+from router.fleet.workers import WorkerState
 from tests.engines import EngineProcess
 from tests.router.http.raw import post, wire
 from tests.router.http.site import CHAT, GOOD

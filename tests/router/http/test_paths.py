@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pytest
 import pytest_asyncio
 
-from router.http.routes import COMPUTED_ENDPOINTS, PROMPT_ROUTES, TEXT_ENDPOINTS, canonical
 from router.settings import Secret
+from router.wire.routes import COMPUTED_ENDPOINTS, PROMPT_ROUTES, TEXT_ENDPOINTS, canonical
 from tests.router.fake_worker import Answer, FakeWorker, as_json, models, vllm
 from tests.router.http.raw import wire
 from tests.router.http.site import GOOD

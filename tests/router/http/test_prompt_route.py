@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from router.encoding import INLINE_BYTES, EncodePool, Encoder
 from router.http.prompt_route import Asked, PromptRoute, PromptTools
-from router.instruments import Histogram
-from router.metrics import Instruments
-from router.waiting.room import RoomLimits, WaitingRoom
-from tests.router.fleet import MODEL, make_fleet
+from router.observe.instruments import Histogram
+from router.observe.metrics import Instruments
+from router.prompts.encoding import INLINE_BYTES, EncodePool, Encoder
+from router.routing.waiting_room import RoomLimits, WaitingRoom
+from tests.router.fleets import MODEL, make_fleet
 from tokenizer_cache.api import Prompt
 from tokenizer_cache.request import Request, parse
 

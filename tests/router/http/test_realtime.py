@@ -13,8 +13,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from router.fleet.workers import Worker
 from router.settings import Secret
-from router.workers import Worker
 from tests.router.clients.files import table, write
 from tests.router.fake_worker import Answer, FakeWorker, models, vllm
 from tests.router.http.raw import wire

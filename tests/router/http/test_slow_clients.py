@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from router.breaker import BreakerState
-from router.http.protocol import GuardedProtocol
+from router.fleet.breaker import BreakerState
+from router.wire.protocol import GuardedProtocol
 from tests.router.http.raw import Wire, post
 from tests.router.http.scripted_worker import STREAM_HEAD, ScriptedWorker, chunk
 from tests.router.http.site import CHAT, GOOD, running_site

@@ -18,24 +18,24 @@ import pytest
 import pytest_asyncio
 
 from loadtests.harness.name_server import NameServer
-from router.allow import AllowList, read_rule
-from router.dial import Resolver
-from router.discovery.build import resolver_of
-from router.discovery.dns import DnsSource
-from router.discovery.endpoint_slices import Slice, specs_of
-from router.discovery.file import read_page
-from router.discovery.kubernetes import KubernetesApi, KubernetesSource
-from router.discovery.reconcile import Reconciler
-from router.discovery.service_name import read_service
-from router.membership import Membership
-from router.probe import ProbeConfig, Prober
-from router.registry.book import Book, Verdict
-from router.registry.entry import Entry, Standing
-from router.worker_names import worker_id
-from tests.router.discovery.api_server import endpoint, slice_of
-from tests.router.discovery.findings import membership
+from router.build.make_discovery import resolver_of
+from router.dial.allow import AllowList, read_rule
+from router.dial.resolver import Resolver
+from router.dial.service_name import read_service
+from router.engines.probe import ProbeConfig, Prober
+from router.fleet.worker_names import worker_id
+from router.members.book import Book, Verdict
+from router.members.dns import DnsSource
+from router.members.endpoint_slices import Slice, specs_of
+from router.members.entry import Entry, Standing
+from router.members.file import read_page
+from router.members.kubernetes import KubernetesApi, KubernetesSource
+from router.members.membership import Membership
+from router.members.reconcile import Reconciler
 from tests.router.fake_worker import FakeWorker, client, vllm
-from tests.router.fleet import make_fleet
+from tests.router.fleets import make_fleet
+from tests.router.members.api_server import endpoint, slice_of
+from tests.router.members.findings import membership
 from tests.routers import RunningRouter, running_router
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -13,7 +13,7 @@ import pytest
 import trustme
 from websockets.asyncio.client import connect
 
-from router.certificates import KeyPair, Renewal
+from router.dial.certificates import KeyPair, Renewal
 from tests.router.fake_worker import FakeWorker, models, vllm
 from tests.router.http.realtime_worker import RealtimeWorker
 from tests.router.http.scripted_worker import STREAM_HEAD, chunk

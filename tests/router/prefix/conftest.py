@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pytest
 
-from router.instruments import Counter
+from router.observe.instruments import Counter
 from router.prefix.api import HASH_BYTES, Held, PrefixIndex, Record, State
 from router.prefix.holders import Holders
 from router.prefix.residency import Limits

@@ -29,7 +29,7 @@ class Served:
         self.process = process
         self.url = f"http://127.0.0.1:{port}"
 
-    def children(self, word: str = "processes.child") -> list[int]:
+    def children(self, word: str = "router.build.child") -> list[int]:
         """Process ids of the supervisor's children whose command contains `word`."""
         return [pid for pid, parent, command in processes() if parent == self.process.pid and word in command]
 

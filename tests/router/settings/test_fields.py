@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from router.allow import read_rule
+from router.dial.allow import read_rule
 from router.settings import Secret, Settings
 from router.settings.conflicts import conflicts
 from router.settings.fields import declared

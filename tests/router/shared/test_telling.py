@@ -1,6 +1,6 @@
 """What a router told is good for a while, and once."""
 
-from router.instruments import Counter
+from router.observe.instruments import Counter
 from router.shared.seal import Seal
 from router.shared.telling import NEAR_MS, Hearer, Teller
 

@@ -1,0 +1,25 @@
+"""`python -m router.build.child`: one router process, started by the supervisor, which writes settings and place to
+its standard input."""
+
+import os
+import sys
+
+from router.processes.place import CHANNEL_FD, unpacked
+
+
+def main() -> int:
+    """Run the router. Returns the exit code."""
+    with os.fdopen(CHANNEL_FD, "rb", buffering=0, closefd=False) as channel:
+        try:
+            settings, place = unpacked(channel)
+        except EOFError:
+            return 1
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    from router.build.app import serve  # noqa: PLC0415  (loads the whole router: not for who was orphaned at once)
+
+    serve(settings, place)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

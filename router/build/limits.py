@@ -1,0 +1,65 @@
+"""What the settings allow, as the values that the request's path takes."""
+
+import time
+from pathlib import Path
+
+from router.clients import Clients
+from router.clients.keys import KeySet
+from router.fleet.workers import MIN_CHAIN_BLOCK_TOKENS
+from router.http.gateway import Admission
+from router.http.realtime import RealtimeLimits
+from router.prefix.residency import Limits
+from router.routing.waiting_room import RoomLimits
+from router.settings import Settings
+from router.wire.routes import Paths
+
+HANDSHAKE_S = 30.0
+"""For a worker to answer a WebSocket handshake: it computes nothing before."""
+
+
+def admission_of(settings: Settings, clients: Clients) -> Admission:
+    """Who may do what, and how much of it."""
+    worker_key = settings.worker_api_key.value if settings.worker_api_key else ""
+    return Admission(
+        clients=clients,
+        paths=Paths(settings.extra_paths),
+        admin_keys=KeySet([settings.admin_api_key.value] if settings.admin_api_key else []),
+        forward_credentials=not clients.required and not worker_key,
+        worker_authorization=f"Bearer {worker_key}".encode() if worker_key else b"",
+        max_in_flight=settings.max_requests_in_flight,
+        max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.body_timeout_s,
+        decision_headers=settings.decision_headers,
+        session_header=settings.session_header.lower().encode(),
+    )
+
+
+def realtime_limits(settings: Settings) -> RealtimeLimits:
+    """Of WebSocket sessions."""
+    return RealtimeLimits(
+        connect_s=settings.connect_timeout_s,
+        handshake_s=HANDSHAKE_S,
+        idle_s=settings.realtime_idle_s,
+        drain_s=settings.realtime_drain_s,
+        max_attempts=settings.max_attempts,
+    )
+
+
+def index_limits(settings: Settings) -> Limits:
+    """Of the prefix index: of each router's own, and of what stands for it while Redis is away."""
+    return Limits(
+        max_blocks=settings.index_max_blocks,
+        default_capacity_blocks=settings.default_kv_tokens // (settings.block_tokens or MIN_CHAIN_BLOCK_TOKENS),
+        pending_ttl_s=settings.first_byte_timeout_s,
+    )
+
+
+def room_limits(settings: Settings) -> RoomLimits:
+    """When prompts wait in the router, how many and how long."""
+    return RoomLimits(settings.saturation_wait_s, settings.queue_timeout_s, settings.queue_max_requests)
+
+
+def clients_of(settings: Settings) -> Clients:
+    """Who may ask. Raises KeysFileError."""
+    path = Path(settings.keys_file) if settings.keys_file else None
+    return Clients((key.value for key in settings.api_keys), path, time.monotonic)

@@ -1,0 +1,57 @@
+"""The workers that serve one model: what a decision chooses among. Built anew by `Fleet` when any of it changes."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from router.fleet.load_order import LoadOrder
+
+if TYPE_CHECKING:
+    from router.fleet.workers import Worker
+
+
+class ModelGroup:
+    """The workers that serve one model name (a base model or a LoRA adapter)."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.workers: list[Worker] = []
+        self.order: LoadOrder[Worker] = LoadOrder()
+        self.by_holder: dict[str, Worker] = {}
+        self.holders: tuple[str, ...] = ()
+        self.base = name
+        """The base model's name: a LoRA adapter shares its base model's tokenizer."""
+        self.root = name
+        """Where the model was loaded from, as its workers say: a folder or a hub id."""
+        self.max_model_len = 0
+
+    def index(self) -> None:
+        """Call after the workers or a holder changed."""
+        self.by_holder = {worker.holder: worker for worker in self.workers}
+        self.holders = tuple(self.by_holder)
+
+
+def groups_of(workers: Iterable["Worker"]) -> tuple[ModelGroup, dict[str, ModelGroup]]:
+    """One group of all, and one for each model name. Workers in service are in the groups' load orders, and know it."""
+    everyone = ModelGroup("")
+    groups: dict[str, ModelGroup] = {}
+    for worker in workers:
+        worker.orders = []
+        _join(everyone, worker)
+        for card in worker.models:
+            group = groups.get(card.id)
+            if group is None:
+                group = groups[card.id] = ModelGroup(card.id)
+            group.base = card.parent or card.id
+            group.root = card.root or card.id
+            group.max_model_len = max(group.max_model_len, card.max_model_len)
+            _join(group, worker)
+    for group in (everyone, *groups.values()):
+        group.index()
+    return everyone, groups
+
+
+def _join(group: ModelGroup, worker: "Worker") -> None:
+    group.workers.append(worker)
+    if worker.in_service:
+        group.order.add(worker, worker.ordered_load)
+        worker.orders.append(group.order)

@@ -1,0 +1,85 @@
+"""A request on a worker is a lease: what is counted up is counted down by the same `with`, at the last byte, on every
+path.
+
+The counters of the worker change together and nowhere else: requests in flight (also by how their prompts begin),
+prompt tokens held, and tokens still to be prefilled; with them what first tokens say of its punctuality. A lease that
+ended twice or never would lie to every later decision.
+"""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from router.fleet.workers import Worker
+
+
+class Lease:
+    """One running request on one worker. Enter at dispatch, leave at the last byte or at any failure."""
+
+    __slots__ = ("_open", "_prefix", "_queued_tokens", "_tells", "on_end", "prompt_tokens", "worker")
+
+    def __init__(
+        self, worker: "Worker", prompt_tokens: int, uncached_tokens: int, tells: bool = False, prefix: bytes = b""
+    ) -> None:
+        """`tells`: its first byte shows the end of its prefill (a stream of an answer to a prompt). `prefix`: the key
+        of the prompt's start."""
+        self.worker = worker
+        self._prefix = prefix
+        self.prompt_tokens = prompt_tokens
+        self._queued_tokens = uncached_tokens
+        self._open = False
+        self._tells = tells
+        self.on_end: Callable[[], None] | None = None
+        """Called once when the lease ends."""
+
+    def __enter__(self) -> Self:
+        self._open = True
+        worker = self.worker
+        worker.held_tokens += self.prompt_tokens
+        if self._prefix:
+            worker.alike[self._prefix] = worker.alike.get(self._prefix, 0) + 1
+        due = worker.queue_prefill(self._queued_tokens)
+        worker.leases[self] = None
+        if self._tells:
+            worker.punctuality.dispatched(self, due)
+        worker.count_in_flight(1)
+        if worker.on_load is not None:
+            worker.on_load(worker)
+        return self
+
+    def first_byte(self) -> None:
+        """Prefill is done: its tokens are no longer work that waits. Safe to call again."""
+        self._unqueue()
+        if self._tells:
+            self.worker.punctuality.answered(self)
+
+    def _unqueue(self) -> None:
+        if self._queued_tokens:
+            worker = self.worker
+            worker.end_prefill(self._queued_tokens)
+            self._queued_tokens = 0
+            if worker.on_load is not None:
+                worker.on_load(worker)
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._unqueue()
+        worker = self.worker
+        if self._tells:
+            worker.punctuality.ended(self)
+        worker.held_tokens -= self.prompt_tokens
+        if self._prefix:
+            worker.alike[self._prefix] -= 1
+            if not worker.alike[self._prefix]:
+                del worker.alike[self._prefix]
+        del worker.leases[self]
+        worker.count_in_flight(-1)
+        if worker.on_load is not None:
+            worker.on_load(worker)
+        if self.on_end is not None:
+            self.on_end()

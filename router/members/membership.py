@@ -1,0 +1,31 @@
+"""The one way into the fleet and out of it: the allow-list is asked first, then the worker is probed.
+
+Whoever adds workers (settings, admin API, discovery, other routers) does it here; nothing else calls `Fleet.add`.
+"""
+
+from router.dial.allow import AllowList, Implied
+from router.engines.probe import Prober
+from router.fleet.workers import Fleet, Worker
+
+
+class Membership:
+    """Adds and removes workers, each probed from its first to its last moment."""
+
+    def __init__(self, fleet: Fleet, allow: AllowList, prober: Prober) -> None:
+        self.fleet = fleet
+        self._allow = allow
+        self._prober = prober
+
+    def join(self, url: str, source: str, implied: Implied | None = None) -> Worker:
+        """A new worker, which gets requests once a probe has found it healthy. `source` says who named it. Raises
+        NotAllowedError and DuplicateWorkerError."""
+        worker = self.fleet.add(self._allow.check(url, implied))
+        worker.source = source
+        self._prober.watch(worker.id, worker.url)
+        return worker
+
+    def leave(self, worker_id: str) -> Worker:
+        """Remove it; what runs there finishes. Raises UnknownWorkerError."""
+        worker = self.fleet.remove(worker_id)
+        self._prober.unwatch(worker_id)
+        return worker

@@ -1,0 +1,266 @@
+"""Every metric that Warmroute exports, on one page.
+
+The hot path touches `Instruments`; gauges are read from their owners when scraped. Histograms never carry a worker's
+name: with 1,000 workers they would be most of the page.
+"""
+
+import logging
+from collections import Counter as TallyCounter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from router.fleet.breaker import BreakerState
+from router.fleet.workers import Worker, WorkerState
+from router.observe.instruments import Counter, Histogram
+
+if TYPE_CHECKING:  # it loads the tokenizers
+    from tokenizer_cache.conversation import Room
+    from tokenizer_cache.encoder import PromptEncoder
+    from tokenizer_cache.reader import Reader
+
+log = logging.getLogger("warmroute")
+
+
+class Instruments(Collector):
+    """What the hot path counts."""
+
+    def __init__(self) -> None:
+        self.requests = Counter(
+            "warmroute_requests",
+            "Requests by model, worker that answered, endpoint and outcome.",
+            ("model", "worker", "endpoint", "outcome"),
+        )
+        self.retries = Counter("warmroute_retries", "Attempts repeated before the first byte, by cause.", ("cause",))
+        self.decisions = Counter("warmroute_decisions", "Workers chosen, by the policy's reason.", ("policy", "reason"))
+        self.degraded = Counter(
+            "warmroute_degraded", "Decisions made on less than exact tokens, by reason.", ("reason",)
+        )
+        self.prompts = Counter("warmroute_prompts", "Prompts by how their tokens were known at decision.", ("source",))
+        self.prompt_tokens = Counter("warmroute_prompt_tokens", "Prompt tokens sent, by worker.", ("worker",))
+        self.reported_prompt_tokens = Counter(
+            "warmroute_reported_prompt_tokens",
+            "Prompt tokens of requests whose engine reported cached tokens.",
+            ("worker",),
+        )
+        self.predicted_cached_tokens = Counter(
+            "warmroute_predicted_cached_tokens", "Tokens predicted to be cached, of those requests.", ("worker",)
+        )
+        self.cached_tokens = Counter(
+            "warmroute_cached_tokens", "Tokens really cached, as the engine reported, of those requests.", ("worker",)
+        )
+        self.overpredicted_tokens = Counter(
+            "warmroute_overpredicted_tokens", "Tokens predicted to be cached that were not.", ("worker",)
+        )
+        self.token_asks = Counter(
+            "warmroute_token_asks", "Prompts whose ids a worker was asked for, by what came of it.", ("outcome",)
+        )
+        self.token_mismatches = Counter(
+            "warmroute_prompt_token_mismatches", "Prompts whose exact length differs from the engine's.", ("model",)
+        )
+        self.learn_skipped = Counter(
+            "warmroute_reports_missing", "Answers that taught nothing of cached tokens, by worker.", ("worker",)
+        )
+        self.client_errors = Counter(
+            "warmroute_refused_requests", "Requests refused by the router, by status.", ("status",)
+        )
+        self.forwarded_ids = Counter(
+            "warmroute_forwarded_ids", "Chat prompts whose token ids were sent along, by model.", ("model",)
+        )
+        self._add_clients()
+        self.ttft = Histogram(
+            "warmroute_ttft_seconds", "From the last request byte in to the first answer byte out.", ("model",)
+        )
+        self.inter_token = Histogram(
+            "warmroute_inter_token_latency_seconds", "Between two chunks of a streamed answer.", ("model",)
+        )
+        self.duration = Histogram(
+            "warmroute_request_duration_seconds", "From the request's start to its last byte.", ("endpoint",)
+        )
+        self.overhead = Histogram(
+            "warmroute_overhead_seconds", "From the last request byte in to the first byte out towards the worker."
+        )
+        self._add_shared()
+
+    def report_records(self, error: BaseException) -> None:
+        """The writer of the prefix index crashed, and goes on behind what it was writing."""
+        log.error("records of the prefix index were lost", exc_info=error)
+        self.restarts.add(1, ("record batcher",))
+
+    def _add_shared(self) -> None:
+        """Of the index, and of what routers share, and of the tasks that keep them."""
+        self.registry_entries = Counter(
+            "warmroute_registry_entries", "Entries of the shared registry that were read, by outcome.", ("outcome",)
+        )
+        self.restarts = Counter(
+            "warmroute_background_restarts", "Background tasks that ended and were started again.", ("task",)
+        )
+        self.match = Histogram("warmroute_index_match_seconds", "Time of one prefix index lookup.")
+        self.fallbacks = Counter("warmroute_index_fallbacks", "Lookups answered without Redis, by reason.", ("reason",))
+        self.recalled = Counter(
+            "warmroute_conversations_recalled", "Conversations that other routers were asked about.", ("result",)
+        )
+
+    def _add_clients(self) -> None:
+        """By the label of the client's key: a closed set, from the keys file."""
+        self.client_requests = Counter(
+            "warmroute_client_requests", "Requests by the client's label and outcome.", ("client", "outcome")
+        )
+        self.client_refusals = Counter(
+            "warmroute_client_refusals", "Requests refused because of who sent them, by reason.", ("client", "reason")
+        )
+        self.client_prompt_tokens = Counter(
+            "warmroute_client_prompt_tokens", "Prompt tokens of answered requests, by client.", ("client",)
+        )
+        self.client_uncached_tokens = Counter(
+            "warmroute_client_uncached_tokens", "Of these, not cached: what the limit counts.", ("client",)
+        )
+        self.queue_wait = Histogram(
+            "warmroute_queue_wait_seconds", "Waits for a worker that is not saturated, by client.", ("client",)
+        )
+        self.client_completion_tokens = Counter(
+            "warmroute_client_completion_tokens", "Generated tokens, as engines report them, by client.", ("client",)
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them."""
+        for value in vars(self).values():
+            yield from value.collect()
+
+
+Gauge = tuple[str, str, Callable[[], float]]
+"""Name, help, reader."""
+
+
+class GaugeCollector(Collector):
+    """Single values read from their owners at scrape time. Names that end in `_total` are counters."""
+
+    def __init__(self, gauges: Iterable[Gauge]) -> None:
+        self._gauges = tuple(gauges)
+
+    def collect(self) -> Iterator[Metric]:
+        """One family each."""
+        for name, help_text, read in self._gauges:
+            family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            yield family(name.removesuffix("_total"), help_text, value=read())
+
+
+class WorkerCollector(Collector):
+    """Per worker: load, health, breaker, restarts."""
+
+    def __init__(self, workers: Callable[[], Iterable[Worker]]) -> None:
+        self._workers = workers
+
+    def collect(self) -> Iterator[Metric]:
+        """One family each, one sample per worker."""
+        workers = list(self._workers())
+        columns: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
+            ("warmroute_worker_in_flight", "Requests in flight.", lambda w: w.in_flight),
+            ("warmroute_worker_queued_tokens", "Uncached prompt tokens that await prefill.", lambda w: w.queued_tokens),
+            ("warmroute_worker_held_tokens", "Prompt tokens of requests in flight.", lambda w: w.held_tokens),
+            ("warmroute_worker_engine_waiting", "Requests waiting, as the engine says.", lambda w: w.waiting),
+            ("warmroute_worker_kv_usage_ratio", "KV blocks in use, as the engine says.", lambda w: w.kv_usage),
+            ("warmroute_worker_kv_capacity_tokens", "KV pool size.", lambda w: w.kv_capacity_tokens),
+            ("warmroute_worker_prefill_tokens_per_second", "Prefill rate in use.", lambda w: w.prefill_rate),
+            ("warmroute_worker_healthy", "1 when healthy.", lambda w: float(w.healthy)),
+            ("warmroute_worker_draining", "1 when draining.", lambda w: float(w.state is WorkerState.DRAINING)),
+            (
+                "warmroute_worker_breaker_open",
+                "1 when the breaker is not closed.",
+                lambda w: float(w.breaker.state is not BreakerState.CLOSED),
+            ),
+        )
+        for name, help_text, read in columns:
+            family = GaugeMetricFamily(name, help_text, labels=("worker",))
+            for worker in workers:
+                family.add_metric((worker.id,), read(worker))
+            yield family
+        counts: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
+            ("warmroute_worker_restarts", "Engine restarts noticed.", lambda w: w.restarts),
+            (
+                "warmroute_zero_hits",
+                "Hits predicted of which not even the first block came.",
+                lambda w: w.cache_loss.misses_total,
+            ),
+        )
+        for name, help_text, read in counts:
+            counter = CounterMetricFamily(name, help_text, labels=("worker",))
+            for worker in workers:
+                counter.add_metric((worker.id,), read(worker))
+            yield counter
+
+
+class EncoderCollector(Collector):
+    """How bodies were read, and what the encoders did and cost, over all models and formats."""
+
+    def __init__(self, encoders: "Callable[[], Iterable[PromptEncoder]]", reader: "Reader", room: "Room") -> None:
+        self._encoders = encoders
+        self._reader = reader
+        self._room = room
+
+    def collect(self) -> Iterator[Metric]:
+        """Sums over all encoders."""
+        encoders = list(self._encoders())
+        counters = [encoder.counters for encoder in encoders]
+        sums: tuple[tuple[str, str, float], ...] = (
+            (
+                "warmroute_encode_cpu_seconds",
+                "CPU time inside the tokenizer's own encode call.",
+                sum(c.encode_cpu_s for c in counters),
+            ),
+            ("warmroute_encoded_bytes", "Text given to the tokenizer.", sum(c.encoded_bytes for c in counters)),
+            (
+                "warmroute_tails_verified",
+                "Rendered tails compared with the full rendering that agreed.",
+                sum(c.verified for c in counters),
+            ),
+            (
+                "warmroute_tails_failed",
+                "Kinds of tails given up after a disagreement.",
+                sum(c.failed for c in counters),
+            ),
+            (
+                "warmroute_conversations_evicted",
+                "Conversation boundaries forgotten for room.",
+                self._room.evictions,
+            ),
+        )
+        for name, help_text, value in sums:
+            yield CounterMetricFamily(name, help_text, value=value)
+        size = self._room.size_bytes + self._reader.size_bytes
+        yield GaugeMetricFamily("warmroute_conversation_cache_bytes", "Memory for known conversations.", value=size)
+        yield _by_label("warmroute_bodies_read", "Bodies by how much was parsed.", "part", [self._reader.read])
+        yield _by_label(
+            "warmroute_encodings", "Prompts by the way they were encoded.", "way", (c.hits for c in counters)
+        )
+        help_text = "Prompts that could not be exact and became text chunks, by reason."
+        yield _by_label("warmroute_inexact_prompts", help_text, "reason", (c.inexact for c in counters))
+
+
+def _by_label(name: str, help_text: str, label: str, counts: Iterable[Mapping[str, int]]) -> Metric:
+    totals: TallyCounter[str] = TallyCounter()
+    for one in counts:
+        totals.update(dict(one))
+    family = CounterMetricFamily(name, help_text, labels=(label,))
+    for value, count in totals.items():
+        family.add_metric((value,), count)
+    return family
+
+
+class Exposition:
+    """The `/metrics` page. `render` may take long: call it off the event loop."""
+
+    def __init__(self, collectors: Iterable[Collector]) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        for collector in collectors:
+            self._registry.register(collector)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    def render(self) -> bytes:
+        """Prometheus text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,132 @@
+"""Asks workers for the ids of prompts that cannot be rendered here, beside the requests themselves.
+
+Never slows or fails a request: it is done after dispatch, a few at a time for each worker, within a deadline, and not
+at all where a worker fails to answer. Whoever asks gets the ids or None, always through `done`, once.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+import httpx
+
+from router.engines import Facts, WorkerAnswerError
+from router.engines.ids import WAYS, Way, answers, ask, is_absent
+from router.fleet.breaker import Breaker, Fault
+from router.fleet.workers import Worker
+from router.observe.instruments import Counter
+from tokenizer_cache.request import Request
+
+MAX_AT_ONCE: Final = 4
+"""Questions to one worker at a time: rendering takes its server's CPU as the request itself does."""
+MAX_ASKED_BYTES: Final = 1 << 20
+"""Longer bodies are compared as text."""
+
+Told = Callable[[Sequence[int] | None], None]
+
+
+@dataclass(slots=True)
+class _Answerer:
+    """One worker, as it answers this kind of question."""
+
+    facts: Facts
+    breaker: Breaker
+    ways: tuple[Way, ...]
+    """Those that it has not refused, the better one first."""
+    running: int = 0
+
+
+class TokenAsker:
+    """Asks, and remembers which worker answers how. `off`: nobody is ever asked."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, make_breaker: Callable[[], Breaker], count: Counter, off: bool = False
+    ) -> None:
+        self._client = client
+        self._make_breaker = make_breaker
+        self._count = count
+        self._off = off
+        self._answerers: dict[str, _Answerer] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._client.aclose()
+
+    async def idle(self) -> None:
+        """Wait until all questions that run now are answered."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def may_ask(self, workers: Sequence[Worker], request: Request) -> bool:
+        """Could one of these workers tell the request's ids?"""
+        if self._off or len(request.body) > MAX_ASKED_BYTES:
+            return False
+        return any(self._way(worker, request) is not None for worker in workers)
+
+    def ask(self, worker: Worker, request: Request, done: Told) -> None:
+        """Ask in the background; `done` gets the ids, or None where they are not to be had."""
+        answerer, way = self._answerer(worker), self._way(worker, request)
+        if answerer is None or way is None:
+            self._end("unavailable", None, done)
+        elif answerer.running >= MAX_AT_ONCE:
+            self._end("busy", None, done)
+        else:
+            task = asyncio.create_task(self._ask(worker.url, answerer, way, request, done))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self, url: str, answerer: _Answerer, way: Way, request: Request, done: Told) -> None:
+        answerer.running += 1
+        answerer.breaker.begin()
+        try:
+            ids = await ask(self._client, url, way, request)
+        except WorkerAnswerError as error:
+            self._end(self._failed(answerer, way, error), None, done)
+        else:
+            answerer.breaker.success()
+            self._end("told", ids, done)
+        finally:
+            answerer.running -= 1
+
+    def _failed(self, answerer: _Answerer, way: Way, error: WorkerAnswerError) -> str:
+        if is_absent(error):
+            answerer.breaker.success()
+            answerer.ways = tuple(other for other in answerer.ways if other != way)
+            return "unavailable"
+        if 400 <= error.status < 500:
+            answerer.breaker.success()
+            return "refused"
+        answerer.breaker.failure(Fault.TIMEOUT)
+        return "failed"
+
+    def _way(self, worker: Worker, request: Request) -> Way | None:
+        answerer = self._answerer(worker)
+        if answerer is None or not worker.healthy or not answerer.breaker.allow():
+            return None
+        engine = answerer.facts.engine
+        return next((way for way in answerer.ways if answers(engine, way, request)), None)
+
+    def _answerer(self, worker: Worker) -> _Answerer | None:
+        """Made anew when the worker's facts are: a restarted server may have other options."""
+        facts = worker.facts
+        if facts is None:
+            return None
+        known = self._answerers.get(worker.id)
+        if known is None or (known.facts is not facts and known.facts != facts):
+            known = self._answerers[worker.id] = _Answerer(facts, self._make_breaker(), WAYS.get(facts.engine, ()))
+        return known
+
+    def _end(self, outcome: str, ids: Sequence[int] | None, done: Told) -> None:
+        self._count.add(1, (outcome,))
+        done(ids)

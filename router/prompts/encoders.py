@@ -1,0 +1,230 @@
+"""Which encoder reads the prompts of which model, for each prompt format that its workers use.
+
+Tokenizers load in a thread, one after the other; until one is there, and where there will be none, prompts are
+compared as text chunks: requests are routed all the same, the degradation is counted, and one log line says why.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from router.fleet.groups import ModelGroup
+from router.fleet.workers import Fleet, Worker
+from router.prompts.ask import TokenAsker
+from router.prompts.encoding import Encoder
+from router.prompts.recall import Recall
+from tokenizer_cache.conversation import Room
+from tokenizer_cache.encoder import PromptEncoder
+from tokenizer_cache.journal import Journal
+from tokenizer_cache.request import Request, parse
+from tokenizer_cache.rules import Served
+from tokenizer_cache.text import TextEncoder
+from tokenizer_cache.tokenizer import Tokenizer, TokenizerUnavailable, load
+from tokenizer_cache.told import ToldEncoder
+
+log = logging.getLogger("warmroute")
+
+EXACT_ENGINES = frozenset({"vllm", "sglang"})
+"""Engines whose rendering of a request into ids is reproduced here."""
+
+
+MAX_ENCODERS: Final = 256
+"""From so many on, those of formats that no worker has any more are dropped."""
+RETRY_S: Final = 300.0
+"""After which a tokenizer that could not be loaded is looked for again: the hub may have been away."""
+_UNLOADED: Final = (
+    "no exact tokens for %s, its prompts are told by the workers or compared as text: %s (tried again every %.0f s)"
+)
+
+
+class TokenSource(NamedTuple):
+    """Where one model's tokenizer and template come from."""
+
+    spec: str
+    """A path, an id, `package:NAME`, or "" for none."""
+    template: str = ""
+    """A file with the chat template, in place of the tokenizer's own."""
+    default_kwargs: str = "{}"
+    """Template arguments that the model's workers set where a request does not, as JSON."""
+
+
+class EncoderSettings:
+    """How encoders are made."""
+
+    def __init__(
+        self,
+        source_of: Callable[[ModelGroup], TokenSource],
+        asker: TokenAsker,
+        secret: bytes,
+        cache_bytes: int,
+        keep_ids: bool = False,
+    ) -> None:
+        self.source_of = source_of
+        self.asker = asker
+        self.secret = secret
+        self.room = Room(cache_bytes)
+        """Shared by all encoders."""
+        self.journal: Journal | None = None
+        """What sibling processes tell each other."""
+        self.recall: Recall | None = None
+        """What routers tell each other."""
+        self.retry_s = RETRY_S
+        self.keep_ids = keep_ids
+
+
+class EncoderSet:
+    """Encoders by base model and format. `of` never waits."""
+
+    def __init__(self, fleet: Fleet, settings: EncoderSettings) -> None:
+        self._fleet = fleet
+        self._settings = settings
+        self.room = settings.room
+        """The memory of all encoders."""
+        self._by_group: dict[str, Mapping[str, Encoder]] = {}
+        self._encoders: dict[tuple[str, str], Encoder] = {}
+        self._tokenizers: dict[tuple[str, str], Tokenizer | None] = {}
+        self._wanted: asyncio.Queue[TokenSource] = asyncio.Queue()
+        self._unloaded = 0
+        self._failed: set[TokenSource] = set()
+        fleet.on_groups.append(self._by_group.clear)
+        fleet.on_groups.append(lambda: self._want(fleet))
+
+    def of(self, group: ModelGroup) -> Mapping[str, Encoder]:
+        """The encoders for this group's requests, by worker format."""
+        found = self._by_group.get(group.name)
+        if found is None:
+            found = {worker.format: self._encoder(group, worker) for worker in group.workers}
+            self._by_group[group.name] = found
+        return found
+
+    @property
+    def exact(self) -> list[PromptEncoder]:
+        """The encoders that produce exact ids: for metrics."""
+        return [encoder for encoder in self._encoders.values() if isinstance(encoder, PromptEncoder)]
+
+    @property
+    def taken(self) -> int:
+        """Boundaries of conversations taken over from sibling processes."""
+        journal = self._settings.journal
+        return journal.taken if journal is not None else 0
+
+    @property
+    def loading(self) -> int:
+        """Tokenizers that are still to be loaded, the one at work included."""
+        return self._unloaded
+
+    async def run(self) -> None:
+        """Load tokenizers as they are wanted, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            source = await self._wanted.get()
+            try:
+                self._tokenizers[source[:2]] = await asyncio.to_thread(_load_warm, source)
+            except TokenizerUnavailable as error:
+                level = logging.DEBUG if source in self._failed else logging.WARNING
+                log.log(level, _UNLOADED, source.spec, error, self._settings.retry_s)
+                self._failed.add(source)
+                loop.call_later(self._settings.retry_s, self._enqueue, source)
+                continue
+            finally:
+                self._unloaded -= 1
+            log.info("tokenizer %s is loaded", source.spec)
+            self._encoders.clear()
+            self._by_group.clear()
+            self.room.clear()
+
+    def _want(self, fleet: Fleet) -> None:
+        for group in fleet.groups.values():
+            source = self._settings.source_of(group)
+            if source.spec and source[:2] not in self._tokenizers and any(map(_is_exact, group.workers)):
+                self._tokenizers[source[:2]] = None
+                self._enqueue(source)
+
+    def _enqueue(self, source: TokenSource) -> None:
+        self._wanted.put_nowait(source)
+        self._unloaded += 1
+
+    def _encoder(self, group: ModelGroup, worker: Worker) -> Encoder:
+        source, name, settings = self._settings.source_of(group), worker.format, self._settings
+        key = (f"{source} {group.base}", name)
+        encoder = self._encoders.get(key)
+        if encoder is None:
+            told = self._told(worker)
+            tokenizer = self._tokenizers.get(source[:2]) if _is_exact(worker) else None
+            if tokenizer is not None:
+                used = tokenizer.served_by(_served(worker, source))
+                exact = PromptEncoder(name, used, worker.chain_block_tokens, settings.secret, settings.room)
+                tag = (key, worker.chain_block_tokens, used.served, used.chat_template, used.special_tokens)
+                if settings.journal is not None:
+                    exact.conversations.share(settings.journal, _digest(repr(tag), settings.secret))
+                if settings.recall is not None:
+                    settings.recall.join(exact, _digest(repr(tag), settings.secret))
+                exact.fall_back_to(told)
+                if settings.keep_ids:
+                    exact.keep_ids()
+                encoder = exact
+            else:
+                encoder = told if source.spec else told.text
+            if len(self._encoders) >= MAX_ENCODERS:
+                self._drop_unused()
+            self._encoders[key] = encoder
+        return encoder
+
+    def _drop_unused(self) -> None:
+        """A worker that calls itself something else at each look must not fill the memory."""
+        used = {worker.format for worker in self._fleet.workers.values()}
+        self._encoders = {key: encoder for key, encoder in self._encoders.items() if key[1] in used}
+
+    def _told(self, worker: Worker) -> ToldEncoder:
+        """What workers of this one's format may tell, where nothing is exact here; else text."""
+        settings, name = self._settings, worker.format
+
+        def may_ask(request: Request) -> bool:
+            group = self._fleet.group(request.model)
+            workers = [other for other in group.workers if other.format == name] if group is not None else []
+            return settings.asker.may_ask(workers, request)
+
+        engine = worker.facts.served.engine if worker.facts is not None else ""
+        text = TextEncoder(name, worker.chain_block_tokens, settings.secret, settings.room, engine)
+        return ToldEncoder(text, settings.secret, may_ask)
+
+
+def told_by(encoder: Encoder) -> ToldEncoder | None:
+    """Where the ids go that a worker told of a prompt of this encoder's."""
+    return encoder.told if isinstance(encoder, PromptEncoder) else encoder if isinstance(encoder, ToldEncoder) else None
+
+
+def _load_warm(source: TokenSource) -> Tokenizer:
+    """Load, and encode once: the first use compiles the template, which takes as long as many requests."""
+    try:
+        template = Path(source.template).read_text(encoding="utf-8") if source.template else None
+    except (OSError, ValueError) as error:
+        raise TokenizerUnavailable(f"{source.template}: {error}") from error
+    tokenizer = load(source.spec, template)
+    probe = parse("chat", b'{"model":"m","messages":[{"role":"user","content":"hello"}]}')
+    PromptEncoder("warm-up", tokenizer, 64, b"warm-up").encode(probe)
+    return tokenizer
+
+
+def _digest(text: str, secret: bytes) -> bytes:
+    """Siblings of another secret are not understood: they would give the same text another key."""
+    return hashlib.blake2b(text.encode(), digest_size=8, key=secret[:64]).digest()
+
+
+def _served(worker: Worker, source: TokenSource) -> Served:
+    """What the worker says of itself, and what the operator says where it cannot."""
+    served = worker.facts.served if worker.facts is not None else Served()
+    if served.own_template and not source.template:
+        return msgspec.structs.replace(served, not_exact=served.not_exact or "chat_template")
+    if source.default_kwargs == "{}":
+        return served
+    return msgspec.structs.replace(served, default_kwargs=msgspec.json.decode(source.default_kwargs))
+
+
+def _is_exact(worker: Worker) -> bool:
+    return worker.facts is not None and worker.facts.served.engine in EXACT_ENGINES

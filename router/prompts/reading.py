@@ -1,0 +1,56 @@
+"""Reading bodies and recognising their prompts: on the event loop where little is new, long ones in a thread.
+
+The loop reads up to 64 KB in one go, which takes less than 5 ms whatever they hold. What must not be broken: whatever a
+client sends, the loop waits for no more than one call into C of the thread's.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from router.prompts.encoding import EncodePool, Encoder
+from tokenizer_cache.api import Prompt
+from tokenizer_cache.density import check_crowds, may_crowd
+from tokenizer_cache.items import NotRead
+from tokenizer_cache.reader import LONG_BYTES, Reader
+from tokenizer_cache.request import Request
+
+
+class Reading:
+    """One process's reader and the thread for what is long."""
+
+    def __init__(self, reader: Reader, pool: EncodePool) -> None:
+        self._reader = reader
+        self._pool = pool
+
+    async def edit(self, body: bytes, edited: Callable[[bytes], bytes]) -> bytes:
+        """`edited(body)`, which decodes the body's fields: in a thread, and refused, where there may be many. Raises
+        BadRequest, and what `edited` raises."""
+        if len(body) <= LONG_BYTES or not may_crowd(body):
+            return edited(body)
+
+        def checked() -> bytes:
+            check_crowds(body)
+            return edited(body)
+
+        return await self._pool.read(checked)
+
+    async def read(self, api: str, body: bytes) -> Request:
+        """The request. Raises BadRequest."""
+        request = self._reader.parse_short(api, body)
+        return request if request is not None else await self._pool.read(partial(self._reader.parse, api, body))
+
+    async def recognise(self, request: Request, encoders: Mapping[str, Encoder]) -> dict[str, Prompt]:
+        """Its prompt in each format."""
+        items = request.conversation
+
+        def recognise() -> dict[str, Prompt]:
+            return {name: encoder.recognise(request) for name, encoder in encoders.items()}
+
+        try:
+            if items.hasty or len(request.body) <= LONG_BYTES:
+                return recognise()
+        except NotRead:
+            pass
+        finally:
+            items.hasty = False
+        return await self._pool.read(recognise)

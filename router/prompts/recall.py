@@ -1,0 +1,196 @@
+"""What other routers know of a conversation: its chain up to some turn, so that the first turn that a router sees of it
+is decided on what is known, before it is encoded here.
+
+An *entry* stands for a place in a conversation: the blocks up to there, and their tokens. Entries hold keyed hashes and
+counts alone, signed. To keep them short, most hold only what follows the blocks of another one, their *base*. What must
+not be broken: an entry that is missing, late or wrong costs an encode and nothing else; each one that was used is
+compared with the encoded prompt, and after a difference no more are used for that encoder.
+"""
+
+import asyncio
+import logging
+import struct
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final, NamedTuple
+
+from router.observe.instruments import Counter
+from router.prompts.encoding import Encoder
+from router.shared.keys import Keys
+from router.shared.link import Answer, Link
+from router.shared.script import Command, command, read_script
+from router.shared.seal import Seal
+from tokenizer_cache.api import Prompt
+from tokenizer_cache.chain import HASH_BYTES
+from tokenizer_cache.conversation import Learned
+from tokenizer_cache.encoder import PromptEncoder
+from tokenizer_cache.request import Request
+
+DIGEST_BYTES: Final = 16
+NO_BASE: Final = bytes(DIGEST_BYTES)
+REBASE_BYTES: Final = 2048
+"""An entry that would be longer, and longer than a quarter of its base, holds its whole chain."""
+LEFT_TTL_S: Final = 120
+"""What a later turn has taken the place of is kept so long: somebody may go on from there."""
+MAX_ENTRY_BYTES: Final = 1 << 20
+"""Longer than any prompt's chain. Two go into a reply."""
+QUEUED: Final = 1000
+LINES: Final = 10_000
+_VERSION: Final = 1
+_HEAD: Final = struct.Struct(f">B{DIGEST_BYTES}sI")
+
+FIND = read_script("router.prompts", "recall")
+
+log = logging.getLogger("warmroute")
+
+
+class RecallLimits(NamedTuple):
+    """Bounds of what is written."""
+
+    ttl_s: int
+    has_room: Callable[[], bool]
+    """Redis has memory for more."""
+
+
+class _Line(NamedTuple):
+    """How a place was written: it goes on from `base`, of so many bytes."""
+
+    base: bytes
+    base_bytes: int
+    own: bool
+    """The base is of this conversation alone."""
+
+
+class _Entry(NamedTuple):
+    """As it is read."""
+
+    base: bytes
+    tokens: int
+    chain: bytes
+    """What follows the base's."""
+
+
+class Recall:
+    """This router's part: it tells what its encoders learn, and asks for what they do not know."""
+
+    def __init__(self, link: Link, keys: Keys, seal: Seal, limits: RecallLimits, recalled: Counter) -> None:
+        self._link = link
+        self._root = keys.conversations
+        self._seal = seal
+        self._limits = limits
+        self._recalled = recalled
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[tuple[bytes, Learned]] = deque(maxlen=QUEUED)
+        self._lines: OrderedDict[bytes, _Line] = OrderedDict()
+        self._wrong: set[bytes] = set()
+        link.on_up.append(self._lines.clear)
+
+    def join(self, encoder: PromptEncoder, tag: bytes) -> None:
+        """Tell what this encoder learns. `tag` stands for all that makes equal requests give it equal chains."""
+        encoder.tag = tag
+        encoder.conversations.on_learned = partial(self._learned, tag)
+
+    async def find(self, encoder: Encoder, request: Request, prompt: Prompt) -> Prompt:
+        """The prompt with what other routers know of it. Waits for one round trip at most, and never fails."""
+        if not isinstance(encoder, PromptEncoder) or encoder.tag in self._wrong or not self._link.quick:
+            return prompt
+        places = encoder.unknown_places(request)
+        if not places or not encoder.tag:
+            return prompt
+        digests = [self._digest(encoder.tag, key) for _, key in places]
+        answer = await self._link.ask(FIND(self._root, MAX_ENTRY_BYTES, *digests))
+        known = self._read(answer, digests)
+        if known is None:
+            self._recalled.add(1, ("missing",))
+            return prompt
+        which, chain, tokens = known
+        self._recalled.add(1, ("found",))
+        request.memo[self, encoder] = chain
+        return encoder.recalled(request, places[which][0], chain, tokens)
+
+    def check(self, encoder: Encoder, request: Request, prompt: Prompt) -> None:
+        """Compare the blocks that were recalled for the request, if any, with the encoded prompt's."""
+        recalled = request.memo.pop((self, encoder), None)
+        if not isinstance(recalled, bytes) or not isinstance(encoder, PromptEncoder):
+            return
+        if not prompt.exact or prompt.chain.startswith(recalled):
+            return
+        self._recalled.add(1, ("wrong",))
+        self._wrong.add(encoder.tag)
+        log.warning("another router knew a conversation otherwise: what others know is no longer used for this model")
+
+    def _digest(self, tag: bytes, key: bytes) -> bytes:
+        return self._seal.name(tag + key, DIGEST_BYTES)
+
+    def _read(self, answer: Answer, digests: list[bytes]) -> tuple[int, bytes, int] | None:
+        """Which place is known, its chain and its tokens; None where the answer is nothing that a router wrote."""
+        if not isinstance(answer, list) or not answer:
+            return None
+        which, entry, *more = [*answer, None]
+        if isinstance(which, int) and 0 < which <= len(digests):
+            found = self._entry(digests[which - 1], entry)
+            whole = None
+            if found is not None and found.base != NO_BASE:
+                whole = self._entry(found.base, more[0])
+                found = found._replace(chain=whole.chain + found.chain) if whole is not None else None
+            if found is not None and found.chain and len(found.chain) % HASH_BYTES == 0:
+                return which - 1, found.chain, found.tokens
+        self._link.counters.refused.add(1, ("conversation",))
+        return None
+
+    def _entry(self, digest: bytes, raw: object) -> "_Entry | None":
+        body = self._seal.read(digest, raw, MAX_ENTRY_BYTES)
+        if body is None or len(body) < _HEAD.size:
+            return None
+        version, base, tokens = _HEAD.unpack_from(body)
+        return _Entry(base, tokens, body[_HEAD.size :]) if version == _VERSION else None
+
+    # Telling ------------------------------------------------------------------------------------------------------
+
+    def _learned(self, tag: bytes, learned: Learned) -> None:
+        """An encoder learned something, in any thread."""
+        self._queue.append((tag, learned))
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        while self._queue:
+            tag, learned = self._queue.popleft()
+            if self._link.connected and self._limits.has_room():
+                for each in self._commands(tag, learned):
+                    self._link.tell(each)
+
+    def _commands(self, tag: bytes, learned: Learned) -> Iterator[Command]:
+        """Write the place, keep its base, and let go of what it takes the place of."""
+        digest, chain = self._digest(tag, learned.key), learned.chain
+        parent = self._digest(tag, learned.parent) if learned.parent else b""
+        before = self._lines.get(parent)
+        line = before
+        if line is None or len(chain) - line.base_bytes > max(REBASE_BYTES, line.base_bytes // 4):
+            line = _Line(digest, len(chain), bool(parent))
+        base, rest = (NO_BASE, chain) if line.base == digest else (line.base, chain[line.base_bytes :])
+        value = self._seal.write(digest, _HEAD.pack(_VERSION, base, learned.tokens) + rest)
+        yield command("SET", self._root.encode() + digest, value, "EX", self._limits.ttl_s)
+        if base != NO_BASE:
+            self._renew(line)
+        if before is not None and parent not in (digest, before.base):
+            yield command("EXPIRE", self._root.encode() + parent, LEFT_TTL_S)
+        if before is not None and before.own and before.base not in (line.base, digest):
+            yield command("EXPIRE", self._root.encode() + before.base, LEFT_TTL_S)
+        self._lines[digest] = line
+        self._lines.move_to_end(digest)
+        while len(self._lines) > LINES:
+            self._lines.popitem(last=False)
+
+    def _renew(self, line: _Line) -> None:
+        """A base lives as long as what goes on from it. One that is gone is written anew with the next turn."""
+
+        def renewed(done: "asyncio.Future[Answer]") -> None:
+            if not done.cancelled() and done.result() == 0:
+                for digest in [digest for digest, each in self._lines.items() if each.base == line.base]:
+                    del self._lines[digest]
+
+        self._link.tell(command("EXPIRE", self._root.encode() + line.base, self._limits.ttl_s)).add_done_callback(
+            renewed
+        )

@@ -1,0 +1,199 @@
+"""Ask the index, look at the load, let the policy choose: the only place where candidates are made.
+
+`look` awaits once (the index); `Decider.choose` is pure but for the policy's own counters. A decision can be explained
+without being carried out.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+from policies.api import Candidate, Policy, RequestFacts, Selection
+from router.fleet.groups import ModelGroup
+from router.fleet.load_exchange import LoadExchange
+from router.fleet.others import NOTHING
+from router.fleet.workers import Worker
+from router.observe.instruments import Histogram
+from router.prefix.api import HASH_BYTES, Held, PrefixIndex
+from tokenizer_cache.api import Prompt
+
+SMALL_FLEET = 16
+"""Up to so many workers all are candidates; above, a sample is."""
+SAMPLED_LEAST_LOADED = 4
+SAMPLED_AT_RANDOM = 3
+MAX_CANDIDATES = 32
+
+
+class NoWorkerError(Exception):
+    """No healthy worker is left for this request."""
+
+
+class Sight(NamedTuple):
+    """What was found for one request: who could serve it, and who holds how much of its prompt."""
+
+    workers: list[Worker]
+    held: Mapping[str, Held]
+
+
+class Decision(NamedTuple):
+    """The outcome, as a value."""
+
+    worker: Worker
+    selection: Selection
+    candidates: list[Candidate]
+    workers: list[Worker]
+    """The candidates' workers, in the same order."""
+
+
+class Decider:
+    """Makes candidates and runs the policy."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        index: PrefixIndex,
+        match_seconds: Histogram,
+        rng: random.Random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._policy = policy
+        self._index = index
+        self._match_seconds = match_seconds
+        self._rng = rng
+        self._clock = clock
+        self.load: LoadExchange | None = None
+        """Where other routers' load is read; None without others."""
+
+    async def look(self, group: ModelGroup, prompts: Mapping[str, Prompt], excluded: Collection[Worker] = ()) -> Sight:
+        """Ask the index once per prompt format in use (nearly always one), and in the same round trip for other
+        routers' load. `prompts` is by worker format."""
+        fresh = self.load.refresh() if self.load is not None else None
+        workers = self._reachable(group, excluded)
+        held: dict[str, Held] = {}
+        for chain, also in self._questions(group, prompts, workers):
+            started = time.perf_counter()
+            answer = await self._index.match(chain, also)
+            self._match_seconds.observe(time.perf_counter() - started)
+            held.update(answer)
+        if fresh is not None and not fresh.done():
+            await asyncio.wait((fresh,))
+        if len(group.workers) > SMALL_FLEET and self._policy.scope == "few":
+            workers = self._with_holders(group, workers, held, excluded)
+        return Sight(workers, held)
+
+    def choose(self, sight: Sight, prompts: Mapping[str, Prompt], session: bytes = b"") -> Decision:
+        """Run the policy. Raises NoWorkerError."""
+        if not sight.workers:
+            raise NoWorkerError
+        now = self._clock()
+        held = sight.held.get
+        candidates = [
+            candidate_of(worker, prompts.get(worker.format), held(worker.holder), now) for worker in sight.workers
+        ]
+        selection = self._policy.select(request_facts(prompts, session), candidates)
+        worker = sight.workers[candidates.index(selection.candidate)]
+        return Decision(worker, selection, candidates, sight.workers)
+
+    def costs(self, decision: Decision, prompts: Mapping[str, Prompt], session: bytes = b"") -> list[float]:
+        """The policy's cost for each candidate of `decision`: to explain it."""
+        return self._policy.costs(request_facts(prompts, session), decision.candidates)
+
+    def _reachable(self, group: ModelGroup, excluded: Collection[Worker]) -> list[Worker]:
+        everyone = group.workers
+        if len(everyone) <= SMALL_FLEET or self._policy.scope == "all":
+            return [worker for worker in everyone if worker.available() and worker not in excluded]
+        idle = self._usable(group.order.lowest(SAMPLED_LEAST_LOADED), excluded)
+        if len(idle) < SAMPLED_LEAST_LOADED:
+            idle = self._usable(group.order.lowest(len(everyone)), excluded)[:SAMPLED_LEAST_LOADED]
+        for worker in self._usable(self._at_random(everyone), excluded):
+            if worker not in idle:
+                idle.append(worker)
+        return idle
+
+    def _at_random(self, workers: list[Worker]) -> list[Worker]:
+        count = len(workers)
+        rng = self._rng.random
+        return [workers[int(rng() * count)] for _ in range(SAMPLED_AT_RANDOM)]
+
+    @staticmethod
+    def _usable(workers: list[Worker], excluded: Collection[Worker]) -> list[Worker]:
+        return [worker for worker in workers if worker.available() and worker not in excluded]
+
+    @staticmethod
+    def _questions(
+        group: ModelGroup, prompts: Mapping[str, Prompt], workers: list[Worker]
+    ) -> list[tuple[bytes, tuple[str, ...]]]:
+        if len(prompts) == 1:
+            (prompt,) = prompts.values()
+            if not prompt.chain:
+                return []
+            also = group.holders if len(group.workers) <= SMALL_FLEET else tuple(worker.holder for worker in workers)
+            return [(prompt.chain, also)]
+        return [
+            (prompt.chain, tuple(worker.holder for worker in workers if worker.format == name))
+            for name, prompt in prompts.items()
+            if prompt.chain
+        ]
+
+    @staticmethod
+    def _with_holders(
+        group: ModelGroup, workers: list[Worker], held: Mapping[str, Held], excluded: Collection[Worker]
+    ) -> list[Worker]:
+        found = list(workers)
+        for holder in held:
+            worker = group.by_holder.get(holder)
+            if worker is not None and worker not in found and worker.available() and worker not in excluded:
+                found.append(worker)
+                if len(found) == MAX_CANDIDATES:
+                    break
+        return found
+
+
+def request_facts(prompts: Mapping[str, Prompt], session: bytes) -> RequestFacts:
+    """What a policy may know of the request."""
+    for prompt in prompts.values():
+        return RequestFacts(prompt.tokens, session, prefix_of(prompt))
+    return RequestFacts(0, session, b"")
+
+
+def prefix_of(prompt: Prompt) -> bytes:
+    """The key of its start: its first block's hash; empty for less than a block."""
+    return prompt.chain[:HASH_BYTES]
+
+
+def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: float) -> Candidate:
+    """A snapshot of `worker` for `prompt`. Credit is floored to the worker's alignment and to prompt - 1."""
+    tokens = cached = 0
+    if prompt is not None:
+        tokens = prompt.tokens
+        if held is not None and worker.caches:
+            cached = cached_tokens(held.pending_blocks, prompt, worker.align_tokens)
+    others = NOTHING if worker.elsewhere is None else worker.elsewhere(now)
+    return Candidate(
+        worker.id,
+        cached,
+        tokens - cached,
+        (worker.prefill_ahead(now) if worker.queued_tokens else 0) + others.queued_tokens,
+        worker.in_flight + others.in_flight,
+        worker.held_tokens + others.held_tokens,
+        worker.waiting,
+        worker.kv_usage,
+        worker.kv_capacity_tokens,
+        worker.prefill_rate,
+        worker.alike.get(prefix_of(prompt), 0) if worker.alike and prompt is not None else 0,
+        worker.strangers,
+        worker.warmth.share(now),
+        worker.punctuality.long_stay_s,
+        worker.held_share.value,
+    )
+
+
+def cached_tokens(blocks: int, prompt: Prompt, align_tokens: int) -> int:
+    """Tokens that an engine which holds `blocks` blocks of the chain will not recompute: at most prompt - 1, in whole
+    blocks of the engine's own size (a full repeat recomputes its last block)."""
+    cached = blocks * prompt.block_tokens
+    if cached >= prompt.tokens:
+        cached = max(0, prompt.tokens - 1)
+    return cached - cached % align_tokens

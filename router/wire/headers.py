@@ -1,0 +1,131 @@
+"""Which headers go through, in both directions.
+
+Everything end-to-end is kept as it came; hop-by-hop headers, and those that only this hop understands (the router's own
+key, the host), are not. Nothing is added but the request id. What the router reads of a header is what the worker will
+read: a header that may be there once is not accepted twice, and one that is dropped counts for nothing here.
+"""
+
+from collections.abc import Iterable
+
+from router.wire.errors import ApiError
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+DROPPED_FROM_REQUEST = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"x-request-id", b"x-warmroute-admin-key"}
+DROPPED_FROM_ANSWER = HOP_BY_HOP | {b"location", b"content-location", b"refresh", b"alt-svc"}
+"""The last four would show a worker's own address, where nothing but the router is to call."""
+CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
+SINGLE = CREDENTIALS | {b"content-type"}
+"""Twice, and the first of them would count for some servers and the last for others."""
+NOT_UNDER_ANOTHER_NAME = DROPPED_FROM_REQUEST | SINGLE
+"""Some servers read `content_length` as `content-length`: such a name is dropped."""
+VISIBLE = bytes(range(0x21, 0x7F))
+
+BODYLESS = frozenset({204, 304})
+MAX_REQUEST_ID_BYTES = 128
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+
+class RequestHeaders:
+    """What one pass over a client's headers found. `forward` is what every worker gets, less the request id: pairs of
+    name (in lower case) and value, which become bytes in `request_head` alone. Raises ApiError 400."""
+
+    __slots__ = (
+        "admin_key",
+        "authorization",
+        "content_length",
+        "content_type",
+        "forward",
+        "has_body",
+        "request_id",
+        "session",
+        "upgrade",
+    )
+
+    def __init__(self, raw: RawHeaders, keep_credentials: bool, session_header: bytes = b"x-session-id") -> None:
+        self.request_id = b""
+        self.session = b""
+        self.authorization = b""
+        self.admin_key = b""
+        self.content_length: int | None = None
+        self.content_type = b""
+        self.has_body = False
+        self.upgrade = b""
+        forward: list[tuple[bytes, bytes]] = []
+        hops: set[bytes] = set()
+        seen: set[bytes] = set()
+        for name, value in raw:
+            if name in DROPPED_FROM_REQUEST:
+                self._note(name, value, hops)
+                continue
+            if name in SINGLE:
+                if name in seen:
+                    raise ApiError(400, f"There is more than one {name.decode()} header.", "invalid_header")
+                seen.add(name)
+                self._note_single(name, value)
+                if name in CREDENTIALS and not keep_credentials:
+                    continue
+            elif name == session_header:
+                self.session = value
+            elif b"_" in name and name.replace(b"_", b"-") in NOT_UNDER_ANOTHER_NAME:
+                continue
+            forward.append((name, value))
+        self.forward = forward
+        if hops:
+            self._drop(hops)
+
+    def _note_single(self, name: bytes, value: bytes) -> None:
+        if name == b"content-type":
+            self.content_type = value
+        elif not self.authorization or (value and name == b"authorization"):
+            self.authorization = value
+
+    def _drop(self, hops: set[bytes]) -> None:
+        """What the client's `Connection` names is for this hop alone."""
+        self.forward = [pair for pair in self.forward if pair[0] not in hops]
+        if b"content-type" in hops:
+            self.content_type = b""
+
+    def _note(self, name: bytes, value: bytes, hops: set[bytes]) -> None:
+        if name == b"content-length":
+            self.content_length = int(value)
+            self.has_body = True
+        elif name == b"transfer-encoding":
+            self.has_body = True
+        elif name == b"x-request-id":
+            self.request_id = b"" if value.translate(None, VISIBLE) else value[:MAX_REQUEST_ID_BYTES]
+        elif name == b"x-warmroute-admin-key":
+            self.admin_key = value
+        elif name == b"upgrade":
+            self.upgrade = value.lower()
+        elif name == b"connection":
+            named = (token.strip().lower() for token in value.split(b","))
+            hops.update(hop for hop in named if hop not in (b"close", b"keep-alive", b""))
+
+
+def response_headers(raw: RawHeaders, status: int) -> list[tuple[bytes, bytes]]:
+    """A worker's response headers for the client: the same bytes, without hop-by-hop headers, and without the length of
+    a body that the status does not have (uvicorn would insist on it)."""
+    kept = []
+    extra: list[bytes] = []
+    for name, value in raw:
+        lower = name.lower()
+        if lower not in DROPPED_FROM_ANSWER:
+            kept.append((lower, value))
+        elif lower == b"connection":
+            extra.extend(token.strip().lower() for token in value.split(b","))
+    if status in BODYLESS:
+        extra.append(b"content-length")
+    return [pair for pair in kept if pair[0] not in extra] if extra else kept

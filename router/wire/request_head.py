@@ -1,0 +1,48 @@
+"""The one place where a request's head becomes bytes for a worker, and the last look at what is in it.
+
+Until here headers are pairs of name and value. What two parsers could read as two different requests does not pass:
+a name that is no token (RFC 9110, 5.6.2), a value or a target that could hold the end of a line, a second header that
+says where the body ends.
+"""
+
+import string
+from collections.abc import Sequence
+from typing import Final
+
+from router.wire.errors import ApiError
+from router.wire.headers import HOP_BY_HOP, VISIBLE
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+_NAME_BYTES: Final = (string.ascii_lowercase + string.digits + "!#$%&'*+-.^_`|~").encode()
+_CONTROL_BYTES: Final = bytes(byte for byte in (*range(0x20), 0x7F) if byte != 0x09)
+_WRITTEN_HERE: Final = HOP_BY_HOP | {b"host", b"content-length"}
+UPGRADE: Final = b"connection: Upgrade\r\nupgrade: websocket\r\n"
+"""The end of a WebSocket handshake's head, in both directions."""
+
+
+def request_head(line: tuple[bytes, bytes, bytes], host: bytes, headers: Headers, ending: bytes) -> bytes:
+    """The head that a worker gets. `line` is method, the worker's own path prefix, and the client's target; `ending`
+    the lines on this connection and its body, from `body_length` or `UPGRADE`. Raises ApiError 400 for what could be
+    read otherwise. Looking costs 2 to 5 us."""
+    method, prefix, target = line
+    if target.translate(None, VISIBLE) or target[:1] != b"/":
+        raise ApiError(400, "The request target must be a path of visible ASCII characters.", "invalid_target")
+    check_headers(headers)
+    lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+    return b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%b\r\n" % (method, prefix, target, host, lines, ending)
+
+
+def check_headers(headers: Headers) -> None:
+    """Raises ApiError 400 where a pair is more, or less, than one header of the client's to a worker."""
+    names = [name for name, _ in headers]
+    values = b"".join([value for _, value in headers])
+    if not all(names) or b"".join(names).translate(None, _NAME_BYTES) or not _WRITTEN_HERE.isdisjoint(names):
+        raise ApiError(400, "A header's name is not valid.", "invalid_header")
+    if len(values) != len(values.translate(None, _CONTROL_BYTES)):
+        raise ApiError(400, "A header's value holds a control character.", "invalid_header")
+
+
+def body_length(body: bytes | None) -> bytes:
+    """The header line of a body's length; None for no body."""
+    return b"" if body is None else b"content-length: %d\r\n" % len(body)

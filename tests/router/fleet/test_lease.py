@@ -1,0 +1,61 @@
+"""Leases sum to zero after any mix of beginnings, first bytes and ends."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.fleet.lease import Lease
+from router.fleet.load_order import LoadOrder
+from router.fleet.workers import Worker
+from tests.router.fleets import make_worker
+
+Steps = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["begin", "first_byte", "end"])), max_size=60)
+
+
+@given(Steps, st.lists(st.tuples(st.integers(0, 200_000), st.integers(0, 200_000)), min_size=6, max_size=6))
+def test_counts_return_to_zero_whatever_the_order(steps: list[tuple[int, str]], sizes: list[tuple[int, int]]) -> None:
+    worker = make_worker()
+    order: LoadOrder[Worker] = LoadOrder()
+    order.add(worker, 0)
+    worker.orders.append(order)
+    leases: dict[int, Lease] = {}
+    for number, step in steps:
+        if step == "begin" and number not in leases:
+            prompt, uncached = sizes[number]
+            prefix = (b"", b"one", b"other")[number % 3]
+            leases[number] = Lease(worker, prompt, uncached, prefix=prefix).__enter__()
+        elif step == "first_byte" and number in leases:
+            leases[number].first_byte()
+        elif step == "end" and number in leases:
+            leases.pop(number).__exit__(None, None, None)
+        assert worker.in_flight == len(leases) == len(worker.leases)
+        assert worker.queued_tokens >= 0
+        alike = {prefix: sum(n % 3 == place for n in leases) for place, prefix in ((1, b"one"), (2, b"other"))}
+        assert worker.alike == {prefix: count for prefix, count in alike.items() if count}
+        assert order.lowest(1) == [worker]
+    for lease in leases.values():
+        lease.__exit__(None, None, None)
+        lease.__exit__(None, None, None)  # a second end must not count
+    assert (worker.in_flight, worker.queued_tokens, worker.held_tokens) == (0, 0, 0)
+    assert not worker.leases
+    assert not worker.alike
+
+
+def test_first_byte_ends_the_wait_but_not_the_hold() -> None:
+    worker = make_worker()
+    with Lease(worker, 1000, 300) as lease:
+        assert (worker.in_flight, worker.held_tokens, worker.queued_tokens) == (1, 1000, 300)
+        lease.first_byte()
+        assert (worker.in_flight, worker.held_tokens, worker.queued_tokens) == (1, 1000, 0)
+
+
+def test_an_exception_ends_the_lease() -> None:
+    worker = make_worker()
+    ended: list[bool] = []
+    try:
+        with Lease(worker, 10, 10) as lease:
+            lease.on_end = lambda: ended.append(True)
+            raise TimeoutError
+    except TimeoutError:
+        pass
+    assert worker.in_flight == 0
+    assert ended == [True]

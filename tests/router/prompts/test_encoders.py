@@ -1,0 +1,129 @@
+"""Which encoder reads which prompt, and tokenizers that come late or never."""
+
+import asyncio
+import logging
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from router.fleet.breaker import Breaker
+from router.fleet.workers import Fleet
+from router.observe.instruments import Counter
+from router.prompts.ask import TokenAsker
+from router.prompts.encoders import MAX_ENCODERS, EncoderSet, EncoderSettings, TokenSource, told_by
+from router.prompts.encoding import Encoder
+from tests.router.fake_worker import client
+from tests.router.fleets import MODEL, facts, make_fleet
+from tests.tokenizer_cache.small import CHATML, small_raw
+from tokenizer_cache.encoder import PromptEncoder
+from tokenizer_cache.request import parse
+from tokenizer_cache.rules import Served
+from tokenizer_cache.text import TextEncoder
+
+CHAT = parse("chat", b'{"model":"m","messages":[{"role":"user","content":"hello"}]}')
+
+
+def make(fleet: Fleet, source: TokenSource, off: bool = False) -> EncoderSet:
+    asker = TokenAsker(client(), lambda: Breaker(time.monotonic), Counter("asks", "", ("outcome",)), off)
+    settings = EncoderSettings(lambda group: source, asker, b"secret", 1 << 20)
+    settings.retry_s = 0.01
+    encoders = EncoderSet(fleet, settings)
+    for changed in fleet.on_groups:
+        changed()
+    return encoders
+
+
+async def loaded(encoders: EncoderSet) -> None:
+    running = asyncio.create_task(encoders.run())
+    async with asyncio.timeout(20):
+        while encoders.loading:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+def encoder(encoders: EncoderSet, fleet: Fleet) -> Encoder:
+    group = fleet.group(MODEL)
+    assert group is not None
+    (found,) = encoders.of(group).values()
+    return found
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    small_raw().save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "chat_template.jinja").write_text(CHATML)
+    return tmp_path / "tokenizer.json"
+
+
+async def test_until_a_tokenizer_is_there_workers_tell(file: Path) -> None:
+    fleet = make_fleet(1)
+    encoders = make(fleet, TokenSource(str(file)))
+    before = encoder(encoders, fleet)
+    assert told_by(before) is before
+    await loaded(encoders)
+    after = encoder(encoders, fleet)
+    assert isinstance(after, PromptEncoder)
+    assert after.encode(CHAT).exact
+    assert after.told is not None
+
+
+async def test_a_tokenizer_that_comes_late_is_found(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fleet, late = make_fleet(1), file.with_name("late.json")
+    encoders = make(fleet, TokenSource(str(late)))
+    running = asyncio.create_task(encoders.run())
+    with caplog.at_level(logging.WARNING):
+        async with asyncio.timeout(20):
+            while not caplog.records:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            shutil.copy(file, late)
+            while not isinstance(encoder(encoders, fleet), PromptEncoder):
+                await asyncio.sleep(0.01)
+    running.cancel()
+    assert len(caplog.records) == 1, "a failure is told once"
+    assert "no such file or folder on this machine" in caplog.text
+
+
+async def test_without_a_tokenizer_by_choice_prompts_are_text() -> None:
+    fleet = make_fleet(1)
+    assert isinstance(encoder(make(fleet, TokenSource("")), fleet), TextEncoder)
+
+
+async def test_what_the_operator_says_reaches_the_prompt(file: Path) -> None:
+    template = file.with_name("t.jinja")
+    template.write_text("{{ messages[0].content }}{{ mood }}")
+    fleet = make_fleet(1)
+    encoders = make(fleet, TokenSource(str(file), str(template), '{"mood": "calm"}'))
+    await loaded(encoders)
+    prompt = encoder(encoders, fleet).encode(CHAT)
+    assert (prompt.exact, prompt.tokens) == (True, len(small_raw().encode("hellocalm").ids))
+
+
+async def test_a_template_that_only_the_server_has_is_not_guessed(file: Path) -> None:
+    fleet = make_fleet(1)
+    (worker,) = fleet.workers.values()
+    served = Served(engine="sglang", own_template=True)
+    fleet.on_facts(worker.id, replace(facts(), engine="sglang", served=served))
+    encoders = make(fleet, TokenSource(str(file)), off=True)
+    await loaded(encoders)
+    exact = encoder(encoders, fleet)
+    assert isinstance(exact, PromptEncoder)
+    assert exact.encode(CHAT).source == "text"
+    assert exact.counters.inexact == {"chat_template": 1}
+
+
+def test_encoders_of_formats_that_are_gone_do_not_pile_up() -> None:
+    fleet = make_fleet(2)
+    encoders = make(fleet, TokenSource(""))
+    steady, odd = fleet.workers.values()
+    (kept,) = encoders.of(fleet.groups[MODEL]).values()
+    for number in range(3 * MAX_ENCODERS):
+        fleet.on_facts(odd.id, facts(block_tokens=65 + number, generation=""))
+        assert encoders.of(fleet.groups[MODEL])[steady.format] is kept
+        assert len(encoders._encoders) <= MAX_ENCODERS

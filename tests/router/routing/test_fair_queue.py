@@ -1,0 +1,126 @@
+"""Who is next, as a pure matter."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.routing.fair_queue import FairQueue, Ticket
+
+
+def ticket(client: str, group: str = "m", weight: float = 1.0) -> Ticket:
+    return Ticket(client, weight, group)
+
+
+def serve(queue: FairQueue, cost: float = 1.0) -> str:
+    """Let the next one go."""
+    found = queue.next()
+    assert found is not None
+    queue.served(found, cost)
+    queue.leave(found)
+    return found.client
+
+
+def test_first_come_first_served_within_a_client_over_its_models() -> None:
+    queue = FairQueue(10)
+    tickets = [ticket("a", group) for group in ("m", "n", "m", "n")]
+    for one in tickets:
+        assert queue.enter(one) is None
+    for one in tickets:
+        found = queue.next()
+        assert found is one
+        queue.leave(one)
+    assert (len(queue), queue.next()) == (0, None)
+
+
+def test_a_blocked_model_holds_up_nobody_else() -> None:
+    queue = FairQueue(10)
+    first, second, third = ticket("a", "m"), ticket("a", "n"), ticket("b", "m")
+    for one in (first, second, third):
+        queue.enter(one)
+    assert queue.next({"m"}) is second
+    assert queue.next({"m", "n"}) is None
+    assert queue.has("m")
+    assert not queue.has("o")
+
+
+def test_a_light_client_goes_before_a_flood() -> None:
+    queue = FairQueue(100)
+    for _ in range(50):
+        queue.enter(ticket("heavy"))
+    for _ in range(20):
+        serve(queue)
+    queue.enter(ticket("light"))
+    assert "light" in {serve(queue), serve(queue)}
+
+
+def test_who_was_away_has_saved_nothing() -> None:
+    queue = FairQueue(100)
+    for _ in range(40):
+        queue.enter(ticket("a"))
+    for _ in range(20):
+        serve(queue)
+    for _ in range(20):
+        queue.enter(ticket("b"))
+    served = [serve(queue) for _ in range(20)]
+    assert 9 <= served.count("b") <= 11
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shares_follow_weights_whatever_requests_cost(seed: int) -> None:
+    rng = random.Random(seed)
+    weights = {"a": 1.0, "b": 2.0, "c": 0.5}
+    queue = FairQueue(10_000)
+    given_to = dict.fromkeys(weights, 0.0)
+    for name, weight in weights.items():
+        for _ in range(2000):
+            queue.enter(ticket(name, weight=weight))
+    sizes = {"a": 100, "b": 1000, "c": 3000}
+    while sum(given_to.values()) < 400_000:
+        found = queue.next()
+        assert found is not None
+        cost = sizes[found.client] * rng.uniform(0.5, 1.5)
+        queue.served(found, cost)
+        queue.leave(found)
+        given_to[found.client] += cost
+    for name, weight in weights.items():
+        assert given_to[name] / sum(given_to.values()) == pytest.approx(weight / 3.5, abs=0.02)
+
+
+def test_a_full_queue_loses_the_newest_of_the_longest_share() -> None:
+    queue = FairQueue(4)
+    heavy = [ticket("heavy") for _ in range(4)]
+    assert [queue.enter(one) for one in heavy] == [None] * 4
+    flood = ticket("heavy")
+    assert queue.enter(flood) is flood
+    light = ticket("light")
+    assert queue.enter(light) is heavy[3]
+    assert heavy[3].out
+    assert len(queue) == 4
+    important = [ticket("important", weight=10) for _ in range(2)]
+    assert [queue.enter(one) for one in important] == [heavy[2], heavy[1]]
+    assert queue.next() in (heavy[0], light, *important)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["enter", "leave", "serve"]), st.integers(0, 3), st.integers(0, 1))))
+def test_every_ticket_is_somewhere_exactly_once(steps: list[tuple[str, int, int]]) -> None:
+    queue = FairQueue(5)
+    inside: list[Ticket] = []
+    for what, client, group in steps:
+        if what == "enter":
+            new = ticket(str(client), str(group), 1.0 + client)
+            inside.append(new)
+            out = queue.enter(new)
+            if out is not None:
+                inside.remove(out)
+        elif inside:
+            found = inside[client % len(inside)] if what == "leave" else queue.next()
+            assert found is not None
+            if what == "serve":
+                queue.served(found, 3.0)
+            queue.leave(found)
+            queue.leave(found)
+            inside.remove(found)
+        assert len(queue) == len(inside) <= 5
+        assert {name for name in "01" if queue.has(name)} == {one.group for one in inside}
