@@ -85,8 +85,7 @@ def _starts(part: Any, harmless: set[int]) -> bool:
         for code, names in _codes(todo.pop()):
             if not STARTS.isdisjoint(code.co_names):
                 return True
-            for name in code.co_names:
-                value = names.get(name)
+            for value in _values(code, names):
                 if isinstance(value, ModuleType) and value.__name__ in PROCESS_MODULES:
                     return True
                 if _is_ours(value) and id(value) not in seen:
@@ -94,6 +93,14 @@ def _starts(part: Any, harmless: set[int]) -> bool:
                     todo.append(value)
     harmless |= seen
     return False
+
+
+def _values(code: CodeType, names: dict[str, Any]) -> Iterator[Any]:
+    """What the code's names mean: globals, and members of modules that are globals."""
+    for value in (names.get(name) for name in code.co_names):
+        yield value
+        if isinstance(value, ModuleType) and value.__name__.startswith(OURS):
+            yield from (getattr(value, name, None) for name in code.co_names)
 
 
 def _is_ours(value: Any) -> bool:
