@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import policies
 from router.build.gauges import gauges_of
 from router.build.limits import admission_of, realtime_limits
+from router.fleet.metrics import WorkerCollector
 from router.http.control import ControlState, control_app
 from router.http.gateway import Admission, Gateway, Parts
 from router.http.load_route import LoadRoute
@@ -15,7 +16,8 @@ from router.http.prompt_route import PromptRoute, PromptTools
 from router.http.realtime import Dialer, RealtimeRoute
 from router.members.metrics import DiscoveryCollector
 from router.members.registry import SPREAD_S
-from router.observe.metrics import EncoderCollector, Exposition, GaugeCollector, WorkerCollector
+from router.observe.metrics import GaugeCollector, MetricsPage
+from router.prompts.metrics import EncoderCollector
 from router.relay.relay import Relay, RelayLimits
 from router.relay.retry import RetryBudget
 from router.routing.decide import Decider
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
     from router.build.app import Router
 
 
-def make_exposition(router: "Router") -> Exposition:
+def make_exposition(router: "Router") -> MetricsPage:
     """All that one process has to say at `/metrics`."""
-    return Exposition(
+    return MetricsPage(
         (
             router.instruments,
             router.link_counters,

@@ -9,12 +9,12 @@ on with what it knows itself. Who can write to Redis cannot use up a client's li
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
 from router.clients.client import Client
 from router.clients.directory import Clients
-from router.fleet.load_exchange import LoadExchange
 from router.shared.keys import USE_TTL_S, Keys
 from router.shared.link import Link
 from router.shared.script import command
@@ -49,17 +49,32 @@ class Heard:
     rows: Mapping[int, Row]
 
 
+class LiveRouters(Protocol):
+    """Knows which routers live, and the time that all of them go by."""
+
+    @property
+    def name(self) -> str:
+        """This router's."""
+
+    @property
+    def names(self) -> list[str]:
+        """The others'."""
+
+    def now_ms(self) -> int | None:
+        """None before it is known."""
+
+
 class SharedUse:
-    """This router's part. `load` knows which routers live."""
+    """This router's part."""
 
     def __init__(
-        self, clients: Clients, load: LoadExchange, place: tuple[Link, Keys], seal: Seal, clock: Callable[[], float]
+        self, clients: Clients, routers: LiveRouters, place: tuple[Link, Keys], seal: Seal, clock: Callable[[], float]
     ) -> None:
         self._clients = clients
-        self._load = load
+        self._routers = routers
         self._link, self._keys = place
         self._seal = seal
-        self._teller = Teller(seal, load.name)
+        self._teller = Teller(seal, routers.name)
         self._hearer = Hearer(seal, self._link.counters.refused, "use", MAX_USE_BYTES)
         self._clock = clock
         self._numbers: dict[str, int] = {}
@@ -79,7 +94,7 @@ class SharedUse:
         limited = {self._number(client): client for client in self._clients.all if client.limited}
         rows = {number: client.taken for number, client in limited.items() if client.taken != NOTHING}
         self._idle = 0 if rows != self._told else self._idle + 1
-        now_ms = self._load.now_ms()
+        now_ms = self._routers.now_ms()
         if limited and self._link.connected and self._idle % IDLE_BEATS == 0 and now_ms is not None:
             self._told = rows
             self._tell(rows, now_ms)
@@ -88,10 +103,10 @@ class SharedUse:
 
     def _tell(self, rows: Mapping[int, Row], now_ms: int) -> None:
         raw = self._teller.write(msgspec.msgpack.encode(rows), now_ms)
-        self._link.tell(command("SET", self._keys.use(self._load.name), raw, "EX", USE_TTL_S))
+        self._link.tell(command("SET", self._keys.use(self._routers.name), raw, "EX", USE_TTL_S))
 
     async def _read(self, limited: Mapping[int, Client], now_ms: int) -> None:
-        names = self._load.names
+        names = self._routers.names
         keys = [self._keys.use(name) for name in names]
         answers = await self._link.tell(command("MGET", *keys)) if keys else []
         self._link.mend(answers, *keys)

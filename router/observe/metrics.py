@@ -1,26 +1,18 @@
 """Every metric that Warmroute exports, on one page.
 
-The hot path touches `Instruments`; gauges are read from their owners when scraped. Histograms never carry a worker's
-name: with 1,000 workers they would be most of the page.
+The hot path touches `Instruments`; gauges are read from their owners when scraped. Rooms with many
+values have a collector of their own: `router.fleet.metrics`, `router.prompts.metrics`, `router.members.metrics`.
+Histograms never carry a worker's name: with 1,000 workers they would be most of the page.
 """
 
 import logging
-from collections import Counter as TallyCounter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from router.fleet.breaker import BreakerState
-from router.fleet.workers import Worker, WorkerState
 from router.observe.instruments import Counter, Histogram
-
-if TYPE_CHECKING:  # it loads the tokenizers
-    from tokenizer_cache.conversation import Room
-    from tokenizer_cache.encoder import PromptEncoder
-    from tokenizer_cache.reader import Reader
 
 log = logging.getLogger("warmroute")
 
@@ -148,109 +140,7 @@ class GaugeCollector(Collector):
             yield family(name.removesuffix("_total"), help_text, value=read())
 
 
-class WorkerCollector(Collector):
-    """Per worker: load, health, breaker, restarts."""
-
-    def __init__(self, workers: Callable[[], Iterable[Worker]]) -> None:
-        self._workers = workers
-
-    def collect(self) -> Iterator[Metric]:
-        """One family each, one sample per worker."""
-        workers = list(self._workers())
-        columns: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
-            ("warmroute_worker_in_flight", "Requests in flight.", lambda w: w.in_flight),
-            ("warmroute_worker_queued_tokens", "Uncached prompt tokens that await prefill.", lambda w: w.queued_tokens),
-            ("warmroute_worker_held_tokens", "Prompt tokens of requests in flight.", lambda w: w.held_tokens),
-            ("warmroute_worker_engine_waiting", "Requests waiting, as the engine says.", lambda w: w.waiting),
-            ("warmroute_worker_kv_usage_ratio", "KV blocks in use, as the engine says.", lambda w: w.kv_usage),
-            ("warmroute_worker_kv_capacity_tokens", "KV pool size.", lambda w: w.kv_capacity_tokens),
-            ("warmroute_worker_prefill_tokens_per_second", "Prefill rate in use.", lambda w: w.prefill_rate),
-            ("warmroute_worker_healthy", "1 when healthy.", lambda w: float(w.healthy)),
-            ("warmroute_worker_draining", "1 when draining.", lambda w: float(w.state is WorkerState.DRAINING)),
-            (
-                "warmroute_worker_breaker_open",
-                "1 when the breaker is not closed.",
-                lambda w: float(w.breaker.state is not BreakerState.CLOSED),
-            ),
-        )
-        for name, help_text, read in columns:
-            family = GaugeMetricFamily(name, help_text, labels=("worker",))
-            for worker in workers:
-                family.add_metric((worker.id,), read(worker))
-            yield family
-        counts: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
-            ("warmroute_worker_restarts", "Engine restarts noticed.", lambda w: w.restarts),
-            (
-                "warmroute_zero_hits",
-                "Hits predicted of which not even the first block came.",
-                lambda w: w.cache_loss.misses_total,
-            ),
-        )
-        for name, help_text, read in counts:
-            counter = CounterMetricFamily(name, help_text, labels=("worker",))
-            for worker in workers:
-                counter.add_metric((worker.id,), read(worker))
-            yield counter
-
-
-class EncoderCollector(Collector):
-    """How bodies were read, and what the encoders did and cost, over all models and formats."""
-
-    def __init__(self, encoders: "Callable[[], Iterable[PromptEncoder]]", reader: "Reader", room: "Room") -> None:
-        self._encoders = encoders
-        self._reader = reader
-        self._room = room
-
-    def collect(self) -> Iterator[Metric]:
-        """Sums over all encoders."""
-        encoders = list(self._encoders())
-        counters = [encoder.counters for encoder in encoders]
-        sums: tuple[tuple[str, str, float], ...] = (
-            (
-                "warmroute_encode_cpu_seconds",
-                "CPU time inside the tokenizer's own encode call.",
-                sum(c.encode_cpu_s for c in counters),
-            ),
-            ("warmroute_encoded_bytes", "Text given to the tokenizer.", sum(c.encoded_bytes for c in counters)),
-            (
-                "warmroute_tails_verified",
-                "Rendered tails compared with the full rendering that agreed.",
-                sum(c.verified for c in counters),
-            ),
-            (
-                "warmroute_tails_failed",
-                "Kinds of tails given up after a disagreement.",
-                sum(c.failed for c in counters),
-            ),
-            (
-                "warmroute_conversations_evicted",
-                "Conversation boundaries forgotten for room.",
-                self._room.evictions,
-            ),
-        )
-        for name, help_text, value in sums:
-            yield CounterMetricFamily(name, help_text, value=value)
-        size = self._room.size_bytes + self._reader.size_bytes
-        yield GaugeMetricFamily("warmroute_conversation_cache_bytes", "Memory for known conversations.", value=size)
-        yield _by_label("warmroute_bodies_read", "Bodies by how much was parsed.", "part", [self._reader.read])
-        yield _by_label(
-            "warmroute_encodings", "Prompts by the way they were encoded.", "way", (c.hits for c in counters)
-        )
-        help_text = "Prompts that could not be exact and became text chunks, by reason."
-        yield _by_label("warmroute_inexact_prompts", help_text, "reason", (c.inexact for c in counters))
-
-
-def _by_label(name: str, help_text: str, label: str, counts: Iterable[Mapping[str, int]]) -> Metric:
-    totals: TallyCounter[str] = TallyCounter()
-    for one in counts:
-        totals.update(dict(one))
-    family = CounterMetricFamily(name, help_text, labels=(label,))
-    for value, count in totals.items():
-        family.add_metric((value,), count)
-    return family
-
-
-class Exposition:
+class MetricsPage:
     """The `/metrics` page. `render` may take long: call it off the event loop."""
 
     def __init__(self, collectors: Iterable[Collector]) -> None:

@@ -1,0 +1,54 @@
+"""Per worker, what an operator sees: load, health, breaker, restarts."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from router.fleet.breaker import BreakerState
+from router.fleet.workers import Worker, WorkerState
+
+
+class WorkerCollector(Collector):
+    """Per worker: load, health, breaker, restarts."""
+
+    def __init__(self, workers: Callable[[], Iterable[Worker]]) -> None:
+        self._workers = workers
+
+    def collect(self) -> Iterator[Metric]:
+        """One family each, one sample per worker."""
+        workers = list(self._workers())
+        columns: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
+            ("warmroute_worker_in_flight", "Requests in flight.", lambda w: w.in_flight),
+            ("warmroute_worker_queued_tokens", "Uncached prompt tokens that await prefill.", lambda w: w.queued_tokens),
+            ("warmroute_worker_held_tokens", "Prompt tokens of requests in flight.", lambda w: w.held_tokens),
+            ("warmroute_worker_engine_waiting", "Requests waiting, as the engine says.", lambda w: w.waiting),
+            ("warmroute_worker_kv_usage_ratio", "KV blocks in use, as the engine says.", lambda w: w.kv_usage),
+            ("warmroute_worker_kv_capacity_tokens", "KV pool size.", lambda w: w.kv_capacity_tokens),
+            ("warmroute_worker_prefill_tokens_per_second", "Prefill rate in use.", lambda w: w.prefill_rate),
+            ("warmroute_worker_healthy", "1 when healthy.", lambda w: float(w.healthy)),
+            ("warmroute_worker_draining", "1 when draining.", lambda w: float(w.state is WorkerState.DRAINING)),
+            (
+                "warmroute_worker_breaker_open",
+                "1 when the breaker is not closed.",
+                lambda w: float(w.breaker.state is not BreakerState.CLOSED),
+            ),
+        )
+        for name, help_text, read in columns:
+            family = GaugeMetricFamily(name, help_text, labels=("worker",))
+            for worker in workers:
+                family.add_metric((worker.id,), read(worker))
+            yield family
+        counts: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
+            ("warmroute_worker_restarts", "Engine restarts noticed.", lambda w: w.restarts),
+            (
+                "warmroute_zero_hits",
+                "Hits predicted of which not even the first block came.",
+                lambda w: w.cache_loss.misses_total,
+            ),
+        )
+        for name, help_text, read in counts:
+            counter = CounterMetricFamily(name, help_text, labels=("worker",))
+            for worker in workers:
+                counter.add_metric((worker.id,), read(worker))
+            yield counter
