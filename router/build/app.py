@@ -156,9 +156,9 @@ class Router:
         self.use = self._make_use()
         self.exposition = make_exposition(self)
         self.siblings = Siblings(place, self.exposition.render) if place else None
+        self.tracing = make_tracing(settings, self.rng)
         self.gateway = make_gateway(self, settings)
         self.server: Server = make_server(self.gateway, settings, self.body_budget)
-        self.tracing = self.gateway.tracing = make_tracing(settings, self.rng)
         self.renewal = self._make_renewal(pair)
 
     async def __aenter__(self) -> "Router":

@@ -74,7 +74,7 @@ def make_gateway(router: "Router", settings: Settings) -> Gateway:
     admission = admission_of(settings, router.clients)
     state = _control_state(router, prompts, admission)
     app: Any = control_app(state)
-    parts = Parts(prompts, others, realtime, app, router.watchdog, instruments, router.access_log)
+    parts = Parts(prompts, others, realtime, app, router.watchdog, instruments, router.access_log, router.tracing)
     return Gateway(admission, parts)
 
 

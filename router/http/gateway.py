@@ -20,8 +20,10 @@ from router.clients.keys import KeySet
 from router.http.load_route import LoadRoute
 from router.http.prompt_route import PromptRoute
 from router.http.realtime import RealtimeRoute
-from router.observe.access_log import AccessLine, AccessLog
+from router.observe.access_log import AccessLog
 from router.observe.metrics import Instruments
+from router.observe.record import ERROR_STATUS, RequestRecord
+from router.observe.trace_context import TRACEPARENT, TraceContext
 from router.wire.body import ClientGoneError, forget_body, read_body, whole_body
 from router.wire.errors import ApiError
 from router.wire.exchange import Exchange, Receive, Scope, Send
@@ -41,11 +43,11 @@ log = logging.getLogger("warmroute")
 class Tracing(Protocol):
     """What a trace needs of each request. Never blocks, never fails."""
 
-    def begin(self, exchange: Exchange, raw_headers: list[tuple[bytes, bytes]]) -> None:
-        """Its headers were read: it may change what the worker gets."""
+    def begin(self, raw_headers: list[tuple[bytes, bytes]]) -> TraceContext:
+        """Where a request stands, by its headers: the worker gets this context in place of the client's."""
         ...
 
-    def end(self, exchange: Exchange, outcome: str) -> None:
+    def end(self, record: RequestRecord) -> None:
         """It is over."""
         ...
 
@@ -78,6 +80,7 @@ class Parts:
     watchdog: Watchdog
     instruments: Instruments
     access_log: AccessLog
+    tracing: Tracing | None
 
 
 class Gateway:
@@ -92,8 +95,8 @@ class Gateway:
         self._watchdog = parts.watchdog
         self._instruments = parts.instruments
         self._access_log = parts.access_log
+        self._tracing = parts.tracing
         self.in_flight = 0
-        self.tracing: Tracing | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; an ASGI entry point."""
@@ -189,8 +192,9 @@ class Gateway:
             and admission.admin_keys.accepts(headers.authorization)
         ):
             headers = exchange.headers = RequestHeaders(scope["headers"], False, admission.session_header)
-        if self.tracing is not None:
-            self.tracing.begin(exchange, scope["headers"])
+        if self._tracing is not None:
+            context = exchange.trace = self._tracing.begin(scope["headers"])
+            headers.replace(TRACEPARENT, context.header)
         if headers.request_id:
             exchange.request_id = headers.request_id.decode("latin-1")
         if not exchange.target.startswith(b"/"):  # `*@host` behind a worker's address would be another host
@@ -279,25 +283,13 @@ class Gateway:
         return watched
 
     def _finish(self, exchange: Exchange) -> None:
-        """Count and log, whatever happened."""
-        now = exchange.clock()
-        instruments = self._instruments
-        worker = exchange.worker.id if exchange.worker is not None else ""
-        outcome = exchange.outcome
-        if outcome == "ok" and exchange.status >= 400:
-            outcome = f"status_{exchange.status // 100}xx"
-        instruments.requests.add(1, (exchange.model, worker, exchange.endpoint, outcome))
-        client = exchange.client.label if exchange.client is not None else ""
-        instruments.client_requests.add(1, (client, outcome))
-        instruments.duration.observe(now - exchange.started_at, (exchange.endpoint,))
-        if exchange.dispatched_at:
-            instruments.overhead.observe(exchange.dispatched_at - exchange.received_at - exchange.queued_s)
-        if exchange.first_byte_at and exchange.status < 400:
-            instruments.ttft.observe(exchange.first_byte_at - exchange.received_at, (exchange.model,))
-        if self.tracing is not None:
-            self.tracing.end(exchange, outcome)
+        """Count, trace and log, whatever happened."""
+        record = _record_of(exchange)
+        self._instruments.finished(record)
+        if self._tracing is not None:
+            self._tracing.end(record)
         if self._access_log.enabled:
-            self._access_log.write(_line(exchange, now, worker, outcome))
+            self._access_log.write(record)
 
 
 def _with_body(body: bytes, receive: Receive) -> Receive:
@@ -310,32 +302,35 @@ def _with_body(body: bytes, receive: Receive) -> Receive:
     return read
 
 
-def _line(exchange: Exchange, now: float, worker: str, outcome: str) -> AccessLine:
-    usage = exchange.usage
-    return AccessLine(
-        ts=time.time(),
+def _record_of(exchange: Exchange) -> RequestRecord:
+    outcome, usage = exchange.outcome, exchange.usage
+    if outcome == "ok" and exchange.status >= ERROR_STATUS:
+        outcome = f"status_{exchange.status // 100}xx"
+    return RequestRecord(
+        ended_ts=time.time(),
+        ended_at=exchange.clock(),
         request_id=exchange.request_id,
         method=exchange.method,
         path=exchange.endpoint if exchange.api else exchange.path,
+        endpoint=exchange.endpoint,
         status=exchange.status,
         outcome=outcome,
-        duration_ms=round((now - exchange.started_at) * 1e3, 3),
+        started_at=exchange.started_at,
+        received_at=exchange.received_at,
+        queued_s=exchange.queued_s,
+        dispatched_at=exchange.dispatched_at,
+        first_byte_at=exchange.first_byte_at,
         model=exchange.model,
-        worker=worker,
+        client=exchange.client.label if exchange.client is not None else "",
+        worker=exchange.worker.id if exchange.worker is not None else "",
         attempts=exchange.attempts,
         reason=exchange.reason,
+        candidates=exchange.candidates,
+        source=exchange.source,
         stream=exchange.stream,
         prompt_tokens=exchange.prompt.tokens if exchange.prompt is not None else 0,
         predicted_cached_tokens=exchange.predicted_cached,
         cached_tokens=usage.cached_tokens if usage is not None else None,
         completion_tokens=usage.completion_tokens if usage is not None else None,
-        overhead_ms=_ms(exchange.received_at + exchange.queued_s, exchange.dispatched_at),
-        queued_ms=round(exchange.queued_s * 1e3, 3),
-        ttft_ms=_ms(exchange.received_at, exchange.first_byte_at),
-        source=exchange.source,
-        client=exchange.client.label if exchange.client is not None else "",
+        trace=exchange.trace,
     )
-
-
-def _ms(since: float, until: float) -> float:
-    return round((until - since) * 1e3, 3) if until else 0.0

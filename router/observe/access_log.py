@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from router.observe.record import RequestRecord
+
 FLUSH_S = 0.25
 MAX_WAITING_LINES = 50_000
 PIECE_BYTES = 4096
@@ -56,14 +58,14 @@ class AccessLog:
         """False when nothing is written: lines need not be made."""
         return self._stream is not None
 
-    def write(self, line: AccessLine) -> None:
-        """Take a line; never blocks."""
+    def write(self, record: RequestRecord) -> None:
+        """Take a request's line; never blocks."""
         if self._stream is None:
             return
         if len(self._lines) >= MAX_WAITING_LINES:
             self.dropped += 1
             return
-        self._lines.append(self._encoder.encode(line))
+        self._lines.append(self._encoder.encode(_line(record)))
 
     def flush(self) -> None:
         """Write all that waits, in the calling thread."""
@@ -79,6 +81,36 @@ class AccessLog:
             await asyncio.sleep(FLUSH_S)
             if self._lines:
                 await asyncio.to_thread(self.flush)
+
+
+def _line(record: RequestRecord) -> AccessLine:
+    return AccessLine(
+        ts=record.ended_ts,
+        request_id=record.request_id,
+        method=record.method,
+        path=record.path,
+        status=record.status,
+        outcome=record.outcome,
+        duration_ms=_ms(record.duration_s),
+        model=record.model,
+        worker=record.worker,
+        attempts=record.attempts,
+        reason=record.reason,
+        stream=record.stream,
+        prompt_tokens=record.prompt_tokens,
+        predicted_cached_tokens=record.predicted_cached_tokens,
+        cached_tokens=record.cached_tokens,
+        completion_tokens=record.completion_tokens,
+        overhead_ms=_ms(record.overhead_s),
+        queued_ms=_ms(record.queued_s),
+        ttft_ms=_ms(record.ttft_s),
+        source=record.source,
+        client=record.client,
+    )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1e3, 3)
 
 
 def _pieces(lines: list[bytes]) -> Iterator[bytes]:

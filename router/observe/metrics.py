@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from router.observe.instruments import Counter, Histogram
+from router.observe.record import RequestRecord
 
 log = logging.getLogger("warmroute")
 
@@ -76,6 +77,16 @@ class Instruments(Collector):
             "warmroute_overhead_seconds", "From the last request byte in to the first byte out towards the worker."
         )
         self._add_shared()
+
+    def finished(self, record: RequestRecord) -> None:
+        """A request is over."""
+        self.requests.add(1, (record.model, record.worker, record.endpoint, record.outcome))
+        self.client_requests.add(1, (record.client, record.outcome))
+        self.duration.observe(record.duration_s, (record.endpoint,))
+        if record.dispatched_at:
+            self.overhead.observe(record.overhead_s)
+        if record.answered:
+            self.ttft.observe(record.ttft_s, (record.model,))
 
     def report_records(self, error: BaseException) -> None:
         """The writer of the prefix index crashed, and goes on behind what it was writing."""

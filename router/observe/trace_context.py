@@ -11,6 +11,7 @@ _TRACEPARENT = re.compile(
     rb"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
 )
 SAMPLED = 1
+TRACEPARENT = b"traceparent"
 
 
 class TraceContext(NamedTuple):

@@ -6,7 +6,6 @@ SDK empties: a collector that is slow or away costs spans, never a request. No s
 
 import asyncio
 import random
-import time
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -25,14 +24,13 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from router.observe.trace_context import TraceContext, trace_context
-from router.wire.exchange import Exchange
+from router.observe.record import RequestRecord
+from router.observe.trace_context import TRACEPARENT, TraceContext, trace_context
 
 EXPORT_S = 5.0
 QUEUE_SPANS = 8192
 """At most so many wait for the collector; what comes then is dropped."""
 BATCH_SPANS = 512
-TRACEPARENT = b"traceparent"
 GOOD = frozenset({"ok", "client_gone", "drained", "idle"})
 
 
@@ -70,44 +68,41 @@ class Tracing:
         )
         self._tracer = self._provider.get_tracer("warmroute")
 
-    def begin(self, exchange: Exchange, raw_headers: list[tuple[bytes, bytes]]) -> None:
-        """Read the client's context, and give the worker ours in its place."""
+    def begin(self, raw_headers: list[tuple[bytes, bytes]]) -> TraceContext:
+        """Where the request stands: in the client's trace, or at the start of one."""
         given = [value for name, value in raw_headers if name == TRACEPARENT]
-        context = trace_context(given[0] if len(given) == 1 else b"", self._sample, self._rng)
-        exchange.trace = context
-        forward = [pair for pair in exchange.headers.forward if pair[0] != TRACEPARENT]
-        exchange.headers.forward = [*forward, (TRACEPARENT, context.header)]
+        return trace_context(given[0] if len(given) == 1 else b"", self._sample, self._rng)
 
-    def end(self, exchange: Exchange, outcome: str) -> None:
-        """Record the request's spans. Called once for each; blocks for no I/O."""
-        context = exchange.trace
+    def end(self, record: RequestRecord) -> None:
+        """Make the request's spans. Called once for each; blocks for no I/O."""
+        context = record.trace
         if context is None or not context.sampled:
             return
-        now_ns, now = time.time_ns(), exchange.clock()
+        ended_ns = round(record.ended_ts * 1e9)
 
         def at(moment: float) -> int:
-            return now_ns - round((now - moment) * 1e9)
+            return ended_ns - round((record.ended_at - moment) * 1e9)
 
         self._ids.trace = context.trace
         parent = set_span_in_context(NonRecordingSpan(_remote(context))) if context.parent else None
-        name = f"{exchange.method} {exchange.endpoint}"
+        name = f"{record.method} {record.endpoint}"
         request = self._tracer.start_span(
-            name, parent, SpanKind.SERVER, _request(exchange, outcome), start_time=at(exchange.started_at)
+            name, parent, SpanKind.SERVER, _request(record), start_time=at(record.started_at)
         )
         inside = set_span_in_context(request)
-        if exchange.dispatched_at:
+        if record.dispatched_at:
             decided = self._tracer.start_span(
-                "decide", inside, attributes=_decision(exchange), start_time=at(exchange.received_at)
+                "decide", inside, attributes=_decision(record), start_time=at(record.received_at)
             )
-            decided.end(at(exchange.dispatched_at))
+            decided.end(at(record.dispatched_at))
             self._ids.span = context.span
             relayed = self._tracer.start_span(
-                "relay", inside, SpanKind.CLIENT, _relay(exchange, outcome), start_time=at(exchange.dispatched_at)
+                "relay", inside, SpanKind.CLIENT, _relay(record), start_time=at(record.dispatched_at)
             )
-            relayed.set_status(_status(outcome))
-            relayed.end(now_ns)
-        request.set_status(_status(outcome))
-        request.end(now_ns)
+            relayed.set_status(_status(record.outcome))
+            relayed.end(ended_ns)
+        request.set_status(_status(record.outcome))
+        request.end(ended_ns)
 
     async def close(self) -> None:
         """Send what is left, within a few seconds."""
@@ -127,39 +122,37 @@ def _status(outcome: str) -> Status:
     return Status(StatusCode.ERROR, outcome) if failed else Status(StatusCode.UNSET)
 
 
-def _request(exchange: Exchange, outcome: str) -> dict[str, Any]:
+def _request(record: RequestRecord) -> dict[str, Any]:
     return {
-        "http.request.method": exchange.method,
-        "http.route": exchange.endpoint,
-        "http.response.status_code": exchange.status,
-        "warmroute.request_id": exchange.request_id,
-        "warmroute.model": exchange.model,
-        "warmroute.outcome": outcome,
+        "http.request.method": record.method,
+        "http.route": record.endpoint,
+        "http.response.status_code": record.status,
+        "warmroute.request_id": record.request_id,
+        "warmroute.model": record.model,
+        "warmroute.outcome": record.outcome,
     }
 
 
-def _decision(exchange: Exchange) -> dict[str, Any]:
+def _decision(record: RequestRecord) -> dict[str, Any]:
     return {
-        "warmroute.reason": exchange.reason,
-        "warmroute.candidates": exchange.candidates,
-        "warmroute.prompt_tokens": exchange.prompt.tokens if exchange.prompt is not None else 0,
-        "warmroute.cached_tokens": exchange.predicted_cached,
-        "warmroute.source": exchange.source,
-        "warmroute.queued_s": exchange.queued_s,
+        "warmroute.reason": record.reason,
+        "warmroute.candidates": record.candidates,
+        "warmroute.prompt_tokens": record.prompt_tokens,
+        "warmroute.cached_tokens": record.predicted_cached_tokens,
+        "warmroute.source": record.source,
+        "warmroute.queued_s": record.queued_s,
     }
 
 
-def _relay(exchange: Exchange, outcome: str) -> dict[str, Any]:
-    usage = exchange.usage
-    first_s = exchange.first_byte_at - exchange.received_at if exchange.first_byte_at else 0.0
+def _relay(record: RequestRecord) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "http.response.status_code": exchange.status,
-        "warmroute.worker": exchange.worker.id if exchange.worker is not None else "",
-        "warmroute.attempts": exchange.attempts,
-        "warmroute.stream": exchange.stream,
-        "warmroute.ttft_s": first_s,
-        "warmroute.outcome": outcome,
+        "http.response.status_code": record.status,
+        "warmroute.worker": record.worker,
+        "warmroute.attempts": record.attempts,
+        "warmroute.stream": record.stream,
+        "warmroute.ttft_s": record.ttft_s,
+        "warmroute.outcome": record.outcome,
     }
-    if usage is not None and usage.cached_tokens is not None:
-        found["warmroute.engine_cached_tokens"] = usage.cached_tokens
+    if record.cached_tokens is not None:
+        found["warmroute.engine_cached_tokens"] = record.cached_tokens
     return found

@@ -86,6 +86,11 @@ class RequestHeaders:
         if hops:
             self._drop(hops)
 
+    def replace(self, name: bytes, value: bytes) -> None:
+        """Workers get this value of the header, and nothing else that the client sent under its name."""
+        self.forward = [pair for pair in self.forward if pair[0] != name]
+        self.forward.append((name, value))
+
     def _note_single(self, name: bytes, value: bytes) -> None:
         if name == b"content-type":
             self.content_type = value
