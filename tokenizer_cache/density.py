@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from tokenizer_cache.api import BadRequest
+from tokenizer_cache.prompt import BadRequest
 from tokenizer_cache.rules import NotExact
 
 MAX_ITEMS: Final = 8192

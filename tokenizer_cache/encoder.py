@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 import jinja2
 import msgspec
 
-from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import HASH_BYTES, ID_BYTES, Chain, pack
 from tokenizer_cache.conversation import DEFAULT_ROOM_BYTES, Boundary, Conversations, Room, Spine
 from tokenizer_cache.counters import Counters
@@ -20,12 +19,13 @@ from tokenizer_cache.identity import context_key, framed, scope_key
 from tokenizer_cache.items import Keys
 from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.messages import Closed, MessageEncoder, NotBrief, Recognised, close
+from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.request import Frame, Request
 from tokenizer_cache.rules import NotExact
 from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, TextEncoder, prompt_head
 from tokenizer_cache.tokenizer import Tokenizer
-from tokenizer_cache.told import ToldEncoder
+from tokenizer_cache.worker_ids import WorkerIdsEncoder
 
 LONG_TEXT_BYTES: Final = 32 << 10
 """A longer completion prompt is matched by its text, so that a growing one matches before it is encoded."""
@@ -69,10 +69,10 @@ class PromptEncoder:
         self._hash = KeyedHash(secret)
         self._chain = Chain(block_tokens * ID_BYTES, secret)
         self._chunks = Chain(block_tokens * CHUNK_BYTES_PER_TOKEN, secret)
-        self._text: TextEncoder | ToldEncoder = TextEncoder(
+        self._text: TextEncoder | WorkerIdsEncoder = TextEncoder(
             format_name, block_tokens, secret, room, tokenizer.served.engine
         )
-        self.told: ToldEncoder | None = None
+        self.from_workers: WorkerIdsEncoder | None = None
         self.counters = Counters()
         self.conversations = Conversations(room)
         self._messages: MessageEncoder | None = None
@@ -87,9 +87,9 @@ class PromptEncoder:
         self.bytes_per_token = 4.0
         """Learned: a request's bytes per token, for the estimate of what is not encoded yet."""
 
-    def fall_back_to(self, told: ToldEncoder) -> None:
+    def fall_back_to(self, from_workers: WorkerIdsEncoder) -> None:
         """Let workers tell what cannot be exact here. Call before the first request."""
-        self._text = self.told = told
+        self._text = self.from_workers = from_workers
 
     def keep_ids(self) -> None:
         """Keep the ids of conversations, so that prompts bear them. Call before the first request."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from tokenizer_cache.api import BadRequest
+from tokenizer_cache.prompt import BadRequest
 
 Raw = msgspec.Raw
 ABSENT: Final = Raw()

@@ -29,7 +29,7 @@ def compiled(source: str) -> jinja2.Template:
     environment: Any = template.environment
     sandboxed, undefined = environment.getattr, environment.undefined
 
-    def quick(obj: Any, attribute: str) -> Any:
+    def direct(obj: Any, attribute: str) -> Any:
         kind = type(obj)
         if kind is dict:
             # A missing attribute makes the sandbox look for the key; a key is data, which it does not judge.
@@ -44,5 +44,5 @@ def compiled(source: str) -> jinja2.Template:
                 return value
         return sandboxed(obj, attribute)
 
-    environment.getattr = quick
+    environment.getattr = direct
     return template

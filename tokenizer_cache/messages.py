@@ -19,7 +19,7 @@ from tokenizer_cache.fingerprint import Fingerprints
 from tokenizer_cache.render import Renderer, arguments_key, condensed, kinds_of, prototype
 from tokenizer_cache.request import Request
 from tokenizer_cache.rules import TemplateCall
-from tokenizer_cache.tails import Tail, Tails
+from tokenizer_cache.tail_renderer import Tail, TailRenderer
 from tokenizer_cache.tokenizer import Tokenizer
 
 _MAX_OVERHANG = 256
@@ -70,7 +70,7 @@ class MessageEncoder:
         self._renderer = Renderer(tokenizer)
         self._fingerprints = Fingerprints(chain.root(b"fingerprint") + chain.root(b"fingerprints"))
         self._endings: dict[str, bytes] = {}
-        self.tails = Tails(self._renderer, counters)
+        self.tails = TailRenderer(self._renderer, counters)
 
     def encode(self, request: Request, seen: Recognised, brief: bool = False) -> "Closed":
         """The prompt. Raises NotExact, or one of RENDER_ERRORS; where it is to be `brief`, NotBrief."""

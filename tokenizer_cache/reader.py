@@ -18,11 +18,11 @@ from typing import Final
 
 import msgspec
 
-from tokenizer_cache.api import BadRequest
 from tokenizer_cache.density import MAX_ITEMS, check_crowds
 from tokenizer_cache.items import Items, first_marked
 from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.prefixes import STEP_BYTES, Known, Prefixes, Scan
+from tokenizer_cache.prompt import BadRequest
 from tokenizer_cache.request import Frame, Request, bears_marks, decode, decode_list, parse, take_items
 
 _LISTS: Final = {

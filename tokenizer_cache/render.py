@@ -15,9 +15,9 @@ import jinja2.nodes
 import msgspec
 
 from tokenizer_cache.jinja import compiled
-from tokenizer_cache.mould import Moulds
 from tokenizer_cache.rules import NotExact, Rules, TemplateCall
 from tokenizer_cache.sglang.inputs import SglangRules
+from tokenizer_cache.skeletons import Skeletons
 from tokenizer_cache.tokenizer import Tokenizer
 from tokenizer_cache.vllm.inputs import VllmRules
 
@@ -77,7 +77,7 @@ class Renderer:
         self._source = tokenizer.chat_template
         self._template = compiled(self._source)
         self._tokenizer = tokenizer
-        self._moulds = Moulds(self._source, self._template.environment)
+        self._skeletons = Skeletons(self._source, self._template.environment)
         self._variables: dict[str, Any] = {"documents": None, **tokenizer.special_tokens}
         self._stand_ins: dict[tuple[str, bytes], StandIn | None] = {}
         rules = SglangRules if tokenizer.served.engine == "sglang" else VllmRules
@@ -131,9 +131,9 @@ class Renderer:
     def after(self, stand_in: StandIn, messages: list[dict[str, Any]], like: TemplateCall) -> str | None:
         """The text that `messages` add after a stand-in, generation prompt included; None where that cannot be told."""
         if _only_switches(like.kwargs):
-            moulded = self._moulds.fill(stand_in.place, messages, lambda marked: self._added(stand_in, marked, like))
-            if moulded is not None:
-                return moulded
+            filled = self._skeletons.fill(stand_in.place, messages, lambda marked: self._added(stand_in, marked, like))
+            if filled is not None:
+                return filled
         return self._added(stand_in, messages, like)
 
     def _added(self, stand_in: StandIn, messages: list[dict[str, Any]], like: TemplateCall) -> str | None:

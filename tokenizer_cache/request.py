@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import msgspec
 
-from tokenizer_cache.api import BadRequest
 from tokenizer_cache.chain import read_ids
 from tokenizer_cache.density import MAX_ITEMS, too_many_items
 from tokenizer_cache.fields import (
@@ -30,6 +29,7 @@ from tokenizer_cache.fields import (
 )
 from tokenizer_cache.items import Items
 from tokenizer_cache.keyed import KeyedHash
+from tokenizer_cache.prompt import BadRequest
 
 _UNSHARED: Final = KeyedHash(secrets.token_bytes(32))
 """For whoever shares no digest with another process."""

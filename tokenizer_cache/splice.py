@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from tokenizer_cache.api import BadRequest
+from tokenizer_cache.prompt import BadRequest
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ESCAPED_ASCII: Final = b"\\u00"

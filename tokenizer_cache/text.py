@@ -8,13 +8,13 @@ media, and prompts that cannot be rendered. Must accept everything that parses.
 import re
 from typing import NamedTuple
 
-from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import HASH_BYTES, Chain
 from tokenizer_cache.conversation import DEFAULT_ROOM_BYTES, Boundary, Conversations, Room
 from tokenizer_cache.fields import ChatFields, MessageFields, ResponseFields, given
 from tokenizer_cache.identity import context_key, scope_key
 from tokenizer_cache.items import Keys
 from tokenizer_cache.keyed import KeyedHash
+from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request
 
 CHUNK_BYTES_PER_TOKEN = 4

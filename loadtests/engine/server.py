@@ -4,7 +4,7 @@ import socket
 
 import uvicorn
 
-from loadtests.engine.api import EngineApp
+from loadtests.engine.app import EngineApp
 from loadtests.engine.byte_tokens import ByteTokens
 from loadtests.engine.connection import EngineProtocol
 from loadtests.engine.kv_events import KvFeed

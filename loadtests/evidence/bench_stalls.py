@@ -20,9 +20,9 @@ import uvloop
 from loadtests.evidence.bench_tokens import body_of, quantile
 from router.build.app import GC_THRESHOLDS, SWITCH_INTERVAL_S
 from router.prompts.encoding import INLINE_BYTES, EncodePool
-from tokenizer_cache.api import Prompt
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.keyed import KeyedHash
+from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.reader import Reader
 from tokenizer_cache.tokenizer import load
 

@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tokenizer_cache.api import Prompt
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.keyed import KeyedHash
+from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.reader import Reader
 from tokenizer_cache.render import Renderer
 from tokenizer_cache.tokenizer import Tokenizer, load

@@ -72,7 +72,7 @@ def sharing_gauges(sharing: Sharing | None) -> list[Gauge]:
         (
             "warmroute_index_told_total",
             "Chains written again after Redis lost them.",
-            lambda: sharing.upkeep.told if sharing else 0,
+            lambda: sharing.upkeep.restored if sharing else 0,
         ),
         (
             "warmroute_redis_memory_bytes",

@@ -6,8 +6,8 @@ every bad answer becomes one `WorkerAnswerError`.
 """
 
 from router.engines.answers import NO_ANSWERS, Fault, WorkerAnswerError, control_client, fetch
-from router.engines.api import Engine, EngineKind, Facts, Load, ModelCard, restarted
 from router.engines.detect import detect
+from router.engines.engine import Engine, EngineKind, Facts, Load, ModelCard, restarted
 
 __all__ = [
     "NO_ANSWERS",

@@ -15,7 +15,7 @@ import msgspec
 from router.dial.certificates import WorkerTls
 from router.dial.own_faults import causes, is_own_fault
 from router.dial.resolver import CheckedTransport, Resolver
-from router.engines.api import ModelCard
+from router.engines.engine import ModelCard
 from router.engines.prometheus_text import Sample, Wanted
 from router.engines.slices import SlicedBackend
 

@@ -8,7 +8,7 @@ import httpx
 
 from router.engines import sglang, vllm
 from router.engines.answers import fetch_models
-from router.engines.api import Engine
+from router.engines.engine import Engine
 from router.engines.unknown import Unknown
 from router.engines.vllm import Vllm
 

@@ -23,7 +23,7 @@ from router.engines.answers import (
     plain,
     within,
 )
-from router.engines.api import EngineKind, Facts, Load, ModelCard
+from router.engines.engine import EngineKind, Facts, Load, ModelCard
 from router.engines.metrics import MAX_BLOCK_TOKENS, MAX_KV_TOKENS, MAX_RANKS, MAX_VALUE, filtered_page, total
 from router.engines.prometheus_text import Sample, Wanted
 from router.engines.sglang_served import ServerOptions, served

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import httpx
 
 from router.engines.answers import fetch_models
-from router.engines.api import EngineKind, Facts, Load
+from router.engines.engine import EngineKind, Facts, Load
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from router.engines.answers import (
     plain,
     within,
 )
-from router.engines.api import EngineKind, Facts, Load
+from router.engines.engine import EngineKind, Facts, Load
 from router.engines.metrics import (
     MAX_BLOCK_TOKENS,
     MAX_KV_TOKENS,

@@ -12,7 +12,7 @@ from router.engines.usage import Usage
 from router.fleet.cache_loss import Turn
 from router.fleet.workers import Fleet, Worker
 from router.observe.metrics import Instruments
-from router.prefix.api import HASH_BYTES
+from router.prefix.index import HASH_BYTES
 from router.relay.relay import Choice
 from router.routing.owners import ResponseOwners
 from router.routing.prompt_record import Passage

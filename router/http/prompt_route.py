@@ -18,7 +18,7 @@ from router.fleet.lease import Lease
 from router.fleet.workers import Fleet, Worker
 from router.http.lessons import Lessons
 from router.observe.metrics import Instruments
-from router.prefix.api import PrefixIndex
+from router.prefix.index import PrefixIndex
 from router.prompts.ask import TokenAsker
 from router.prompts.encoders import EncoderSet, told_by
 from router.prompts.encoding import INLINE_BYTES, EncodePool, Encoder
@@ -35,7 +35,7 @@ from router.wire.errors import ApiError
 from router.wire.exchange import Exchange
 from router.wire.limits import limit_error, model_error
 from router.wire.rights import check_fields, check_transfers
-from tokenizer_cache.api import BadRequest, Prompt
+from tokenizer_cache.prompt import BadRequest, Prompt
 from tokenizer_cache.reader import Reader
 from tokenizer_cache.request import Request
 from tokenizer_cache.splice import with_field

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
-from router.prefix.api import Record
+from router.prefix.index import Record
 
 TURN_S = 0.001
 """Work done at a stretch before other tasks get the loop."""

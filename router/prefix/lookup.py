@@ -7,7 +7,7 @@ touched are looked at. It rests on the tree's invariant that who has an extent i
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from router.prefix.api import Held
+from router.prefix.index import Held
 from router.prefix.node import Holder, Node
 
 DEEPEST = 16

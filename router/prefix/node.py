@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from router.prefix.api import HASH_BYTES
+from router.prefix.index import HASH_BYTES
 
 
 class Link:

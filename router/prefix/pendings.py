@@ -7,7 +7,7 @@ younger one of the same chain. Times are seconds of Redis' clock.
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
-from router.prefix.api import HASH_BYTES
+from router.prefix.index import HASH_BYTES
 
 SLICE = 64
 """Ids that ran out and are forgotten with each new one: about 1 us each."""

@@ -5,7 +5,7 @@ has a child, or a holder that reaches its end (else it is cut or pruned); splitt
 pending count and no place in an LRU list. Comparing a run is one memcmp, so the cost of a walk is in nodes, not blocks.
 """
 
-from router.prefix.api import HASH_BYTES
+from router.prefix.index import HASH_BYTES
 from router.prefix.node import Holder, Holding, Node, link_after, unlink
 
 WIDE = 16

@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from router.prefix.api import HASH_BYTES, Held, Record, State
+from router.prefix.index import HASH_BYTES, Held, Record, State
 from router.prefix.lookup import add_holders, deepest_holders
 from router.prefix.node import Holder, Holding, Node, Pending, unlink
 from router.prefix.radix import RadixTree

@@ -12,9 +12,9 @@ from typing import NamedTuple, Self
 
 from router.observe.instruments import Counter
 from router.prefix.answers import Answers, Match
-from router.prefix.api import HASH_BYTES, Held, Record, State
 from router.prefix.batcher import RecordBatcher
 from router.prefix.holders import Holders
+from router.prefix.index import HASH_BYTES, Held, Record, State
 from router.prefix.lookup import DEEPEST
 from router.prefix.tree import TreeIndex
 from router.prefix.verbs import Verbs

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from router.prefix.api import Held, Record, State
 from router.prefix.batcher import RecordBatcher
+from router.prefix.index import Held, Record, State
 from router.prefix.residency import Limits, Residency
 
 

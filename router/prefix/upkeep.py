@@ -9,7 +9,7 @@ import logging
 import re
 from contextlib import suppress
 
-from router.prefix.api import Record, State
+from router.prefix.index import Record, State
 from router.prefix.shared import SharedIndex
 from router.prefix.verbs import SharedLimits
 from router.shared.check import SecretCheck
@@ -35,7 +35,7 @@ class Upkeep:
     def __init__(self, index: SharedIndex, link: Link, check: SecretCheck, limits: SharedLimits) -> None:
         self.used_bytes = 0
         """Memory of the server, when last looked; 0 when it does not say."""
-        self.told = 0
+        self.restored = 0
         """Chains told again after Redis lost them."""
         self._index = index
         self._link = link
@@ -78,14 +78,14 @@ class Upkeep:
         while True:
             await self._lost.wait()
             self._lost.clear()
-            before = self.told
+            before = self.restored
             residency = self._index.local.residency
             for holder in residency.holders():
                 for chain in residency.chains(holder):
                     if len(self._index.batcher) > QUEUED:
                         await self._index.flush()
                     self._index.batcher.submit(Record(holder, chain, State.CONFIRMED))
-                    self.told += 1
+                    self.restored += 1
                     await asyncio.sleep(TELL_S)
-            if self.told > before:
-                log.info("told Redis %d chains that it did not have", self.told - before)
+            if self.restored > before:
+                log.info("told Redis %d chains that it did not have", self.restored - before)

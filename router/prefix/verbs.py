@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from router.prefix.api import HASH_BYTES
+from router.prefix.index import HASH_BYTES
 from router.shared.keys import Keys
 from router.shared.script import Command, Script, command, read_script
 

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from router.prefix.answers import Answers
-from router.prefix.api import HASH_BYTES, Record, State
 from router.prefix.holders import Holders
+from router.prefix.index import HASH_BYTES, Record, State
 from router.prefix.pendings import Mark, Pendings
 from router.prefix.tree import TreeIndex
 from router.prefix.verbs import Growth, Verbs, slices

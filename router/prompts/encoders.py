@@ -25,7 +25,7 @@ from tokenizer_cache.request import Request, parse
 from tokenizer_cache.rules import Served
 from tokenizer_cache.text import TextEncoder
 from tokenizer_cache.tokenizer import Tokenizer, TokenizerUnavailable, load
-from tokenizer_cache.told import ToldEncoder
+from tokenizer_cache.worker_ids import WorkerIdsEncoder
 
 log = logging.getLogger("warmroute")
 
@@ -154,7 +154,7 @@ class EncoderSet:
         key = (f"{source} {group.base}", name)
         encoder = self._encoders.get(key)
         if encoder is None:
-            told = self._told(worker)
+            from_workers = self._from_workers(worker)
             tokenizer = self._tokenizers.get(source[:2]) if _is_exact(worker) else None
             if tokenizer is not None:
                 used = tokenizer.served_by(_served(worker, source))
@@ -164,12 +164,12 @@ class EncoderSet:
                     exact.conversations.share(settings.journal, _digest(repr(tag), settings.secret))
                 if settings.recall is not None:
                     settings.recall.join(exact, _digest(repr(tag), settings.secret))
-                exact.fall_back_to(told)
+                exact.fall_back_to(from_workers)
                 if settings.keep_ids:
                     exact.keep_ids()
                 encoder = exact
             else:
-                encoder = told if source.spec else told.text
+                encoder = from_workers if source.spec else from_workers.text
             if len(self._encoders) >= MAX_ENCODERS:
                 self._drop_unused()
             self._encoders[key] = encoder
@@ -180,7 +180,7 @@ class EncoderSet:
         used = {worker.format for worker in self._fleet.workers.values()}
         self._encoders = {key: encoder for key, encoder in self._encoders.items() if key[1] in used}
 
-    def _told(self, worker: Worker) -> ToldEncoder:
+    def _from_workers(self, worker: Worker) -> WorkerIdsEncoder:
         """What workers of this one's format may tell, where nothing is exact here; else text."""
         settings, name = self._settings, worker.format
 
@@ -191,12 +191,18 @@ class EncoderSet:
 
         engine = worker.facts.served.engine if worker.facts is not None else ""
         text = TextEncoder(name, worker.chain_block_tokens, settings.secret, settings.room, engine)
-        return ToldEncoder(text, settings.secret, may_ask)
+        return WorkerIdsEncoder(text, settings.secret, may_ask)
 
 
-def told_by(encoder: Encoder) -> ToldEncoder | None:
+def told_by(encoder: Encoder) -> WorkerIdsEncoder | None:
     """Where the ids go that a worker told of a prompt of this encoder's."""
-    return encoder.told if isinstance(encoder, PromptEncoder) else encoder if isinstance(encoder, ToldEncoder) else None
+    return (
+        encoder.from_workers
+        if isinstance(encoder, PromptEncoder)
+        else encoder
+        if isinstance(encoder, WorkerIdsEncoder)
+        else None
+    )
 
 
 def _load_warm(source: TokenSource) -> Tokenizer:

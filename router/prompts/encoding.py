@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from tokenizer_cache.api import Prompt
+from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request
 
 INLINE_BYTES = 6144

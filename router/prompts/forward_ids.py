@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from router.engines import Facts
-from tokenizer_cache.api import BadRequest, Prompt
 from tokenizer_cache.fields import ABSENT, given
+from tokenizer_cache.prompt import BadRequest, Prompt
 from tokenizer_cache.request import Request
 from tokenizer_cache.splice import with_field
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from router.prompts.encoding import EncodePool, Encoder
-from tokenizer_cache.api import Prompt
 from tokenizer_cache.density import check_crowds, may_crowd
 from tokenizer_cache.items import NotRead
+from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.reader import LONG_BYTES, Reader
 from tokenizer_cache.request import Request
 

@@ -21,10 +21,10 @@ from router.shared.keys import Keys
 from router.shared.link import Answer, Link
 from router.shared.script import Command, command, read_script
 from router.shared.seal import Seal
-from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import HASH_BYTES
 from tokenizer_cache.conversation import Learned
 from tokenizer_cache.encoder import PromptEncoder
+from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request
 
 DIGEST_BYTES: Final = 16

@@ -16,8 +16,8 @@ from router.fleet.load_exchange import LoadExchange
 from router.fleet.others import NOTHING
 from router.fleet.workers import Worker
 from router.observe.instruments import Histogram
-from router.prefix.api import HASH_BYTES, Held, PrefixIndex
-from tokenizer_cache.api import Prompt
+from router.prefix.index import HASH_BYTES, Held, PrefixIndex
+from tokenizer_cache.prompt import Prompt
 
 SMALL_FLEET = 16
 """Up to so many workers all are candidates; above, a sample is."""

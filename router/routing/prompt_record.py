@@ -8,8 +8,8 @@ confirmed.
 
 from enum import Enum
 
-from router.prefix.api import HASH_BYTES, PrefixIndex, Record, State
-from tokenizer_cache.api import Prompt
+from router.prefix.index import HASH_BYTES, PrefixIndex, Record, State
+from tokenizer_cache.prompt import Prompt
 
 
 class Phase(Enum):

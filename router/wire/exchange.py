@@ -18,7 +18,7 @@ from router.wire.errors import ApiError, Style, error_body, error_event
 from router.wire.headers import RequestHeaders
 from router.wire.limits import limit_headers
 from router.wire.writing import opening, write_body
-from tokenizer_cache.api import Prompt
+from tokenizer_cache.prompt import Prompt
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

@@ -103,7 +103,7 @@ def test_recorded_sessions_turn_by_turn(server: RealServer, name: str) -> None:
 
 
 def test_one_more_turn_of_each_kind(server: RealServer) -> None:
-    """What a tail or a mould is made for, often enough to be trusted."""
+    """What a tail or a skeleton is made for, often enough to be trusted."""
     compared, conversation = Compared(server), [{"role": "system", "content": "s"}, USER]
     for turn in range(12):
         call = {"id": f"c{turn}", "type": "function", "function": {"name": "f", "arguments": f'{{"n": {turn}}}'}}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenizer_cache.api import BadRequest
 from tokenizer_cache.density import MAX_BODY_VALUES, MAX_FIELDS, MAX_ITEMS, MAX_VALUES, check_crowds, refuse_dense
+from tokenizer_cache.prompt import BadRequest
 from tokenizer_cache.rules import NotExact
 
 ITEM = '{"role":"user","content":"a, [b] {c} \\\\\\" d"}'

@@ -10,11 +10,11 @@ from transformers import PreTrainedTokenizerFast
 
 from tests.tokenizer_cache.conversations import TOOLS, body_of, messages
 from tests.tokenizer_cache.small import BOS, TEMPLATES, small, small_raw
-from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import Chain, pack
 from tokenizer_cache.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.identity import scope_key
+from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.request import parse
 from tokenizer_cache.rules import NotExact

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tests.tokenizer_cache.small import CHATML, small
 from tests.tokenizer_cache.variants import BILLING, variants
-from tokenizer_cache.api import BadRequest, Prompt
 from tokenizer_cache.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.keyed import KeyedHash
+from tokenizer_cache.prompt import BadRequest, Prompt
 from tokenizer_cache.reader import Reader
 from tokenizer_cache.request import parse
 from tokenizer_cache.rules import Served

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tokenizer_cache.api import BadRequest
 from tokenizer_cache.items import NotRead
 from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.prefixes import STEP_BYTES
+from tokenizer_cache.prompt import BadRequest
 from tokenizer_cache.reader import LONG_BYTES, Reader
 from tokenizer_cache.request import Request, parse
 

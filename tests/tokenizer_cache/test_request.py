@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tokenizer_cache.api import BadRequest
+from tokenizer_cache.prompt import BadRequest
 from tokenizer_cache.request import parse
 
 USER = {"role": "user", "content": "hi"}

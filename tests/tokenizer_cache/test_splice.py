@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenizer_cache.api import BadRequest
+from tokenizer_cache.prompt import BadRequest
 from tokenizer_cache.request import parse
 from tokenizer_cache.splice import with_field
 

@@ -10,7 +10,7 @@ from typing import Self
 import hiredis
 
 from loadtests.evidence.bench_redis.scene import Holding
-from router.prefix.api import HASH_BYTES
+from router.prefix.index import HASH_BYTES
 
 AT_ONCE = 2000
 

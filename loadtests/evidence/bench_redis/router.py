@@ -12,8 +12,8 @@ from loadtests.evidence.bench_redis.scene import Scene, name
 from router.fleet.load_exchange import MAX_PARTS_BYTES, MAX_STRING_BYTES, WRITE, LoadExchange
 from router.fleet.load_part import OwnPart
 from router.observe.instruments import Counter
-from router.prefix.api import HASH_BYTES, Record, State
 from router.prefix.holders import Holders
+from router.prefix.index import HASH_BYTES, Record, State
 from router.prefix.residency import Limits
 from router.prefix.shared import SharedIndex, SharedParts
 from router.prefix.tree import TreeIndex

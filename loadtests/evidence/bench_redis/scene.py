@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from router.prefix.api import HASH_BYTES
+from router.prefix.index import HASH_BYTES
 from router.prefix.verbs import Growth, Verbs, slices
 from router.shared.failure import Failure
 from router.shared.link import Link

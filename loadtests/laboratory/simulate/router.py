@@ -20,14 +20,14 @@ from router.fleet.lease import Lease
 from router.fleet.prefill_rate import PrefillRates
 from router.fleet.workers import Fleet, Worker
 from router.observe.instruments import Histogram
-from router.prefix.api import HASH_BYTES, Record
+from router.prefix.index import HASH_BYTES, Record
 from router.prefix.residency import Limits
 from router.relay.relay import RETRIED_STATUS, Choice
 from router.relay.retry import RetryBudget
 from router.routing.decide import Decider, NoWorkerError, prefix_of
 from router.routing.prompt_record import Passage
 from router.settings import Settings
-from tokenizer_cache.api import Prompt
+from tokenizer_cache.prompt import Prompt
 
 NO_WORKER = "no_worker"
 _RETRIED = frozenset({"connect", "reset", *(f"status_{status}" for status in RETRIED_STATUS)})

@@ -9,7 +9,7 @@ import numpy as np
 
 from loadtests.engine.scheduler import Job
 from loadtests.laboratory.traces.script import BLOCK_TOKENS, Script, Turn
-from tokenizer_cache.api import Prompt
+from tokenizer_cache.prompt import Prompt
 
 _MASK = (1 << 64) - 1
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from router.fleet.lease import Lease
 from router.fleet.workers import Fleet
-from router.prefix.api import Held, Record
+from router.prefix.index import Held, Record
 from router.prefix.residency import Limits, Residency
 
 Later = Callable[[Callable[[], None]], None]

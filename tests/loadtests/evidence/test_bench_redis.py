@@ -8,7 +8,7 @@ from loadtests.evidence.bench_redis import plain, scene
 from loadtests.evidence.bench_redis.__main__ import main
 from loadtests.evidence.bench_redis.router import bench_router
 from loadtests.evidence.bench_redis.server import started
-from router.prefix.api import HASH_BYTES
+from router.prefix.index import HASH_BYTES
 from tests.servers import binaries
 
 SCENE = scene.Scene(scene.Case(1000, 3), workers=20, blocks=2000, seed=3)

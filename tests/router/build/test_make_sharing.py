@@ -76,7 +76,7 @@ async def test_without_redis_requests_go_on_by_what_the_router_knows(
         assert (await two.metrics())['warmroute_index_fallbacks_total{reason="redis_down"}'] >= 1
         own_server.start()
         await until(lambda: two.parts.link is not None and two.parts.link.quick)
-        await until(lambda: two.parts.sharing is not None and two.parts.sharing.upkeep.told > 0)
+        await until(lambda: two.parts.sharing is not None and two.parts.sharing.upkeep.restored > 0)
         await two.settles()
         assert any(b":s:" in key for key in everything(own_server)), "an emptied Redis is told again"
 

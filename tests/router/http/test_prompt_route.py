@@ -13,7 +13,7 @@ from router.observe.metrics import Instruments
 from router.prompts.encoding import INLINE_BYTES, EncodePool, Encoder
 from router.routing.waiting_room import RoomLimits, WaitingRoom
 from tests.router.fleets import MODEL, make_fleet
-from tokenizer_cache.api import Prompt
+from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request, parse
 
 RATE = 8000.0

@@ -12,8 +12,8 @@ from typing import Protocol
 import pytest
 
 from router.observe.instruments import Counter
-from router.prefix.api import HASH_BYTES, Held, PrefixIndex, Record, State
 from router.prefix.holders import Holders
+from router.prefix.index import HASH_BYTES, Held, PrefixIndex, Record, State
 from router.prefix.residency import Limits
 from router.prefix.shared import SharedIndex, SharedParts
 from router.prefix.tree import TreeIndex

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from router.prefix.api import Record
 from router.prefix.batcher import TURN_RECORDS, TURN_S, RecordBatcher
+from router.prefix.index import Record
 from tests.router.prefix.conftest import Clock, confirmed, raise_error
 
 

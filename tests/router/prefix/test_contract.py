@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.prefix.api import HASH_BYTES, Held
+from router.prefix.index import HASH_BYTES, Held
 from tests.router.prefix.conftest import Bench, chain_of, confirmed, corrected, dropped, held, pending
 
 SYSTEM = chain_of("system")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, example, given, settings
 
-from router.prefix.api import HASH_BYTES, Held, Record, State
+from router.prefix.index import HASH_BYTES, Held, Record, State
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
 from tests.router.prefix.conftest import PREFIXES, Clock, chain_of, make_shared, raise_error, shared_server

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
-from router.prefix.api import HASH_BYTES, Record, State
+from router.prefix.index import HASH_BYTES, Record, State
 from router.prefix.residency import Limits
 from tests.router.prefix.conftest import PREFIXES, Clock, chain_of, make_shared, shared_server
 from tests.router.shared.conftest import until

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from router.prefix.api import HASH_BYTES
+from router.prefix.index import HASH_BYTES
 from router.prefix.lookup import DEEPEST, SCANNED, deepest_holders
 from router.prefix.node import Holder, Holding, Node
 from router.prefix.residency import Limits, Residency

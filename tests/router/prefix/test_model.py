@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from router.prefix.api import HASH_BYTES, Held, Record, State
+from router.prefix.index import HASH_BYTES, Held, Record, State
 from router.prefix.node import Holder, Holding, Node
 from router.prefix.residency import Limits, Residency
 from tests.router.prefix.conftest import Clock, chain_of, confirmed, corrected, dropped, pending

@@ -2,7 +2,7 @@
 
 import random
 
-from router.prefix.api import HASH_BYTES
+from router.prefix.index import HASH_BYTES
 from router.prefix.radix import WIDE
 from router.prefix.residency import Limits, Residency
 from tests.router.prefix.conftest import Clock, chain_of, confirmed, dropped, held, pending

@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.prefix.api import HASH_BYTES, Held
+from router.prefix.index import HASH_BYTES, Held
 from router.prefix.residency import SLICE, Limits, Residency
 from tests.router.prefix.conftest import Clock, chain_of, confirmed, dropped, held, pending
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from router.prefix.api import HASH_BYTES, Held
+from router.prefix.index import HASH_BYTES, Held
 from router.prefix.residency import Limits
 from router.prefix.shared import SharedIndex
 from router.prefix.upkeep import Upkeep
@@ -60,7 +60,7 @@ async def test_a_killed_server_is_replaced_by_the_tree_and_told_when_it_is_back(
         index.record(pending("w2", CHAIN))
         index.record(confirmed("w2", CHAIN, pended=CHAIN))
         server.start()
-        await until(lambda: link.connected and upkeep.told >= 2)
+        await until(lambda: link.connected and upkeep.restored >= 2)
         await index.flush()
         async with router_on(server, clock) as (_, other, _):
             assert dict(await other.match(CHAIN)) == {"w1": held(100), "w2": held(100)}
@@ -117,7 +117,7 @@ async def test_a_flushed_server_is_told_again(server: RedisServer, clock: Clock)
         with server.client() as client:
             client.flushall()
         await index.match(CHAIN)
-        await until(lambda: upkeep.told == 5)
+        await until(lambda: upkeep.restored == 5)
         await index.flush()
         assert dict(await index.match(chain_of([3], CHAIN))) == {"w1": held(101)}
 

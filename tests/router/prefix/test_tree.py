@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.prefix.api import State
+from router.prefix.index import State
 from router.prefix.residency import SLICE, Limits
 from router.prefix.tree import TreeIndex
 from tests.router.prefix.conftest import Clock, chain_of, confirmed, held, pending, raise_error

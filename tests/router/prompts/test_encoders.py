@@ -70,7 +70,7 @@ async def test_until_a_tokenizer_is_there_workers_tell(file: Path) -> None:
     after = encoder(encoders, fleet)
     assert isinstance(after, PromptEncoder)
     assert after.encode(CHAT).exact
-    assert after.told is not None
+    assert after.from_workers is not None
 
 
 async def test_a_tokenizer_that_comes_late_is_found(file: Path, caplog: pytest.LogCaptureFixture) -> None:

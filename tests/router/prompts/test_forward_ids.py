@@ -9,8 +9,8 @@ import pytest
 from router.engines import Facts
 from router.prompts.forward_ids import body_with_ids
 from tests.router.fleets import facts
-from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import pack
+from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request, parse
 
 IDS = [1, 151643, 7]

@@ -6,8 +6,8 @@ import pytest
 
 from router.prompts.encoding import EncodePool
 from router.prompts.reading import Reading
-from tokenizer_cache.api import BadRequest
 from tokenizer_cache.density import MAX_FIELDS
+from tokenizer_cache.prompt import BadRequest
 
 
 class Edit:

@@ -15,10 +15,10 @@ from tests.router.shared.conftest import running_link, until
 from tests.servers import RedisServer
 from tests.tokenizer_cache.conversations import body_of
 from tests.tokenizer_cache.small import small
-from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import HASH_BYTES
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.keyed import KeyedHash
+from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request, parse
 
 SECRET = b"a secret of all routers"

@@ -11,12 +11,12 @@ from router.fleet.lease import Lease
 from router.fleet.others import Elsewhere
 from router.fleet.workers import Fleet
 from router.observe.instruments import Histogram
-from router.prefix.api import HASH_BYTES, Held, Record, State
+from router.prefix.index import HASH_BYTES, Held, Record, State
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
 from router.routing.decide import MAX_CANDIDATES, Decider, NoWorkerError, Sight, cached_tokens, prefix_of
 from tests.router.fleets import MODEL, make_fleet
-from tokenizer_cache.api import Prompt
+from tokenizer_cache.prompt import Prompt
 
 
 def chain(blocks: int, name: str = "a") -> bytes:

@@ -5,9 +5,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.prefix.api import Record, State
+from router.prefix.index import Record, State
 from router.routing.prompt_record import Passage
-from tokenizer_cache.api import Prompt
+from tokenizer_cache.prompt import Prompt
 
 
 class Notebook:

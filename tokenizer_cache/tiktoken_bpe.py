@@ -35,7 +35,7 @@ _PROBES: Final = (
 )
 
 
-class QuickBpe:
+class TiktokenBpe:
     """A byte-level BPE as tiktoken reads it. Safe in several threads at once."""
 
     def __init__(self, encoding: tiktoken.Encoding, composes: bool) -> None:
@@ -58,7 +58,7 @@ class QuickBpe:
         return not ((self._composes and not unicodedata.is_normalized("NFC", text)) or _SURROGATES.search(text))
 
 
-def quicken(raw: tokenizers.Tokenizer) -> QuickBpe | None:
+def tiktoken_twin(raw: tokenizers.Tokenizer) -> TiktokenBpe | None:
     """The same tokenizer, if it is one that tiktoken agrees with. Takes about a second; nobody may use `raw`
     meanwhile."""
     pattern, composes = _pattern_of(_state(raw.pre_tokenizer)), _state(raw.normalizer) == {"type": "NFC"}
@@ -70,9 +70,9 @@ def quicken(raw: tokenizers.Tokenizer) -> QuickBpe | None:
     if ranks is None or not _are_plain(added) or not _merge_alike(raw, said["model"], added):
         return None
     specials = {content: token["id"] for content, token in added.items()}
-    encoding = tiktoken.Encoding("quick", pat_str=pattern, mergeable_ranks=ranks, special_tokens=specials)
-    quick = QuickBpe(encoding, composes)
-    return quick if all(quick.encode(text) in (None, _slow(raw, text)) for text in _PROBES) else None
+    encoding = tiktoken.Encoding("twin", pat_str=pattern, mergeable_ranks=ranks, special_tokens=specials)
+    twin = TiktokenBpe(encoding, composes)
+    return twin if all(twin.encode(text) in (None, _slow(raw, text)) for text in _PROBES) else None
 
 
 def _state(part: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
 
 from tests.tokenizer_cache.small import SPECIAL, small_raw
-from tokenizer_cache.quick import QuickBpe, byte_alphabet, quicken
+from tokenizer_cache.tiktoken_bpe import TiktokenBpe, byte_alphabet, tiktoken_twin
 
 QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CLASSES = (r"\p{L}", r"\p{N}", r"\p{M}", r"\p{Lu}", r"\p{Ll}", r"\p{Lt}", r"\p{Lm}", r"\p{P}", r"\p{S}", r"\s")
@@ -32,13 +32,13 @@ def like_qwen(change: Change = lambda raw: None) -> tokenizers.Tokenizer:
 
 
 @cache
-def both() -> list[tuple[tokenizers.Tokenizer, QuickBpe]]:
+def both() -> list[tuple[tokenizers.Tokenizer, TiktokenBpe]]:
     raws = [like_qwen(), tokenizers.Tokenizer.from_str(small_raw().to_str())]
-    quick = [quicken(raw) for raw in raws]
+    quick = [tiktoken_twin(raw) for raw in raws]
     return [(raw, one) for raw, one in zip(raws, quick, strict=True) if one is not None]
 
 
-def test_both_kinds_are_quickened() -> None:
+def test_both_kinds_have_a_twin() -> None:
     assert len(both()) == 2
 
 
@@ -95,7 +95,7 @@ CHANGES: dict[str, Change] = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_tokenizer_that_does_more_is_left_alone(name: str) -> None:
-    assert quicken(like_qwen(CHANGES[name])) is None
+    assert tiktoken_twin(like_qwen(CHANGES[name])) is None
 
 
 def merging(vocab: list[str], merges: list[tuple[str, str]], whole: bool = False) -> tokenizers.Tokenizer:
@@ -106,17 +106,17 @@ def merging(vocab: list[str], merges: list[tuple[str, str]], whole: bool = False
 
 
 def test_merges_out_of_order_are_left_alone() -> None:
-    assert quicken(merging(["ab", "bc"], [("a", "b"), ("b", "c")])) is not None
-    assert quicken(merging(["ab", "bc"], [("b", "c"), ("a", "b")])) is None
+    assert tiktoken_twin(merging(["ab", "bc"], [("a", "b"), ("b", "c")])) is not None
+    assert tiktoken_twin(merging(["ab", "bc"], [("b", "c"), ("a", "b")])) is None
 
 
 def test_a_token_that_merging_never_makes() -> None:
     """Alone it is a word that only some tokenizers look for; tiktoken always does."""
     vocab, merges = ["bc", "ab", "abc"], [("b", "c"), ("a", "b"), ("ab", "c")]
-    assert quicken(merging(vocab, merges)) is None
-    assert quicken(merging(vocab, merges, whole=True)) is None, "tiktoken would merge a and bc"
+    assert tiktoken_twin(merging(vocab, merges)) is None
+    assert tiktoken_twin(merging(vocab, merges, whole=True)) is None, "tiktoken would merge a and bc"
     listed = [("b", "c"), ("a", "b"), ("a", "bc"), ("ab", "c")]
-    quick = quicken(merging(vocab, listed, whole=True))
+    quick = tiktoken_twin(merging(vocab, listed, whole=True))
     assert quick is not None
     assert quick.encode("abc xabc") == merging(vocab, listed, whole=True).encode("abc xabc").ids
 
@@ -124,7 +124,7 @@ def test_a_token_that_merging_never_makes() -> None:
 def test_the_model_is_left_as_it_was() -> None:
     raw = merging(["ab"], [("a", "b")], whole=True)
     before = raw.to_str()
-    assert quicken(raw) is not None
+    assert tiktoken_twin(raw) is not None
     assert json.loads(raw.to_str()) == json.loads(before)
 
 

@@ -1,9 +1,9 @@
 """What a template makes of messages of one form, learned once: literal text with holes for what the messages say.
 
 A template writes nearly every message as fixed text around its content, and rendering it in Jinja is the largest cost
-of an agent's next turn. A mould is the rendering of the same messages with marks for their texts, cut at the marks.
+of an agent's next turn. A skeleton is the rendering of the same messages with marks for their texts, cut at the marks.
 It is used only for texts in which the template cannot see anything: no outer whitespace to strip, no markup that it
-looks for. What it gives must equal the rendering; `Tails` compares by sample, and nothing here weakens that.
+looks for. What it gives must equal the rendering; `TailRenderer` compares by sample, and nothing here weakens that.
 """
 
 import json
@@ -22,7 +22,7 @@ _TEXT_MARK: Final = re.compile(f"{_MARK}(t[0-9]+){_MARK}")
 _PROBES: Final = (f"k{_MARK}", "Aa \"q\" 's' \\ \n\n\t & é中🙂 {x} 1.0, " + "wide " * 2000 + f"\n{_MARK}")
 """Texts that show whether a template does anything with a text but write it. The mark stands for a text's number."""
 _SPACED: Final = f" \n\t{_MARK}\n \t\n"
-_MAX_MOULDS = 2048
+_MAX_SKELETONS = 2048
 _MAX_LITERAL = 64
 _TEXTS: Final = frozenset({"content", "text"})
 _NAMES: Final = frozenset({"id", "tool_call_id", "name"})
@@ -37,7 +37,7 @@ class _Form:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        """Contents: the mould holds only if the template sees nothing in them."""
+        """Contents: the skeleton holds only if the template sees nothing in them."""
         self.values: list[str] = []
         """Arguments as JSON text."""
         self.names: dict[str, int] = {}
@@ -99,7 +99,7 @@ class _Marker:
         return value
 
 
-class Mould(NamedTuple):
+class Skeleton(NamedTuple):
     """Text with holes: a piece is literal, or the kind and number of what goes there."""
 
     pieces: tuple[str | tuple[str, int], ...]
@@ -107,31 +107,31 @@ class Mould(NamedTuple):
     """The template writes texts with their outer whitespace."""
 
 
-class Moulds:
-    """One template's moulds, by what they follow and by form. Safe in several threads: at worst one is learned
+class Skeletons:
+    """One template's skeletons, by what they follow and by form. Safe in several threads: at worst one is learned
     twice."""
 
     def __init__(self, template_source: str, environment: jinja2.Environment) -> None:
         tree = environment.parse(template_source)
         constants = {node.value for node in tree.find_all(jinja2.nodes.Const) if isinstance(node.value, str)}
         self._markup = tuple(sorted(c for c in constants if len(c) >= _SHORTEST_MARKUP and not _MARKUP.isdisjoint(c)))
-        self._moulds: dict[Hashable, Mould | None] = {}
+        self._skeletons: dict[Hashable, Skeleton | None] = {}
 
     def fill(self, place: Hashable, messages: Sequence[Message], render: Render) -> str | None:
-        """The text of `messages` after `place`; None where no mould can tell. `render` renders messages there."""
+        """The text of `messages` after `place`; None where no skeleton can tell. `render` renders messages there."""
         form = _Form()
         try:
             key = (place, tuple([form.of(message) for message in messages]))
         except ValueError:
             return None
         try:
-            mould = self._moulds[key]
+            skeleton = self._skeletons[key]
         except KeyError:
-            mould = self._learn(key, messages, render)
-        if mould is None or not all(self._is_opaque(text, mould.keeps_space) for text in form.texts):
+            skeleton = self._learn(key, messages, render)
+        if skeleton is None or not all(self._is_opaque(text, skeleton.keeps_space) for text in form.texts):
             return None
         holes = {"t": form.texts, "v": form.values, "n": list(form.names)}
-        return "".join([piece if isinstance(piece, str) else holes[piece[0]][piece[1]] for piece in mould.pieces])
+        return "".join([piece if isinstance(piece, str) else holes[piece[0]][piece[1]] for piece in skeleton.pieces])
 
     def _is_opaque(self, text: str, keeps_space: bool) -> bool:
         """Can the template see nothing in this text?"""
@@ -139,21 +139,21 @@ class Moulds:
             return False
         return not any(markup in text for markup in self._markup)
 
-    def _learn(self, key: Hashable, messages: Sequence[Message], render: Render) -> Mould | None:
-        """A template that escapes, cuts or measures texts has no mould: what it makes of a few probes shows it."""
-        if len(self._moulds) >= _MAX_MOULDS:
-            self._moulds.clear()
+    def _learn(self, key: Hashable, messages: Sequence[Message], render: Render) -> Skeleton | None:
+        """A template that escapes, cuts or measures texts has no skeleton: what it makes of a few probes shows it."""
+        if len(self._skeletons) >= _MAX_SKELETONS:
+            self._skeletons.clear()
         marker = _Marker()
         marked = [marker.of(message) for message in messages]
         text = render(marked)
         fits = text is not None and all(render(_with(marked, probe)) == _with(text, probe) for probe in _PROBES)
         pieces = _cut(text) if text is not None and fits else None
         if pieces is None:
-            self._moulds[key] = None
+            self._skeletons[key] = None
             return None
         keeps_space = render(_with(marked, _SPACED)) == _with(text, _SPACED)
-        mould = self._moulds[key] = Mould(pieces, keeps_space)
-        return mould
+        skeleton = self._skeletons[key] = Skeleton(pieces, keeps_space)
+        return skeleton
 
 
 def _with(value: Any, probe: str) -> Any:

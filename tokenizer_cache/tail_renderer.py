@@ -57,7 +57,7 @@ class _Context(NamedTuple):
     key: bytes
 
 
-class Tails:
+class TailRenderer:
     """Renders tails, and remembers what they were worth. Safe in several threads at once."""
 
     def __init__(self, renderer: Renderer, counters: Counters) -> None:

@@ -10,12 +10,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import HASH_BYTES, ID_BYTES, Chain, pack
 from tokenizer_cache.conversation import Boundary, Conversations, Spine
 from tokenizer_cache.fields import holds_media
 from tokenizer_cache.identity import context_key, scope_key
 from tokenizer_cache.items import Keys
+from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request
 from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, Realm, TextEncoder, prompt_head
 
@@ -37,7 +37,7 @@ class _Head(NamedTuple):
     """The first items and the one after them: others with this key may be the same conversation."""
 
 
-class ToldEncoder:
+class WorkerIdsEncoder:
     """Prompts of one format, as its workers tell them. `may_ask` says whether one could tell this request's."""
 
     def __init__(self, text: TextEncoder, secret: bytes, may_ask: Callable[[Request], bool]) -> None:

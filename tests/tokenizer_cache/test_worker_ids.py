@@ -3,22 +3,22 @@
 import json
 from typing import Any
 
-from tokenizer_cache.api import Prompt
 from tokenizer_cache.chain import Chain, pack
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.identity import scope_key
+from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request, parse
 from tokenizer_cache.rules import Served
 from tokenizer_cache.text import TextEncoder
-from tokenizer_cache.told import OVERHANG_TOKENS, ToldEncoder
+from tokenizer_cache.worker_ids import OVERHANG_TOKENS, WorkerIdsEncoder
 
 BLOCK, SECRET = 16, b"secret"
 SYSTEM = {"role": "system", "content": "You code. " * 20}
 GENERATION = [7] * 5
 
 
-def make(may_ask: bool = True) -> ToldEncoder:
-    return ToldEncoder(TextEncoder("vllm/16", BLOCK, SECRET), SECRET, lambda request: may_ask)
+def make(may_ask: bool = True) -> WorkerIdsEncoder:
+    return WorkerIdsEncoder(TextEncoder("vllm/16", BLOCK, SECRET), SECRET, lambda request: may_ask)
 
 
 def request(*messages: dict[str, Any], **fields: Any) -> Request:
@@ -137,6 +137,6 @@ def test_an_exact_encoder_lets_workers_tell_what_it_cannot_render() -> None:
     encoder.recognise(asked)
     prompt = encoder.encode(asked)
     assert (prompt.ask, prompt.source) == (True, "worker")
-    assert encoder.told is not None
-    assert encoder.told.learn(asked, worker_ids(asked)).exact
+    assert encoder.from_workers is not None
+    assert encoder.from_workers.learn(asked, worker_ids(asked)).exact
     assert encoder.counters.inexact == {"kwargs": 1}
