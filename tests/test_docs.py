@@ -198,3 +198,16 @@ def test_the_page_of_benchmarks_is_one_page() -> None:
 def test_one_word_for_a_worker(path: Path) -> None:
     """Other words are for other things: a page that mixes them makes its reader guess."""
     assert not re.findall(r"\b(?:backend|upstream|pod)s?\b", path.read_text(), re.IGNORECASE)
+
+
+def test_every_promise_of_security_names_tests_that_exist() -> None:
+    text = (ROOT / "docs/security.md").read_text()
+    promised = text.partition("## What is promised")[2].partition("## What is not promised")[0]
+    promises = re.split(r"\n- ", promised.replace("\n\n", "\n"))[1:]
+    assert len(promises) >= 30
+    for promise in promises:
+        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", promise)
+        assert named, f"no test: {promise}"
+        for file, name in named:
+            found = [path for path in (ROOT / "tests").rglob(file) if f"def {name}(" in path.read_text()]
+            assert len(found) == 1, (file, name)
