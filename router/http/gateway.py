@@ -186,12 +186,8 @@ class Gateway:
         headers = exchange.headers = RequestHeaders(
             scope["headers"], admission.forward_credentials, admission.session_header
         )
-        if (
-            admission.forward_credentials
-            and admission.admin_keys
-            and admission.admin_keys.accepts(headers.authorization)
-        ):
-            headers = exchange.headers = RequestHeaders(scope["headers"], False, admission.session_header)
+        if admission.forward_credentials and admission.admin_keys:
+            headers.forget_keys(admission.admin_keys.accepts)
         if self._tracing is not None:
             context = exchange.trace = self._tracing.begin(scope["headers"])
             headers.replace(TRACEPARENT, context.header)

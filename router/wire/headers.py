@@ -5,7 +5,7 @@ key, the host), are not. Nothing is added but the request id. What the router re
 read: a header that may be there once is not accepted twice, and one that is dropped counts for nothing here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from router.wire.errors import ApiError
 
@@ -90,6 +90,10 @@ class RequestHeaders:
         """Workers get this value of the header, and nothing else that the client sent under its name."""
         self.forward = [pair for pair in self.forward if pair[0] != name]
         self.forward.append((name, value))
+
+    def forget_keys(self, known: Callable[[bytes], bool]) -> None:
+        """Workers do not get the credentials that are `known`: they are the router's own."""
+        self.forward = [pair for pair in self.forward if pair[0] not in CREDENTIALS or not known(pair[1])]
 
     def _note_single(self, name: bytes, value: bytes) -> None:
         if name == b"content-type":
