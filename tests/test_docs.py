@@ -36,6 +36,12 @@ COMMANDS = {
     "docker/secrets.sh",
     "kubectl",
 }
+PACKAGES = ("router", "policies", "tokenizer_cache", "loadtests", "docker", "tests")
+FOLDERS = {*PACKAGES, "docs"}
+EXAMPLES = {"stay.py", "FILE.py"}
+"""Files that a page tells its reader to write."""
+SUFFIXES = {"jsonl", "key", "md", "pem", "toml"}
+"""Of files that are not ours but are named like one of our packages: `router.pem`."""
 
 
 def page_name(path: Path) -> str:
@@ -211,3 +217,25 @@ def test_every_promise_of_security_names_tests_that_exist() -> None:
         for file, name in named:
             found = [path for path in (ROOT / "tests").rglob(file) if f"def {name}(" in path.read_text()]
             assert len(found) == 1, (file, name)
+
+
+@every_page
+def test_paths_exist(path: Path) -> None:
+    """Paths are written in full, from the top of the repository, so that they can be found and checked."""
+    for name in re.findall(r"`([\w.*-]*(?:/[\w.*-]+)*(?:\.(?:py|lua|toml|ya?ml|json|cfg)|/))`", path.read_text()):
+        if name.partition("/")[0] in FOLDERS or (name.endswith((".py", ".lua")) and name not in EXAMPLES):
+            assert list(ROOT.glob(name.rstrip("/"))), name
+
+
+@every_page
+def test_modules_exist(path: Path) -> None:
+    """Dotted names of our own packages lead to a module, or to something in one."""
+    for name in re.findall(rf"\b(?:{'|'.join(PACKAGES)})(?:\.[a-zA-Z_]\w*)+", path.read_text()):
+        parts = name.split(".")
+        if parts[-1] not in SUFFIXES:
+            assert any(is_module(parts[:count]) for count in {len(parts), len(parts) - 1} - {1}), name
+
+
+def is_module(parts: list[str]) -> bool:
+    place = ROOT.joinpath(*parts)
+    return place.is_dir() or place.with_suffix(".py").is_file()
