@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -104,7 +104,7 @@ def base(api: str, turns: int) -> dict[str, Any]:
             "model": "m",
             "max_tokens": 9,
             "messages": _conversation(turns),
-            "system": copy.deepcopy(SYSTEM_BLOCKS),
+            "system": SYSTEM_BLOCKS,
             "tools": [tool],
         }
     if api == "responses":
@@ -125,13 +125,18 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from places(value[key])
 
 
+def _one_of(draw: st.DrawFn, values: Sequence[Any]) -> Any:
+    """A copy: the next change of the body may be made inside it, and must not reach other bodies."""
+    return copy.deepcopy(draw(st.sampled_from(values)))
+
+
 def _replace(draw: st.DrawFn, holder: Any, key: Any) -> None:
-    holder[key] = draw(st.sampled_from(TEXTS if isinstance(holder[key], str) else VALUES))
+    holder[key] = _one_of(draw, TEXTS if isinstance(holder[key], str) else VALUES)
 
 
 def _mark(draw: st.DrawFn, holder: Any, key: Any) -> None:
     if isinstance(holder, dict):
-        holder["cache_control"] = draw(st.sampled_from([MARK, {**MARK, "ttl": "1h"}, {"type": "other"}, None]))
+        holder["cache_control"] = _one_of(draw, [MARK, {**MARK, "ttl": "1h"}, {"type": "other"}, None])
 
 
 def _unmark(draw: st.DrawFn, holder: Any, key: Any) -> None:
@@ -190,14 +195,14 @@ def written(body: dict[str, Any], compact: bool, escaped: bool) -> bytes:
 @st.composite
 def variants(draw: st.DrawFn, api: str) -> bytes:
     """A request of an agent, changed in a place or two."""
-    body = base(api, draw(st.sampled_from([0, 1, 1, 2, 3])))
+    body = copy.deepcopy(base(api, draw(st.sampled_from([0, 1, 1, 2, 3]))))
     if api != "completions" and draw(st.booleans()):
         body["padding"] = "x" * (17 << 10)  # long enough to be recognised by its bytes
         body = {"padding": body.pop("padding"), **body}
     for _ in range(draw(st.integers(0, 2))):
         if draw(st.integers(0, 3)) == 0:
             name = draw(st.sampled_from(sorted(TOP)))
-            body[name] = draw(st.sampled_from(TOP[name]))
+            body[name] = _one_of(draw, TOP[name])
             continue
         spots = [(holder, key) for holder, key in places(body) if key not in ("model", "padding")]
         if spots:
