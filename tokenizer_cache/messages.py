@@ -6,14 +6,14 @@ uses and then by sample, and one difference ends it for good. Boundaries are cut
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from tokenizer_cache.chain import ID_BYTES, Chain, pack
 from tokenizer_cache.conversation import Boundary, Conversations, Spine
 from tokenizer_cache.counters import Counters
-from tokenizer_cache.density import refuse_dense
+from tokenizer_cache.density import MAX_VALUES, refuse_dense
 from tokenizer_cache.fields import ABSENT, ResponseFields
 from tokenizer_cache.fingerprint import Fingerprints
 from tokenizer_cache.render import Renderer, arguments_key, condensed, kinds_of, prototype
@@ -25,6 +25,7 @@ from tokenizer_cache.tokenizer import Tokenizer
 _MAX_OVERHANG = 256
 _MAX_ENDINGS = 1024
 _PIECE_CHARS = 1 << 16
+_ANY: Final = msgspec.json.Decoder()
 _STRAY = "\u2042"
 """Content of a stand-in that no real message begins with."""
 
@@ -235,8 +236,9 @@ def _decoded(request: Request) -> dict[str, Any]:
 
 
 def _value(raw: msgspec.Raw) -> Any:
-    refuse_dense(bytes(raw))
-    return msgspec.json.decode(raw)
+    if len(raw) > MAX_VALUES:
+        refuse_dense(bytes(raw))
+    return _ANY.decode(raw)
 
 
 class Closed(NamedTuple):

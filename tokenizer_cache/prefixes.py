@@ -1,9 +1,9 @@
 """Bodies recognised by their first bytes, before any of them is parsed.
 
-A body's digest is taken, each from the one before, at every step of `STEP_BYTES`, as long as such a beginning was seen
-before; the last step that was knows to which lengths bodies were read that began so. The digest at one of those proves
-the bytes: it is keyed and 128 bits wide, and an equal one is taken for equal bytes. Bounded, least recently used first
-out; one thread only.
+A body's digest is taken, each from the one before, at every step of `STEP_BYTES` (of `_LATE_STEP_BYTES` after 256 KB),
+as long as such a beginning was seen before; the last step that was knows to which lengths bodies were read that began
+so. The digest at one of those proves the bytes: it is keyed and 128 bits wide, and an equal one is taken for equal
+bytes. Bounded, least recently used first out; one thread only.
 """
 
 from collections import OrderedDict
@@ -16,6 +16,10 @@ from tokenizer_cache.keyed import KeyedHash
 
 STEP_BYTES: Final = 16 << 10
 """Bodies below it are not recognised: reading them costs a few microseconds."""
+_LATE_STEP_BYTES: Final = 64 << 10
+"""Each digest takes 1 us beside its bytes; conversations that share so much are one, or few."""
+_EARLY_STEPS: Final = 16
+_EARLY_BYTES: Final = _EARLY_STEPS * STEP_BYTES
 _LENGTHS = 8
 """Lengths remembered for one step: those of the latest bodies that began so."""
 _TRIED = 12
@@ -47,12 +51,14 @@ class _Mark:
 class Scan:
     """The digests of one body at every step, as far as they were asked for."""
 
-    __slots__ = ("_body", "_hash", "steps")
+    __slots__ = ("_body", "_hash", "found", "steps")
 
     def __init__(self, body: bytes, keyed: KeyedHash) -> None:
         self._body = memoryview(body)
         self._hash = keyed
         self.steps: list[bytes] = []
+        self.found = 0
+        """How many of them are known, and were used just now."""
 
     def __len__(self) -> int:
         return len(self._body)
@@ -61,15 +67,27 @@ class Scan:
         """Digest of the first `number + 1` steps."""
         steps = self.steps
         while len(steps) <= number:
-            start = len(steps) * STEP_BYTES
-            steps.append(self._hash.of(self._body[start : start + STEP_BYTES], steps[-1] if steps else b""))
+            before, start, end = steps[-1] if steps else b"", _bytes_of(len(steps)), _bytes_of(len(steps) + 1)
+            steps.append(self._hash.of(self._body[start:end], before))
         return steps[number]
 
     def at(self, length: int) -> bytes:
         """Digest of the first `length` bytes, one step at least."""
-        steps, rest = divmod(length, STEP_BYTES)
-        before = self.step(steps - 1)
-        return self._hash.of(self._body[length - rest : length], before) if rest else before
+        steps = _steps_in(length)
+        before, start = self.step(steps - 1), _bytes_of(steps)
+        return self._hash.of(self._body[start:length], before) if start < length else before
+
+
+def _bytes_of(steps: int) -> int:
+    """Length of the first so many steps."""
+    return steps * STEP_BYTES if steps <= _EARLY_STEPS else _EARLY_BYTES + (steps - _EARLY_STEPS) * _LATE_STEP_BYTES
+
+
+def _steps_in(length: int) -> int:
+    """How many steps so many bytes have in full."""
+    return (
+        length // STEP_BYTES if length <= _EARLY_BYTES else _EARLY_STEPS + (length - _EARLY_BYTES) // _LATE_STEP_BYTES
+    )
 
 
 class Prefixes:
@@ -90,15 +108,16 @@ class Prefixes:
 
     def find(self, body: bytes) -> tuple[Known | None, Scan]:
         """The longest known beginning that was found, and the scan for `add`."""
-        scan = Scan(body, self._hash)
+        scan, marks = Scan(body, self._hash), self._marks
         seen = []
-        for number in range(len(body) // STEP_BYTES):
+        for number in range(_steps_in(len(body))):
             digest = scan.step(number)
-            mark = self._marks.get(digest)
+            mark = marks.get(digest)
             if mark is None:
                 break
-            self._marks.move_to_end(digest)
+            marks.move_to_end(digest)
             seen.append(mark)
+        scan.found = len(seen)
         tried = 0
         for mark in reversed(seen):
             for length in reversed(mark.lengths):
@@ -116,10 +135,10 @@ class Prefixes:
 
     def add(self, scan: Scan, known: Known) -> None:
         """Remember the first `known.length` bytes of the scanned body."""
-        steps = known.length // STEP_BYTES
+        steps = _steps_in(known.length)
         if not steps:
             return
-        for number in range(steps):
+        for number in range(max(0, min(scan.found, steps) - 1), steps):
             mark = self._mark(scan.step(number))
         if known.length in mark.lengths:
             mark.lengths.remove(known.length)

@@ -75,16 +75,8 @@ class Reader:
         if len(body) < STEP_BYTES or api not in self._prefixes:
             self.read["whole"] += 1
             return parse(api, body, self._hash)
-        if len(body) > LONG_BYTES:
-            check_crowds(body)
-        request = self._known(api, body, len(body))
-        if request is None:
-            self.read["whole"] += 1
-            request = parse(api, body, self._hash)
-            if (place := self._first_place(request)) is not None:
-                with self._lock:
-                    self._prefixes[api].add(Scan(body, self._hash), place)
-        return request
+        request = self._known(api, body, LONG_BYTES)
+        return request if request is not None else self._parse_unknown(api, body)
 
     def parse_short(self, api: str, body: bytes) -> Request | None:
         """The same for an event loop; None where there is more to read than `LONG_BYTES`. The request's items are
@@ -94,6 +86,19 @@ class Reader:
         request = self._known(api, body, LONG_BYTES)
         if request is not None:
             request.conversation.hasty = True
+        return request
+
+    def _parse_unknown(self, api: str, body: bytes) -> Request:
+        """What has more to read than an event loop may: all of it, or much that is new."""
+        if len(body) > LONG_BYTES:
+            check_crowds(body)
+            if (request := self._known(api, body, len(body))) is not None:
+                return request
+        self.read["whole"] += 1
+        request = parse(api, body, self._hash)
+        if (place := self._first_place(request)) is not None:
+            with self._lock:
+                self._prefixes[api].add(Scan(body, self._hash), place)
         return request
 
     # What is known of the body ------------------------------------------------------------------------------------

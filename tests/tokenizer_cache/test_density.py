@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenizer_cache.density import MAX_BODY_VALUES, MAX_FIELDS, MAX_ITEMS, MAX_VALUES, check_crowds, refuse_dense
+from tokenizer_cache.density import (
+    MAX_BODY_VALUES,
+    MAX_FIELDS,
+    MAX_ITEMS,
+    MAX_VALUES,
+    _is_loose,
+    _marks,
+    _structure,
+    check_crowds,
+    refuse_dense,
+)
 from tokenizer_cache.prompt import BadRequest
 from tokenizer_cache.rules import NotExact
 
@@ -46,6 +56,23 @@ def test_lists_of_numbers_and_punctuation_in_text_are_no_crowd() -> None:
     check_crowds(body("151643", 500_000, name="input_ids"))
     check_crowds(body('{"role":"user","content":"' + ",[{}]" * 100_000 + '"}', 2))
     refuse_dense('{"a":"' + ",[{}]" * 100_000 + '"}')
+
+
+@given(st.text('"\\,[]{}:a ', max_size=80), st.sampled_from(["{}", "[{}]", '"{}"', '{{"a":[{}]}}', '{{"a":"{}"}}']))
+def test_the_structure_is_what_stands_outside_strings(text: str, around: str) -> None:
+    """Whole texts and slices of one quote give the same, whether they are JSON or not."""
+    raw = around.format(text).encode()
+    bare = bytes(mark for mark, count, _ in _marks(raw) for _ in range(count))
+    assert _structure(raw) == _structure(raw, 1) == bare
+
+
+@pytest.mark.parametrize("item", ["0", "{}", '"a"', "[[0]]", ITEM])
+@pytest.mark.parametrize("name", ["tools", "messages"])
+def test_no_list_that_is_too_long_is_let_through_for_its_structure(item: str, name: str) -> None:
+    assert _is_loose(body(item, MAX_FIELDS, name))
+    assert not _is_loose(body(item, MAX_FIELDS + 1, name))
+    assert not _is_loose(body(item, MAX_FIELDS + 1, name)[:-2])
+    assert _is_loose(body(item, 2, before=f'"x":{"[" * 20}{"]" * 20},'))
 
 
 @pytest.mark.parametrize("value", ["0", "{}", '"a"', "[[]]"])

@@ -34,6 +34,21 @@ def test_the_longest_known_beginning_is_found() -> None:
     assert length_of(prefixes, TEXT[: STEP_BYTES - 1]) == 0, "too short to be worth it"
 
 
+def test_long_beginnings_are_found_up_to_their_last_byte() -> None:
+    text = random.Random(2).randbytes(45 * STEP_BYTES)
+    lengths = [16 * STEP_BYTES + extra for extra in (-1, 0, 1, 4 * STEP_BYTES - 1, 4 * STEP_BYTES, 4 * STEP_BYTES + 1)]
+    prefixes = Prefixes(1 << 20, KEYED)
+    for length in (*lengths, 40 * STEP_BYTES + 3):
+        learn(prefixes, text[: length + 9], length)
+        assert length_of(prefixes, text) == length
+        changed = bytearray(text)
+        changed[length - 1] ^= 1
+        assert length_of(prefixes, bytes(changed)) < length
+        changed[length - 1] ^= 1
+        changed[length] ^= 1
+        assert length_of(prefixes, bytes(changed)) == length
+
+
 def test_one_other_byte_and_it_is_another_body() -> None:
     prefixes = Prefixes(1 << 20, KEYED)
     learn(prefixes, TEXT, 2 * STEP_BYTES + 100)
