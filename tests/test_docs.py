@@ -24,6 +24,8 @@ COMMANDS = {
     "make",
     "warmroute",
     "python",
+    "python3",
+    ".",
     "curl",
     "pip",
     "locust",
@@ -67,6 +69,22 @@ def test_configuration_page_is_what_the_code_generates() -> None:
     assert (ROOT / "docs/configuration.md").read_text() == page(), "run: make docs"
 
 
+def test_no_sentence_of_the_readme_is_longer_than_30_words() -> None:
+    text = re.sub(r"(?ms)^```.*?^```", "", (ROOT / "README.md").read_text())
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    for part in re.split(r"\n\s*\n|\n(?=- )|\n(?=\|)|\n(?=#)| \| ", text):
+        for sentence in re.split(r"(?<=[.!?])\s", part):
+            assert len(sentence.split()) <= 30, sentence
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
+    """Each row of the first table has a commit, and the page of benchmarks has a figure of that commit."""
+    first = tables((ROOT / "README.md").read_text())[0]
+    commits = re.findall(r"(?m)\| `([0-9a-f]{7})` \|$", first)
+    assert len(commits) == len(first.splitlines()) - 2
+    assert all(commit in (ROOT / "docs/benchmarks.md").read_text() for commit in commits)
+
+
 def test_readme_has_the_two_commands() -> None:
     assert {("make", "run"), ("make", "test")} <= {tuple(words) for words in commands(ROOT / "README.md")}
 
@@ -82,7 +100,7 @@ def test_commands_exist(path: Path) -> None:
             assert words[1] in ("serve", "hash-key") or words[1:] == ["--version"], words
         if words[0] == "warmroute-lab":
             assert not unknown_flags(words[1:]), words
-        if words[:2] == ["python", "-m"] and words[2] not in ("pip", "pytest"):
+        if words[:2] == ["python", "-m"] and words[2] not in ("pip", "pytest", "venv"):
             module = ROOT / words[2].replace(".", "/")
             assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), words
 
