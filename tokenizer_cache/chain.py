@@ -1,8 +1,8 @@
 """A chain of block hashes, each keyed with its parent's.
 
-Works on bytes of fixed blocks, so the same code chains packed token ids (4 bytes each, little-endian on every machine
-that engines run on) and chunks of text. The hash is a keyed blake2b: hashes leave the process, and must not tell
-anything about the prompt to one who does not know the secret.
+Blocks are bytes of a fixed size, so the same code chains packed token ids (4 bytes each, little-endian on every machine
+that engines run on) and chunks of text. The hash is a keyed blake2b: hashes leave the process and must reveal nothing
+about the prompt without the secret.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import msgspec
 HASH_BYTES = 8
 ID_BYTES = 4
 SLICE_BYTES: Final = 64 << 10
-"""Ids are read so much at a time: reading 100,000 at once would stop the event loop for 5 ms, in any thread."""
+"""Ids are read in pieces of this size: reading 100,000 at once would stop the event loop for 5 ms, from any thread."""
 _INTS: Final = msgspec.json.Decoder(list[int])
 
 

@@ -39,7 +39,7 @@ class Spine:
 
 @dataclass(slots=True, eq=False)
 class Boundary:
-    """What is known at one place of a conversation. Not changed once it is in the cache, but for the last two."""
+    """What is known at one place of a conversation. Once it is in the cache, only the last two fields change."""
 
     spine: Spine
     blocks: int
@@ -61,7 +61,7 @@ class Boundary:
     used: int = 0
     """The room's tick at its last use."""
     key: bytes = b""
-    """Its own, once it is in the cache."""
+    """Its key in the cache, once it is there."""
 
     def chain(self) -> bytes:
         return bytes(self.spine.chain[: self.blocks * HASH_BYTES])
@@ -76,7 +76,7 @@ class Boundary:
 
 
 class Learned(NamedTuple):
-    """A boundary, as one that may be told to others: no ids and no text."""
+    """A boundary in the form that other routers may get: it holds no ids and no text."""
 
     key: bytes
     parent: bytes
@@ -86,21 +86,21 @@ class Learned(NamedTuple):
 
 
 class Room:
-    """The memory that all conversation caches of a process share. What was not used for longest goes first, in
-    whichever cache it is. Counted generously."""
+    """The memory that all conversation caches of a process share. The least recently used boundary of all caches is
+    evicted first. Sizes are estimates on the high side."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.size_bytes = 0
         self.evictions = 0
         self.lock = threading.Lock()
-        """Held for microseconds, by whoever changes a cache."""
+        """Held for microseconds, while a cache is changed."""
         self.tick = itertools.count().__next__
         """Stands for the time of a use."""
         self._caches: list[Conversations] = []
 
     def join(self, cache: "Conversations") -> None:
-        """Share the room with one cache more."""
+        """Let one more cache share the room."""
         self._caches.append(cache)
 
     def clear(self) -> None:
@@ -111,7 +111,7 @@ class Room:
             self._caches.clear()
 
     def make(self) -> None:
-        """Evict what has no room. For caches that hold the lock."""
+        """Evict until all caches fit. The caller holds the lock."""
         while self.size_bytes > self.max_bytes:
             oldest = min(self._caches, key=lambda cache: cache.oldest)
             if not oldest:
@@ -136,21 +136,21 @@ class Conversations:
         room.join(self)
 
     def share(self, journal: Journal, tag: bytes) -> None:
-        """Tell sibling processes what is added, and take what they tell of the same `tag`."""
+        """Send what is added here to sibling processes, and add what they send under the same `tag`."""
         self._journal, self._tag = journal, tag
         journal.join(tag, self._take)
 
     @property
     def oldest(self) -> float:
-        """When the boundary that was not used for longest was used."""
+        """When the least recently used boundary was used."""
         return next(iter(self._boundaries.values())).used if self._boundaries else math.inf
 
     def evict(self) -> None:
-        """Forget that boundary. For the room, which holds the lock."""
+        """Forget the least recently used boundary. Called by the room, which holds the lock."""
         self._drop(next(iter(self._boundaries)))
 
     def empty(self) -> None:
-        """Forget all. For the room, which holds the lock."""
+        """Forget all boundaries. Called by the room, which holds the lock."""
         while self._boundaries:
             self.evict()
 
@@ -158,7 +158,7 @@ class Conversations:
         return len(self._boundaries)
 
     def find(self, keys: Sequence[bytes], end: int | None = None) -> tuple[int, Boundary | None]:
-        """The deepest known boundary among `keys[:end]`: its place, and itself. Counts as a use."""
+        """The place and the boundary of the deepest known key among `keys[:end]`. Counts as a use."""
         if self._journal is not None:
             self._journal.poll()
         boundaries = self._boundaries
@@ -167,7 +167,7 @@ class Conversations:
             found = boundaries.get(key)
             if found is not None:
                 with self._lock:
-                    if key in boundaries:  # another thread may just have evicted it
+                    if key in boundaries:  # another thread may have evicted it meanwhile
                         boundaries.move_to_end(key)
                         found.used = self.room.tick()
                 return place, found
@@ -216,7 +216,7 @@ class Conversations:
             )
 
     def _take(self, entry: Entry) -> None:
-        """What a sibling told."""
+        """Add a boundary that a sibling sent."""
         if self.keep_ids and len(entry.ids) != entry.tokens * ID_BYTES:
             return
         base = self._boundaries.get(entry.parent)

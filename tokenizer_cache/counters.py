@@ -7,7 +7,7 @@ from tokenizer_cache.tokenizer import Tokenizer
 
 
 class Counters:
-    """Added to by several threads without a lock: a rare lost count is cheaper than one more lock per encode."""
+    """Several threads add without a lock: a rare lost count is cheaper than one more lock per encode."""
 
     def __init__(self) -> None:
         self.encode_cpu_s = 0.0
@@ -19,14 +19,14 @@ class Counters:
         self.verified = 0
         """Tails that were compared with the full rendering and agreed."""
         self.failed = 0
-        """Kinds of tails that were given up."""
+        """Kinds of tails that are no longer rendered alone, because one differed from the full rendering."""
         self.retracted = 0
-        """Recognised beginnings that the rendering then did not have: templates may rewrite earlier messages."""
+        """Recognised beginnings that the rendering did not begin with: templates may rewrite earlier messages."""
         self.inexact: Counter[str] = Counter()
         """Prompts that became chunks of text, by reason."""
 
     def timed(self, tokenizer: Tokenizer, text: str, add_special_tokens: bool = False) -> list[int]:
-        """Encode, and account for it."""
+        """Encode `text`, and count its time and length."""
         started = time.thread_time()
         ids = tokenizer.encode(text, add_special_tokens)
         self.encode_cpu_s += time.thread_time() - started

@@ -1,8 +1,8 @@
 """From a request to its exact ids and block chain, at a cost that follows what is new in it.
 
 `recognise` is for the event loop: microseconds, exact for what is known, estimated for the rest. `encode` is pure work
-for any thread; what it learns goes into the conversation cache by itself, under a lock held for microseconds. Neither
-ever fails for a request that was parsed: what cannot be exact becomes text chunks, and is counted.
+for any thread; it adds what it learns to the conversation cache, under a lock held for microseconds. Neither fails for
+a request that was parsed: a prompt that cannot be exact becomes text chunks, and is counted.
 """
 
 from typing import Final, NamedTuple
@@ -30,18 +30,19 @@ from tokenizer_cache.worker_ids import WorkerIdsEncoder
 LONG_TEXT_BYTES: Final = 32 << 10
 """A longer completion prompt is matched by its text, so that a growing one matches before it is encoded."""
 BRIEF_BYTES: Final = 6144
-"""A longer body is not rendered whole by an event loop."""
+"""The event loop never renders a longer body whole."""
 _CALL_BYTES: Final = 64
-"""Encoding each prompt of several takes as long as so much text, and its own."""
+"""Where a request has several prompts, each costs as much as this much text on top of its own."""
 _LEARN = 0.1
 _REACH: Final = 16
-"""A conversation is looked for elsewhere up to so many items before its end: the last turn's answers and results."""
+"""Other routers are asked for at most this many of a conversation's last places: the last turn's answers and
+results."""
 _HEADS: Final = 3
-"""And at its first places: instructions and tools, that other conversations share."""
+"""They are also asked for this many of its first places: instructions and tools, which other conversations share."""
 
 
 class _Realm(NamedTuple):
-    """What a request's frame says of its prompt's identity."""
+    """What a request's frame says about its prompt's identity."""
 
     root: bytes
     """The parent of first blocks."""
@@ -50,7 +51,7 @@ class _Realm(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """The part of a prompt that is."""
+    """The known part of a prompt."""
 
     chain: bytes
     tokens: int
@@ -88,15 +89,15 @@ class PromptEncoder:
         """Learned: a request's bytes per token, for the estimate of what is not encoded yet."""
 
     def fall_back_to(self, from_workers: WorkerIdsEncoder) -> None:
-        """Let workers tell what cannot be exact here. Call before the first request."""
+        """Take ids from workers where prompts cannot be exact here. Call before the first request."""
         self._text = self.from_workers = from_workers
 
     def keep_ids(self) -> None:
-        """Keep the ids of conversations, so that prompts bear them. Call before the first request."""
+        """Keep the ids of conversations, so that prompts carry them. Call before the first request."""
         self.conversations.keep_ids = True
 
     def recognise(self, request: Request) -> Prompt:
-        """What is known of the prompt at once. Tens of microseconds for a known conversation."""
+        """The prompt as far as it is known without encoding. Tens of microseconds for a known conversation."""
         if (ids := ids_in_place_of_messages(request, self._tokenizer.served.engine)) is not None:
             self.counters.hits["ids"] += 1
             chain, _ = self._chain.extend(self._realm(request.frame).root, b"", ids)
@@ -121,7 +122,7 @@ class PromptEncoder:
         return self._estimate(request, boundary.parent(root), _Known(boundary.chain(), boundary.tokens), unseen)
 
     def tail_bytes(self, request: Request) -> int:
-        """How much `encode` will have to go through, in bytes: decides where it may run. 0 when nothing is left."""
+        """How many bytes `encode` will have to read, which decides where it may run. 0 when nothing is left."""
         seen = request.memo.get(self)
         if not isinstance(seen, Recognised):
             return 0
@@ -143,14 +144,14 @@ class PromptEncoder:
         return [(place, seen.keys[place]) for place in reversed(wanted)]
 
     def recalled(self, request: Request, place: int, chain: bytes, tokens: int) -> Prompt:
-        """The prompt, when its first `place` items are known to be `tokens` tokens in these blocks."""
+        """The prompt, given that its first `place` items are `tokens` tokens in the blocks of `chain`."""
         seen = request.memo[self]
         assert isinstance(seen, Recognised)
         unseen = b"".join(request.conversation.since(place))
         return self._estimate(request, chain[-HASH_BYTES:], _Known(chain, tokens), unseen)
 
     def encode_briefly(self, request: Request) -> Prompt | None:
-        """The same for an event loop; None where it would take long after all: a tail that must be compared with the
+        """As `encode`, for an event loop. None where it would take too long: when a tail must be compared with the
         whole rendering."""
         try:
             return self._encode(request, brief=len(request.body) > BRIEF_BYTES)
@@ -184,7 +185,7 @@ class PromptEncoder:
         return self._exact(request, closed, "encoded")
 
     def observe(self, request: Request, prompt_tokens: int) -> None:
-        """The engine's own count of the prompt's tokens: teaches the estimate for prompts that became text."""
+        """Learn from the engine's own count of the prompt's tokens, for the estimate of prompts that became text."""
         self._text.observe(request, prompt_tokens)
 
     def _why_text(self, request: Request) -> str | None:
@@ -283,7 +284,7 @@ class PromptEncoder:
 
 
 def _beyond_us(fields: Fields) -> str | None:
-    """A field that makes the engine's prompt something else than its messages rendered."""
+    """Why the engine's prompt is more than its messages rendered: the metric label of a field that makes it so."""
     if b"prompt_token_ids" in given(fields.kv_transfer_params) or given(fields.input_ids):
         return "token_ids"
     if given(fields.truncate_prompt_tokens):

@@ -1,4 +1,4 @@
-"""The request bodies' fields, one struct per API, and how to speak of a wrong one.
+"""The request bodies' fields, one struct per API, and the errors for wrong ones.
 
 A field is typed only where routing reads it; the others are raw bytes that identity and rendering look at. A field that
 is missing here never reaches a cache key: a new engine option that changes the prompt must be added.
@@ -23,13 +23,13 @@ _MEDIA = re.compile(
 
 
 class StreamOptions(msgspec.Struct):
-    """`stream_options`, as far as routing cares."""
+    """The part of `stream_options` that routing reads."""
 
     include_usage: bool | None = None
 
 
 class Fields(msgspec.Struct, kw_only=True):
-    """What all the APIs share."""
+    """The fields that all the APIs share."""
 
     model: str
     stream: bool | None = None

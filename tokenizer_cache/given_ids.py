@@ -1,4 +1,4 @@
-"""Chat requests that bring the ids of their prompt along: then the engine renders nothing, and neither do we.
+"""Chat requests that carry the ids of their prompt: the engine renders nothing then, and neither does this package.
 
 vLLM from 0.30 on takes `kv_transfer_params.prompt_token_ids`, SGLang `input_ids`. Where the engine's version matters
 (vLLM 0.33 looks at the messages all the same when they hold media or `echo` is set; 0.30 does not), the prompt is left
@@ -24,7 +24,7 @@ _TRANSFER: Final = msgspec.json.Decoder(_Transfer)
 
 
 def ids_in_place_of_messages(request: Request, engine: str) -> bytes | None:
-    """The packed ids that `engine` takes for the prompt of this chat request; None where it brings none that count."""
+    """The packed ids that `engine` takes as the prompt of this chat request; None where it carries none that count."""
     fields = request.fields
     raw = given(fields.kv_transfer_params if engine == "vllm" else fields.input_ids)
     if not raw or request.api != "chat" or given(fields.echo) or request.has_media:

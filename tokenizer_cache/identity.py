@@ -1,8 +1,9 @@
 """What separates prompts that share their messages.
 
-The *scope* is all that separates KV caches of equal token ids; it seeds the block chain. The *context* is the scope and
-all that changes how messages become ids; it begins the keys of the conversation cache. A field that were forgotten here
-would give one tenant another one's prompt: so everything counts, byte for byte, that is not known to be harmless.
+The *scope* is everything that separates KV caches of equal token ids; it seeds the block chain. The *context* is the
+scope and everything that changes how messages become ids; it begins the keys of the conversation cache. A field that is
+missing here would give one tenant the prompt of another: so every field counts, byte for byte, unless it is known to be
+harmless.
 """
 
 from collections.abc import Sequence
@@ -59,7 +60,7 @@ def without_billing(system: bytes) -> Sequence[bytes]:
 
 
 def framed(parts: Sequence[bytes]) -> bytes:
-    """All parts in one, so that no other parts give the same."""
+    """All parts in one byte string; different parts never give the same string."""
     return b"".join(len(part).to_bytes(4, "little") + part for part in parts)
 
 

@@ -1,8 +1,8 @@
 """A request's items: raw messages, of which the first may stay unread because their bytes were read before.
 
-An item's place is its number; place k also stands for the start that the first k items make. A start's digest chains
-its items', so it can be continued from any known start. Keyed, so that nobody outside can make two starts of one
-digest.
+An item's *place* is its number; place k also stands for the start that the first k items make. A start's digest chains
+its items' digests, so it can be continued from any known start. The digest is keyed, so that no client can make two
+starts of one digest.
 """
 
 import re
@@ -14,7 +14,7 @@ import msgspec
 from tokenizer_cache.keyed import KeyedHash
 
 _MARKED_END = 160
-"""Marks stand on the last part of a message: its last bytes show them."""
+"""A cache mark stands on the last part of a message, within this many bytes of its end."""
 _MARK: Final = b'"cache_control"'
 _LAST_MARK = re.compile(
     rb',\s*"cache_control"\s*:\s*\{\s*"type"\s*:\s*"ephemeral"\s*(?:,\s*"ttl"\s*:\s*"\w+"\s*)?\}'
@@ -25,7 +25,8 @@ so it is no part of a tool's arguments or of a text; and a list in a message tha
 
 
 class NotRead(Exception):
-    """Items are asked for that were recognised by their bytes, and reading them would take long: do it in a thread."""
+    """The caller asked for items that were recognised by their bytes, and reading them would take long: do it in a
+    thread."""
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -54,12 +55,12 @@ class Items:
         self.read = read
         self._hash = keyed
         self._may_bear_marks = may_bear_marks
-        """Of Anthropic's API: in others, a key of that name may reach the prompt."""
+        """True for Anthropic's API: in the others, a key of that name may reach the prompt."""
         self.unread = unread
         self._read_all = read_all
-        """Reads the unread ones after all: only where somebody asks for them."""
+        """Reads the unread items, when a caller asks for them."""
         self.hasty = False
-        """Raise NotRead rather than read the unread ones."""
+        """Raise NotRead instead of reading the unread items."""
         self._whole: Items | None = None
         self._digests: list[bytes] | None = None
 
@@ -72,7 +73,7 @@ class Items:
         return self.read[place - first :] if place >= first else self._all().read[place:]
 
     def bare(self, place: int) -> Sequence[msgspec.Raw]:
-        """The items from `place` on, without what no prompt shows."""
+        """The items from `place` on, without cache marks, which no prompt shows."""
         items = self.since(place)
         return unmarked(items) if self._may_bear_marks else items
 
@@ -119,7 +120,7 @@ class Keys(Sequence[bytes]):
 
 
 def digests(before: bytes, items: Sequence[msgspec.Raw], keyed: KeyedHash) -> list[bytes]:
-    """Digests of the starts that `items` make after the start whose digest is `before`, that one first."""
+    """Digests of the starts that `items` make after the start whose digest is `before`; `before` comes first."""
     found = [before]
     for item in items:
         before = keyed.of(item, before)
@@ -128,7 +129,7 @@ def digests(before: bytes, items: Sequence[msgspec.Raw], keyed: KeyedHash) -> li
 
 
 def first_marked(items: Sequence[msgspec.Raw]) -> int:
-    """The number of the first item that bears a cache mark; their count where none does."""
+    """The number of the first item that carries a cache mark; the count of items where none does."""
     for number, item in enumerate(items):
         if is_marked(item):
             return number
@@ -136,7 +137,7 @@ def first_marked(items: Sequence[msgspec.Raw]) -> int:
 
 
 def is_marked(item: msgspec.Raw) -> bool:
-    """Does it bear one of Anthropic's cache marks? They move on from turn to turn."""
+    """Does the item carry one of Anthropic's cache marks? Clients move them from turn to turn."""
     raw = bytes(item)
     return raw.find(_MARK, max(0, len(raw) - _MARKED_END)) >= 0
 

@@ -1,8 +1,8 @@
 """Chat templates compiled by transformers, with shortcuts in the sandbox.
 
-Transformers' sandbox looks at every attribute access through several layers, which is most of a rendering's time. The
-shortcuts answer the commonest kinds of access with exactly what those layers would answer, and leave all others to
-them: the text must stay the same to the byte, and nothing new may become reachable.
+Transformers' sandbox checks every attribute access in several layers, which takes most of a rendering's time. The
+shortcuts answer the commonest kinds of access exactly as those layers would, and leave all others to them: the text
+must stay the same to the byte, and no attribute may become reachable that was not.
 """
 
 from typing import Any, Final

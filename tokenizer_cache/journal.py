@@ -1,7 +1,8 @@
-"""What one process of a host learned of conversations, for its siblings: rings in shared memory, one per process.
+"""What each process of one supervisor learned about conversations, shared with its siblings: one ring in shared memory
+per process.
 
-Each process writes its own ring and reads all others. A record counts once the ring's position is past it; who was
-slower than a whole ring skips what is lost, and a record that was overwritten while it was read fails its checksum.
+Each process writes its own ring and reads all others. A record counts once the ring's position is past it. A reader
+that is a whole ring behind skips what is lost, and a record that was overwritten while it was read fails its checksum.
 Lost records cost an encode, never a wrong prompt. Rings hold token ids and a few characters of text: they belong in a
 private folder in memory, and nowhere else.
 """
@@ -24,7 +25,7 @@ _DATA: Final = 64
 _RECORD: Final = struct.Struct("<II")
 _SKIP: Final = 0xFFFFFFFF
 _RETRY: Final = 64
-"""After so many looks for it, a sibling's ring that was not there is looked for again."""
+"""A sibling's ring that was missing is looked for again after this many polls."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -48,15 +49,15 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Ring:
-    """One ring. `create` opens one's own, or goes on with that of a process that died; its records must be written by
-    one thread at a time."""
+    """One ring. `create` opens this process's ring, or continues the ring of a process that died with this number. Only
+    one thread at a time may write."""
 
     def __init__(self, path: Path, create: bool, size: int = RING_BYTES) -> None:
         flags = os.O_RDWR | (os.O_CREAT if create else 0)
         handle = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             if create:
-                os.posix_fallocate(handle, 0, _DATA + size)  # else a full memory would show as a signal, later
+                os.posix_fallocate(handle, 0, _DATA + size)  # else full memory would show later, as a signal
             self._memory = mmap.mmap(handle, 0)
         finally:
             os.close(handle)
@@ -68,8 +69,8 @@ class Ring:
             raise OSError(f"{path} is no ring yet")
         self._capacity: int = capacity
         self._position: int = written if create or written > capacity else 0
-        """Where the next record is written, or read: a reader that comes late gets all that is still there, as long as
-        nothing has been overwritten."""
+        """Where the next record is written or read. A reader that starts late gets all records, as long as none has
+        been overwritten."""
 
     def append(self, payload: bytes) -> None:
         """Leave a record for the siblings. One that would take more than a quarter of the ring is left out."""
@@ -117,7 +118,7 @@ class Ring:
         return written
 
     def close(self) -> None:
-        """Let the memory go."""
+        """Release the memory."""
         self._memory.close()
 
 
@@ -161,7 +162,7 @@ class Journal:
             self._reading.release()
 
     def close(self) -> None:
-        """Let the memory go."""
+        """Release the memory."""
         for ring in (self._own, *self._rings.values()):
             ring.close()
 

@@ -35,7 +35,7 @@ _FAMILIES: Final = {
     "qwen3_5": (_QWEN35_WORDS, _QWEN_SPECIAL + _QWEN35_MORE),
     "qwen3_6": (_QWEN35_WORDS, _QWEN_SPECIAL + _QWEN35_MORE),
 }
-"""By the vocabulary's file name: how text is split, and the tokens that follow the ranks."""
+"""For each vocabulary's file name: how text is split, and the tokens that follow the ranks."""
 CHATML: Final = """\
 {%- if tools %}
 {{- '<|im_start|>system\\n' }}
@@ -75,8 +75,8 @@ def load_packaged(spec: str) -> Tokenizer:
 
 
 def load_tiktoken(path: Path) -> Tokenizer:
-    """A `.tiktoken` vocabulary of the Qwen family: a rank table says nothing of how text is split into words, and
-    Qwen's way is known. Raises TokenizerUnavailable for another."""
+    """A `.tiktoken` vocabulary of the Qwen family: a rank table does not say how text is split into words, and only
+    Qwen's pattern is known here. Raises TokenizerUnavailable for any other vocabulary."""
     if path.stem not in _FAMILIES:
         known = ", ".join(f"{name}.tiktoken" for name in _FAMILIES)
         raise TokenizerUnavailable(f"{path}: of .tiktoken vocabularies only Qwen's can be loaded ({known})")
@@ -118,7 +118,7 @@ def _from_tiktoken(path: Path) -> tokenizers.Tokenizer:
 
 
 def _merges(ranks: dict[bytes, int]) -> list[tuple[bytes, bytes]]:
-    """The pair that byte-pair encoding joins last in each token: what a rank table leaves unsaid."""
+    """The pair that byte-pair encoding joins last in each token, which a rank table does not contain."""
     merges = []
     for token, rank in sorted(ranks.items(), key=lambda item: item[1]):
         parts = [token[place : place + 1] for place in range(len(token))]

@@ -1,9 +1,9 @@
 """Bodies recognised by their first bytes, before any of them is parsed.
 
-A body's digest is taken, each from the one before, at every step of `STEP_BYTES` (of `_LATE_STEP_BYTES` after 256 KB),
-as long as such a beginning was seen before; the last step that was knows to which lengths bodies were read that began
-so. The digest at one of those proves the bytes: it is keyed and 128 bits wide, and an equal one is taken for equal
-bytes. Bounded, least recently used first out; one thread only.
+A body's digest is taken at every step of `STEP_BYTES` (of `_LATE_STEP_BYTES` after 256 KB), each from the one before,
+as long as an earlier body began with the same bytes. The last step that matches holds the lengths at which items ended
+in those earlier bodies. An equal digest at one of these lengths proves equal bytes: it is keyed and 128 bits wide. The
+table is bounded, and the least recently used entry goes first. One thread only.
 """
 
 from collections import OrderedDict
@@ -15,9 +15,9 @@ from tokenizer_cache.items import Start
 from tokenizer_cache.keyed import KeyedHash
 
 STEP_BYTES: Final = 16 << 10
-"""Bodies below it are not recognised: reading them costs a few microseconds."""
+"""Shorter bodies are not recognised: reading them costs a few microseconds."""
 _LATE_STEP_BYTES: Final = 64 << 10
-"""Each digest takes 1 us beside its bytes; conversations that share so much are one, or few."""
+"""Each digest costs 1 us besides its bytes; bodies that share 256 KB belong to one conversation, or to a few."""
 _EARLY_STEPS: Final = 16
 _EARLY_BYTES: Final = _EARLY_STEPS * STEP_BYTES
 _LENGTHS = 8
@@ -25,11 +25,11 @@ _LENGTHS = 8
 _TRIED = 12
 """Lengths tried for one body. Each costs a digest of less than a step."""
 _MARK_BYTES: Final = 700
-"""A mark with its key, its place in the table and what was known there."""
+"""Size of a mark with its key, its place in the table and what is known there."""
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What is known of the bodies that begin with certain bytes: these end after an item."""
+    """What is known about bodies that begin with certain bytes, which end after an item."""
 
     length: int
     start: Start
@@ -91,7 +91,7 @@ def _steps_in(length: int) -> int:
 
 
 class Prefixes:
-    """Known beginnings of the bodies of one API."""
+    """The known beginnings of one API's bodies."""
 
     def __init__(self, max_bytes: int, keyed: KeyedHash) -> None:
         self._max_marks = max(1, max_bytes // _MARK_BYTES)

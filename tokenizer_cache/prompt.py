@@ -1,9 +1,9 @@
 """From a request's raw bytes to its prompt: token count and block chain.
 
 Nouns: a *prompt* is what the engine will see (token ids plus identity); a *block* is a fixed run of token ids hashed
-together with its parent; a *chain* is the hashes of a prompt's blocks, 8 bytes each, joined. A *format* is all that
-makes equal requests give equal ids: engine, tokenizer, template, block size. This package knows neither the router nor
-the policies.
+together with its parent; a *chain* is the hashes of a prompt's blocks, 8 bytes each, joined. A *format* is everything
+that decides which ids a request gives: engine, tokenizer, template, block size. This package knows neither the router
+nor the policies.
 """
 
 import msgspec
@@ -19,18 +19,19 @@ class BadRequest(ValueError):
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """A prompt as known at this moment. First recognised (partly estimated), then encoded (exact, where possible)."""
+    """A prompt as it is known at this moment: first recognised (partly estimated), later encoded (exact, where
+    possible)."""
 
     chain: bytes
-    """8-byte hashes of the full blocks. The first `known_blocks` are exact; the rest stand for the unseen tail,
-    estimated from its bytes (one hash per about block_tokens tokens): they match equal tails that are in flight,
-    nothing else."""
+    """8-byte hashes of the full blocks. The first `known_blocks` are exact. The rest stand for the unseen tail and are
+    estimated from its bytes (about one hash per `block_tokens` tokens): they match only equal tails that are in
+    flight."""
     known_blocks: int
     tokens: int
     """Length in tokens: exact when `exact`, else known part + estimate."""
     block_tokens: int
     exact: bool
-    """True when ids are equal to what the engine sees. False: estimated so far, or only canonical-text chunks exist."""
+    """True when the ids equal what the engine sees. False when they are estimated, or when only text chunks exist."""
     source: str
     """Where the ids came from, a metric label: `ids`, `conversation`, `encoded`, `estimate`, `worker`, `text`."""
     ids: bytes = b""
@@ -38,4 +39,4 @@ class Prompt(msgspec.Struct, frozen=True):
     teachable: bool = True
     """False where the engine's cached-token count says nothing (several prompts, prompt logprobs)."""
     ask: bool = False
-    """True where only the worker can tell the ids: it is to be asked, after dispatch."""
+    """True when only the worker knows the ids: the router asks it after dispatch."""

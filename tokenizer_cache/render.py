@@ -30,7 +30,7 @@ RENDER_ERRORS: Final = (
     TypeError,
     ValueError,
 )
-"""What a template may raise on input that it does not like."""
+"""Errors that a template may raise for input that it refuses."""
 _REASONING_WORDS: Final = ("think", "reason", "thought", "channel")
 _REASONING = re.compile(rf"[</|\[_:](?:{'|'.join(_REASONING_WORDS)})", re.IGNORECASE)
 _CLOCK = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
@@ -63,7 +63,7 @@ class StandIn(NamedTuple):
     closed: str
     """Rendering of these messages alone."""
     generation: str
-    """What the template then appends for the assistant to answer."""
+    """The generation prompt: what the template appends so that the assistant answers."""
     cut_token: str
     """The last cut token in `closed`."""
 
@@ -85,10 +85,11 @@ class Renderer:
         self._reads_thinking = reads_thinking(self._template.environment.parse(self._source))
         self._reads_clock = "strftime_now" in self._source
         self.changes_by_the_minute = self._reads_clock and not _is_daily(self._source)
-        """No known part may be trusted without rendering it."""
+        """True when the prompt prints the time of day: then no known part may be reused without rendering it."""
 
     def day(self) -> bytes:
-        """Stands for the date where the template prints it, as it is here: prompts of another day are other prompts."""
+        """Stands for this machine's date where the template prints the date: prompts of another day are other
+        prompts."""
         return datetime.datetime.now().date().isoformat().encode() if self._reads_clock else b""
 
     def call(self, api: str, body: dict[str, Any]) -> TemplateCall:
@@ -113,7 +114,7 @@ class Renderer:
             return self._render(call.messages, msgspec.structs.replace(call, tools=bare))
 
     def messages(self, api: str, items: Sequence[Any]) -> list[dict[str, Any]]:
-        """What some raw messages of a conversation become. Raises NotExact."""
+        """The template's messages for some raw messages of a conversation. Raises NotExact."""
         return self.rules.messages(api, items)
 
     def stand_in(self, shape: str, like: TemplateCall, key: bytes) -> StandIn | None:
@@ -129,7 +130,7 @@ class Renderer:
         return stand_in
 
     def after(self, stand_in: StandIn, messages: list[dict[str, Any]], like: TemplateCall) -> str | None:
-        """The text that `messages` add after a stand-in, generation prompt included; None where that cannot be told."""
+        """The text that `messages` add after a stand-in, generation prompt included; None where it cannot be known."""
         if _only_switches(like.kwargs):
             filled = self._skeletons.fill(stand_in.place, messages, lambda marked: self._added(stand_in, marked, like))
             if filled is not None:
@@ -182,7 +183,7 @@ class Renderer:
 
 
 def _only_switches(kwargs: dict[str, Any]) -> bool:
-    """Template arguments that cannot be compared with what messages say."""
+    """True when the template arguments are only switches: a template cannot compare them with what messages say."""
     return all(value is None or isinstance(value, bool) for value in kwargs.values())
 
 
@@ -192,7 +193,7 @@ def prototype(call: TemplateCall) -> TemplateCall:
 
 
 def arguments_key(call: TemplateCall, day: bytes) -> bytes:
-    """Stands for all the arguments of a rendering but its messages and what its tools are."""
+    """Stands for all the arguments of a rendering except its messages and the content of its tools."""
     return msgspec.json.encode((bool(call.tools), call.add_generation_prompt, call.kwargs)) + day
 
 
@@ -204,15 +205,15 @@ def reads_thinking(tree: jinja2.nodes.Template) -> bool:
 
 
 def _is_daily(source: str) -> bool:
-    """True where the template asks the clock for nothing finer than the day."""
+    """True when the template reads nothing finer than the day from the clock."""
     formats = [found[1] for found in _CLOCK.findall(source)]
     letters = [letter for form in formats for letter in _DIRECTIVE.findall(form)]
     return len(formats) == source.count("strftime_now(") and _DAILY.issuperset(letters)
 
 
 def kinds_of(messages: Sequence[dict[str, Any]]) -> str | None:
-    """One letter per message. None where templates may render a message in the light of later ones (reasoning), and for
-    messages of an unknown kind: such tails are not rendered alone."""
+    """One letter per message. None where templates may render a message differently because of later ones (reasoning),
+    and for messages of an unknown kind: such tails are not rendered alone."""
     kinds = []
     for message in messages:
         kind = _KINDS.get(message["role"])
@@ -224,7 +225,7 @@ def kinds_of(messages: Sequence[dict[str, Any]]) -> str | None:
 
 def condensed(kinds: str, before: str = "") -> str | None:
     """The shape of a conversation: kinds after those of `before`, without immediate repetitions ("ctct" is "ct"); None
-    where it stays too long to be stood in for."""
+    where it stays too long for a stand-in."""
     shape = before
     for kind in kinds:
         shape += kind
@@ -236,7 +237,8 @@ def condensed(kinds: str, before: str = "") -> str | None:
 
 
 def _looks_around(message: dict[str, Any], kind: str) -> bool:
-    """Reasoning is dropped or kept by what comes later; a user's text that poses as a tool's result is no query."""
+    """True for a message whose rendering may depend on others: reasoning is kept or dropped depending on what comes
+    later, and a user's text that looks like a tool's result does not count as a query."""
     if kind in "st":
         return False
     if message.get("reasoning") is not None:
@@ -249,6 +251,6 @@ def _looks_around(message: dict[str, Any], kind: str) -> bool:
 
 
 def _speaks_of_reasoning(text: str) -> bool:
-    """Plain searches first: the pattern goes through a text letter by letter."""
+    """Searches for plain words first: the pattern reads a text letter by letter."""
     lower = text.lower()
     return any(word in lower for word in _REASONING_WORDS) and _REASONING.search(text) is not None

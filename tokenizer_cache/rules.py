@@ -1,8 +1,8 @@
 """How one engine turns a request into a prompt: the contract that each engine's rules keep, and its values.
 
-Rules are exact or silent: whatever they cannot know for sure raises NotExact, and the caller falls back to chunks of
-the text, because a wrong prompt would be worse than none. They work on plain dicts and must not change what they are
-given. Never log a body from here.
+Rules are exact or refuse: they raise NotExact for everything that they do not know for sure, and the caller falls back
+to chunks of the text, because a wrong prompt would be worse than none. They work on plain dicts and must not change
+their arguments. Never log a body from here.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ class NotExact(Exception):
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server's own options change in the prompts of its model. Equal values render equally."""
+    """The options of a server that change the prompts of its model. Equal values render equally."""
 
     engine: str = "vllm"
     default_kwargs: dict[str, Any] = {}
@@ -30,17 +30,18 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_parser: str = ""
     """SGLang only: decides how an Anthropic client's thinking reaches the template."""
     own_template: bool = False
-    """The server was told to use a template other than the tokenizer's."""
+    """True when the server uses another template than the tokenizer's."""
     multimodal: bool = False
     """SGLang only: such a model's prompts are turned into text again, and only some tokenizers survive that."""
     not_exact: str = ""
-    """Why no chat prompt of this server can be known here (a metric label); empty where they can."""
+    """Why no chat prompt of this server can be exact here (a metric label); empty where it can."""
     completions_exact: bool = True
     """False where the server puts completion prompts into a template of its own."""
 
     @property
     def key(self) -> str:
-        """Tells formats apart: the engine, and a digest of everything else where it is not as usual."""
+        """A text that differs for different formats: the engine, and a digest of all options that differ from the
+        default."""
         if self == Served(engine=self.engine):
             return self.engine
         said = msgspec.json.encode(self, order="sorted")
@@ -59,15 +60,15 @@ class TemplateCall(msgspec.Struct, frozen=True):
     continue_final_message: bool
     add_special_tokens: bool
     suffix: str = ""
-    """Text that is encoded by itself, with special tokens but the first, and put behind the prompt's ids."""
+    """Text that is encoded alone, with all special tokens but the first; its ids follow the prompt's."""
     bare_tools: bool = False
-    """Where the template refuses the tools, it is tried with their functions alone."""
+    """Where the template refuses the tools, the engine tries it again with only their functions."""
     settled: bool = True
-    """False where the last message is shown in another way than it will be once others follow it."""
+    """False where the last message is rendered in another way than it will be when others follow it."""
 
 
 class Rules(Protocol):
-    """One engine's way from a body to a template call. Pure; safe in several threads."""
+    """How one engine turns a body into a template call. Pure; safe in several threads."""
 
     def call(self, api: str, body: dict[str, Any]) -> TemplateCall:
         """What is rendered for a decoded body of `api` (`chat`, `messages` or `responses`). Parts of the body are

@@ -1,9 +1,9 @@
-"""What a template makes of messages of one form, learned once: literal text with holes for what the messages say.
+"""The rendered text of messages of one form, learned once: literal text with holes for what the messages say.
 
 A template writes nearly every message as fixed text around its content, and rendering it in Jinja is the largest cost
 of an agent's next turn. A skeleton is the rendering of the same messages with marks for their texts, cut at the marks.
-It is used only for texts in which the template cannot see anything: no outer whitespace to strip, no markup that it
-looks for. What it gives must equal the rendering; `TailRenderer` compares by sample, and nothing here weakens that.
+It is used only for texts that the template would copy as they are: no outer whitespace to strip, no markup that it
+looks for. Its text must equal the rendering; `TailRenderer` compares by sample, and nothing here weakens that.
 """
 
 import json
@@ -20,7 +20,7 @@ Render = Callable[[list[Message]], str | None]
 _MARK: Final = "\u2042"
 _TEXT_MARK: Final = re.compile(f"{_MARK}(t[0-9]+){_MARK}")
 _PROBES: Final = (f"k{_MARK}", "Aa \"q\" 's' \\ \n\n\t & é中🙂 {x} 1.0, " + "wide " * 2000 + f"\n{_MARK}")
-"""Texts that show whether a template does anything with a text but write it. The mark stands for a text's number."""
+"""Texts that show whether a template does more with a text than copy it. The mark stands for a text's number."""
 _SPACED: Final = f" \n\t{_MARK}\n \t\n"
 _MAX_SKELETONS = 2048
 _MAX_LITERAL = 64
@@ -31,17 +31,17 @@ _SHORTEST_MARKUP = 3
 
 
 class _Form:
-    """One pass over messages: their form (hashable), the same messages with marks, and what the marks stand for."""
+    """One pass over messages, which gives their form (hashable) and the values that the marks stand for."""
 
     __slots__ = ("names", "texts", "values")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        """Contents: the skeleton holds only if the template sees nothing in them."""
+        """Contents: the skeleton holds only if the template copies them as they are."""
         self.values: list[str] = []
         """Arguments as JSON text."""
         self.names: dict[str, int] = {}
-        """Ids and names by first appearance: templates may look for equal ones."""
+        """Ids and names in order of their first appearance: templates may look for equal ones."""
 
     def of(self, value: Any, key: str = "") -> Hashable:
         """The form of a value. Raises ValueError for what is not of a known kind."""
@@ -71,7 +71,7 @@ class _Form:
 
 
 class _Marker:
-    """The same pass, writing marks instead of reading values."""
+    """The same pass; it writes marks instead of reading values."""
 
     def __init__(self) -> None:
         self._texts = self._values = 0
@@ -104,12 +104,12 @@ class Skeleton(NamedTuple):
 
     pieces: tuple[str | tuple[str, int], ...]
     keeps_space: bool
-    """The template writes texts with their outer whitespace."""
+    """True when the template writes texts with their outer whitespace."""
 
 
 class Skeletons:
-    """One template's skeletons, by what they follow and by form. Safe in several threads: at worst one is learned
-    twice."""
+    """One template's skeletons, by the place that they follow and by form. Safe in several threads: at worst one is
+    learned twice."""
 
     def __init__(self, template_source: str, environment: jinja2.Environment) -> None:
         tree = environment.parse(template_source)
@@ -118,7 +118,8 @@ class Skeletons:
         self._skeletons: dict[Hashable, Skeleton | None] = {}
 
     def fill(self, place: Hashable, messages: Sequence[Message], render: Render) -> str | None:
-        """The text of `messages` after `place`; None where no skeleton can tell. `render` renders messages there."""
+        """The text of `messages` after `place`; None where no skeleton fits. `render` renders messages at that
+        place."""
         form = _Form()
         try:
             key = (place, tuple([form.of(message) for message in messages]))
@@ -134,13 +135,14 @@ class Skeletons:
         return "".join([piece if isinstance(piece, str) else holes[piece[0]][piece[1]] for piece in skeleton.pieces])
 
     def _is_opaque(self, text: str, keeps_space: bool) -> bool:
-        """Can the template see nothing in this text?"""
+        """Will the template copy this text as it is?"""
         if _MARK in text or not (keeps_space or text == text.strip()):
             return False
         return not any(markup in text for markup in self._markup)
 
     def _learn(self, key: Hashable, messages: Sequence[Message], render: Render) -> Skeleton | None:
-        """A template that escapes, cuts or measures texts has no skeleton: what it makes of a few probes shows it."""
+        """Learn a skeleton. A template that escapes, cuts or measures texts has none, as its rendering of the probes
+        shows."""
         if len(self._skeletons) >= _MAX_SKELETONS:
             self._skeletons.clear()
         marker = _Marker()
@@ -176,7 +178,7 @@ def _marked_arguments(number: int) -> dict[str, str]:
 
 
 def _cut(text: str) -> tuple[str | tuple[str, int], ...] | None:
-    """The text cut at its marks; None where the template wrote arguments in a way of its own."""
+    """The text cut at its marks; None where the template wrote arguments in another form."""
     for number in range(text.count(_MARK + "k")):
         text = text.replace(json.dumps(_marked_arguments(number), ensure_ascii=False), _mark("v", number))
     pieces: list[str | tuple[str, int]] = []

@@ -1,7 +1,8 @@
-"""A body with one field more than the client sent: every other byte stays as it came.
+"""Adds one field to a client's body and keeps every other byte.
 
-A field that the client sent too, under whatever spelling of its name and however often, is replaced: which of two equal
-names counts would be the engine's choice. What is no JSON object is refused or stays none: it never becomes one.
+A field that the client sent too is replaced, in any spelling of its name and every time it occurs: otherwise the engine
+would choose which of two equal names counts. A body that is no JSON object is refused or stays none: it never becomes
+one.
 """
 
 import re

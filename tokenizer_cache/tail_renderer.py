@@ -1,8 +1,9 @@
 """Tails: the text that new messages add to a known conversation, rendered without the known messages.
 
-A tail is rendered after a stand-in: a short one at first, the known conversation's whole shape if that disagrees with
-the full rendering. Every kind of tail must agree on its first uses and then by sample; where both stand-ins fail, that
-kind is rendered in full for good. Callers must compare where `due` says so: nothing else guards exactness here.
+A tail is rendered after a stand-in: first a short one; if that disagrees with the full rendering, one of the known
+conversation's whole shape. Every kind of tail is compared with the full rendering on its first uses and then by sample.
+Where both stand-ins fail, conversations of that kind are rendered in full from then on. Callers must compare where
+`due` says so: nothing else guards exactness here.
 """
 
 from dataclasses import dataclass
@@ -21,17 +22,18 @@ _CHECK_EVERY = 128
 _MAX_KINDS = 4096
 _MAX_CONTEXTS = 1024
 _MAX_ARGUMENTS_BYTES = 4096
-"""A template might print them (documents) with every stand-in: then all is rendered in full, off the event loop."""
+"""A template might print its arguments (documents) with every stand-in. Where they are larger than this, prompts are
+rendered in full, off the event loop."""
 
 
 @dataclass(slots=True)
 class Trust:
-    """How one kind of tail has fared against full renderings."""
+    """How often one kind of tail was used, and which stand-in still agrees with the full rendering."""
 
     level: int = 0
-    """0: the short stand-in; 1: the whole shape; 2: given up."""
+    """0: the short stand-in; 1: the whole shape; 2: neither agreed."""
     uses: int = 0
-    """At this level."""
+    """Uses at this level."""
 
     @property
     def due(self) -> bool:
@@ -40,7 +42,7 @@ class Trust:
 
 
 class Tail(NamedTuple):
-    """From the known boundary's cut to the prompt's end."""
+    """The text from the known boundary's cut to the prompt's end."""
 
     text: str
     cut: int
@@ -48,7 +50,7 @@ class Tail(NamedTuple):
     closed: int
     """Where in `text` the messages end and the generation prompt begins."""
     shape: str
-    """Of the whole conversation then."""
+    """Shape of the whole conversation, with this tail."""
     trust: Trust
 
 
@@ -58,7 +60,7 @@ class _Context(NamedTuple):
 
 
 class TailRenderer:
-    """Renders tails, and remembers what they were worth. Safe in several threads at once."""
+    """Renders tails, and remembers which kinds agreed with full renderings. Safe in several threads at once."""
 
     def __init__(self, renderer: Renderer, counters: Counters) -> None:
         self._renderer = renderer
@@ -75,7 +77,8 @@ class TailRenderer:
             self._contexts[context] = _Context(prototype(call), key)
 
     def due(self, context: bytes, known: Boundary) -> bool:
-        """A tail after `known` may have to be compared, or cannot be rendered: a guess, before anything is read."""
+        """True when a tail after `known` may have to be compared, or cannot be rendered. A guess: no item is read for
+        it."""
         if known.shape is None or context not in self._contexts:
             return True
         trust = self._trust.get((self._contexts[context].key, known.shape, "ct"))
@@ -132,7 +135,7 @@ def _stand_in_shape(shape: str, level: int) -> str:
 
 
 def _answers_itself(messages: list[dict[str, Any]]) -> bool:
-    """All results of tools are those of calls in these messages: a template may look for a result's call, which a
+    """True when every tool result belongs to a call in these messages: a template may look for a result's call, which a
     stand-in does not have."""
     called: set[str] = set()
     for message in messages:

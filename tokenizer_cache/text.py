@@ -1,8 +1,8 @@
 """The fall-back without exact tokens: fixed chunks of the request's own bytes, chained like blocks.
 
 Equal beginnings still give equal chains, so requests still follow their prefix; token counts are estimates that learn
-from what the engines report. Used for engines whose rendering is not known here, tokenizers that cannot be loaded,
-media, and prompts that cannot be rendered. Must accept everything that parses.
+from what the engines report. It is used for engines whose rendering is not known here, tokenizers that cannot be
+loaded, media, and prompts that cannot be rendered. It must accept everything that parses.
 """
 
 import re
@@ -18,7 +18,7 @@ from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request
 
 CHUNK_BYTES_PER_TOKEN = 4
-"""Fixed: were it to follow the estimate, equal prompts would be cut differently from hour to hour."""
+"""A constant: if it followed the estimate, equal prompts would be cut differently from hour to hour."""
 _LEARN = 0.05
 _BLOB = re.compile(rb'"[A-Za-z0-9+/=_:;,.\-]{4096,}"')
 
@@ -29,7 +29,7 @@ class _Seen(NamedTuple):
 
 
 class Realm(NamedTuple):
-    """As an exact encoder's: the parent of first chunks, and what seeds the conversation keys."""
+    """As in an exact encoder: the parent of first chunks, and the value that begins the conversation keys."""
 
     root: bytes
     context: bytes
@@ -76,12 +76,12 @@ class TextEncoder:
         return self._prompt(known_chain + chain, text_bytes, request)
 
     def encode(self, request: Request) -> Prompt:
-        """The same as `recognise`: there is nothing more exact."""
+        """As `recognise`: nothing more exact is known."""
         seen = request.memo.get(self)
         return seen.prompt if isinstance(seen, _Seen) else self.recognise(request)
 
     def encode_briefly(self, request: Request) -> Prompt:
-        """The same: it is brief."""
+        """As `encode`, which is fast enough for the event loop."""
         return self.encode(request)
 
     def tail_bytes(self, request: Request) -> int:
@@ -116,14 +116,15 @@ class TextEncoder:
         return prompt
 
     def _without_blobs(self, raw: bytes) -> bytes:
-        """Long base64 strings (images, audio) by their digests: a picture's tokens do not grow with its bytes."""
+        """Replaces long base64 strings (images, audio) by their digests: a picture's tokens do not grow with its
+        bytes."""
         if len(raw) < 4096:
             return raw
         return _BLOB.sub(lambda blob: b'"' + self.keyed.of(blob.group()).hex().encode() + b'"', raw)
 
 
 def prompt_head(request: Request) -> bytes:
-    """What comes before the messages in a prompt."""
+    """The bytes that stand for the part of a prompt before its messages."""
     fields = request.fields
     parts = [given(fields.tools)]
     if isinstance(fields, MessageFields):

@@ -1,8 +1,8 @@
 """A tokenizer for exact ids, and what is known about its cut points.
 
 A *cut token* is an added token at which text may be cut: encoding both sides apart gives the same ids as encoding them
-together. Only tokens for which that is proved when loading count. Nothing here is changed after loading: the encoder
-runs in several threads at once.
+together. A token counts only if this is proved at loading. Nothing here changes after loading: the encoder runs in
+several threads at once.
 """
 
 import copy
@@ -20,7 +20,7 @@ from tokenizer_cache.tiktoken_bpe import TiktokenBpe, tiktoken_twin
 _PROBES = (("ab c\n", "x"), ("x ", " y"), ("\n\n", "\n"), ("é中", "é"), ("a", "  "), ("", "a"), ("'", "s b"))
 _MAX_CUT_TOKENS = 128
 _SPARE = re.compile(r"unused|reserved|extra_\d|dummy|placeholder", re.IGNORECASE)
-"""Names of added tokens that models keep for later: no template writes them."""
+"""Names of added tokens that models reserve: no template writes them."""
 NOT_PLAIN: Final = frozenset(
     ("gpt_oss", "deepseek_v32", "deepseek_v4", "kimi_k3", "inkling", "cohere_cmd3", "cohere_cmd4")
 )
@@ -68,8 +68,8 @@ class Tokenizer:
         self.cut_tokens = tuple(self._find_cut_tokens())
 
     def use_tiktoken(self) -> None:
-        """Encode in a fifth of the time from now on, where that is proved to give the same ids. Takes about a second.
-        Call before anybody encodes."""
+        """Encode with tiktoken from now on, in a fifth of the time, where it is proved to give the same ids. Takes
+        about a second. Call before the first encode."""
         self._tiktoken = tiktoken_twin(self._raw)
 
     def with_template(self, chat_template: str) -> "Tokenizer":
@@ -86,7 +86,9 @@ class Tokenizer:
         changed.served, changed.not_exact = served, self.not_exact or served.not_exact or doubtful or None
         if served.engine == "sglang":
             changed.not_exact = changed.not_exact or ("tool_template" if self.has_tool_template else None)
-            if served.own_template and changed.chat_template is not None:  # read from a file in a way of its own
+            if (
+                served.own_template and changed.chat_template is not None
+            ):  # the server reads the template from a file in its own way
                 changed.chat_template = changed.chat_template.strip("\n").replace("\\n", "\n")
         return changed
 
@@ -97,7 +99,8 @@ class Tokenizer:
         return self.encode_slowly(text, add_special_tokens)
 
     def encode_slowly(self, text: str, add_special_tokens: bool = False) -> list[int]:
-        """The same by `tokenizers` itself. In a batch of one, since `Tokenizer.encode` would hold the GIL."""
+        """As `encode`, with the library `tokenizers`. It encodes a batch of one, because `Tokenizer.encode` would hold
+        the GIL."""
         ids: list[int] = self._raw.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids
         return ids
 
@@ -108,7 +111,7 @@ class Tokenizer:
         return near if near >= 0 else max((text.rfind(token, 0, end) for token in self.cut_tokens), default=-1)
 
     def pieces(self, text: str, chars: int) -> list[str]:
-        """The text in pieces of at most so many characters, cut at cut tokens; longer where none is to be found."""
+        """The text in pieces of at most `chars` characters, cut at cut tokens; longer where there is none."""
         found, start = [], 0
         while len(text) - start > chars:
             at = self.last_cut(text, start + chars)
@@ -127,14 +130,14 @@ class Tokenizer:
             text = token.content
             if token.lstrip or token.normalized or token.single_word or _SPARE.search(text):
                 continue
-            # Another token that begins earlier and reaches into this one would be found in its place.
+            # The tokenizer would find another token that begins earlier and reaches into this one.
             reached = text in insides or any(text[:end] in endings for end in range(1, len(text) + 1))
             if not reached and self._cuts(text):
                 found.append(text)
         return sorted(found[:_MAX_CUT_TOKENS])
 
     def _cuts(self, token: str) -> bool:
-        """The proof by trial: no side of the token changes the ids of the other."""
+        """Proves by trial that neither side of the token changes the ids of the other."""
         return all(
             self.encode(left + token + right) == self.encode(left) + self.encode(token + right)
             for left, right in _PROBES

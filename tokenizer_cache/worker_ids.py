@@ -1,9 +1,9 @@
-"""Prompts whose ids only the worker can tell: its chat template is code, or its tokenizer cannot be loaded here.
+"""Prompts whose ids only the worker knows: its chat template is code, or its tokenizer cannot be loaded here.
 
-What a worker told of one turn is known of the next: the conversation's blocks but the last few, which held the
-generation prompt. What several conversations share (tools, system messages) is learned by comparing what was told of
-them. Nothing here asks: the router does, after dispatch, and brings the ids. Until then a prompt is an estimate; where
-nobody can be asked it is text.
+The ids of one turn give the blocks of the next, but for the last few, which held the generation prompt. What several
+conversations share (tools, system messages) is learned by comparing their ids. Nothing here sends a request: the router
+asks the worker after dispatch and brings the ids. Until then a prompt is an estimate; where no worker can be asked it
+is text.
 """
 
 from collections import OrderedDict
@@ -22,7 +22,7 @@ from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, Realm, TextEncoder, prom
 OVERHANG_TOKENS: Final = 32
 """Ids at a prompt's end that the next turn may not begin with: generation prompts are shorter."""
 _HEADS: Final = 3
-"""So many of a conversation's first items may be shared with others."""
+"""At most this many of a conversation's first items are taken for shared with others."""
 _MAX_HEADS: Final = 1024
 _HEAD_BLOCKS: Final = 512
 
@@ -34,11 +34,12 @@ class _Seen(NamedTuple):
 class _Head(NamedTuple):
     chain: bytes
     next_key: bytes
-    """The first items and the one after them: others with this key may be the same conversation."""
+    """Key of the first items and the one after them. A prompt with the same key may belong to the same conversation."""
 
 
 class WorkerIdsEncoder:
-    """Prompts of one format, as its workers tell them. `may_ask` says whether one could tell this request's."""
+    """Prompts of one format, from ids that its workers give. `may_ask` says whether a worker can give those of a
+    request."""
 
     def __init__(self, text: TextEncoder, secret: bytes, may_ask: Callable[[Request], bool]) -> None:
         self.text = text
@@ -47,11 +48,11 @@ class WorkerIdsEncoder:
         self._chunks = Chain(self._block_tokens * CHUNK_BYTES_PER_TOKEN, secret)
         self._may_ask = may_ask
         self._heads: OrderedDict[bytes, _Head] = OrderedDict()
-        """By the key of a conversation's first items: how one went on, or what several have in common."""
+        """For the key of a conversation's first items: how one conversation went on, or what several have in common."""
         self.conversations = Conversations(text.conversations.room)
 
     def recognise(self, request: Request) -> Prompt:
-        """What the workers told so far, and an estimate of the rest; text where nobody can be asked."""
+        """The blocks known from workers, and an estimate of the rest; text where no worker can be asked."""
         request.memo[self] = None
         if request.prompts or not self._may_ask(request):
             return self.text.recognise(request)
@@ -85,11 +86,11 @@ class WorkerIdsEncoder:
         )
 
     def encode(self, request: Request) -> Prompt:
-        """The same as `recognise`: only a worker knows more."""
+        """As `recognise`: only a worker knows more."""
         return self.recognise(request) if isinstance(request.memo.get(self), _Seen) else self.text.encode(request)
 
     def encode_briefly(self, request: Request) -> Prompt:
-        """The same: it is brief."""
+        """As `encode`, which is fast enough for the event loop."""
         return self.encode(request)
 
     def tail_bytes(self, request: Request) -> int:
@@ -97,16 +98,16 @@ class WorkerIdsEncoder:
         return 0
 
     def observe(self, request: Request, prompt_tokens: int) -> None:
-        """The engine's own count: teaches the estimates."""
+        """Learn from the engine's own count, for the estimates."""
         self.text.observe(request, prompt_tokens)
 
     def as_text(self, request: Request) -> Prompt:
-        """The prompt as text chunks: nobody told its ids."""
+        """The prompt as text chunks, when no worker gave its ids."""
         request.memo[self] = None
         return self.text.recognise(request)
 
     def learn(self, request: Request, ids: Sequence[int]) -> Prompt:
-        """The exact prompt, from the ids that a worker told; remembered for the next turn. About 1 us a block."""
+        """The exact prompt from the ids that a worker gave. Remembers them for the next turn. About 1 us a block."""
         seen, packed = request.memo.get(self), pack(ids)
         root = self._chain.root(scope_key(self.text.format, request.fields))
         chain, _ = self._chain.extend(root, b"", packed)
@@ -115,7 +116,7 @@ class WorkerIdsEncoder:
         kept = max(0, len(ids) - OVERHANG_TOKENS) // self._block_tokens
         _, base = self.conversations.find(seen.keys)
         if base is not None and (base.blocks > kept or not chain.startswith(base.chain())):
-            base = None  # the template wrote the known part anew
+            base = None  # the template rewrote the known part
         new = chain[(base.blocks if base else 0) * HASH_BYTES : kept * HASH_BYTES]
         spine, blocks = self.conversations.grow(base, new)
         tokens = blocks * self._block_tokens
@@ -125,7 +126,7 @@ class WorkerIdsEncoder:
         return self._exact(request, chain, len(ids))
 
     def _learn_heads(self, keys: Keys, chain: bytes) -> None:
-        """What this prompt shares with the last one that began with the same items, but went on otherwise."""
+        """Learn what this prompt shares with the last one that began with the same items but went on otherwise."""
         for place in range(min(_HEADS, len(keys) - 1)):
             key, next_key = keys[place], keys[place + 1]
             before = self._heads.pop(key, None)

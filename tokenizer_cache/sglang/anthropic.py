@@ -13,7 +13,7 @@ from tokenizer_cache.sglang.template import SglangFormat
 _THINK_PARSERS = frozenset(
     ("deepseek-r1", "deepseek-v3", "glm45", "kimi_k2", "minimax", "nemotron_3", "qwen3", "qwen3-thinking", "step3")
 )
-"""Reasoning parsers whose marks are <think> and </think>."""
+"""The reasoning parsers whose marks are <think> and </think>."""
 _HOSTED = ("web_search_", "computer_", "bash_", "text_editor_")
 _CHOICES = {"none": "none", "auto": "auto", "any": "required"}
 

@@ -19,11 +19,11 @@ _REFUSED = OWN_ARGUMENTS | {"add_generation_prompt", "continue_final_message"}
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    """A chat request as SGLang has read it, whatever API it came by."""
+    """A chat request as SGLang has read it, from any of the APIs."""
 
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] | None
-    """As printed, after the tool choice."""
+    """The tools as printed, after the tool choice was applied."""
     kwargs: dict[str, Any]
     effort: Any = None
     continues: bool = False
@@ -85,7 +85,7 @@ class SglangRules:
 
 
 def _read(body: dict[str, Any], effort_is_late: bool = False) -> ChatRequest:
-    """`effort_is_late`: it comes too late to say anything of thinking."""
+    """Read a chat body. `effort_is_late`: SGLang reads the effort too late for it to change thinking."""
     messages, tools = body.get("messages"), body.get("tools")
     if not isinstance(messages, list) or not messages or body.get("input_ids") is not None:
         raise NotExact("invalid" if body.get("input_ids") is None else "token_ids")
@@ -104,7 +104,8 @@ def _read(body: dict[str, Any], effort_is_late: bool = False) -> ChatRequest:
 
 
 def _effort(body: dict[str, Any], kwargs: dict[str, Any]) -> Any:
-    """The asked effort. What it says of thinking becomes template arguments, where the client set none."""
+    """The effort that the client asked for. Where the client set no template arguments for thinking, the effort sets
+    them in `kwargs`."""
     asked, effort, thinks = body.get("reasoning"), body.get("reasoning_effort"), None
     if isinstance(asked, dict):
         named = asked.get("effort")

@@ -1,7 +1,7 @@
 """Chat messages as SGLang hands them to a chat template. Facts as of 0.5.23.
 
-SGLang reads messages into models of its own and prints them again: unknown keys go, names are checked, nulls vanish,
-and the order of keys is the models'. What it refuses with a 400 raises NotExact here.
+SGLang reads messages into its own models and prints them again: unknown keys and nulls are dropped, names are checked,
+and keys come in the models' order. Input that SGLang refuses with a 400 raises NotExact here.
 """
 
 import json
@@ -50,7 +50,7 @@ def _normalise(message: Any, wants_parts: bool) -> dict[str, Any]:
 
 
 def _ordered(shown: dict[str, Any], content: Any, role: str, wants_parts: bool) -> dict[str, Any]:
-    """Content stands behind the role, but behind all else where it stays a list of parts."""
+    """Content stands directly behind the role, but last where it stays a list of parts."""
     if isinstance(content, str):
         return {"role": shown.pop("role"), "content": content, **shown}
     parts = [_part(part, role) for part in _list(content)]
@@ -95,7 +95,7 @@ def _call(call: Any, role: str) -> dict[str, Any]:
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
-    """A call's arguments as an object. SGLang refuses what is none, and its JSON reader what Python's lets through."""
+    """A call's arguments as an object. SGLang refuses other values, and JSON that only Python's reader accepts."""
     refuse_dense(text)
     try:
         found = json.loads(text, parse_constant=_refuse, parse_int=_whole, parse_float=_finite)
@@ -136,7 +136,7 @@ def _tool(tool: Any) -> dict[str, Any]:
 
 
 def _check_types(schema: Any) -> None:
-    """SGLang rewrites type names that are no JSON Schema (`varchar`): such tools are not followed."""
+    """Raises NotExact for type names that are no JSON Schema (`varchar`): SGLang rewrites them, this code does not."""
     if isinstance(schema, list):
         for item in schema:
             _check_types(item)

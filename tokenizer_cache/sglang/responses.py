@@ -1,7 +1,8 @@
 """The Responses API as the chat request that SGLang makes of it. Facts as of 0.5.23.
 
-Neighbouring assistant items become one message, developers become labelled system messages, and templates that know
-one leading system message alone get all of them there. State that a server keeps is not known here.
+Neighbouring assistant items become one message. Developer messages become labelled system messages. Where a template
+accepts only one leading system message, all system messages are merged into it. State that a server keeps is not known
+here.
 """
 
 import json
@@ -49,7 +50,7 @@ def _kwargs(asked: Any, reasoning: Any) -> Any:
 
 
 def _turn(item: Any) -> dict[str, Any] | None:
-    """The chat message of one item; None for reasoning without a word."""
+    """The chat message of one item; None for reasoning without text."""
     if not isinstance(item, dict):
         raise NotExact("invalid")
     kind = item.get("type")
@@ -78,7 +79,7 @@ def _call(item: dict[str, Any], name: Any, arguments: str) -> dict[str, Any]:
 
 
 def _arguments(asked: Any) -> str:
-    """Whatever is no JSON object counts as an empty one."""
+    """The arguments as JSON; anything that is no JSON object counts as an empty one."""
     if isinstance(asked, dict):
         return json.dumps(asked, ensure_ascii=False)
     if not isinstance(asked, str) or not asked:

@@ -21,7 +21,7 @@ _MEDIA_WORDS = ("image", "audio", "video", "vision")
 _MESSAGE_NAMES = ("message", "msg", "m")
 _SENTINEL = "a later system message"
 _SPECIAL = ("<|channel|>", "[THINK]", "reasoning_mode_token", "low_effort", "<ifm|think>", "<mm:think>")
-"""Words of templates whose reasoning SGLang switches in ways of their own."""
+"""Words of templates for which SGLang has special switches of reasoning."""
 _ENABLE_THINKING = re.compile(
     r"enable_thinking\s+is\s+(?:defined\s+and\s+(?:enable_thinking\s+is\s+false|not\s+enable_thinking)"
     r"|not\s+defined\s+or\s+enable_thinking)"
@@ -36,9 +36,9 @@ class SglangFormat(msgspec.Struct, frozen=True, kw_only=True):
     inline_system: bool
     """False: /v1/messages and /v1/responses merge later system messages into the first one."""
     switches_thinking: bool
-    """`enable_thinking` is what an Anthropic client's `thinking` sets. False: not known."""
+    """True when an Anthropic client's `thinking` sets `enable_thinking`. False when it is not known what it sets."""
     low_effort: bool
-    """The template has a switch of its own for low effort, which is not followed here."""
+    """True when the template has its own switch for low effort, which is not followed here."""
     served: Served
     special_tokens: Mapping[str, Any]
 

@@ -1,7 +1,7 @@
 """Anthropic's /v1/messages as the chat request that vLLM makes of it.
 
-vLLM translates first and renders then, so this gives a chat body, and all rules for chat apply to it afterwards. The
-answer is no request to be sent: it holds only what reaches the prompt.
+vLLM translates first and then renders, so this gives a chat body, and all rules for chat apply to it afterwards. The
+chat body is never sent: it holds only what reaches the prompt.
 """
 
 from typing import Any
@@ -88,7 +88,7 @@ def _string(value: Any) -> str:
 
 
 def _kind(block: Any) -> str:
-    """The block's type; what is not read is skipped without a word by vLLM, what is unknown is refused."""
+    """The block's type. vLLM silently skips blocks that it does not read, and refuses unknown ones."""
     kind = block.get("type") if isinstance(block, dict) else None
     if kind == "image":
         raise NotExact("media")
@@ -135,7 +135,7 @@ def _inline_system(message: dict[str, Any]) -> list[str]:
 
 
 def _texts_of_blocks(blocks: Any) -> list[str]:
-    """Texts of system blocks. Here a block that begins with the billing header goes as a whole."""
+    """Texts of system blocks. Here vLLM drops a whole block that begins with the billing header."""
     if not isinstance(blocks, list):
         raise NotExact("invalid")
     texts = [_string(block["text"]) for block in blocks if _kind(block) == "text" and block.get("text")]

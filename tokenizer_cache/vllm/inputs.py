@@ -21,7 +21,8 @@ _OPTIONS = frozenset(
     ("chat_template", "tokenize", "padding", "truncation", "max_length", "return_tensors", "return_dict")
 )
 OWN_ARGUMENTS = _INPUTS | _OPTIONS | {"return_assistant_tokens_mask"}
-"""Template arguments of a request that would reach the rendering function itself: refused or harmful, always rare."""
+"""Template arguments of a request that would reach the rendering function itself: such requests are refused or harmful,
+and rare."""
 
 
 class VllmRules:

@@ -48,8 +48,8 @@ def normalise_messages(
 
 
 def merge_developer(messages: list[dict[str, Any]], template_format: TemplateFormat) -> list[dict[str, Any]]:
-    """Developer messages turned into system messages, all system messages merged to the front, if the template knows
-    no developer. Takes and gives normalised messages; the input itself is returned when nothing changes."""
+    """If the template does not know the developer role, turns developer messages into system messages and merges all
+    system messages at the front. Takes and gives normalised messages; returns the input itself when nothing changes."""
     if template_format.knows_developer or all(message["role"] != "developer" for message in messages):
         return messages
     rest, systems, scattered = [], [], False
@@ -170,8 +170,8 @@ def _call(call: Any, typed: bool) -> dict[str, Any]:
 
 
 def _arguments(arguments: Any) -> dict[str, Any]:
-    """Arguments as an object; whatever is no JSON object counts as empty. The standard library reads them, because its
-    number types and leniency (NaN, lone surrogates) decide what the template prints."""
+    """Arguments as an object; anything that is no JSON object counts as empty. The standard library reads them, because
+    its number types and leniency (NaN, lone surrogates) decide what the template prints."""
     if isinstance(arguments, str) and arguments:
         refuse_dense(arguments)
         try:

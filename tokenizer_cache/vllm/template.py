@@ -1,8 +1,8 @@
 """What a chat template's source tells vLLM about the input that it wants.
 
-vLLM never asks the operator: it reads from the template whether content stays a list of parts, which keyword arguments
-reach it and whether it knows the developer role. The same must be read here, or the prompt that is counted is not the
-prompt that the engine sees. All of it is worked out once, when a tokenizer is loaded.
+vLLM has no options for this: it reads from the template whether content stays a list of parts, which keyword arguments
+reach it and whether it knows the developer role. This module must read the same, or the prompt that is counted is not
+the prompt that the engine sees. It does so once, when a tokenizer is loaded.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -37,7 +37,7 @@ class TemplateFormat(msgspec.Struct, frozen=True, kw_only=True):
     disabled_effort: DisabledEffort
     """The reasoning effort that /v1/messages sets for `thinking: disabled`."""
     default_kwargs: dict[str, Any]
-    """The server's own --default-chat-template-kwargs: the weakest of all."""
+    """The server's --default-chat-template-kwargs, which every other argument overrides."""
 
 
 class _GenerationTag(jinja2.ext.Extension):
@@ -51,7 +51,7 @@ class _GenerationTag(jinja2.ext.Extension):
 
 
 class _NotUnderstood(Exception):
-    """The template assigns in a way that the detection does not follow; vLLM then answers `string`."""
+    """The template assigns in a way that vLLM's detection does not follow; vLLM then takes `string`."""
 
 
 def template_format(
