@@ -1,4 +1,4 @@
-"""The command `warmroute`: flags to settings, then `router.build.app.serve`.
+"""The command `warmroute`: flags to settings, then `router.build.run.serve`.
 
 Flags and help are made from the declared settings. Flags are taken as plain texts and checked by `settings.load`, like
 every other source, so that an error reads the same wherever a value came from: one line that names the setting, no
@@ -46,7 +46,7 @@ def _serve(settings: Settings) -> int:
     if settings.processes > 1:
         return supervise(settings)
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it misses PyTorch, which is not needed here
-    from router.build.app import serve  # noqa: PLC0415  (loads the whole router: not for --help and a misspelt flag)
+    from router.build.run import serve  # noqa: PLC0415  (loads the whole router: not for --help and a misspelt flag)
 
     serve(settings)
     return 0

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import httpx
 
 from router.build.app import Router
+from router.build.make_sharing import Sharing
 from router.dial.allow import read_rule
 from router.settings import Secret, Settings
 
@@ -39,6 +40,12 @@ class RunningRouter:
         if not running:
             assert all(not w.leases and not w.queued_tokens and not w.held_tokens for w in workers)
         return running
+
+    @property
+    def sharing(self) -> Sharing:
+        """What it shares with others: for routers with a Redis."""
+        assert self.parts.sharing is not None
+        return self.parts.sharing
 
     async def settles(self, timeout_s: float = 5.0) -> None:
         """Wait until nothing is in flight: no lease, no request, no buffered body, no pending record."""
@@ -103,7 +110,7 @@ async def _healthy(parts: Router, count: int) -> None:
     async with asyncio.timeout(READY_S):
         while sum(worker.available() for worker in parts.fleet.workers.values()) < count:
             await asyncio.sleep(0.01)
-        while parts.encoders.loading:
+        while parts.prompts.encoders.loading:
             await asyncio.sleep(0.01)
 
 

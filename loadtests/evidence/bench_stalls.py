@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Iterator
 import uvloop
 
 from loadtests.evidence.bench_tokens import body_of, quantile
-from router.build.app import GC_THRESHOLDS, SWITCH_INTERVAL_S
+from router.build.run import GC_THRESHOLDS, SWITCH_INTERVAL_S
 from router.prompts.encoding import INLINE_BYTES, EncodePool
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.keyed import KeyedHash

@@ -1,98 +1,132 @@
 """The request's path, put together from a router's parts: the gateway, its routes, and the control plane beside it."""
 
-import asyncio
-import time
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
 
 import policies
-from router.build.gauges import gauges_of
+from router.build.common import Common
 from router.build.limits import admission_of, realtime_limits
-from router.fleet.metrics import WorkerCollector
+from router.build.make_dial import Dial
+from router.build.make_members import Members
+from router.build.make_prompts import Prompts
+from router.build.make_sharing import Sharing
+from router.clients import Clients
+from router.fleet.workers import Fleet
 from router.http.control import ControlState, control_app
-from router.http.gateway import Admission, Gateway, Parts
+from router.http.gateway import Admission, Gateway, Parts, Tracing
 from router.http.load_route import LoadRoute
 from router.http.prompt_route import PromptRoute, PromptTools
 from router.http.realtime import Dialer, RealtimeRoute
-from router.members.metrics import DiscoveryCollector
 from router.members.registry import SPREAD_S
-from router.observe.metrics import GaugeCollector, MetricsPage
-from router.prompts.metrics import EncoderCollector
+from router.observe.access_log import AccessLog
+from router.prefix.index import PrefixIndex
 from router.relay.relay import Relay, RelayLimits
 from router.relay.retry import RetryBudget
+from router.relay.worker_client import WorkerClient
 from router.routing.decide import Decider
 from router.routing.owners import ResponseOwners, SharedOwners
-from router.settings import Settings
-from router.shared.keys import Keys
-
-if TYPE_CHECKING:
-    from router.build.app import Router
+from router.routing.waiting_room import WaitingRoom
+from router.wire.watchdog import Watchdog
 
 
-def make_exposition(router: "Router") -> MetricsPage:
-    """All that one process has to say at `/metrics`."""
-    return MetricsPage(
-        (
-            router.instruments,
-            router.link_counters,
-            WorkerCollector(router.fleet.workers.values),
-            EncoderCollector(lambda: router.encoders.exact, router.reader, router.encoders.room),
-            GaugeCollector(gauges_of(router)),
-            DiscoveryCollector(router.discovery, time.monotonic),
-            router.lag,
-        )
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayInputs:
+    """All that a request meets on its way."""
+
+    common: Common
+    fleet: Fleet
+    index: PrefixIndex
+    sharing: Sharing | None
+    dial: Dial
+    members: Members
+    prompts: Prompts
+    clients: Clients
+    room: WaitingRoom
+    client: WorkerClient
+    watchdog: Watchdog
+    access_log: AccessLog
+    tracing: Tracing | None
+    page: Callable[[], Awaitable[bytes]]
+    """Makes the metrics page, off the event loop."""
+    draining: Callable[[], bool]
 
 
-def make_gateway(router: "Router", settings: Settings) -> Gateway:
-    """Every route, behind the one door. The router's other parts must have been made."""
-    instruments = router.instruments
-    decider = Decider(policies.build(settings.policy, router.rng), router.index, instruments.match, router.rng)
-    decider.load = router.load
-    relay = _relay(router, settings)
-    shared = SharedOwners(router.link, Keys(settings.redis_prefix), router.seal("response")) if router.link else None
-    owners = ResponseOwners(router.fleet, shared)
-    tools = PromptTools(
-        router.fleet,
-        decider,
-        router.index,
-        router.reader,
-        router.encoders,
-        router.pool,
-        relay,
-        owners,
-        router.room,
-        instruments,
-        router.asker,
-        router.sharing.recall if router.sharing else None,
-    )
+def make_gateway(inputs: GatewayInputs) -> Gateway:
+    """Every route, behind the one door."""
+    settings, fleet = inputs.common.settings, inputs.fleet
+    decider, relay, owners = _decider(inputs), _relay(inputs), _owners(inputs)
+    tools = _prompt_tools(inputs, decider, relay, owners)
     prompts = PromptRoute(tools, settings.policy, settings.encode_wait_share, settings.forward_token_ids)
-    others = LoadRoute(router.fleet, decider, relay, owners)
+    others = LoadRoute(fleet, decider, relay, owners)
     limits = realtime_limits(settings)
-    dialer = Dialer(router.resolver, limits, router.worker_tls)
-    realtime = RealtimeRoute(router.fleet, decider, dialer, limits, lambda: router.server.draining)
-    admission = admission_of(settings, router.clients)
-    state = _control_state(router, prompts, admission)
-    app: Any = control_app(state)
-    parts = Parts(prompts, others, realtime, app, router.watchdog, instruments, router.access_log, router.tracing)
-    return Gateway(admission, parts)
+    dialer = Dialer(inputs.dial.resolver, limits, inputs.dial.tls)
+    realtime = RealtimeRoute(fleet, decider, dialer, limits, inputs.draining)
+    admission = admission_of(settings, inputs.clients)
+    control: Any = control_app(_control_state(inputs, prompts, admission))
+    return Gateway(
+        admission,
+        Parts(
+            prompts=prompts,
+            others=others,
+            realtime=realtime,
+            control=control,
+            watchdog=inputs.watchdog,
+            instruments=inputs.common.instruments,
+            access_log=inputs.access_log,
+            tracing=inputs.tracing,
+        ),
+    )
 
 
-def _relay(router: "Router", settings: Settings) -> Relay:
+def _decider(inputs: GatewayInputs) -> Decider:
+    common = inputs.common
+    policy = policies.build(common.settings.policy, common.rng)
+    decider = Decider(policy, inputs.index, common.instruments.match, common.rng)
+    decider.load = inputs.sharing.load if inputs.sharing else None
+    return decider
+
+
+def _relay(inputs: GatewayInputs) -> Relay:
+    settings = inputs.common.settings
     return Relay(
-        router.client,
-        router.watchdog,
+        inputs.client,
+        inputs.watchdog,
         RelayLimits(settings.first_byte_timeout_s, settings.silence_timeout_s, settings.write_timeout_s),
         RetryBudget(settings.retry_budget, settings.max_attempts),
-        router.instruments,
+        inputs.common.instruments,
     )
 
 
-def _control_state(router: "Router", prompts: PromptRoute, admission: Admission) -> ControlState:
-    page = router.siblings.page if router.siblings else partial(asyncio.to_thread, router.exposition.render)
-    state = ControlState(router.members, page, admission.clients, admission.admin_keys, lambda: router.server.draining)
+def _owners(inputs: GatewayInputs) -> ResponseOwners:
+    common, sharing = inputs.common, inputs.sharing
+    shared = SharedOwners(sharing.link, common.keys, common.seal("response")) if sharing else None
+    return ResponseOwners(inputs.fleet, shared)
+
+
+def _prompt_tools(inputs: GatewayInputs, decider: Decider, relay: Relay, owners: ResponseOwners) -> PromptTools:
+    prompts = inputs.prompts
+    return PromptTools(
+        fleet=inputs.fleet,
+        decider=decider,
+        index=inputs.index,
+        reader=prompts.reader,
+        encoders=prompts.encoders,
+        pool=prompts.pool,
+        relay=relay,
+        owners=owners,
+        room=inputs.room,
+        instruments=inputs.common.instruments,
+        asker=prompts.asker,
+        recall=inputs.sharing.recall if inputs.sharing else None,
+    )
+
+
+def _control_state(inputs: GatewayInputs, prompts: PromptRoute, admission: Admission) -> ControlState:
+    members = inputs.members
+    state = ControlState(members.membership, inputs.page, admission.clients, admission.admin_keys, inputs.draining)
     state.prompts = prompts
-    if router.registry is not None:
-        state.decided = router.registry.decide
+    if members.registry is not None:
+        state.decided = members.registry.decide
         state.spread_s = SPREAD_S
     return state

@@ -1,11 +1,16 @@
-"""Builds what is shared through Redis: the link, and the prefix index on it. Part of `app`."""
+"""What is shared through Redis: the link, the load of other routers, the prefix index, what is known of conversations,
+and what clients use elsewhere."""
 
+import secrets
 import time
-from random import Random
+from dataclasses import dataclass
 
-from router.observe.metrics import Gauge, Instruments
+from router.build.common import Common
+from router.build.limits import index_limits
+from router.clients import Clients
+from router.clients.shared_use import SharedUse
+from router.fleet.load_exchange import LoadExchange
 from router.prefix.holders import Holders
-from router.prefix.residency import Limits
 from router.prefix.shared import SharedIndex, SharedParts
 from router.prefix.tree import TreeIndex
 from router.prefix.upkeep import Upkeep
@@ -16,67 +21,62 @@ from router.settings import Settings
 from router.shared.address import parse_address
 from router.shared.check import SecretCheck
 from router.shared.counters import LinkCounters
-from router.shared.keys import Keys
 from router.shared.link import Link, LinkLimits
-from router.shared.seal import Seal
 
 
-def make_link(settings: Settings, counters: LinkCounters, rng: Random) -> Link:
-    """The connection to the server that `redis` names."""
-    password = settings.redis_password.value if settings.redis_password else ""
-    address = parse_address(settings.redis, password)
-    return Link(address, Keys(settings.redis_prefix).check, LinkLimits(settings.redis_timeout_ms / 1000), counters, rng)
-
-
+@dataclass(frozen=True, slots=True)
 class Sharing:
-    """The shared index and its upkeep, and what is known of conversations."""
+    """There is one where the settings name a Redis."""
 
-    def __init__(self, settings: Settings, link: Link, limits: Limits, instruments: Instruments, rng: Random) -> None:
-        keys = Keys(settings.redis_prefix)
-        shared = SharedLimits(
-            default_capacity_blocks=limits.default_capacity_blocks,
-            pending_ttl_s=limits.pending_ttl_s,
-            ttl_s=round(settings.redis_ttl_s),
-            max_memory_bytes=settings.redis_max_memory_bytes,
-        )
-        local = TreeIndex(limits, time.monotonic, instruments.report_records)
-        holders = Holders(time.monotonic, limits.default_capacity_blocks)
-        verbs = Verbs(keys, shared)
-        writer = SharedWriter(link, verbs, holders, local, rng.randrange)
-        assert settings.index_secret is not None  # `conflicts` sees to it
-        secret = settings.index_secret.value.encode()
-        check = SecretCheck(link, keys, secret)
-        parts = SharedParts(local, link, verbs, holders, writer, instruments.fallbacks)
-        self.holders = holders
-        self.index = SharedIndex(parts, time.monotonic, instruments.report_records)
-        seal = Seal(secret, settings.redis_prefix, "conversation")
-        self.recall = Recall(link, keys, seal, RecallLimits(shared.ttl_s, lambda: writer.room), instruments.recalled)
-        self.upkeep = Upkeep(self.index, link, check, shared)
+    link: Link
+    load: LoadExchange
+    holders: Holders
+    index: SharedIndex
+    recall: Recall
+    upkeep: Upkeep
 
 
-def make_sharing(
-    settings: Settings, link: Link | None, limits: Limits, instruments: Instruments, rng: Random
-) -> Sharing | None:
-    """The shared index, where there is a link."""
-    return Sharing(settings, link, limits, instruments, rng) if link is not None else None
+def make_tree(common: Common) -> TreeIndex:
+    """This router's own index: alone, or beside the shared one."""
+    return TreeIndex(index_limits(common.settings), time.monotonic, common.instruments.report_records)
 
 
-def sharing_gauges(sharing: Sharing | None) -> list[Gauge]:
-    """What operators see of it; zero where there is none."""
-    return [
-        (
-            "warmroute_index_queued",
-            "Records that wait to be written to Redis.",
-            lambda: len(sharing.index.batcher) if sharing else 0,
-        ),
-        (
-            "warmroute_index_told_total",
-            "Chains written again after Redis lost them.",
-            lambda: sharing.upkeep.restored if sharing else 0,
-        ),
-        (
-            "warmroute_redis_memory_bytes",
-            "Memory of the Redis server.",
-            lambda: sharing.upkeep.used_bytes if sharing else 0,
-        ),
-    ]
+def make_sharing(common: Common, local: TreeIndex, counters: LinkCounters) -> Sharing | None:
+    """Everything on one link; None where the settings name no Redis."""
+    settings = common.settings
+    if not settings.redis:
+        return None
+    link = _make_link(common, counters)
+    load = LoadExchange(link, common.keys, secrets.token_hex(8), common.seal("load"), time.monotonic)
+    limits = _shared_limits(settings)
+    verbs = Verbs(common.keys, limits)
+    holders = Holders(time.monotonic, limits.default_capacity_blocks)
+    writer = SharedWriter(link, verbs, holders, local, common.rng.randrange)
+    parts = SharedParts(local, link, verbs, holders, writer, common.instruments.fallbacks)
+    index = SharedIndex(parts, time.monotonic, common.instruments.report_records)
+    recall_limits = RecallLimits(limits.ttl_s, lambda: writer.room)
+    recall = Recall(link, common.keys, common.seal("conversation"), recall_limits, common.instruments.recalled)
+    upkeep = Upkeep(index, link, SecretCheck(link, common.keys, common.secret), limits)
+    return Sharing(link, load, holders, index, recall, upkeep)
+
+
+def _make_link(common: Common, counters: LinkCounters) -> Link:
+    settings = common.settings
+    address = parse_address(settings.redis, settings.redis_password.value if settings.redis_password else "")
+    return Link(address, common.keys.check, LinkLimits(settings.redis_timeout_ms / 1000), counters, common.rng)
+
+
+def _shared_limits(settings: Settings) -> SharedLimits:
+    limits = index_limits(settings)
+    return SharedLimits(
+        default_capacity_blocks=limits.default_capacity_blocks,
+        pending_ttl_s=limits.pending_ttl_s,
+        ttl_s=round(settings.redis_ttl_s),
+        max_memory_bytes=settings.redis_max_memory_bytes,
+    )
+
+
+def make_shared_use(common: Common, sharing: Sharing, clients: Clients) -> SharedUse:
+    """Clients' limits are the whole fleet's."""
+    place = sharing.link, common.keys
+    return SharedUse(clients, sharing.load, place, common.seal("use"), time.monotonic)

@@ -210,14 +210,19 @@ class Fleet:
     """All workers and the model groups. The one place where they are added, removed and change state."""
 
     def __init__(
-        self, make_worker: Callable[[str], Worker], defer: Callable[[Callable[[], None]], object], rates: PrefillRates
+        self,
+        make_worker: Callable[[str], Worker],
+        defer: Callable[[Callable[[], None]], object],
+        rates: PrefillRates,
+        shuffle: Callable[[list[Worker]], None] | None = None,
     ) -> None:
+        """`shuffle` puts workers in an order of this router's own: where all are idle, several routers do not take the
+        same."""
         self._make_worker = make_worker
         self._rates = rates
         self._defer = defer
         self._stale = False
-        self.shuffle: Callable[[list[Worker]], None] | None = None
-        """Puts workers in an order of this router's own: where all are idle, several routers do not take the same."""
+        self._shuffle = shuffle
         self.workers: dict[str, Worker] = {}
         self._groups: dict[str, ModelGroup] = {}
         self._everyone = ModelGroup("")
@@ -389,8 +394,8 @@ class Fleet:
             return
         self._stale = False
         workers = list(self.workers.values())
-        if self.shuffle is not None:
-            self.shuffle(workers)
+        if self._shuffle is not None:
+            self._shuffle(workers)
         self._everyone, self._groups = groups_of(workers)
         for callback in self.on_groups:
             callback()

@@ -3,6 +3,8 @@
 Whoever adds workers (settings, admin API, discovery, other routers) does it here; nothing else calls `Fleet.add`.
 """
 
+from functools import partial
+
 from router.dial.allow import AllowList, Implied
 from router.engines.probe import Prober
 from router.fleet.workers import Fleet, Worker
@@ -21,6 +23,7 @@ class Membership:
         NotAllowedError and DuplicateWorkerError."""
         worker = self.fleet.add(self._allow.check(url, implied))
         worker.source = source
+        worker.on_suspect = partial(self._prober.look_soon, worker.id)
         self._prober.watch(worker.id, worker.url)
         return worker
 

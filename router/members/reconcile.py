@@ -82,19 +82,21 @@ class Reconciler:
     """Adds, drains, takes back and removes."""
 
     def __init__(
-        self, members: Membership, sources: Iterable[Source], clock: Callable[[], float], leave_s: float
+        self,
+        members: Membership,
+        sources: Iterable[Source],
+        clock: Callable[[], float],
+        leave_s: float,
+        roles: Iterable[str] = (),
     ) -> None:
+        """`roles`: take only workers of these; none: of any."""
         self._members = members
         self._clock = clock
         self._leave_s = leave_s
-        self._roles: frozenset[str] = frozenset()
+        self._roles = frozenset(roles)
         self._found: dict[str, _Found] = {}
         self._complained: set[str] = set()
         self.feeds = [Feed(source, self.follow, clock) for source in sources]
-
-    def only_roles(self, roles: Iterable[str]) -> None:
-        """Take only workers of these roles; none: of any."""
-        self._roles = frozenset(roles)
 
     @property
     def leaving(self) -> int:

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -53,28 +54,21 @@ class TokenSource(NamedTuple):
     """Template arguments that the model's workers set where a request does not, as JSON."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderSettings:
     """How encoders are made."""
 
-    def __init__(
-        self,
-        source_of: Callable[[ModelGroup], TokenSource],
-        asker: TokenAsker,
-        secret: bytes,
-        cache_bytes: int,
-        keep_ids: bool = False,
-    ) -> None:
-        self.source_of = source_of
-        self.asker = asker
-        self.secret = secret
-        self.room = Room(cache_bytes)
-        """Shared by all encoders."""
-        self.journal: Journal | None = None
-        """What sibling processes tell each other."""
-        self.recall: Recall | None = None
-        """What routers tell each other."""
-        self.retry_s = RETRY_S
-        self.keep_ids = keep_ids
+    source_of: Callable[[ModelGroup], TokenSource]
+    asker: TokenAsker
+    secret: bytes
+    room: Room
+    """Shared by all encoders."""
+    journal: Journal | None = None
+    """What sibling processes tell each other."""
+    recall: Recall | None = None
+    """What routers tell each other."""
+    keep_ids: bool = False
+    retry_s: float = RETRY_S
 
 
 class EncoderSet:

@@ -61,7 +61,7 @@ def server() -> Iterator[RedisServer]:
 @pytest.fixture(scope="module")
 def site(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with Site(tmp_path_factory.mktemp("site"), server.url) as site:
-        site.until(lambda: all(router.parts.load and router.parts.load.routers == 2 for router in site.routers))
+        site.until(lambda: all(router.sharing.load.routers == 2 for router in site.routers))
         site.until(lambda: all(any(_is(kind, key) for key in keys_of(server)) for kind in WRITTEN))
         yield site
 
@@ -118,12 +118,12 @@ def shares_again(site: Site, mark: str) -> None:
     """What one router learns the other uses; each sees the other's load, and what operators decide."""
     one, two = site.routers
     content = f"{mark} {WORDS * 150}"  # which only one of them has seen
-    site.until(lambda: all(router.parts.link is not None and router.parts.link.quick for router in site.routers))
-    site.until(lambda: all(router.parts.load and router.parts.load.routers == 2 for router in site.routers))
+    site.until(lambda: all(router.sharing.link.quick for router in site.routers))
+    site.until(lambda: all(router.sharing.load.routers == 2 for router in site.routers))
     site.call(site.ask(one, content))
     assert not site.failures
     site.until(lambda: site.call(site.cached(two, content)) > 100)
-    assert not any(router.parts.instruments.restarts.values for router in site.routers)
+    assert not any(router.parts.common.instruments.restarts.values for router in site.routers)
 
 
 def test_the_page_of_keys_is_attacked_whole() -> None:
@@ -227,7 +227,7 @@ def test_what_is_huge_stalls_nothing_and_is_not_kept(site: Site, server: RedisSe
         time.sleep(0.7)
         stormy.append(site.worst_s)
         site.served(4)
-        site.until(lambda: all(router.parts.load and router.parts.load.routers == 2 for router in site.routers))
+        site.until(lambda: all(router.sharing.load.routers == 2 for router in site.routers))
     assert statistics.median(stormy) - statistics.median(calm) < STALL_S, (calm, stormy)
     assert site.memory_bytes() - before < GROWTH_BYTES
     shares_again(site, "after the storm")

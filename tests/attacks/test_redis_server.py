@@ -89,7 +89,7 @@ async def serves(url: str, asked: list[int]) -> dict[str, float]:
                 answer = await router.client.post("/v1/chat/completions", json=chat(WORDS * 20 * number, max_tokens=2))
                 assert answer.status_code == 200, answer.text
                 await asyncio.sleep(0.05)
-            wire = router.parts.link._wire if router.parts.link is not None else None
+            wire = router.sharing.link._wire
             assert wire is None or wire._reader._held <= MAX_REPLY_BYTES
             metrics = await router.metrics()
             assert not router.leases

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pytest
 
-from router.build.app import SWITCH_INTERVAL_S
+from router.build.run import SWITCH_INTERVAL_S
 from tests.attacks.heavy_bodies import KINDS, heavy
 from tests.router.fake_worker import Answer, FakeWorker, models, vllm
 from tests.router.http.raw import post, wire

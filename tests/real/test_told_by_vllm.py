@@ -43,7 +43,7 @@ async def _converse(router: RunningRouter, api: str) -> dict[str, float]:
         reply = await router.client.post(PATHS[api], json={"model": MODEL, **body, limit: 2}, timeout=120)
         assert reply.status_code == 200, reply.text
         messages.append({"role": "assistant", "content": f"answer {number}"})
-        await router.parts.asker.idle()
+        await router.parts.prompts.asker.idle()
         await router.settles()
     return await router.metrics()
 

@@ -41,9 +41,9 @@ def a_load(running: int = 0, waiting: int = 0, kv_usage: float = 0.0) -> Load:
     )
 
 
-def make_fleet(count: int, *models: str) -> Fleet:
+def make_fleet(count: int, *models: str, shuffle: Callable[[list[Worker]], None] | None = None) -> Fleet:
     """A fleet of `count` healthy workers, all serving `models`."""
-    fleet = Fleet(make_worker, lambda later: None, PrefillRates(8000.0))
+    fleet = Fleet(make_worker, lambda later: None, PrefillRates(8000.0), shuffle)
     for number in range(count):
         worker = fleet.add(f"http://w{number}:8000")
         fleet.on_facts(worker.id, facts(*models))

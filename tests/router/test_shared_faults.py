@@ -37,7 +37,7 @@ def redis() -> Iterator[RedisServer]:
 async def two_routers(redis: RedisServer, engine: EngineThread) -> AsyncIterator[list[RunningRouter]]:
     settings: dict[str, Any] = {"redis": redis.url, "index_secret": Secret(SECRET)}
     async with running_router(engine.url, **settings) as one, running_router(engine.url, **settings) as two:
-        await _until(lambda: all(r.parts.load is not None and r.parts.load.routers == 2 for r in (one, two)))
+        await _until(lambda: all(r.sharing.load.routers == 2 for r in (one, two)))
         yield [one, two]
 
 
@@ -98,7 +98,7 @@ async def test_no_request_fails_or_waits(redis: RedisServer, strike: Callable[[R
             loads = [asyncio.create_task(_load(routers, stop)) for _ in range(4)]
             await asyncio.sleep(0.3)
             await strike(redis)
-            await _until(lambda: all(r.parts.load is not None and r.parts.load.routers == 2 for r in routers))
+            await _until(lambda: all(r.sharing.load.routers == 2 for r in routers))
             stop.set()
             for count, longest in await asyncio.gather(*loads):
                 assert count > 5

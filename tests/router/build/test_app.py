@@ -17,8 +17,8 @@ async def test_it_waits_until_its_workers_were_looked_at_and_tokenizers_are_load
             assert [worker.available() for worker in router.fleet.workers.values()] == [True]
             group = router.fleet.group("m")
             assert group is not None
-            router.encoders.of(group)
-            assert len(router.encoders.exact) == 1
+            router.prompts.encoders.of(group)
+            assert len(router.prompts.encoders.exact) == 1
 
 
 async def test_it_does_not_wait_for_a_worker_that_is_away() -> None:

@@ -170,7 +170,7 @@ async def two_workers(tokenizer: str) -> AsyncIterator[tuple[RunningRouter, list
     with EngineThread(model=MODEL) as one, EngineThread(model=MODEL) as two:
         async with running_router(one.url, two.url, tokenizer=tokenizer) as router:
             async with asyncio.timeout(10):  # while a tokenizer is being loaded, everything in its process is slow
-                while tokenizer != "off" and not router.parts.encoders.exact:
+                while tokenizer != "off" and not router.parts.prompts.encoders.exact:
                     await router.client.post(CHAT, json=chat())
             yield router, [one, two]
 

@@ -114,7 +114,7 @@ async def test_a_failed_lesson_is_counted_and_told_without_its_text(
 ) -> None:
     end = usage(prompt_tokens=9, completion_tokens=1, prompt_tokens_details={"cached_tokens": 0})
     async with Held(end) as worker, running_router(worker.url) as router, wire(router.port) as client:
-        (encoder,) = router.parts.encoders.of(router.parts.fleet.groups["m"]).values()
+        (encoder,) = router.parts.prompts.encoders.of(router.parts.fleet.groups["m"]).values()
         encoder.observe = Raising(error)  # type: ignore[assignment, method-assign]
         for _ in range(2):
             worker.go_on.release()

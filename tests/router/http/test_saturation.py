@@ -163,7 +163,7 @@ async def test_a_worker_that_comes_while_they_wait_takes_them() -> None:
         with EngineThread(model=MODEL, profile=SLOW) as second:
             burst = asyncio.gather(*(ask(router, number) for number in range(24)))
             await queued(router, 15)
-            router.parts.members.join(second.url, "admin")
+            router.parts.members.membership.join(second.url, "admin")
             assert {answer.status_code for answer in await burst} == {200}
             assert second.state()["requests"] >= 5
             assert engine.state()["requests"] + second.state()["requests"] == 24

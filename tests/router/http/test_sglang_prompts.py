@@ -69,12 +69,12 @@ async def post(router: RunningRouter, path: str, body: dict[str, Any]) -> None:
 async def test_their_prompts_are_exact(tokenizer: str) -> None:
     with EngineThread(model=MODEL, kind="sglang", tokenizer=tokenizer, speed=20.0) as engine:
         async with running_router(engine.url, tokenizer=tokenizer) as router:
-            while router.parts.encoders.loading:
+            while router.parts.prompts.encoders.loading:
                 await router.settles()
             for path, body in bodies():
                 await post(router, path, body)
             metrics = await router.metrics()
-            (exact,) = router.parts.encoders.exact
+            (exact,) = router.parts.prompts.encoders.exact
     assert exact.counters.inexact == {}
     assert not any(value for name, value in metrics.items() if "token_mismatches" in name)
     assert _sum(metrics, "warmroute_prompts_total") == len(bodies())

@@ -118,7 +118,7 @@ async def test_the_admin_api_refuses(place: Place, attempt: str) -> None:
 async def test_a_file_is_refused(place: Place, attempt: str) -> None:
     """As a whole where a URL cannot be read, or that one worker."""
     url = attempt.replace("{port}", place.hidden.url.rpartition(":")[2])
-    feed = place.router.parts.discovery.feeds[0]
+    feed = place.router.parts.members.discovery.feeds[0]
     try:
         feed.found(read_page(json.dumps({"workers": [url]}).encode(), toml=False))
     except ValueError:
@@ -133,7 +133,7 @@ async def test_a_file_is_refused(place: Place, attempt: str) -> None:
 async def test_another_routers_entry_is_refused(place: Place, attempt: str) -> None:
     """Properly signed: an attacker who holds one router, or a router with laxer rules."""
     url = attempt.replace("{port}", place.hidden.url.rpartition(":")[2])
-    book = Book(place.router.parts.allow.check, worker_id)
+    book = Book(place.router.parts.dial.allow.check, worker_id)
     entry = Entry(worker_id(url), url, Standing.PRESENT, True, 1_000_000, 1)
     assert book.accept(entry.worker, entry, 1.0) is Verdict.NOT_ALLOWED
     assert list(book) == []

@@ -21,7 +21,7 @@ async def turns(router: RunningRouter, count: int) -> list[dict[str, Any]]:
         found.append(reply.json()["usage"])
         messages.append({"role": "assistant", "content": f"answer {number} " * 10})
         await router.settles()
-        await router.parts.asker.idle()
+        await router.parts.prompts.asker.idle()
     return found
 
 

@@ -17,11 +17,13 @@ A, B, C = "http://10.0.0.1:8000", "http://10.0.0.2:8000", "http://10.0.0.3:8000"
 class Site:
     """A reconciler over two sources, with a clock that stands still."""
 
-    def __init__(self, *rules: str, listed: tuple[str, ...] = (), implied: Implied | None = None) -> None:
+    def __init__(
+        self, *rules: str, listed: tuple[str, ...] = (), implied: Implied | None = None, roles: tuple[str, ...] = ()
+    ) -> None:
         self.now = 100.0
         self.members = membership(*rules, listed=listed)
         sources = (Told("one", implied), Told("two"))
-        self.reconciler = Reconciler(self.members, sources, lambda: self.now, leave_s=30.0)
+        self.reconciler = Reconciler(self.members, sources, lambda: self.now, 30.0, roles)
         self.one, self.two = self.reconciler.feeds
 
     def worker(self, url: str) -> Worker | None:
@@ -167,8 +169,7 @@ def test_labels_say_which_models_a_worker_gets_and_may_change() -> None:
 
 
 def test_only_workers_of_the_wanted_roles_are_taken() -> None:
-    site = Site("10.0.0.0/8")
-    site.reconciler.only_roles(("chat",))
+    site = Site("10.0.0.0/8", roles=("chat",))
     site.one.found([WorkerSpec(A, Labels(role="chat")), WorkerSpec(B, Labels(role="batch")), WorkerSpec(C)])
     assert site.states == {A: False}
     site.one.found([WorkerSpec(A, Labels(role="batch")), WorkerSpec(B, Labels(role="chat"))])

@@ -47,7 +47,7 @@ async def routers(redis: RedisServer, *urls: str, count: int = 2, **changes: Any
     async with AsyncExitStack() as stack:
         found = [await stack.enter_async_context(running_router(*urls, **settings)) for _ in range(count)]
         for router in found:
-            await until(lambda router=router: router.parts.link is not None and router.parts.link.connected)  # type: ignore[misc]
+            await until(lambda router=router: router.sharing.link.connected)  # type: ignore[misc]
         yield found
 
 

@@ -19,6 +19,7 @@ from router.prompts.encoding import Encoder
 from tests.router.fake_worker import client
 from tests.router.fleets import MODEL, facts, make_fleet
 from tests.tokenizer_cache.small import CHATML, small_raw
+from tokenizer_cache.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.request import parse
 from tokenizer_cache.rules import Served
@@ -29,8 +30,9 @@ CHAT = parse("chat", b'{"model":"m","messages":[{"role":"user","content":"hello"
 
 def make(fleet: Fleet, source: TokenSource, off: bool = False) -> EncoderSet:
     asker = TokenAsker(client(), lambda: Breaker(time.monotonic), Counter("asks", "", ("outcome",)), off)
-    settings = EncoderSettings(lambda group: source, asker, b"secret", 1 << 20)
-    settings.retry_s = 0.01
+    settings = EncoderSettings(
+        source_of=lambda group: source, asker=asker, secret=b"secret", room=Room(1 << 20), retry_s=0.01
+    )
     encoders = EncoderSet(fleet, settings)
     for changed in fleet.on_groups:
         changed()

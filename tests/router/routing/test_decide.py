@@ -157,8 +157,7 @@ async def test_a_candidate_knows_who_in_flight_there_begins_alike() -> None:
 def test_equal_workers_have_an_order_of_each_routers_own() -> None:
     orders = set()
     for seed in range(5):
-        fleet = make_fleet(30, MODEL)
-        fleet.shuffle = random.Random(seed).shuffle
+        fleet = make_fleet(30, MODEL, shuffle=random.Random(seed).shuffle)
         fleet.add("http://another:1")
         orders.add(tuple(worker.id for worker in fleet.everyone.order.lowest(4)))
     assert len(orders) == 5

@@ -1,0 +1,43 @@
+"""What every part of a router is made from: its settings, its secret, its random numbers, its instruments."""
+
+import random
+import secrets
+from dataclasses import dataclass
+
+from router.observe.metrics import Instruments
+from router.settings import Settings
+from router.shared.keys import Keys
+from router.shared.seal import Seal
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """Made once, and given to each `make_*` function."""
+
+    settings: Settings
+    secret: bytes
+    """Signs what routers share: the setting `index_secret`, or random bytes, which nobody else knows."""
+    rng: random.Random
+    instruments: Instruments
+
+    @property
+    def keys(self) -> Keys:
+        """The keys in Redis of this deployment."""
+        return Keys(self.settings.redis_prefix)
+
+    def seal(self, purpose: str) -> Seal:
+        """What signs one purpose's values in Redis."""
+        return Seal(self.secret, self.settings.redis_prefix, purpose)
+
+    @property
+    def worker_key(self) -> str:
+        """What workers want to be shown; empty for nothing."""
+        key = self.settings.worker_api_key
+        return key.value if key else ""
+
+
+def common_of(settings: Settings) -> Common:
+    """Equal settings with a `seed` draw equal random numbers."""
+    rng = random.Random(settings.seed if settings.seed is not None else secrets.randbits(64))
+    secret = settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
+    return Common(settings, secret, rng, Instruments())

@@ -1,0 +1,43 @@
+"""The fleet: its workers, and who hears of its changes."""
+
+import asyncio
+import time
+from functools import partial
+
+from router.build.common import Common
+from router.build.make_sharing import Sharing
+from router.fleet.breaker import Breaker
+from router.fleet.load_exchange import LoadExchange
+from router.fleet.prefill_rate import PrefillRates
+from router.fleet.workers import Fleet, Worker
+from router.prefix.index import PrefixIndex
+from router.settings import Settings
+
+
+def make_fleet(common: Common, index: PrefixIndex, sharing: Sharing | None) -> Fleet:
+    """Empty, and wired: the index forgets what the fleet forgets, and other routers hear of its workers."""
+    settings = common.settings
+    make_worker = partial(_make_worker, settings, sharing.load if sharing else None)
+    loop = asyncio.get_running_loop()
+    fleet = Fleet(make_worker, loop.call_soon, PrefillRates(settings.prefill_rate), common.rng.shuffle)
+    fleet.on_forget.append(index.remove_worker)
+    if sharing is not None:
+        fleet.on_groups.append(partial(sharing.load.list_workers, fleet.workers.values()))
+        sharing.holders.on_forgotten.append(fleet.forgotten_elsewhere)
+    fleet.on_groups.append(partial(_set_capacities, settings, fleet, index))
+    return fleet
+
+
+def _make_worker(settings: Settings, load: LoadExchange | None, url: str) -> Worker:
+    breaker = Breaker(time.monotonic, settings.breaker_failures, settings.breaker_open_s)
+    worker = Worker(url, breaker, settings.prefill_rate, time.monotonic, settings.block_tokens)
+    worker.warmth.ramp_s = settings.warm_in_s
+    if load is not None:
+        load.attach(worker)
+    return worker
+
+
+def _set_capacities(settings: Settings, fleet: Fleet, index: PrefixIndex) -> None:
+    for worker in fleet.workers.values():
+        own = worker.kv_capacity_tokens or settings.default_kv_tokens
+        index.set_capacity(worker.holder, (own + settings.host_kv_tokens) // worker.chain_block_tokens)

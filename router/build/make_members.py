@@ -1,0 +1,59 @@
+"""Who is in the fleet: looked at by the prober, found by discovery, decided by operators here or elsewhere."""
+
+import time
+from dataclasses import dataclass
+
+import httpx
+
+from router.build.common import Common
+from router.build.make_dial import Dial, make_control_client
+from router.build.make_discovery import sources_of
+from router.build.make_sharing import Sharing
+from router.dial.allow import AllowList
+from router.engines.probe import ProbeConfig, Prober
+from router.fleet.worker_names import worker_id
+from router.fleet.workers import Fleet
+from router.members.book import Book
+from router.members.membership import Membership
+from router.members.reconcile import Reconciler
+from router.members.registry import Registry, Shelf
+from router.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The ways into the fleet, and out of it."""
+
+    client: httpx.AsyncClient
+    """The prober's."""
+    prober: Prober
+    membership: Membership
+    discovery: Reconciler
+    registry: Registry | None
+    """Operators' decisions, shared with other routers; None without a link to them."""
+
+
+def make_members(common: Common, fleet: Fleet, dial: Dial, sharing: Sharing | None) -> Members:
+    """Nobody has joined yet."""
+    settings = common.settings
+    client = make_control_client(common, dial, settings.health_timeout_s)
+    prober = Prober(fleet, client, time.monotonic, common.rng, _probe_config(settings))
+    membership = Membership(fleet, dial.allow, prober)
+    sources = sources_of(settings)
+    discovery = Reconciler(membership, sources, time.monotonic, settings.leave_s, settings.worker_roles)
+    registry = _make_registry(common, membership, dial.allow, sharing) if sharing else None
+    return Members(client, prober, membership, discovery, registry)
+
+
+def _probe_config(settings: Settings) -> ProbeConfig:
+    return ProbeConfig(
+        interval_s=settings.scrape_interval_s,
+        health_interval_s=settings.health_interval_s,
+        unhealthy_after=settings.unhealthy_after,
+    )
+
+
+def _make_registry(common: Common, membership: Membership, allow: AllowList, sharing: Sharing) -> Registry:
+    shelf = Shelf(sharing.link, common.keys, common.seal("registry"), common.instruments.registry_entries)
+    listed = frozenset(worker_id(allow.check(url)) for url in common.settings.workers)
+    return Registry(shelf, Book(allow.check, worker_id), membership, time.time, listed)
