@@ -257,3 +257,14 @@ def test_modules_exist(path: Path) -> None:
 def is_module(parts: list[str]) -> bool:
     place = ROOT.joinpath(*parts)
     return place.is_dir() or place.with_suffix(".py").is_file()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/decisions").glob("0*.md")), ids=page_name)
+def test_a_decision_has_its_three_parts_and_is_listed(path: Path) -> None:
+    text = path.read_text()
+    places = [text.find(f"**{part}.**") for part in ("Context", "Decision", "Consequences")]
+    assert -1 not in places
+    assert places == sorted(places)
+    title = re.match(r"# (\d+)\. (.*)", text)
+    assert title is not None
+    assert f"{title[1]}. [{title[2]}]({path.name})" in (path.parent / "README.md").read_text()
