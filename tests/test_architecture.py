@@ -10,7 +10,6 @@ from policies.api import Candidate
 from router.fleet.lease import Lease
 from router.fleet.prefill_rate import PrefillRates
 from router.fleet.workers import Fleet, Worker
-from router.observe.instruments import Histogram
 from router.prefix.index import HASH_BYTES, Record, State
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
@@ -57,7 +56,7 @@ class Example:
         self.holds(self.b, 4, State.CONFIRMED)
         rng = random.Random(1)
         policy = policies.build("expected_ttft", rng)
-        self.decider = Decider(policy, self.index, Histogram("h", "h"), rng, stopped_clock)
+        self.decider = Decider(policy, self.index, rng, stopped_clock)
 
     def holds(self, worker: Worker, blocks: int, state: Literal[State.CONFIRMED, State.PENDING]) -> None:
         record = Record(worker.holder, PROMPT.chain[: blocks * HASH_BYTES], state)

@@ -21,6 +21,7 @@ from router.http.realtime import Dialer, RealtimeRoute
 from router.members.registry import SPREAD_S
 from router.observe.access_log import AccessLog
 from router.prefix.index import PrefixIndex
+from router.prefix.timed import TimedIndex
 from router.relay.relay import Relay, RelayLimits
 from router.relay.retry import RetryBudget
 from router.relay.worker_client import WorkerClient
@@ -82,9 +83,8 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
 def _decider(inputs: GatewayInputs) -> Decider:
     common = inputs.common
     policy = policies.build(common.settings.policy, common.rng)
-    decider = Decider(policy, inputs.index, common.instruments.match, common.rng)
-    decider.load = inputs.sharing.load if inputs.sharing else None
-    return decider
+    index = TimedIndex(inputs.index, common.instruments.match)
+    return Decider(policy, index, common.rng, load=inputs.sharing.load if inputs.sharing else None)
 
 
 def _relay(inputs: GatewayInputs) -> Relay:

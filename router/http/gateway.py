@@ -29,7 +29,7 @@ from router.wire.errors import ApiError
 from router.wire.exchange import Exchange, Receive, Scope, Send
 from router.wire.headers import RequestHeaders
 from router.wire.limits import ClientError, limit_error
-from router.wire.protocol import CYCLE, PROGRESSED, TUNNEL
+from router.wire.protocol import CYCLE, TUNNEL
 from router.wire.rights import check_query
 from router.wire.routes import MODELS, PROMPT_ROUTES, Paths, canonical, endpoint_label, is_own, style_of
 from router.wire.watchdog import Stage, StageTimeoutError, Watch, Watchdog
@@ -230,12 +230,8 @@ class Gateway:
                 def progressed() -> None:
                     watch.enter(Stage.UPLOAD, admission.body_timeout_s)
 
-                setattr(cycle, PROGRESSED, progressed)
-                try:
-                    length = exchange.headers.content_length
-                    return await read_body(exchange.receive, length, admission.max_body_bytes, cycle.held, progressed)
-                finally:
-                    delattr(cycle, PROGRESSED)
+                length = exchange.headers.content_length
+                return await read_body(exchange.receive, length, admission.max_body_bytes, cycle.held, progressed)
         except StageTimeoutError:
             raise ApiError(408, "The request body did not arrive in time.", "timeout") from None
 

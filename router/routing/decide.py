@@ -15,7 +15,6 @@ from router.fleet.groups import ModelGroup
 from router.fleet.load_exchange import LoadExchange
 from router.fleet.others import NOTHING
 from router.fleet.workers import Worker
-from router.observe.instruments import Histogram
 from router.prefix.index import HASH_BYTES, Held, PrefixIndex
 from tokenizer_cache.prompt import Prompt
 
@@ -54,29 +53,25 @@ class Decider:
         self,
         policy: Policy,
         index: PrefixIndex,
-        match_seconds: Histogram,
         rng: random.Random,
         clock: Callable[[], float] = time.monotonic,
+        load: LoadExchange | None = None,
     ) -> None:
+        """`load`: where other routers' load is read; None without others."""
         self._policy = policy
         self._index = index
-        self._match_seconds = match_seconds
         self._rng = rng
         self._clock = clock
-        self.load: LoadExchange | None = None
-        """Where other routers' load is read; None without others."""
+        self._load = load
 
     async def look(self, group: ModelGroup, prompts: Mapping[str, Prompt], excluded: Collection[Worker] = ()) -> Sight:
         """Ask the index once per prompt format in use (nearly always one), and in the same round trip for other
         routers' load. `prompts` is by worker format."""
-        fresh = self.load.refresh() if self.load is not None else None
+        fresh = self._load.refresh() if self._load is not None else None
         workers = self._reachable(group, excluded)
         held: dict[str, Held] = {}
         for chain, also in self._questions(group, prompts, workers):
-            started = time.perf_counter()
-            answer = await self._index.match(chain, also)
-            self._match_seconds.observe(time.perf_counter() - started)
-            held.update(answer)
+            held.update(await self._index.match(chain, also))
         if fresh is not None and not fresh.done():
             await asyncio.wait((fresh,))
         if len(group.workers) > SMALL_FLEET and self._policy.scope == "few":

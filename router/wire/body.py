@@ -31,7 +31,7 @@ class BodyBudget:
 class HeldBody:
     """One body's share of the budget."""
 
-    __slots__ = ("_budget", "_bytes", "_closed", "over")
+    __slots__ = ("_budget", "_bytes", "_closed", "on_more", "over")
 
     def __init__(self, budget: BodyBudget) -> None:
         self._budget = budget
@@ -39,6 +39,8 @@ class HeldBody:
         self._closed = False
         self.over = False
         """There was no room for it."""
+        self.on_more: Callable[[], None] | None = None
+        """Called when more of it has come."""
 
     def take(self, size: int) -> bool:
         """Count `size` more bytes. False: throw them away, since nobody wants the body, or all bodies together would
@@ -52,6 +54,8 @@ class HeldBody:
             return False
         budget.used_bytes += size
         self._bytes += size
+        if self.on_more is not None:
+            self.on_more()
         return True
 
     def close(self) -> None:
@@ -92,12 +96,23 @@ def whole_body(cycle: Any, max_bytes: int) -> bytes | None:
 
 
 async def read_body(
-    receive: Receive, content_length: int | None, max_bytes: int, held: HeldBody, waiting: Callable[[], None]
+    receive: Receive, content_length: int | None, max_bytes: int, held: HeldBody, progressed: Callable[[], None]
 ) -> bytes:
-    """The whole body. Raises ApiError 413 or 429 over a limit, ClientGoneError when it stays incomplete. `waiting` is
-    called before every wait for more of it."""
+    """The whole body. Raises ApiError 413 or 429 over a limit, ClientGoneError when it stays incomplete. `progressed`
+    is called before every wait for more of it, and whenever more of it comes in."""
     if content_length is not None and content_length > max_bytes:
         raise too_large(max_bytes)
+    held.on_more = progressed
+    try:
+        body = await _read_all(receive, max_bytes, held, progressed)
+    finally:
+        held.on_more = None
+    if content_length is not None and len(body) != content_length:
+        raise ClientGoneError
+    return body
+
+
+async def _read_all(receive: Receive, max_bytes: int, held: HeldBody, waiting: Callable[[], None]) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -114,8 +129,6 @@ async def read_body(
             chunks.append(chunk)
         if not message["more_body"]:
             break
-    if content_length is not None and size != content_length:
-        raise ClientGoneError
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

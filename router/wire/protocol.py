@@ -28,9 +28,6 @@ MAX_PIPELINED = 64
 FRAMING = (b"content-length", b"transfer-encoding")
 """Headers that say where a body ends."""
 
-PROGRESSED = "progressed"
-"""A cycle's attribute: what to call when more of the body has come."""
-
 TRAILERS: Any = deque(maxlen=0)
 """Takes the place of the list of headers when they are complete. What follows a chunked body nobody has checked: no
 worker is to take it for a header, and there is no end to it."""
@@ -202,8 +199,6 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(cycle.body) > self.limits.gathered_bytes:
             self.flow.pause_reading()
             cycle.message_event.set()
-        elif (progressed := getattr(cycle, PROGRESSED, None)) is not None:
-            progressed()
 
     def on_message_complete(self) -> None:
         if not self._broken:

@@ -19,7 +19,6 @@ from router.fleet.cache_loss import Turn
 from router.fleet.lease import Lease
 from router.fleet.prefill_rate import PrefillRates
 from router.fleet.workers import Fleet, Worker
-from router.observe.instruments import Histogram
 from router.prefix.index import HASH_BYTES, Record
 from router.prefix.residency import Limits
 from router.relay.relay import RETRIED_STATUS, Choice
@@ -68,7 +67,7 @@ class VirtualRouter:
         )
         self.fleet.on_forget.append(self.view.remove_worker)
         self.fleet.on_groups.append(self._set_capacities)
-        self.decider = Decider(build(rng), self.view, Histogram("match", ""), rng, clock)
+        self.decider = Decider(build(rng), self.view, rng, clock)
         self.budget = RetryBudget(settings.retry_budget, settings.max_attempts)
         self.mirrors: list[Mirror] = []
         self.hosts: dict[str, Host] = {}

@@ -8,7 +8,6 @@ import policies
 from router.fleet.lease import Lease
 from router.fleet.warmth import COLD, Warmth
 from router.fleet.workers import Fleet, Worker
-from router.observe.instruments import Histogram
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
 from router.routing.decide import Decider
@@ -55,7 +54,7 @@ class Site:
         self.fleet.on_healthy(self.newcomer.id)
         rng = random.Random(1)
         index = TreeIndex(Limits(), lambda: 0.0, lambda error: None)
-        self.decider = Decider(policies.build(policy, rng), index, Histogram("h", "h"), rng)
+        self.decider = Decider(policies.build(policy, rng), index, rng)
         self.decider._clock = self.clock
         self.names = iter(range(1000))
 

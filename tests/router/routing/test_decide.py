@@ -10,7 +10,6 @@ import policies
 from router.fleet.lease import Lease
 from router.fleet.others import Elsewhere
 from router.fleet.workers import Fleet
-from router.observe.instruments import Histogram
 from router.prefix.index import HASH_BYTES, Held, Record, State
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
@@ -37,7 +36,7 @@ class Setting:
         self.fleet: Fleet = make_fleet(workers, MODEL)
         self.index = TreeIndex(Limits(), lambda: 0.0, lambda error: None)
         rng = random.Random(1)
-        self.decider = Decider(policies.build(policy, rng), self.index, Histogram("h", "h"), rng)
+        self.decider = Decider(policies.build(policy, rng), self.index, rng)
         self.format = next(iter(self.fleet.workers.values())).format
         self.group = self.fleet.groups[MODEL]
 

@@ -18,7 +18,6 @@ from router.fleet.lease import Lease
 from router.fleet.others import Elsewhere
 from router.fleet.prefill_rate import PrefillRates
 from router.fleet.workers import Fleet, Worker
-from router.observe.instruments import Histogram
 from router.prefix.index import HASH_BYTES, Held, Record
 from router.routing.decide import Decider, NoWorkerError, Sight
 from router.routing.saturation import saturated
@@ -112,7 +111,7 @@ class Replay:
         self._index = RecordedIndex()
         self._fleet = Fleet(self._make_worker, lambda call: call(), PrefillRates(8000.0))
         rng = random.Random("decider")
-        self._decider = Decider(self._policy, self._index, Histogram("match", ""), rng, lambda: self.now)
+        self._decider = Decider(self._policy, self._index, rng, lambda: self.now)
         self._leases: dict[int, Lease] = {}
         self._workers: dict[str, Worker] = {}
 
