@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
-from policies.api import Candidate, Policy, RequestFacts, Selection
+from policies.api import Candidate, Policy, RequestFacts, Selection, candidate
 from router.fleet.groups import ModelGroup
 from router.fleet.load_exchange import LoadExchange
 from router.fleet.others import NOTHING
@@ -149,8 +149,8 @@ class Decider:
 def request_facts(prompts: Mapping[str, Prompt], session: bytes) -> RequestFacts:
     """What a policy may know of the request."""
     for prompt in prompts.values():
-        return RequestFacts(prompt.tokens, session, prefix_of(prompt))
-    return RequestFacts(0, session, b"")
+        return RequestFacts(prompt_tokens=prompt.tokens, session=session, prefix=prefix_of(prompt))
+    return RequestFacts(prompt_tokens=0, session=session, prefix=b"")
 
 
 def prefix_of(prompt: Prompt) -> bytes:
@@ -166,22 +166,22 @@ def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: 
         if held is not None and worker.caches:
             cached = cached_tokens(held.pending_blocks, prompt, worker.align_tokens)
     others = NOTHING if worker.elsewhere is None else worker.elsewhere(now)
-    return Candidate(
-        worker.id,
-        cached,
-        tokens - cached,
-        (worker.prefill_ahead(now) if worker.queued_tokens else 0) + others.queued_tokens,
-        worker.in_flight + others.in_flight,
-        worker.held_tokens + others.held_tokens,
-        worker.waiting,
-        worker.kv_usage,
-        worker.kv_capacity_tokens,
-        worker.prefill_rate,
-        worker.alike.get(prefix_of(prompt), 0) if worker.alike and prompt is not None else 0,
-        worker.strangers,
-        worker.warmth.share(now),
-        worker.punctuality.long_stay_s,
-        worker.held_share.value,
+    return candidate(
+        worker=worker.id,
+        cached_tokens=cached,
+        uncached_tokens=tokens - cached,
+        queued_tokens=(worker.prefill_ahead(now) if worker.queued_tokens else 0) + others.queued_tokens,
+        in_flight=worker.in_flight + others.in_flight,
+        held_tokens=worker.held_tokens + others.held_tokens,
+        waiting=worker.waiting,
+        kv_usage=worker.kv_usage,
+        kv_capacity_tokens=worker.kv_capacity_tokens,
+        prefill_rate=worker.prefill_rate,
+        alike=worker.alike.get(prefix_of(prompt), 0) if worker.alike and prompt is not None else 0,
+        strangers=worker.strangers,
+        warmth=worker.warmth.share(now),
+        stay_s=worker.punctuality.long_stay_s,
+        held_share=worker.held_share.value,
     )
 
 

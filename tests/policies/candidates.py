@@ -4,17 +4,28 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from policies.api import Candidate, RequestFacts
+from policies.api import Candidate, RequestFacts, candidate
 
 
 def a_request(prompt_tokens: int = 10_000, session: bytes = b"", prefix: bytes = b"start") -> RequestFacts:
     """A request that is all prompt."""
-    return RequestFacts(prompt_tokens, session, prefix)
+    return RequestFacts(prompt_tokens=prompt_tokens, session=session, prefix=prefix)
 
 
 def a_worker(worker: str, prompt_tokens: int = 10_000, cached_tokens: int = 0, **load: Any) -> Candidate:
     """An idle worker of 8,000 tokens/s and 300,000 tokens of KV, but for the `load` named."""
-    idle = Candidate(worker, cached_tokens, prompt_tokens - cached_tokens, 0, 0, 0, 0, 0.0, 300_000, 8000.0)
+    idle = candidate(
+        worker=worker,
+        cached_tokens=cached_tokens,
+        uncached_tokens=prompt_tokens - cached_tokens,
+        queued_tokens=0,
+        in_flight=0,
+        held_tokens=0,
+        waiting=0,
+        kv_usage=0.0,
+        kv_capacity_tokens=300_000,
+        prefill_rate=8000.0,
+    )
     return idle._replace(**load)
 
 
@@ -22,7 +33,7 @@ def a_worker(worker: str, prompt_tokens: int = 10_000, cached_tokens: int = 0, *
 def situations(draw: st.DrawFn) -> tuple[RequestFacts, list[Candidate]]:
     """A request, and one to a dozen workers under any load, some of them equal but for their name."""
     prompt_tokens = draw(st.sampled_from([0, 1, 700, 20_000, 180_000]))
-    request = RequestFacts(prompt_tokens, draw(st.sampled_from([b"", b"session"])), draw(st.sampled_from([b"", b"p"])))
+    request = a_request(prompt_tokens, draw(st.sampled_from([b"", b"session"])), draw(st.sampled_from([b"", b"p"])))
     loads = draw(st.lists(LOADS, min_size=1, max_size=6))
     loads += loads[: draw(st.integers(0, len(loads)))]
     return request, [

@@ -6,7 +6,7 @@ Candidates are made as the router makes them, pending prefills counted as cached
 
 from typing import NamedTuple
 
-from policies.api import Candidate, Policy, RequestFacts, Selection
+from policies.api import Candidate, Policy, RequestFacts, Selection, candidate
 
 BLOCK_TOKENS = 64
 
@@ -53,7 +53,7 @@ class Worker:
         self.running = [lease for lease in self.running if lease.last_byte_s > now_s]
         prompt_tokens = sum(part.tokens for part in prompt)
         cached = self._cached_tokens(prompt, prompt_tokens)
-        return Candidate(
+        return candidate(
             worker=self.name,
             cached_tokens=cached,
             uncached_tokens=prompt_tokens - cached,
@@ -98,7 +98,9 @@ class Fleet:
 
     def send(self, now_s: float, *prompt: Part, answer_s: float = 5.0) -> Sent:
         """Route one prompt at `now_s` (never earlier than the last one) and compute its fate."""
-        request = RequestFacts(sum(part.tokens for part in prompt), session=b"", prefix=prompt[0].content.encode())
+        request = RequestFacts(
+            prompt_tokens=sum(part.tokens for part in prompt), session=b"", prefix=prompt[0].content.encode()
+        )
         candidates = [worker.candidate(now_s, prompt) for worker in self.workers.values()]
         selection = self.policy.select(request, candidates)
         chosen = selection.candidate

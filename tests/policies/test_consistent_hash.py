@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from policies.api import RequestFacts
 from policies.consistent_hash import REMEMBERED_WORKERS, ConsistentHash
 from tests.policies.candidates import a_request, a_worker
 
@@ -74,15 +73,15 @@ def test_placement_is_the_same_in_every_release() -> None:
 
 def test_the_session_is_preferred_to_the_prefix() -> None:
     policy = ConsistentHash(random.Random(0))
-    by_session = policy.select(RequestFacts(500, b"alice", b"hello"), WORKERS)
-    by_prefix = policy.select(RequestFacts(500, b"", b"hello"), WORKERS)
+    by_session = policy.select(a_request(500, b"alice", b"hello"), WORKERS)
+    by_prefix = policy.select(a_request(500, b"", b"hello"), WORKERS)
     assert (by_session.reason, by_prefix.reason) == ("session", "prefix")
-    assert by_session.candidate == policy.select(RequestFacts(9, b"alice", b"bye"), WORKERS).candidate
-    assert by_prefix.candidate == policy.select(RequestFacts(9, b"hello", b""), WORKERS).candidate
+    assert by_session.candidate == policy.select(a_request(9, b"alice", b"bye"), WORKERS).candidate
+    assert by_prefix.candidate == policy.select(a_request(9, b"hello", b""), WORKERS).candidate
 
 
 def test_without_a_key_the_least_busy_worker_is_chosen() -> None:
-    selection = ConsistentHash(random.Random(0)).select(RequestFacts(500, b"", b""), WORKERS[3:])
+    selection = ConsistentHash(random.Random(0)).select(a_request(500, b"", b""), WORKERS[3:])
     assert (selection.candidate.in_flight, selection.reason) == (3, "no_key")
 
 

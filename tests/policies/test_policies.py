@@ -99,11 +99,11 @@ def test_a_lone_worker_is_chosen(name: str) -> None:
 def test_a_route_without_a_prompt_is_served(name: str) -> None:
     candidates = [a_worker(worker, 0, in_flight=load) for worker, load in (("a", 9), ("b", 4), ("c", 30))]
     policy = build(name, random.Random(0))
-    assert policy.select(RequestFacts(0, b"", b""), candidates).candidate in candidates
+    assert policy.select(a_request(0, b"", b""), candidates).candidate in candidates
 
 
 @pytest.mark.parametrize("name", ["consistent_hash", "expected_ttft", "least_loaded", "lmetric", "prefix_threshold"])
 def test_a_route_without_a_prompt_goes_to_the_fewest_requests(name: str) -> None:
     candidates = [a_worker(worker, 0, in_flight=load) for worker, load in (("a", 9), ("b", 4), ("c", 30))]
     for ordered in (candidates, candidates[::-1]):
-        assert build(name, random.Random(0)).select(RequestFacts(0, b"", b""), ordered).candidate.worker == "b"
+        assert build(name, random.Random(0)).select(a_request(0, b"", b""), ordered).candidate.worker == "b"

@@ -1,19 +1,29 @@
 """Who becomes a candidate, and with what credit."""
 
 import random
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import policies
+from policies.api import candidate
 from router.fleet.lease import Lease
 from router.fleet.others import Elsewhere
 from router.fleet.workers import Fleet
 from router.prefix.index import HASH_BYTES, Held, Record, State
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
-from router.routing.decide import MAX_CANDIDATES, Decider, NoWorkerError, Sight, cached_tokens, prefix_of
+from router.routing.decide import (
+    MAX_CANDIDATES,
+    Decider,
+    NoWorkerError,
+    Sight,
+    cached_tokens,
+    candidate_of,
+    prefix_of,
+)
 from tests.router.fleets import MODEL, make_fleet
 from tokenizer_cache.prompt import Prompt
 
@@ -113,8 +123,6 @@ def test_credit_is_whole_blocks_of_the_engine_and_never_the_whole_prompt(
 
 
 def test_pending_prefill_counts_as_cached_and_its_work_as_queue() -> None:
-    from router.routing.decide import candidate_of
-
     setting = Setting(1)
     worker = setting.group.workers[0]
     asked = prompt(10)
@@ -124,8 +132,6 @@ def test_pending_prefill_counts_as_cached_and_its_work_as_queue() -> None:
 
 
 def test_a_worker_without_a_prefix_cache_gets_no_credit() -> None:
-    from router.routing.decide import candidate_of
-
     setting = Setting(1)
     worker = setting.group.workers[0]
     worker.caches = False
@@ -160,3 +166,38 @@ def test_equal_workers_have_an_order_of_each_routers_own() -> None:
         fleet.add("http://another:1")
         orders.add(tuple(worker.id for worker in fleet.everyone.order.lowest(4)))
     assert len(orders) == 5
+
+
+def test_every_figure_of_a_worker_is_in_the_field_of_its_name() -> None:
+    setting = Setting(1)
+    worker, asked = setting.group.workers[0], prompt(10)
+    worker.elsewhere = lambda now: Elsewhere(1, 20, 300)
+    worker.prefill_rate = 12.5
+    worker.queue_prefill(4_000)
+    worker.in_flight, worker.held_tokens, worker.alike = 50, 60_000, {prefix_of(asked): 7}
+    worker.waiting, worker.strangers, worker.kv_usage = 8, 9, 0.125
+    worker.kv_capacity_tokens = 11_000
+    worker.warmth.ramp_s = 100.0
+    now = time.monotonic()
+    worker.warmth.begin()
+    worker.held_share.learn(1_000, 250.0)
+    found = candidate_of(worker, asked, Held(0, 5), now)
+    assert found._replace(warmth=0.0, queued_tokens=0) == candidate(
+        worker=worker.id,
+        cached_tokens=320,
+        uncached_tokens=330,
+        queued_tokens=0,
+        in_flight=51,
+        held_tokens=60_300,
+        waiting=8,
+        kv_usage=0.125,
+        kv_capacity_tokens=11_000,
+        prefill_rate=12.5,
+        alike=7,
+        strangers=9,
+        warmth=0.0,
+        stay_s=worker.punctuality.long_stay_s,
+        held_share=0.25,
+    )
+    assert 4_000 < found.queued_tokens <= 4_020
+    assert 0.1 <= found.warmth < 0.2

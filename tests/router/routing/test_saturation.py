@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 
-from policies.api import Candidate, Selection
+from policies.api import Selection
 from router.fleet.lateness import Punctuality
 from router.fleet.workers import Worker
 from router.routing.decide import Decision
 from router.routing.saturation import saturated, wait_s
+from tests.policies.candidates import a_worker
 from tests.router.fleets import make_worker
 
-IDLE = Candidate("w", 0, 1000, 0, 0, 0, 0, 0.0, 100_000, 10_000.0)
+IDLE = a_worker("w", 1000, kv_capacity_tokens=100_000, prefill_rate=10_000.0)
 
 
 def of(**changes: Any) -> float:

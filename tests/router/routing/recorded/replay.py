@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
 import policies
-from policies.api import Candidate, Policy, RequestFacts, Selection
+from policies.api import Candidate, Policy, RequestFacts, Selection, candidate
 from router.engines import Facts, Load, ModelCard
 from router.fleet.breaker import Breaker, Fault
 from router.fleet.cache_loss import Turn
@@ -244,7 +244,7 @@ def _extreme(rng: random.Random) -> tuple[RequestFacts, list[Candidate]]:
     for name in dict.fromkeys(names):
         cached = min(of(0, 0, 64, 3_008, 18_944, 200_000), max(0, tokens - 1))
         candidates.append(
-            Candidate(
+            candidate(
                 worker=name,
                 cached_tokens=cached,
                 uncached_tokens=tokens - cached,
