@@ -225,13 +225,16 @@ class MessageEncoder:
 def _decoded(request: Request) -> dict[str, Any]:
     """The body's fields, each decoded alone, and the items one by one. Raises NotExact for what is too dense."""
     fields = request.fields
-    raws = {name: getattr(fields, name) for name in fields.__struct_fields__}
-    body = {name: _value(raw) for name, raw in raws.items() if isinstance(raw, msgspec.Raw) and raw is not ABSENT}
+    body: dict[str, Any] = {}
+    for name in fields.__struct_fields__:
+        raw = getattr(fields, name)
+        if raw is not ABSENT and isinstance(raw, msgspec.Raw):
+            body[name] = _value(raw)
     if isinstance(fields, ResponseFields):
         body["previous_response_id"] = fields.previous_response_id
-    items, name = request.items, "input" if request.api == "responses" else "messages"
+    items, place = request.items, "input" if request.api == "responses" else "messages"
     alone = request.api == "responses" and len(items) == 1 and bytes(items[0]).startswith(b'"')
-    body[name] = _value(items[0]) if alone else [_value(item) for item in items]
+    body[place] = _value(items[0]) if alone else [_value(item) for item in items]
     return body
 
 
