@@ -38,7 +38,7 @@ class RunningRouter:
         workers = self.parts.fleet.workers.values()
         running = sum(worker.in_flight for worker in workers)
         if not running:
-            assert all(not w.leases and not w.queued_tokens and not w.held_tokens for w in workers)
+            assert all(not w.queued_tokens and not w.held_tokens and not w.alike for w in workers)
         return running
 
     @property

@@ -9,7 +9,8 @@ import policies
 from policies.api import Candidate
 from router.fleet.lease import Lease
 from router.fleet.prefill_rate import PrefillRates
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 from router.prefix.index import HASH_BYTES, Record, State
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex

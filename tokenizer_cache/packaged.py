@@ -13,7 +13,8 @@ from typing import Final
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
-from tokenizer_cache.tokenizer import Tokenizer, TokenizerUnavailable, load_file
+from tokenizer_cache.tokenizer import Tokenizer, TokenizerUnavailable
+from tokenizer_cache.tokenizer_files import load_file
 
 _QWEN_WORDS: Final = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

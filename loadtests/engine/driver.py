@@ -9,10 +9,11 @@ import math
 import time
 from collections.abc import Sequence
 
+from loadtests.engine.job import Job
 from loadtests.engine.kv_events import KvFeed
 from loadtests.engine.metrics import EngineStats
 from loadtests.engine.profiles import Profile
-from loadtests.engine.scheduler import Job, Progress, Scheduler
+from loadtests.engine.scheduler import Progress, Scheduler
 from loadtests.engine.tier import SecondTier
 
 TIMER_S = 0.001

@@ -8,12 +8,10 @@ told of only when the step that computes it has ended; one removal per physical 
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
-if TYPE_CHECKING:
-    from loadtests.engine.scheduler import Job
+from loadtests.engine.job import Job
 
 GPU = "GPU"
 RANK = 0
@@ -77,7 +75,7 @@ class KvEvents:
         """Of the step that has not ended."""
         self._ended: list[Event] = []
 
-    def stored(self, job: "Job", start: int, end: int) -> None:
+    def stored(self, job: Job, start: int, end: int) -> None:
         """The job's blocks from `start` to `end` are being computed."""
         origin, size = job.origin, self._block_tokens
         ids = [] if origin is None else origin.ids[start * size : end * size].tolist()

@@ -13,8 +13,8 @@ from loadtests.engine.driver import Engine
 from loadtests.engine.errors import Refused
 from loadtests.engine.exchange import Exchange
 from loadtests.engine.generate import Generating
+from loadtests.engine.job import Job
 from loadtests.engine.prompts import texts_of
-from loadtests.engine.scheduler import Job
 from loadtests.engine.settings import Settings
 
 EMBEDDING_SIZE = 16

@@ -26,11 +26,11 @@ from tokenizer_cache.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.identity import scope_key
 from tokenizer_cache.keyed import KeyedHash
+from tokenizer_cache.load import load
 from tokenizer_cache.reader import Reader
 from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.rules import NotExact, Rules, Served
 from tokenizer_cache.sglang.inputs import SglangRules
-from tokenizer_cache.tokenizer import load
 from tokenizer_cache.vllm.inputs import VllmRules
 
 FILES = ("claude_code_entirecli", "codex_agentv", "swe_agent", "tau_airline")

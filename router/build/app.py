@@ -19,7 +19,7 @@ from router.build.make_sharing import Sharing, make_shared_use, make_sharing, ma
 from router.build.make_tracing import make_tracing
 from router.build.server import make_server
 from router.fleet.metrics import WorkerCollector
-from router.fleet.workers import NOT_PROBED
+from router.fleet.worker import NOT_PROBED
 from router.members.metrics import DiscoveryCollector
 from router.observe.access_log import AccessLog
 from router.observe.loop_lag import LoopLag

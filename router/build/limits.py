@@ -5,7 +5,7 @@ from pathlib import Path
 
 from router.clients import Clients
 from router.clients.keys import KeySet
-from router.fleet.workers import MIN_CHAIN_BLOCK_TOKENS
+from router.fleet.worker import MIN_CHAIN_BLOCK_TOKENS
 from router.http.gateway import Admission
 from router.http.realtime import RealtimeLimits
 from router.prefix.residency import Limits

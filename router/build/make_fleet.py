@@ -9,7 +9,8 @@ from router.build.make_sharing import Sharing
 from router.fleet.breaker import Breaker
 from router.fleet.load_exchange import LoadExchange
 from router.fleet.prefill_rate import PrefillRates
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 from router.prefix.index import PrefixIndex
 from router.settings import Settings
 

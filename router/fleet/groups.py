@@ -1,12 +1,9 @@
 """The workers that serve one model: what a decision chooses among. Built anew by `Fleet` when any of it changes."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from router.fleet.load_order import LoadOrder
-
-if TYPE_CHECKING:
-    from router.fleet.workers import Worker
+from router.fleet.worker import Worker
 
 
 class ModelGroup:
@@ -30,7 +27,7 @@ class ModelGroup:
         self.holders = tuple(self.by_holder)
 
 
-def groups_of(workers: Iterable["Worker"]) -> tuple[ModelGroup, dict[str, ModelGroup]]:
+def groups_of(workers: Iterable[Worker]) -> tuple[ModelGroup, dict[str, ModelGroup]]:
     """One group of all, and one for each model name. Workers in service are in the groups' load orders, and know it."""
     everyone = ModelGroup("")
     groups: dict[str, ModelGroup] = {}
@@ -50,7 +47,7 @@ def groups_of(workers: Iterable["Worker"]) -> tuple[ModelGroup, dict[str, ModelG
     return everyone, groups
 
 
-def _join(group: ModelGroup, worker: "Worker") -> None:
+def _join(group: ModelGroup, worker: Worker) -> None:
     group.workers.append(worker)
     if worker.in_service:
         group.order.add(worker, worker.ordered_load)

@@ -8,10 +8,9 @@ ended twice or never would lie to every later decision.
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-if TYPE_CHECKING:
-    from router.fleet.workers import Worker
+from router.fleet.worker import Worker
 
 
 class Lease:
@@ -20,7 +19,7 @@ class Lease:
     __slots__ = ("_open", "_prefix", "_queued_tokens", "_tells", "on_end", "prompt_tokens", "worker")
 
     def __init__(
-        self, worker: "Worker", prompt_tokens: int, uncached_tokens: int, tells: bool = False, prefix: bytes = b""
+        self, worker: Worker, prompt_tokens: int, uncached_tokens: int, tells: bool = False, prefix: bytes = b""
     ) -> None:
         """`tells`: its first byte shows the end of its prefill (a stream of an answer to a prompt). `prefix`: the key
         of the prompt's start."""
@@ -40,7 +39,6 @@ class Lease:
         if self._prefix:
             worker.alike[self._prefix] = worker.alike.get(self._prefix, 0) + 1
         due = worker.queue_prefill(self._queued_tokens)
-        worker.leases[self] = None
         if self._tells:
             worker.punctuality.dispatched(self, due)
         worker.count_in_flight(1)
@@ -77,7 +75,6 @@ class Lease:
             worker.alike[self._prefix] -= 1
             if not worker.alike[self._prefix]:
                 del worker.alike[self._prefix]
-        del worker.leases[self]
         worker.count_in_flight(-1)
         if worker.on_load is not None:
             worker.on_load(worker)

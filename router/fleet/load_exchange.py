@@ -10,18 +10,15 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from router.fleet.load_part import MAX_PART_BYTES, BadPartError, OwnPart, number_of
 from router.fleet.others import LIFE_S, Others
+from router.fleet.worker import Worker
 from router.shared.keys import Keys
 from router.shared.link import Answer, Link
 from router.shared.script import command, read_script
 from router.shared.seal import Seal
 from router.shared.telling import MAX_ROUTERS, Hearer, Teller
-
-if TYPE_CHECKING:
-    from router.fleet.workers import Worker
 
 BEAT_S = 1.0
 """An idle router writes and reads so often."""
@@ -85,14 +82,14 @@ class LoadExchange:
         """Routers that live, this one included."""
         return 1 + self.others.routers
 
-    def attach(self, worker: "Worker") -> None:
+    def attach(self, worker: Worker) -> None:
         """Count this worker's leases, and tell it what others have there."""
         number = number_of(worker.id)
         worker.elsewhere = lambda now: self.others.of(number, worker.prefill_rate, now)
         worker.on_load = self._changed
         worker.set_elsewhere(self.others.total(number))
 
-    def list_workers(self, workers: Iterable["Worker"]) -> None:
+    def list_workers(self, workers: Iterable[Worker]) -> None:
         """The fleet has changed."""
         self._workers = {number_of(worker.id): worker for worker in workers}
         self._own.list_workers(self._workers)
@@ -128,7 +125,7 @@ class LoadExchange:
             self._link.tell(command("ZREM", self._keys.routers, self._name))
             await self._link.tell(command("DEL", self._keys.load(self._name)))
 
-    def _changed(self, worker: "Worker") -> None:
+    def _changed(self, worker: Worker) -> None:
         """A lease began, was computed or ended there."""
         self._put(worker, self._clock())
         if worker.queued_tokens:
@@ -138,7 +135,7 @@ class LoadExchange:
         if self._write_timer is None:
             self._write_timer = self._loop.call_later(GATHER_S, self._write)
 
-    def _put(self, worker: "Worker", now: float) -> None:
+    def _put(self, worker: Worker, now: float) -> None:
         self._own.put(number_of(worker.id), worker.in_flight, worker.prefill_ahead(now), worker.held_tokens)
 
     def _write(self) -> None:

@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from router.fleet.breaker import BreakerState
-from router.fleet.workers import Worker, WorkerState
+from router.fleet.worker import Worker, WorkerState
 
 
 class WorkerCollector(Collector):

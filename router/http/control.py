@@ -18,7 +18,8 @@ from router.clients import Clients
 from router.clients.keys import KeySet
 from router.dial.allow import MAX_URL, BadUrlError, NotAllowedError
 from router.fleet.others import NOTHING
-from router.fleet.workers import DuplicateWorkerError, UnknownWorkerError, Worker, WorkerState
+from router.fleet.worker import Worker, WorkerState
+from router.fleet.workers import DuplicateWorkerError, UnknownWorkerError
 from router.http.explain import explain
 from router.http.prompt_route import PromptRoute
 from router.members.entry import Standing

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from router.clients import ANONYMOUS, Client
 from router.engines.usage import Usage
 from router.fleet.cache_loss import Turn
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 from router.observe.metrics import Instruments
 from router.prefix.index import HASH_BYTES
 from router.relay.relay import Choice

@@ -12,7 +12,8 @@ import msgspec
 from router.clients import Charge, Client
 from router.fleet.groups import ModelGroup
 from router.fleet.lease import Lease
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 from router.relay.relay import Choice, Relay
 from router.routing.decide import Decider, NoWorkerError
 from router.routing.owners import ResponseOwners

@@ -15,7 +15,8 @@ import msgspec
 from router.clients import Charge, Client
 from router.fleet.groups import ModelGroup
 from router.fleet.lease import Lease
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 from router.http.lessons import Lessons
 from router.observe.metrics import Instruments
 from router.prefix.index import PrefixIndex

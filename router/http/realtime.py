@@ -23,7 +23,8 @@ from router.dial.resolver import Resolver
 from router.fleet.breaker import Fault
 from router.fleet.groups import ModelGroup
 from router.fleet.lease import Lease
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 from router.relay.session import Session
 from router.routing.decide import Decider, NoWorkerError
 from router.wire.errors import ApiError, exhausted

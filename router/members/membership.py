@@ -7,7 +7,8 @@ from functools import partial
 
 from router.dial.allow import AllowList, Implied
 from router.engines.probe import Prober
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 
 
 class Membership:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from router.dial.allow import NotAllowedError, place_of
-from router.fleet.workers import DuplicateWorkerError, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import DuplicateWorkerError
 from router.members.membership import Membership
 from router.members.source import Source, WorkerSpec
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from router.fleet.workers import DuplicateWorkerError, UnknownWorkerError, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import DuplicateWorkerError, UnknownWorkerError
 from router.members.book import MAX_AHEAD_S, MAX_ENTRIES, TOMB_S, Book, Verdict
 from router.members.entry import MAX_ENTRY_BYTES, BadEntryError, Entry, Standing, read_entry, write_entry
 from router.members.membership import Membership

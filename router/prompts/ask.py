@@ -15,7 +15,7 @@ import httpx
 from router.engines import Facts, WorkerAnswerError
 from router.engines.ids import WAYS, Way, answers, ask, is_absent
 from router.fleet.breaker import Breaker, Fault
-from router.fleet.workers import Worker
+from router.fleet.worker import Worker
 from router.observe.instruments import Counter
 from tokenizer_cache.request import Request
 

@@ -12,7 +12,7 @@ from aiohttp.client_exceptions import ClientError
 
 from router.fleet.breaker import Fault, fault_of_status
 from router.fleet.lease import Lease
-from router.fleet.workers import Worker
+from router.fleet.worker import Worker
 from router.observe.metrics import Instruments
 from router.relay.retry import RetryBudget
 from router.relay.worker_answer import WorkerAnswer

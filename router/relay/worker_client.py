@@ -19,7 +19,7 @@ from yarl import URL
 from router.dial.certificates import WorkerTls
 from router.dial.own_faults import is_own_fault
 from router.dial.resolver import Resolver
-from router.fleet.workers import Worker
+from router.fleet.worker import Worker
 from router.relay.worker_answer import WorkerAnswer, WorkerConnection
 from router.wire.request_head import Headers, body_length, request_head
 

@@ -14,7 +14,7 @@ from policies.api import Candidate, Policy, RequestFacts, Selection, candidate
 from router.fleet.groups import ModelGroup
 from router.fleet.load_exchange import LoadExchange
 from router.fleet.others import NOTHING
-from router.fleet.workers import Worker
+from router.fleet.worker import Worker
 from router.prefix.index import HASH_BYTES, Held, PrefixIndex
 from tokenizer_cache.prompt import Prompt
 

@@ -7,7 +7,8 @@ one. What Redis says is only believed as far as it names a worker of the fleet. 
 import re
 from collections import OrderedDict
 
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 from router.shared.keys import RESPONSE_TTL_S, Keys
 from router.shared.link import Link
 from router.shared.script import command

@@ -12,7 +12,7 @@ from typing import Any
 from router.clients import Client
 from router.engines.usage import AnswerEnds, Usage
 from router.fleet.groups import ModelGroup
-from router.fleet.workers import Worker
+from router.fleet.worker import Worker
 from router.observe.trace_context import TraceContext
 from router.wire.errors import ApiError, Style, error_body, error_event
 from router.wire.headers import RequestHeaders

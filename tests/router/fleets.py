@@ -6,7 +6,8 @@ from collections.abc import Callable
 from router.engines import Facts, Load, ModelCard
 from router.fleet.breaker import Breaker
 from router.fleet.prefill_rate import PrefillRates
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 from tokenizer_cache.rules import Served
 
 MODEL = "m"

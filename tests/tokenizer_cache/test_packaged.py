@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.tokenizer_cache.small import small, small_raw
+from tokenizer_cache.load import load
 from tokenizer_cache.packaged import CHATML, load_packaged
 from tokenizer_cache.render import Renderer
-from tokenizer_cache.tokenizer import TokenizerUnavailable, load
+from tokenizer_cache.tokenizer import TokenizerUnavailable
 
 pytestmark = pytest.mark.slow
 

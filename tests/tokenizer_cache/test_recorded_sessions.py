@@ -16,8 +16,8 @@ from tests.tokenizer_cache.conversations import body_of
 from tokenizer_cache.chain import Chain, pack
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.identity import scope_key
+from tokenizer_cache.load import load
 from tokenizer_cache.request import parse
-from tokenizer_cache.tokenizer import load
 from tokenizer_cache.vllm.inputs import template_call
 from tokenizer_cache.vllm.template import template_format
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.tokenizer_cache.conversations import CONTENT
 from tests.tokenizer_cache.small import CHATML, SPECIAL, small, small_raw
-from tokenizer_cache.tokenizer import Tokenizer, TokenizerUnavailable, load
+from tokenizer_cache.load import load
+from tokenizer_cache.tokenizer import Tokenizer, TokenizerUnavailable
 
 
 def with_token(token: tokenizers.AddedToken) -> Tokenizer:

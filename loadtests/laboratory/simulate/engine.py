@@ -7,9 +7,10 @@ differs. Steps in which nothing can change are one event.
 import math
 from collections.abc import Callable
 
+from loadtests.engine.job import Job
 from loadtests.engine.metrics import EngineStats
 from loadtests.engine.profiles import Profile
-from loadtests.engine.scheduler import Job, Progress, Scheduler
+from loadtests.engine.scheduler import Progress, Scheduler
 from loadtests.engine.tier import Tier
 from loadtests.laboratory.simulate.timeline import Timeline
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from loadtests.engine.job import Job
 from loadtests.engine.profiles import Profile
-from loadtests.engine.scheduler import Job, Progress
+from loadtests.engine.scheduler import Progress
 from loadtests.engine.tier import Tier
 from loadtests.laboratory.simulate.engine import VirtualEngine
 from loadtests.laboratory.simulate.timeline import Timeline

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from loadtests.engine.scheduler import Job
+from loadtests.engine.job import Job
 from loadtests.laboratory.simulate.hosts import MODEL, Condition, Host
 from loadtests.laboratory.simulate.shared import Mirror, View
 from loadtests.laboratory.simulate.timeline import Timeline
@@ -18,7 +18,8 @@ from router.fleet.breaker import Breaker
 from router.fleet.cache_loss import Turn
 from router.fleet.lease import Lease
 from router.fleet.prefill_rate import PrefillRates
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 from router.prefix.index import HASH_BYTES, Record
 from router.prefix.residency import Limits
 from router.relay.relay import RETRIED_STATUS, Choice

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import policies
-from loadtests.engine.scheduler import Job, tier_of
+from loadtests.engine.job import Job
+from loadtests.engine.scheduler import tier_of
 from loadtests.laboratory.simulate import oracle
 from loadtests.laboratory.simulate.hosts import Host
 from loadtests.laboratory.simulate.outcomes import Outcome, Summary, summary

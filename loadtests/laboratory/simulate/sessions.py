@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from loadtests.engine.scheduler import Job
+from loadtests.engine.job import Job
 from loadtests.laboratory.traces.script import BLOCK_TOKENS, Script, Turn
 from tokenizer_cache.prompt import Prompt
 

@@ -53,7 +53,7 @@ class TokenizerRuler:
     def __init__(self, spec: str) -> None:
         os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
         from tokenizer_cache.encoder import PromptEncoder  # noqa: PLC0415  (loads the tokenizers: most runs need none)
-        from tokenizer_cache.tokenizer import load  # noqa: PLC0415
+        from tokenizer_cache.load import load  # noqa: PLC0415
 
         self._encoder = PromptEncoder("lab", load(spec), 64, b"lab")
 

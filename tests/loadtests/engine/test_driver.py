@@ -5,8 +5,8 @@ import time
 import httpx
 
 from loadtests.engine.driver import Engine
+from loadtests.engine.job import Job
 from loadtests.engine.profiles import PROFILES
-from loadtests.engine.scheduler import Job
 from tests.engines import EngineThread, quick_profile
 from tests.loadtests.engine.test_kv_pool import chain_of
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from loadtests.engine.chains import ChainHasher
+from loadtests.engine.job import Job, Origin
 from loadtests.engine.kv_events import BlockRemoved, BlockStored, Event, KvEvents, KvEventsConfig, KvFeed
-from loadtests.engine.scheduler import Job, Origin, Scheduler
+from loadtests.engine.scheduler import Scheduler
 from tests.engines import quick_profile
 
 PROFILE = quick_profile(kv_tokens=640, block_tokens=16, step_tokens=128)

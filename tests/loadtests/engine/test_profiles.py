@@ -2,8 +2,9 @@
 
 import pytest
 
+from loadtests.engine.job import Job
 from loadtests.engine.profiles import PROFILES
-from loadtests.engine.scheduler import Job, Scheduler
+from loadtests.engine.scheduler import Scheduler
 from tests.loadtests.engine.test_kv_pool import chain_of
 
 

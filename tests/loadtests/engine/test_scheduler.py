@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadtests.engine.job import Job
 from loadtests.engine.profiles import Profile
-from loadtests.engine.scheduler import Job, Progress, Scheduler
+from loadtests.engine.scheduler import Progress, Scheduler
 from tests.loadtests.engine.test_kv_pool import chain_of
 
 PROFILE = Profile("t", 1000.0, 0.01, 0.0, 640, 640, step_s=0.001, block_tokens=16, step_tokens=64, max_running=4)

@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from loadtests.engine.job import Job
 from loadtests.engine.profiles import PROFILES
-from loadtests.engine.scheduler import Job, Scheduler, tier_of
+from loadtests.engine.scheduler import Scheduler, tier_of
 from loadtests.engine.tier import Tier
 
 PROFILE = dataclasses.replace(PROFILES["demo"], kv_tokens=1600, tier_tokens=16_000, tier_rate=200_000.0)

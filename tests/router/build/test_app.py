@@ -1,7 +1,7 @@
 """The router as a whole: what it waits for before it listens."""
 
 from router.build.app import Router
-from router.fleet.workers import NOT_PROBED
+from router.fleet.worker import NOT_PROBED
 from router.settings import Settings, load
 from tests.engines import EngineThread
 

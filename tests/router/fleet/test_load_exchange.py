@@ -13,7 +13,8 @@ from router.fleet.lease import Lease
 from router.fleet.load_exchange import LoadExchange
 from router.fleet.others import LIFE_S, NOTHING
 from router.fleet.prefill_rate import PrefillRates
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 from router.shared.keys import Keys
 from router.shared.link import Link
 from router.shared.seal import Seal

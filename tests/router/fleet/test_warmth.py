@@ -7,7 +7,8 @@ import pytest
 import policies
 from router.fleet.lease import Lease
 from router.fleet.warmth import COLD, Warmth
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
 from router.routing.decide import Decider
@@ -45,10 +46,11 @@ class Site:
         self.fleet: Fleet = make_fleet(4, MODEL)
         workers = list(self.fleet.workers.values())
         self.newcomer, self.clock = workers[3], Clock()
+        self.leases: list[Lease] = []
         for worker in workers:
             worker.warmth = Warmth(self.clock)
             for _ in range(0 if worker is self.newcomer else in_flight):
-                Lease(worker, 600, 0).__enter__()
+                self.leases.append(Lease(worker, 600, 0).__enter__())
         self.newcomer.warmth.ramp_s = ramp_s
         self.fleet.on_unhealthy(self.newcomer.id, "away")
         self.fleet.on_healthy(self.newcomer.id)
@@ -65,7 +67,7 @@ class Site:
             prompts = {self.newcomer.format: prompt(10, f"n{next(self.names)}")}
             sight = await self.decider.look(self.fleet.groups[MODEL], prompts)
             worker = self.decider.choose(sight, prompts).worker
-            Lease(worker, 650, 650).__enter__()
+            self.leases.append(Lease(worker, 650, 650).__enter__())
             chosen.append(worker)
         return chosen.count(self.newcomer)
 
@@ -84,9 +86,8 @@ async def test_its_share_grows_to_a_fair_one() -> None:
     shares = []
     for step in (0.0, 5.0, 10.0):
         site.clock.now = 100.0 + step
-        for worker in site.fleet.workers.values():
-            for lease in list(worker.leases):
-                lease.__exit__(None, None, None)
+        while site.leases:
+            site.leases.pop().__exit__(None, None, None)
         shares.append(await site.burst())
     assert shares == sorted(shares)
     assert abs(shares[2] - BURST / 4) <= 2

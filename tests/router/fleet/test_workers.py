@@ -7,15 +7,9 @@ import pytest
 
 from router.fleet.cache_loss import Turn
 from router.fleet.prefill_rate import PrefillRates
+from router.fleet.worker import Worker, WorkerState, chain_block_tokens
 from router.fleet.worker_names import holder_name
-from router.fleet.workers import (
-    DuplicateWorkerError,
-    Fleet,
-    UnknownWorkerError,
-    Worker,
-    WorkerState,
-    chain_block_tokens,
-)
+from router.fleet.workers import DuplicateWorkerError, Fleet, UnknownWorkerError
 from tests.router.fleets import a_load, facts, make_fleet, make_worker
 
 

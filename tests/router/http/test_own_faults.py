@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from router.fleet.breaker import BreakerState
-from router.fleet.workers import WorkerState
+from router.fleet.worker import WorkerState
 from tests.engines import EngineProcess
 from tests.router.http.raw import post, wire
 from tests.router.http.site import CHAT, GOOD

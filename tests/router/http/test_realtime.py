@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from router.fleet.workers import Worker
+from router.fleet.worker import Worker
 from router.settings import Secret
 from tests.router.clients.files import table, write
 from tests.router.fake_worker import Answer, FakeWorker, models, vllm

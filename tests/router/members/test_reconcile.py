@@ -5,7 +5,7 @@ import pytest
 from router.dial.allow import Implied
 from router.fleet.labels import Labels
 from router.fleet.lease import Lease
-from router.fleet.workers import Worker
+from router.fleet.worker import Worker
 from router.members.reconcile import Feed, Reconciler
 from router.members.source import WorkerSpec
 from tests.router.fleets import facts

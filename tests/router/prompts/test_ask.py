@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from router.fleet.breaker import Breaker
-from router.fleet.workers import Worker
+from router.fleet.worker import Worker
 from router.observe.instruments import Counter
 from router.prompts.ask import MAX_AT_ONCE, TokenAsker
 from tests.router.fake_worker import Answer, FakeWorker, as_json, client

@@ -6,7 +6,7 @@ import pytest
 
 from policies.api import Selection
 from router.fleet.lateness import Punctuality
-from router.fleet.workers import Worker
+from router.fleet.worker import Worker
 from router.routing.decide import Decision
 from router.routing.saturation import saturated, wait_s
 from tests.policies.candidates import a_worker

@@ -13,8 +13,9 @@ import pytest
 
 from loadtests.engine.chains import ChainHasher
 from loadtests.engine.driver import Engine
+from loadtests.engine.job import Job
 from loadtests.engine.profiles import PROFILES, Profile
-from loadtests.engine.scheduler import Job, Progress
+from loadtests.engine.scheduler import Progress
 from loadtests.laboratory.simulate.engine import VirtualEngine
 from loadtests.laboratory.simulate.timeline import Timeline
 from tests.engines import EngineThread

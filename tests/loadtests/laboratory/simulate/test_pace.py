@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from loadtests.engine.job import Job
 from loadtests.engine.profiles import PROFILES
-from loadtests.engine.scheduler import Job, Progress
+from loadtests.engine.scheduler import Progress
 from loadtests.laboratory.simulate.engine import VirtualEngine
 from loadtests.laboratory.simulate.pace import Pace, cold_s
 from loadtests.laboratory.simulate.timeline import Timeline

@@ -20,7 +20,8 @@ from router.fleet.breaker import Breaker, Fault
 from router.fleet.cache_loss import Turn
 from router.fleet.groups import ModelGroup
 from router.fleet.lease import Lease
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 from router.prefix.index import HASH_BYTES
 from router.routing.decide import Decider, Sight
 from tests.loadtests.laboratory.simulate.scripts import growing

@@ -17,7 +17,8 @@ from router.fleet.cache_loss import Turn
 from router.fleet.lease import Lease
 from router.fleet.others import Elsewhere
 from router.fleet.prefill_rate import PrefillRates
-from router.fleet.workers import Fleet, Worker
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
 from router.prefix.index import HASH_BYTES, Held, Record
 from router.routing.decide import Decider, NoWorkerError, Sight
 from router.routing.saturation import saturated

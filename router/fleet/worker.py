@@ -1,0 +1,191 @@
+"""One worker: what the engine said of itself, what the router has there, what it was found to be like.
+
+Its counters change through `Lease` alone, its state through `Fleet` alone. Its `holder` is its name in the prefix
+index: id and engine generation, so that a restarted engine starts with nothing, and that all routers call it the same.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+
+from router.engines import Facts, Load, ModelCard
+from router.fleet.breaker import Breaker
+from router.fleet.cache_loss import CacheLoss
+from router.fleet.labels import NO_LABELS
+from router.fleet.lateness import Punctuality
+from router.fleet.load_order import LoadOrder
+from router.fleet.others import NOTHING, Elsewhere
+from router.fleet.unique_share import HeldShare
+from router.fleet.warmth import Warmth
+from router.fleet.worker_names import worker_id
+
+NOT_PROBED = "not probed yet"
+MIN_CHAIN_BLOCK_TOKENS = 64
+"""Shorter index blocks cost memory and time, and gain less than a block of prefill."""
+
+
+class WorkerState(Enum):
+    """What a worker may be given. Draining workers finish what they have."""
+
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    DRAINING = "draining"
+
+
+def chain_block_tokens(engine_block_tokens: int) -> int:
+    """The index block for an engine's KV block: its smallest multiple of at least 64 tokens, so that no credit is
+    cut."""
+    block = max(1, engine_block_tokens)
+    return -(-MIN_CHAIN_BLOCK_TOKENS // block) * block
+
+
+class Worker:
+    """One OpenAI-compatible engine endpoint. Counters change through `Lease` only; state through `Fleet` only."""
+
+    def __init__(
+        self, url: str, breaker: Breaker, prefill_rate: float, clock: Callable[[], float], block_tokens: int = 0
+    ) -> None:
+        self._clock = clock
+        self._block_tokens = block_tokens
+        self._prefill_ends = 0.0
+        self.warmth = Warmth(clock)
+        self.url = url.rstrip("/")
+        self.id = worker_id(self.url)
+        self.breaker = breaker
+        self.state = WorkerState.UNHEALTHY
+        self.reason = NOT_PROBED
+        self.generation = ""
+        self.restarts = 0
+        self.cache_loss = CacheLoss()
+        self.holder = self.id
+        self.facts: Facts | None = None
+        self.load: Load | None = None
+        self.prefill_rate = prefill_rate
+        self.waiting = 0
+        self.strangers = 0
+        """Of those waiting in the engine, requests that no router sent; as of the last look."""
+        self.kv_usage = 0.0
+        self.kv_capacity_tokens = 0
+        self.align_tokens = 1
+        self.caches = True
+        """False when its prefix cache is switched off."""
+        self.format = ""
+        """Name of its prompt format: workers of one format share a chain."""
+        self.chain_block_tokens = MIN_CHAIN_BLOCK_TOKENS
+        self.in_flight = 0
+        self.queued_tokens = 0
+        self.held_tokens = 0
+        self.alike: dict[bytes, int] = {}
+        """Requests in flight by the key of their prompt's start; no zeros."""
+        self.punctuality = Punctuality(clock)
+        self.held_share = HeldShare()
+        self.orders: list[LoadOrder[Worker]] = []
+        self.draining = False
+        self.healthy = False
+        self.source = ""
+        """Who named it: `listed`, `admin`, or a source of discovery."""
+        self.labels = NO_LABELS
+        self.on_idle: list[Callable[[], None]] = []
+        """Called when the last request has ended. Several may wait for that."""
+        self.on_suspect: Callable[[], None] | None = None
+        self.on_load: Callable[[Worker], None] | None = None
+        """Told after each change of the three counters."""
+        self.elsewhere: Callable[[float], Elsewhere] | None = None
+        """What other routers have there, at a time of the clock; None without others."""
+        self._ordered_elsewhere = 0
+
+    @property
+    def models(self) -> tuple[ModelCard, ...]:
+        """What the worker said that it serves, and may; empty until it was read."""
+        return tuple(card for card in self.facts.models if self.labels.serves(card)) if self.facts else ()
+
+    def set_format(self, facts: Facts) -> None:
+        """Which prompts it shares a chain with. For `Fleet` only."""
+        self.chain_block_tokens = self._block_tokens or chain_block_tokens(facts.block_tokens)
+        self.format = f"{facts.served.key}/{self.chain_block_tokens}"
+
+    def known(self) -> Elsewhere:
+        """What is there of requests in flight, over all routers."""
+        others = self.elsewhere(self._clock()) if self.elsewhere is not None else NOTHING
+        return Elsewhere(
+            self.in_flight + others.in_flight,
+            self.queued_tokens + others.queued_tokens,
+            self.held_tokens + others.held_tokens,
+        )
+
+    def suspect(self) -> None:
+        """A request failed there: somebody should look."""
+        if self.on_suspect is not None:
+            self.on_suspect()
+
+    def queue_prefill(self, tokens: int) -> float:
+        """`tokens` uncached prompt tokens more wait there, behind what others queued before. Returns when they should
+        be computed. For `Lease` only."""
+        self.queued_tokens += tokens
+        now = self._clock()
+        self._prefill_ends = max(now + self._elsewhere_s(now), self._prefill_ends) + tokens / self.prefill_rate
+        return self._prefill_ends
+
+    def end_prefill(self, tokens: int) -> None:
+        """They are computed, or given up. For `Lease` only."""
+        self.queued_tokens -= tokens
+        now = self._clock()
+        latest = now + self._elsewhere_s(now) + self.queued_tokens / self.prefill_rate
+        self._prefill_ends = min(self._prefill_ends, latest)
+
+    def _elsewhere_s(self, now: float) -> float:
+        """Seconds of prefill that other routers queued there."""
+        return self.elsewhere(now).queued_tokens / self.prefill_rate if self.elsewhere is not None else 0.0
+
+    def prefill_ahead(self, now: float) -> int:
+        """Tokens of this router's prefill that a request would find before it at `now`.
+
+        What waits is worked off while it waits, at the worker's rate: counting all of it until the first byte would
+        make every busy worker look twice as busy, and drive sessions off their prefix. Once the estimate has run out
+        and the first bytes have still not come, the worker is slower than believed, and the doubt grows with the
+        delay."""
+        if not self.queued_tokens:
+            return 0
+        return min(self.queued_tokens, round(abs(self._prefill_ends - now) * self.prefill_rate))
+
+    def room_tokens(self) -> int:
+        """What fits into the KV pool beside the running requests. 0 where that is not known: ranks have a pool each,
+        and while requests wait, an engine short of memory evicts before it admits."""
+        if self.waiting or self.facts is None or self.facts.dp_size > 1:
+            return 0
+        held = max(self.known().held_tokens, round(self.kv_usage * self.kv_capacity_tokens))
+        return max(0, self.kv_capacity_tokens - held)
+
+    @property
+    def in_service(self) -> bool:
+        """Healthy, and not draining."""
+        return self.state is WorkerState.HEALTHY
+
+    def available(self) -> bool:
+        """May a new request go there now?"""
+        return self.state is WorkerState.HEALTHY and self.breaker.allow()
+
+    def count_in_flight(self, step: int) -> None:
+        """Add `step` (+1 or -1) to the requests in flight and keep every load order right. For `Lease` only."""
+        before = self.ordered_load
+        self.in_flight += step
+        self._reorder(before)
+        if not self.in_flight:
+            for callback in tuple(self.on_idle):
+                callback()
+
+    def set_elsewhere(self, in_flight: int) -> None:
+        """Other routers have so many requests there. For the load orders."""
+        before = self.ordered_load
+        self._ordered_elsewhere = in_flight
+        self._reorder(before)
+
+    @property
+    def ordered_load(self) -> int:
+        """What load orders go by: requests in flight, over all routers."""
+        return self.in_flight + self._ordered_elsewhere
+
+    def _reorder(self, before: int) -> None:
+        after = self.ordered_load
+        for order in self.orders:
+            order.remove(self, before)
+            order.add(self, after)
