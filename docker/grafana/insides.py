@@ -16,19 +16,19 @@ INDEX = Row(
     (
         Panel(
             "Blocks held",
-            "Each counted once. At index_max_blocks new ones are refused.",
+            "Each block counts once. At index_max_blocks new ones are refused.",
             each_router("warmroute_index_blocks"),
         ),
         Panel("Nodes", "Of the tree: memory follows them.", each_router("warmroute_index_nodes")),
         Panel("Prompts being prefilled", "Pending records.", each_router("warmroute_index_pending")),
         Panel(
             "Refused",
-            "Records not written: index or queue full. New prefixes are not learned.",
+            "Records that were not written, because the index or its queue is full. New prefixes are not learned.",
             rate_each_router("warmroute_index_refused_total"),
         ),
         Panel(
             "Forgotten",
-            "Blocks that left as a worker's KV pool was full: the simulated pool does what the real one does.",
+            "Blocks that the simulated pool of a worker dropped because it was full, as the real one does.",
             rate_each_router("warmroute_index_evicted_total"),
         ),
     ),
@@ -40,7 +40,7 @@ TOKENS = Row(
     (
         Panel(
             "How prompts were encoded",
-            "tail: the new messages alone, the cheap way.",
+            "tail: the new messages alone, which is cheap.",
             (Query(per_second("warmroute_encodings_total", ROUTER, "way"), "{{way}}"),),
             "reqps",
             stacked=True,
@@ -54,7 +54,7 @@ TOKENS = Row(
         ),
         Panel(
             "Tokens asked of workers",
-            "For models whose prompts are made in code.",
+            "Questions to workers for token ids, for models whose prompts are made in code.",
             (
                 Query(per_second("warmroute_token_asks_total", ROUTER, "outcome"), "{{outcome}}"),
                 Query(f"sum(rate(warmroute_token_asks_total{{{ROUTER}}}[{STEP}])) or vector(0)", "all"),
@@ -72,7 +72,7 @@ TOKENS = Row(
         ),
         Panel(
             "Tokenizers still loading",
-            "Until then prompts of their models are text. For long: the log says why.",
+            "Until they are loaded, prompts of their models are text. If it takes long, the log says why.",
             each_router("warmroute_tokenizers_loading"),
         ),
         Panel(
@@ -86,7 +86,7 @@ TOKENS = Row(
         ),
         Panel(
             "Lengths that differ from the engine's",
-            "Must stay 0: tokenizer is not the model's own, or the worker overrides the chat template.",
+            "Must stay 0. Otherwise tokenizer is not the model's own, or the worker overrides the chat template.",
             (
                 Query(
                     f"sum(rate(warmroute_prompt_token_mismatches_total{{{ROUTER}}}[{STEP}])) or vector(0)", "mismatches"
@@ -102,13 +102,13 @@ TOKENS = Row(
         ),
         Panel(
             "Characters given to it",
-            "Only what is new in a conversation.",
+            "Only what is new in conversations is encoded.",
             rate_each_router("warmroute_encoded_bytes_total"),
             "Bps",
         ),
         Panel(
             "Waiting to be encoded",
-            "High for long: more encode_threads and cores, or more routers.",
+            "If it stays high, add encode_threads and cores, or routers.",
             (
                 *each_router("warmroute_encode_backlog"),
                 Query(f"rate(warmroute_encode_refused_total{{{ROUTER}}}[{STEP}])", "refused/s {{instance}}"),
@@ -122,8 +122,8 @@ TOKENS = Row(
         ),
         Panel(
             "Conversations forgotten",
-            "Their next turn is encoded from the start: raise conversation_cache_bytes. Taken over are those that "
-            "another process of the same supervisor knew.",
+            "Their next turn is encoded from the start: raise conversation_cache_bytes. taken over: another process "
+            "of the same supervisor knew them.",
             (
                 Query(per_second("warmroute_conversations_evicted_total", ROUTER), "forgotten"),
                 Query(per_second("warmroute_conversations_taken_total", ROUTER), "taken over"),
@@ -131,7 +131,7 @@ TOKENS = Row(
         ),
         Panel(
             "Tails compared with the full rendering",
-            "A disagreement ends the short cut for that kind of tail: it costs CPU, never exactness.",
+            "A disagreement ends the short cut for that kind of tail. It costs CPU and no exactness.",
             (
                 Query(per_second("warmroute_tails_verified_total", ROUTER), "agreed"),
                 Query(per_second("warmroute_tails_failed_total", ROUTER), "given up"),
@@ -146,7 +146,7 @@ PROCESS = Row(
     (
         Panel(
             "Requests in flight",
-            "Uploads included; 429 at max_requests_in_flight.",
+            "Uploads included. At max_requests_in_flight new ones are answered 429.",
             each_router("warmroute_requests_in_flight"),
         ),
         Panel(
@@ -154,14 +154,14 @@ PROCESS = Row(
         ),
         Panel(
             "CPU",
-            "Cores. One is the event loop's; encode_threads may use more.",
+            "In cores. The event loop uses one, encode_threads may use more.",
             rate_each_router("process_cpu_seconds_total"),
             "none",
         ),
         Panel("Memory", "Resident.", each_router("process_resident_memory_bytes"), "bytes"),
         Panel(
             "Lateness of the event loop",
-            "Every stall is latency of all requests at once.",
+            "Each stall delays all requests at once.",
             quantiles("warmroute_loop_lag_seconds", ROUTER, 0.5, 0.99),
             "s",
         ),
@@ -173,30 +173,30 @@ PROCESS = Row(
         ),
         Panel(
             "Background tasks started again",
-            "After a fault, which the log tells. Must be 0.",
+            "After a fault; the log has it. Must be 0.",
             (Query(per_second("warmroute_background_restarts_total", ROUTER, "task"), "{{task}}"),),
         ),
         Panel(
             "Open files",
-            "As a share of the limit: two for each running request. At the limit connections fail.",
+            "As a share of the limit. Each running request needs two. At the limit connections fail.",
             (Query(f"process_open_fds{{{ROUTER}}} / process_max_fds{{{ROUTER}}}", "{{instance}}"),),
             "percentunit",
             most=1,
         ),
         Panel(
             "Up for",
-            "A fall is a restart.",
+            "Each fall is a restart.",
             (Query(f"time() - process_start_time_seconds{{{ROUTER}}}", "{{instance}}"),),
             "s",
         ),
         Panel(
             "Garbage collections",
-            "The oldest generation hardly ever.",
+            "The oldest generation should hardly ever be collected.",
             (Query(per_second("python_gc_collections_total", ROUTER, "generation"), "generation {{generation}}"),),
         ),
         Panel(
             "TLS certificates",
-            "Renewed ones taken into use, and changed files that could not be.",
+            "Renewed certificates taken into use, and changed files that could not be used.",
             (
                 Query(f"sum(warmroute_certificates_renewed_total{{{ROUTER}}})", "renewed"),
                 Query(f"sum(warmroute_certificates_failed_total{{{ROUTER}}})", "failed"),
@@ -205,7 +205,7 @@ PROCESS = Row(
         ),
         Panel(
             "Access log lines dropped",
-            "Standard output is too slow.",
+            "Lines dropped because standard output is too slow.",
             rate_each_router("warmroute_access_lines_dropped_total"),
         ),
     ),

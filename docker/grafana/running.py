@@ -26,33 +26,33 @@ WORKERS = Row(
         ),
         Panel(
             "Requests waiting in the engine",
-            "As the engines say. Steadily above 0 everywhere: too few workers.",
+            "As the engines report. If it stays above 0 everywhere, there are too few workers.",
             each_worker("warmroute_worker_engine_waiting", "max"),
         ),
         Panel(
             "KV cache in use",
-            "As the engines say. Near 1 running requests are preempted and prefixes are evicted early.",
+            "As the engines report. Near 1 they preempt running requests and evict prefixes early.",
             each_worker("warmroute_worker_kv_usage_ratio", "max"),
             "percentunit",
             most=1,
         ),
         Panel(
             "Hit rate by worker",
-            "One worker far below the others: it restarted, other clients use it, or prefix caching is off.",
+            "If one worker is far below the others, it restarted, other clients use it, or its prefix caching is off.",
             (Query(share(CACHED, REPORTED, "worker"), "{{worker}}"),),
             "percentunit",
             most=1,
         ),
         Panel(
             "Spread",
-            "The busiest worker's requests in flight over the mean: 1 is even. High for long with free workers: the "
-            "policy prefers caches to load; see the reasons.",
+            "The busiest worker's requests in flight over the mean; 1 is even. If it stays high while workers are "
+            "free, the policy prefers caches to load: see the reasons.",
             (Query(f"max({IN_FLIGHT}) / clamp_min(avg({IN_FLIGHT}), 1)", "busiest / mean"),),
             "none",
         ),
         Panel(
-            "Healthy, draining, set aside",
-            "Workers by state, as the gloomiest router sees them.",
+            "Healthy, draining, breaker open",
+            "Workers by state, as the router sees them that finds the fewest healthy.",
             (
                 Query(f"count(min by (worker) (warmroute_worker_healthy{{{WORKER}}}) == 1) or vector(0)", "healthy"),
                 Query(f"count(max by (worker) (warmroute_worker_draining{{{WORKER}}}) == 1) or vector(0)", "draining"),
@@ -66,13 +66,14 @@ WORKERS = Row(
         ),
         Panel(
             "Prefill rate",
-            "What decisions reckon with: the setting prefill_rate at first, then what the engines' own sums say.",
+            "The rate that decisions use: the setting prefill_rate at first, then the rate from the engines' own sums.",
             each_worker("warmroute_worker_prefill_tokens_per_second", "avg"),
             "si:tok/s",
         ),
         Panel(
             "Restarts and lost caches",
-            "Engine restarts noticed, and predicted hits of which nothing came. Either makes the router forget.",
+            "Engine restarts that the router noticed, and predicted hits that did not come at all. A restart, or "
+            "three such misses, make it forget that worker's cache.",
             (
                 Query(
                     f"sum by (worker) (increase(warmroute_worker_restarts_total{{{WORKER}}}[{STEP}]))",
@@ -92,30 +93,30 @@ DECISIONS = Row(
     (
         Panel(
             "Why a worker was chosen",
-            "expected_ttft: cached, the deepest holder; spilled, a deeper holder would have been slower; cold, no "
-            "worker holds anything.",
+            "expected_ttft says: cached, it is the deepest holder; spilled, a deeper holder would have been slower; "
+            "cold, no worker holds any of the prompt.",
             (Query(per_second("warmroute_decisions_total", ROUTER, "reason"), "{{reason}}"),),
             "reqps",
             stacked=True,
         ),
         Panel(
             "How tokens were known",
-            "conversation, ids, encoded and (once told) worker are exact; estimate: the new part was guessed from its "
-            "bytes; text: prefixes are compared as text.",
+            "conversation, ids, encoded and worker are exact. estimate: the new part was estimated from its bytes. "
+            "text: prefixes are compared as text.",
             (Query(per_second("warmroute_prompts_total", ROUTER, "source"), "{{source}}"),),
             "reqps",
             stacked=True,
         ),
         Panel(
             "Prompt tokens by worker",
-            "Where the work goes.",
+            "Prompt tokens that each worker was sent.",
             (Query(per_second("warmroute_prompt_tokens_total", WORKER, "worker"), "{{worker}}"),),
             "si:tok/s",
             stacked=True,
         ),
         Panel(
             "Decisions without exact tokens",
-            "encoding: the tokens of a new prompt came too late (encode_wait_share).",
+            "encoding: the tokens of a new prompt came too late. text: there are no exact tokens for the prompt.",
             (
                 Query(f"sum(rate(warmroute_degraded_total{{{ROUTER}}}[{STEP}])) or vector(0)", "degraded"),
                 Query(per_second("warmroute_decisions_total", ROUTER), "all"),
@@ -124,14 +125,15 @@ DECISIONS = Row(
         ),
         Panel(
             "Predicted, did not come, by worker",
-            "One worker far above the others forgets sooner than believed: its KV capacity may be unknown, or other "
-            "clients use it.",
+            "If one worker is far above the others, it forgets sooner than the router believes: its KV capacity is "
+            "unknown, or other clients use it.",
             (Query(share(OVERPREDICTED, PREDICTED, "worker"), "{{worker}}"),),
             "percentunit",
         ),
         Panel(
             "Answers that do not say what was cached",
-            "Nothing can be compared for them. vLLM: --enable-prompt-tokens-details; SGLang: --enable-cache-report.",
+            "Predictions cannot be checked for them. vLLM: --enable-prompt-tokens-details. SGLang: "
+            "--enable-cache-report.",
             (Query(f"sum(rate(warmroute_reports_missing_total{{{WORKER}}}[{STEP}])) or vector(0)", "no report"),),
             "reqps",
         ),
@@ -162,7 +164,7 @@ FAILURES = Row(
         ),
         Panel(
             "Retries by cause",
-            "Attempts repeated before the first byte; clients noticed nothing.",
+            "Attempts repeated before the first byte. Clients noticed nothing.",
             (
                 Query(per_second("warmroute_retries_total", ROUTER, "cause"), "{{cause}}"),
                 Query(f"sum(rate(warmroute_retries_total{{{ROUTER}}}[{STEP}])) or vector(0)", "all"),

@@ -18,24 +18,24 @@ CLIENTS = Row(
         Panel("Requests by client", "The label of the key.", by("warmroute_client_requests_total", "client"), "reqps"),
         Panel(
             "Uncached prompt tokens by client",
-            "What costs prefill, and what limits count.",
+            "These tokens cost prefill, and the limits count them.",
             by("warmroute_client_uncached_tokens_total", "client"),
             "si:tok/s",
         ),
         Panel(
-            "Refused for who asked",
-            "requests, tokens, concurrency: a limit of the client's own. queue_timeout, queue_full: the fleet.",
+            "Refused by client",
+            "requests, tokens, concurrency: the client's own limit. queue_timeout, queue_full: the fleet is saturated.",
             by("warmroute_client_refusals_total", "client, reason", "{{client}} {{reason}}"),
             "reqps",
         ),
         Panel(
             "Waiting in the router",
-            "Prompts for which every worker is saturated. Above 0 for long: more workers.",
+            "Prompts for which every worker is saturated. If it stays above 0, add workers.",
             each_router("warmroute_queue_depth"),
         ),
         Panel(
-            "How long they waited",
-            "p50 and p99 of those that had to wait; empty when none had to.",
+            "Wait in the router",
+            "p50 and p99 of the prompts that had to wait; empty if none had to.",
             tuple(
                 Query(
                     f"histogram_quantile({q}, sum by (le) (rate(warmroute_queue_wait_seconds_bucket{{{ROUTER}}}"
@@ -57,7 +57,7 @@ CLIENTS = Row(
         ),
         Panel(
             "Keys file",
-            "broken is 1 while the file as it is cannot be used and the keys of before count.",
+            "broken is 1 while the file cannot be used and the last good keys still count.",
             (
                 Query(f"max(warmroute_keys_file_broken{{{ROUTER}}})", "broken"),
                 Query(f"sum(increase(warmroute_keys_file_reloads_total{{{ROUTER}}}[{STEP}]))", "read again"),
@@ -74,7 +74,7 @@ REDIS = Row(
         Panel("Connected, and quick enough", "1 is well.", each_router("warmroute_redis_up"), "none", most=1),
         Panel(
             "Round trip",
-            "Requests wait for it up to redis_timeout_ms.",
+            "Requests wait for it for at most redis_timeout_ms.",
             quantiles("warmroute_redis_round_trip_seconds", ROUTER, 0.5, 0.99),
             "s",
         ),
@@ -86,30 +86,30 @@ REDIS = Row(
         ),
         Panel(
             "Lookups without Redis",
-            "Answered from the router's own tree, by reason.",
+            "Lookups that the router's own tree answered, by reason.",
             by("warmroute_index_fallbacks_total", "reason"),
             "reqps",
         ),
         Panel(
-            "Conversations asked about",
-            "Other routers were asked what they know of a prompt that is new here. wrong must be 0.",
+            "Conversations that other routers may know",
+            "Questions to other routers about a prompt that is new here. wrong must be 0.",
             by("warmroute_conversations_recalled_total", "result"),
             "ops",
         ),
         Panel("Memory", "Of the Redis server.", each_router("warmroute_redis_memory_bytes"), "bytes"),
         Panel(
             "Waiting to be written",
-            "Records of prefixes.",
+            "Records of prefixes that wait for Redis.",
             each_router("warmroute_index_queued"),
         ),
         Panel(
             "Written again",
-            "Chains that Redis had lost.",
+            "Chains that Redis had lost, and that a router wrote again.",
             rate_each_router("warmroute_index_told_total"),
         ),
         Panel(
             "Late, slow, gone",
-            "Replies that came too late, times that requests stopped waiting, connections that failed or were made.",
+            "Replies that came too late, breakers that opened, connections that failed or were made.",
             (
                 Query(per_second("warmroute_redis_late_replies_total", ROUTER), "late replies"),
                 Query(per_second("warmroute_redis_breaker_opened_total", ROUTER), "breaker opened"),
@@ -120,7 +120,7 @@ REDIS = Row(
         ),
         Panel(
             "Routers that share",
-            "As each sees it. secret differs must be 0: else routers share nothing.",
+            "As each router sees it. secret differs must be 0: otherwise routers share nothing.",
             (
                 *each_router("warmroute_routers"),
                 Query(f"max(warmroute_redis_secret_differs{{{ROUTER}}})", "secret differs"),
@@ -129,13 +129,14 @@ REDIS = Row(
         ),
         Panel(
             "Decisions on workers, read",
-            "Entries of the shared registry. All but accepted are refused: forged is somebody else's hand.",
+            "Entries of the shared registry. All outcomes other than accepted are refusals; forged: a stranger wrote "
+            "it.",
             by("warmroute_registry_entries_total", "outcome"),
             "ops",
         ),
         Panel(
             "Values refused",
-            "Read from Redis, and nothing that a router wrote. Must be 0: else it is somebody else's hand.",
+            "Values in Redis that no router of this deployment wrote. Must be 0: otherwise a stranger writes to Redis.",
             by("warmroute_redis_values_refused_total", "kind"),
             "ops",
         ),
@@ -148,7 +149,7 @@ DISCOVERY = Row(
     (
         Panel(
             "Workers by source",
-            "As the source named them last; leaving are those that no source names any more.",
+            "Workers that each source named last. leaving: no source names them any more.",
             (
                 Query(f"max by (source) (warmroute_discovered_workers{{{ROUTER}}})", "{{source}}"),
                 Query(f"max(warmroute_workers_leaving{{{ROUTER}}})", "leaving"),
@@ -157,7 +158,7 @@ DISCOVERY = Row(
         ),
         Panel(
             "Since a source last answered",
-            "While it grows the last set stays, and new workers are not found.",
+            "While it grows, the last set stays, and new workers are not found.",
             (Query(f"max by (source) (warmroute_discovery_age_seconds{{{ROUTER}}})", "{{source}}"),),
             "s",
         ),

@@ -27,8 +27,8 @@ SUMMARY = (
     replace(
         stat(
             "Prompt tokens from cache",
-            "Of the prompt tokens whose engine reported it, the share that was in its KV cache. The whole point: "
-            "compare it with what an ordinary balancer gave before.",
+            "The share of prompt tokens that the engines had in their KV caches, of the requests that report it. "
+            "Compare it with the share behind an ordinary balancer.",
             f"{over_time_shown(CACHED)} / {over_time_shown(REPORTED)}",
             "percentunit",
         ),
@@ -36,15 +36,15 @@ SUMMARY = (
     ),
     stat(
         "Prefill saved",
-        "Time that workers would have taken to compute what was cached, at each worker's measured rate.",
+        "Time that the workers would have taken to compute the cached tokens, at each worker's measured rate.",
         f"sum(increase({CACHED}{{{WORKER}}}[$__range]) / {RATE})",
         "s",
     ),
     replace(
         stat(
             "Predictions that did not come",
-            "Predicted tokens that were not cached, as a share of the predicted ones. Above a few per cent "
-            "workers forget sooner than the router believes.",
+            "The share of predicted tokens that were not cached. If it is above a few per cent, workers forget sooner "
+            "than the router believes.",
             f"{over_time_shown(OVERPREDICTED)} / {over_time_shown(PREDICTED)}",
             "percentunit",
         ),
@@ -84,8 +84,8 @@ WORTH = Row(
         *SUMMARY,
         Panel(
             "Prompt tokens",
-            "What the engines received, what of it they had cached, and what the router had predicted. Cached above "
-            "predicted is usual: generated answers are cached too, and not predicted.",
+            "Tokens that the engines received, that they had cached, and that the router had predicted. Cached above "
+            "predicted is usual: generated answers are cached too and are not predicted.",
             (
                 Query(per_second(REPORTED, WORKER), "prompt"),
                 Query(per_second(CACHED, WORKER), "really cached"),
@@ -95,7 +95,7 @@ WORTH = Row(
         ),
         Panel(
             "Hit rate, real and predicted",
-            "The two lines should lie close together. When both fall, see the reasons below; for a gap see "
+            "The two lines should be close together. If both fall, see the reasons below. If there is a gap, see "
             "docs/troubleshooting.md.",
             (
                 Query(share(CACHED, REPORTED), "really cached"),
@@ -126,21 +126,21 @@ LATENCY = Row(
         ),
         Panel(
             "Time to first token, all requests",
-            "Two bands: hits below, misses above.",
+            "It usually has two bands: hits below, misses above.",
             (Query(f"sum by (le) (rate(warmroute_ttft_seconds_bucket{{{MODEL}}}[{STEP}]))", "{{le}}"),),
             "s",
             kind="heatmap",
         ),
         Panel(
             "Between two chunks",
-            "Inter-token latency of streams, as they pass through.",
+            "Inter-token latency of streams, as the router passes them on.",
             quantiles("warmroute_inter_token_latency_seconds", MODEL, 0.5, 0.99),
             "s",
         ),
         Panel(
             "The router's own part",
-            "From the last byte in to the first byte out towards the worker. A few milliseconds at most; above that "
-            "the process is out of CPU, or new prompts wait for their tokens (encode_wait_share).",
+            "From the last byte in to the first byte out towards the worker. It is a few milliseconds at most. Above "
+            "that the process is out of CPU, or new prompts wait for their tokens.",
             quantiles("warmroute_overhead_seconds", ROUTER, 0.5, 0.99),
             "s",
         ),
@@ -152,7 +152,7 @@ LATENCY = Row(
         ),
         Panel(
             "Whole requests",
-            "From the request's headers to its last byte: long answers take long.",
+            "From the request's headers to its last byte.",
             quantiles("warmroute_request_duration_seconds", ROUTER, 0.5, 0.99),
             "s",
         ),
