@@ -31,7 +31,7 @@ check: $(VENV)/.installed-test ## the same without the tests
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache
 
 bench: $(VENV)/.installed-test ## what a request costs the router, in CPU time and latency
 	$(BIN)/python -m loadtests.evidence.cost $(ARGS)

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from tokenizer_cache.fields import ABSENT, ChatFields, CompletionFields, Fields, MessageFields, ResponseFields, given
-from tokenizer_cache.vllm.messages import BILLING_HEADER
+from tokenizer_cache.rules import BILLING_HEADER
 
 _SCOPE = ("lora_path", "cache_salt", "extra_key")
 _HARMLESS = frozenset(

@@ -7,9 +7,19 @@ their arguments. Never log a body from here.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
+
+BILLING_HEADER: Final = "x-anthropic-billing-header"
+"""Claude Code begins its system prompt with this line; its value differs on every request, so vLLM drops it."""
+_INPUTS = frozenset(("self", "model_config", "tokenizer", "tokenizer_kwargs", "conversation", "messages", "tools"))
+_OPTIONS = frozenset(
+    ("chat_template", "tokenize", "padding", "truncation", "max_length", "return_tensors", "return_dict")
+)
+OWN_ARGUMENTS: Final = _INPUTS | _OPTIONS | {"return_assistant_tokens_mask"}
+"""Template arguments of a request that would reach the rendering function of transformers itself, which both engines
+call: such requests are refused or harmful, and rare."""
 
 
 class NotExact(Exception):

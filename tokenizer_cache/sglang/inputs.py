@@ -8,11 +8,10 @@ from typing import Any
 
 import msgspec
 
-from tokenizer_cache.rules import NotExact, Served, TemplateCall
+from tokenizer_cache.rules import OWN_ARGUMENTS, NotExact, Served, TemplateCall
 from tokenizer_cache.sglang import anthropic, responses
 from tokenizer_cache.sglang.messages import normalise_messages, tools_of
 from tokenizer_cache.sglang.template import SglangFormat, sglang_format
-from tokenizer_cache.vllm.inputs import OWN_ARGUMENTS
 
 _EFFORTS = frozenset(("none", "minimal", "low", "medium", "high", "xhigh", "ultra", "max"))
 _REFUSED = OWN_ARGUMENTS | {"add_generation_prompt", "continue_final_message"}

@@ -6,8 +6,7 @@ chat body is never sent: it holds only what reaches the prompt.
 
 from typing import Any
 
-from tokenizer_cache.rules import NotExact
-from tokenizer_cache.vllm.messages import BILLING_HEADER
+from tokenizer_cache.rules import BILLING_HEADER, NotExact
 from tokenizer_cache.vllm.template import TemplateFormat
 
 

@@ -6,7 +6,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tokenizer_cache.rules import NotExact, Served, TemplateCall
+from tokenizer_cache.rules import OWN_ARGUMENTS, NotExact, Served, TemplateCall
 from tokenizer_cache.vllm import anthropic, responses
 from tokenizer_cache.vllm.messages import merge_developer, normalise_messages
 from tokenizer_cache.vllm.template import TemplateFormat, template_format
@@ -16,13 +16,6 @@ _TO_CHAT = {
     "messages": anthropic.chat_body,
     "responses": responses.chat_body,
 }
-_INPUTS = frozenset(("self", "model_config", "tokenizer", "tokenizer_kwargs", "conversation", "messages", "tools"))
-_OPTIONS = frozenset(
-    ("chat_template", "tokenize", "padding", "truncation", "max_length", "return_tensors", "return_dict")
-)
-OWN_ARGUMENTS = _INPUTS | _OPTIONS | {"return_assistant_tokens_mask"}
-"""Template arguments of a request that would reach the rendering function itself: such requests are refused or harmful,
-and rare."""
 
 
 class VllmRules:

@@ -10,11 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from tokenizer_cache.density import refuse_dense
-from tokenizer_cache.rules import NotExact
+from tokenizer_cache.rules import BILLING_HEADER, NotExact
 from tokenizer_cache.vllm.template import TemplateFormat
-
-BILLING_HEADER = "x-anthropic-billing-header"
-"""Claude Code begins its system prompt with this line; its value differs on every request, so vLLM drops it."""
 
 _TEXT_KEYS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal", "thinking": "thinking"}
 _MAY_BE_NULL = ("text", "refusal")
