@@ -8,7 +8,7 @@ traceback, exit code 2.
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import groupby
 from typing import NoReturn
@@ -17,6 +17,7 @@ from router.clients import hash_command
 from router.processes.supervisor import supervise
 from router.settings import Settings, SettingsError, load
 from router.settings.fields import declared
+from router.settings.gone import GONE
 from router.settings.setting import Setting, flag_of
 from router.settings.sources import names, unknown
 
@@ -30,13 +31,18 @@ EPILOG = (
 )
 
 
-def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Run the command. Returns the exit code: 2 for settings that cannot be used."""
+def main(
+    argv: Sequence[str] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    start: Callable[[Settings], int] | None = None,
+) -> int:
+    """Run the command. Returns the exit code: 2 for settings that cannot be used. `start`, in place of what `serve`
+    does, is for drills."""
     args, rest = _parser().parse_known_args(argv)
     try:
         if args.command == "hash-key":
             return _hash_key(args, rest)
-        return _serve(_settings(vars(args), rest, environ))
+        return (start or _serve)(_settings(vars(args), rest, environ))
     except SettingsError as error:
         print(f"warmroute: error: {error}", file=sys.stderr)
         return 2
@@ -64,7 +70,11 @@ def _settings(flags: dict[str, object], rest: Sequence[str], environ: Mapping[st
     if rest:
         flag = rest[0].partition("=")[0]  # what follows may be a key
         raise SettingsError(flag, unknown(flag, [flag_of(name) for name in names()]))
-    return load({name: value for name, value in flags.items() if name != "command"}, environ)
+    return load({name: value for name, value in flags.items() if name != "command"}, environ, _warn)
+
+
+def _warn(warning: str) -> None:
+    print(f"warmroute: warning: {warning}", file=sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):
@@ -107,6 +117,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         group = parser.add_argument_group(title)
         for setting in settings:
             _add_setting(group, setting)
+    for name in GONE:
+        parser.add_argument(flag_of(name), dest=name, nargs="?", help=argparse.SUPPRESS)
 
 
 def _add_setting(group: "argparse._ArgumentGroup", setting: Setting) -> None:

@@ -9,13 +9,14 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, BinaryIO
 
 import httpx
 
 from router.build.app import Router
 from router.build.make_sharing import Sharing
+from router.build.tuning import Tuning
 from router.dial.allow import read_rule
 from router.settings import Secret, Settings
 
@@ -67,7 +68,7 @@ def chat(content: str = "hello", **more: Any) -> dict[str, Any]:
 
 
 def settings_for(*urls: str, **changes: Any) -> Settings:
-    """Settings of a test router: quick probes, quiet log, a free port."""
+    """Settings of a test router: quiet log, a free port."""
     base = Settings(
         port=0,
         workers=urls,
@@ -75,13 +76,21 @@ def settings_for(*urls: str, **changes: Any) -> Settings:
         tokenizer="off",
         admin_api_key=Secret("admin"),
         access_log=False,
-        seed=1,
-        health_interval_s=0.3,
-        scrape_interval_s=0.2,
         drain_timeout_s=5,
         warm_in_s=0,
     )
     return replace(base, **changes)
+
+
+QUICK = Tuning(seed=1, health_interval_s=0.3, scrape_interval_s=0.2)
+TUNED = frozenset(field.name for field in fields(Tuning))
+
+
+def router_for(*urls: str, access_stream: BinaryIO | None = None, **changes: Any) -> Router:
+    """A test router that is not started. `changes` are of its settings and its tuning."""
+    tuning = replace(QUICK, **{name: value for name, value in changes.items() if name in TUNED})
+    settings = settings_for(*urls, **{name: value for name, value in changes.items() if name not in TUNED})
+    return Router(settings, access_stream, tuning=tuning)
 
 
 @asynccontextmanager
@@ -89,7 +98,7 @@ async def running_router(
     *urls: str, ready: bool = True, access_stream: BinaryIO | None = None, **changes: Any
 ) -> AsyncIterator[RunningRouter]:
     """Start a router in front of `urls`; ends with its drain."""
-    async with Router(settings_for(*urls, **changes), access_stream) as parts:
+    async with router_for(*urls, access_stream=access_stream, **changes) as parts:
         serving = asyncio.create_task(parts.server.serve())
         while not parts.server.started:
             assert not serving.done()

@@ -13,7 +13,6 @@ from router.observe.access_log import AccessLine
 from router.observe.metrics import Instruments
 from router.settings.fields import declared
 from router.settings.page import page
-from router.settings.setting import variable_of
 from router.settings.sources import names
 from tests.routers import running_router
 
@@ -119,13 +118,6 @@ def test_flags_of_serve_exist(path: Path) -> None:
         if "warmroute" in words[:3] and "serve" in words:
             flags = {word.partition("=")[0] for word in words if word.startswith("--")}
             assert flags <= known, words
-
-
-@every_page
-def test_variables_exist(path: Path) -> None:
-    known = {variable_of(name) for name in names()}
-    foreign = {"WARMROUTE_SERVICE_HOST", "WARMROUTE_TEST_", "WARMROUTE_TEST_DATA", "WARMROUTE_REAL_VLLM", "WARMROUTE_"}
-    assert set(re.findall(r"\bWARMROUTE_[A-Z_]*", path.read_text())) <= known | foreign
 
 
 @every_page

@@ -28,7 +28,8 @@ GREEDY = {"heavy": 0.52} | {f"light-{number}": 0.48 / LIGHT for number in range(
 STEPS = (0.7, 0.8, 0.9, 1.0)
 """Offered loads to find the knee among, as parts of what prefill alone would allow."""
 BEYOND = (2.0, 4.0)
-QUEUE = ("--saturation-wait-s", "0.4", "--queue-timeout-s", "1.0", "--queue-max-requests", "200")
+QUEUE = ("--saturation-wait-s", "0.4", "--queue-timeout-s", "1.0", "--max-requests-in-flight", "800")
+"""A quarter of the requests in flight may wait: 200."""
 OFF = ("--saturation-wait-s", "0")
 
 

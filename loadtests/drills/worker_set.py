@@ -30,7 +30,8 @@ EACH = 2
 NAME = "_http._tcp.workers.test"
 ENGINE = ("--tokenizer", "bytes", "--block-tokens", "64", "--speed", "0.5")
 ANSWER_TOKENS = 20
-FLAGS = ("--worker-allow", "127.0.0.1", "--discovery-interval-s", "0.1", "--leave-s", "1")
+FLAGS = ("--worker-allow", "127.0.0.1", "--tokenizer", "off")
+TUNING = {"discovery_interval_s": 0.1, "leave_s": 1.0}
 
 
 @dataclass(slots=True)
@@ -105,17 +106,7 @@ async def run(last_s: float = 60.0, streams: int = STREAMS) -> list[Table]:
             server = await stack.enter_async_context(NameServer())
             file = Path(folder) / "workers.json"
             given = ("--dns-server", server.address, "--worker-dns", f"http+srv://{NAME}", "--worker-file", str(file))
-            more = (
-                "--worker-allow",
-                "127.0.0.1",
-                "--discovery-interval-s",
-                "0.1",
-                "--leave-s",
-                "1",
-                "--tokenizer",
-                "off",
-            )
-            router = Router(router_port, [], *given, *more)
+            router = Router(router_port, [], *given, *FLAGS, tuning=TUNING)
             churn = Churn(engines, server, file, router.url)
             churn.name_first()
             for process in (*engines, router):

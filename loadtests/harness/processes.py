@@ -32,6 +32,9 @@ COUNTS = (
 """What a router counts up for a request and must count down, whatever becomes of it."""
 
 
+NO_TUNING: Mapping[str, float] = MappingProxyType({})
+
+
 class NotReady(RuntimeError):
     """A process did not come up, or did not do in time what was waited for."""
 
@@ -120,12 +123,15 @@ class Engine(Process):
 
 
 class Router(Process):
-    """A router in front of engines; ready when it knows all of them."""
+    """A router in front of engines; ready when it knows all of them. `tuning`: what no operator sets."""
 
-    def __init__(self, port: int, engines: Sequence[Engine], *flags: str) -> None:
+    def __init__(
+        self, port: int, engines: Sequence[Engine], *flags: str, tuning: Mapping[str, float] = NO_TUNING
+    ) -> None:
         workers = [flag for engine in engines for flag in ("--worker", engine.url)]
         given = ["--admin-api-key", ADMIN, "--no-access-log", "--decision-headers", "--log-level", "error"]
-        super().__init__(port, ["router", "serve", *given, *workers, *flags])
+        program = ["loadtests.harness.tuned", json.dumps(dict(tuning))] if tuning else ["router"]
+        super().__init__(port, [*program, "serve", *given, *workers, *flags])
         self._workers = len(engines)
 
     async def ready(self) -> bool:

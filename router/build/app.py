@@ -18,6 +18,7 @@ from router.build.make_prompts import make_prompts
 from router.build.make_sharing import Sharing, make_shared_use, make_sharing, make_tree
 from router.build.make_tracing import make_tracing
 from router.build.server import make_server
+from router.build.tuning import DEFAULTS, Tuning
 from router.fleet.metrics import WorkerCollector
 from router.fleet.worker import NOT_PROBED
 from router.members.metrics import DiscoveryCollector
@@ -28,7 +29,7 @@ from router.processes.memory import journal_of
 from router.processes.place import Place
 from router.processes.siblings import Siblings
 from router.prompts.metrics import EncoderCollector
-from router.relay.worker_client import WorkerClient
+from router.relay.worker_client import CONNECT_TIMEOUT_S, WorkerClient
 from router.routing.waiting_room import WaitingRoom
 from router.settings import Settings
 from router.shared.counters import LinkCounters
@@ -49,8 +50,14 @@ class Router:
     What a part needs is made before it and given to it. Two callables close the circles that are left: the gateway
     asks whether the server is draining, which serves it, and makes the metrics page, which counts its requests."""
 
-    def __init__(self, settings: Settings, access_stream: BinaryIO | None = None, place: Place | None = None) -> None:
-        self.common = common = common_of(settings)
+    def __init__(
+        self,
+        settings: Settings,
+        access_stream: BinaryIO | None = None,
+        place: Place | None = None,
+        tuning: Tuning = DEFAULTS,
+    ) -> None:
+        self.common = common = common_of(settings, tuning)
         self.place = place
         self.link_counters = LinkCounters(common.instruments.restarts)
         self.tree = make_tree(common)
@@ -62,15 +69,15 @@ class Router:
         self.members = make_members(common, self.fleet, self.dial, self.sharing)
         self.clients = clients_of(settings)
         self.use = make_shared_use(common, self.sharing, self.clients) if self.sharing else None
-        self.room = WaitingRoom(room_limits(settings), time.monotonic, common.instruments.queue_wait)
+        self.room = WaitingRoom(room_limits(settings, tuning), time.monotonic, common.instruments.queue_wait)
         self.body_budget = BodyBudget(settings.max_buffered_bytes)
-        self.client = WorkerClient(settings.connect_timeout_s, self.dial.resolver, self.dial.tls)
+        self.client = WorkerClient(CONNECT_TIMEOUT_S, self.dial.resolver, self.dial.tls)
         self.watchdog = Watchdog(time.monotonic)
         self.access_log = AccessLog(access_stream)
         self.lag = LoopLag()
         self.tracing = make_tracing(settings, common.rng)
         self.gateway = make_gateway(self._gateway_inputs())
-        self.server = make_server(self.gateway, settings, self.body_budget)
+        self.server = make_server(self.gateway, settings, self.body_budget, tuning.header_timeout_s)
         self.renewal = make_renewal(settings, self.dial, self.server.config.ssl, self.sharing)
         self.page = self._make_page()
         self.siblings = Siblings(place, self.page.render) if place else None

@@ -4,6 +4,7 @@ import random
 import secrets
 from dataclasses import dataclass
 
+from router.build.tuning import Tuning
 from router.observe.metrics import Instruments
 from router.settings import Settings
 from router.shared.keys import Keys
@@ -19,6 +20,8 @@ class Common:
     """Signs what routers share: the setting `index_secret`, or random bytes, which nobody else knows."""
     rng: random.Random
     instruments: Instruments
+    tuning: Tuning
+    """What no operator sets."""
 
     @property
     def keys(self) -> Keys:
@@ -36,8 +39,8 @@ class Common:
         return key.value if key else ""
 
 
-def common_of(settings: Settings) -> Common:
-    """Equal settings with a `seed` draw equal random numbers."""
-    rng = random.Random(settings.seed if settings.seed is not None else secrets.randbits(64))
+def common_of(settings: Settings, tuning: Tuning) -> Common:
+    """With equal seeds, equal random numbers are drawn."""
+    rng = random.Random(tuning.seed if tuning.seed is not None else secrets.randbits(64))
     secret = settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
-    return Common(settings, secret, rng, Instruments())
+    return Common(settings, secret, rng, Instruments(), tuning)

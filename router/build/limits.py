@@ -3,18 +3,17 @@
 import time
 from pathlib import Path
 
+from router.build.tuning import Tuning
 from router.clients import Clients
 from router.clients.keys import KeySet
 from router.fleet.worker import MIN_CHAIN_BLOCK_TOKENS
 from router.http.gateway import Admission
-from router.http.realtime import RealtimeLimits
+from router.http.realtime import HANDSHAKE_S, RealtimeLimits
 from router.prefix.residency import Limits
+from router.relay.worker_client import CONNECT_TIMEOUT_S
 from router.routing.waiting_room import RoomLimits
 from router.settings import Settings
 from router.wire.routes import Paths
-
-HANDSHAKE_S = 30.0
-"""For a worker to answer a WebSocket handshake: it computes nothing before."""
 
 
 def admission_of(settings: Settings, clients: Clients) -> Admission:
@@ -28,35 +27,36 @@ def admission_of(settings: Settings, clients: Clients) -> Admission:
         worker_authorization=f"Bearer {worker_key}".encode() if worker_key else b"",
         max_in_flight=settings.max_requests_in_flight,
         max_body_bytes=settings.max_body_bytes,
-        body_timeout_s=settings.body_timeout_s,
+        body_timeout_s=settings.client_timeout_s,
         decision_headers=settings.decision_headers,
         session_header=settings.session_header.lower().encode(),
     )
 
 
-def realtime_limits(settings: Settings) -> RealtimeLimits:
-    """Of WebSocket sessions."""
+def realtime_limits(settings: Settings, tuning: Tuning) -> RealtimeLimits:
+    """Of WebSocket sessions. They are closed within half of the drain, so that none is cut at its end."""
     return RealtimeLimits(
-        connect_s=settings.connect_timeout_s,
+        connect_s=CONNECT_TIMEOUT_S,
         handshake_s=HANDSHAKE_S,
-        idle_s=settings.realtime_idle_s,
-        drain_s=settings.realtime_drain_s,
+        idle_s=tuning.realtime_idle_s,
+        drain_s=min(tuning.realtime_drain_s, settings.drain_timeout_s / 2),
         max_attempts=settings.max_attempts,
     )
 
 
-def index_limits(settings: Settings) -> Limits:
+def index_limits(settings: Settings, tuning: Tuning) -> Limits:
     """Of the prefix index: of each router's own, and of what stands for it while Redis is away."""
     return Limits(
         max_blocks=settings.index_max_blocks,
-        default_capacity_blocks=settings.default_kv_tokens // (settings.block_tokens or MIN_CHAIN_BLOCK_TOKENS),
+        default_capacity_blocks=settings.default_kv_tokens // (tuning.block_tokens or MIN_CHAIN_BLOCK_TOKENS),
         pending_ttl_s=settings.first_byte_timeout_s,
     )
 
 
-def room_limits(settings: Settings) -> RoomLimits:
+def room_limits(settings: Settings, tuning: Tuning) -> RoomLimits:
     """When prompts wait in the router, how many and how long."""
-    return RoomLimits(settings.saturation_wait_s, settings.queue_timeout_s, settings.queue_max_requests)
+    most = max(1, int(settings.max_requests_in_flight * tuning.queue_share))
+    return RoomLimits(settings.saturation_wait_s, settings.queue_timeout_s, most)
 
 
 def clients_of(settings: Settings) -> Clients:

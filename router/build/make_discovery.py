@@ -16,10 +16,9 @@ from router.settings import Settings
 DNS_PORT = 53
 
 
-def sources_of(settings: Settings) -> list[Source]:
-    """All of them, not begun yet."""
+def sources_of(settings: Settings, interval_s: float) -> list[Source]:
+    """All of them, not begun yet. `interval_s`: between two looks."""
     sources: list[Source] = []
-    interval_s = settings.discovery_interval_s
     if settings.worker_file:
         sources.append(FileSource(settings.worker_file, interval_s))
     if settings.worker_dns:

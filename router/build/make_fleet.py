@@ -18,7 +18,7 @@ from router.settings import Settings
 def make_fleet(common: Common, index: PrefixIndex, sharing: Sharing | None) -> Fleet:
     """Empty, and wired: the index forgets what the fleet forgets, and other routers hear of its workers."""
     settings = common.settings
-    make_worker = partial(_make_worker, settings, sharing.load if sharing else None)
+    make_worker = partial(_make_worker, common, sharing.load if sharing else None)
     loop = asyncio.get_running_loop()
     fleet = Fleet(make_worker, loop.call_soon, PrefillRates(settings.prefill_rate), common.rng.shuffle)
     fleet.on_forget.append(index.remove_worker)
@@ -29,9 +29,10 @@ def make_fleet(common: Common, index: PrefixIndex, sharing: Sharing | None) -> F
     return fleet
 
 
-def _make_worker(settings: Settings, load: LoadExchange | None, url: str) -> Worker:
-    breaker = Breaker(time.monotonic, settings.breaker_failures, settings.breaker_open_s)
-    worker = Worker(url, breaker, settings.prefill_rate, time.monotonic, settings.block_tokens)
+def _make_worker(common: Common, load: LoadExchange | None, url: str) -> Worker:
+    settings, tuning = common.settings, common.tuning
+    breaker = Breaker(time.monotonic, tuning.breaker_failures, tuning.breaker_open_s)
+    worker = Worker(url, breaker, settings.prefill_rate, time.monotonic, tuning.block_tokens)
     worker.warmth.ramp_s = settings.warm_in_s
     if load is not None:
         load.attach(worker)

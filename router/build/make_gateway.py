@@ -23,7 +23,7 @@ from router.observe.access_log import AccessLog
 from router.prefix.index import PrefixIndex
 from router.prefix.timed import TimedIndex
 from router.relay.relay import Relay, RelayLimits
-from router.relay.retry import RetryBudget
+from router.relay.retry import RATIO, RetryBudget
 from router.relay.worker_client import WorkerClient
 from router.routing.decide import Decider
 from router.routing.owners import ResponseOwners, SharedOwners
@@ -58,9 +58,9 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
     settings, fleet = inputs.common.settings, inputs.fleet
     decider, relay, owners = _decider(inputs), _relay(inputs), _owners(inputs)
     tools = _prompt_tools(inputs, decider, relay, owners)
-    prompts = PromptRoute(tools, settings.policy, settings.encode_wait_share, settings.forward_token_ids)
+    prompts = PromptRoute(tools, settings.policy, settings.forward_token_ids)
     others = LoadRoute(fleet, decider, relay, owners)
-    limits = realtime_limits(settings)
+    limits = realtime_limits(settings, inputs.common.tuning)
     dialer = Dialer(inputs.dial.resolver, limits, inputs.dial.tls)
     realtime = RealtimeRoute(fleet, decider, dialer, limits, inputs.draining)
     admission = admission_of(settings, inputs.clients)
@@ -92,8 +92,8 @@ def _relay(inputs: GatewayInputs) -> Relay:
     return Relay(
         inputs.client,
         inputs.watchdog,
-        RelayLimits(settings.first_byte_timeout_s, settings.silence_timeout_s, settings.write_timeout_s),
-        RetryBudget(settings.retry_budget, settings.max_attempts),
+        RelayLimits(settings.first_byte_timeout_s, settings.silence_timeout_s, settings.client_timeout_s),
+        RetryBudget(RATIO, settings.max_attempts),
         inputs.common.instruments,
     )
 

@@ -9,6 +9,7 @@ from router.build.common import Common
 from router.build.make_dial import Dial, make_control_client
 from router.build.make_discovery import sources_of
 from router.build.make_sharing import Sharing
+from router.build.tuning import Tuning
 from router.dial.allow import AllowList
 from router.engines.probe import ProbeConfig, Prober
 from router.fleet.worker_names import worker_id
@@ -17,7 +18,6 @@ from router.members.book import Book
 from router.members.membership import Membership
 from router.members.reconcile import Reconciler
 from router.members.registry import Registry, Shelf
-from router.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,19 @@ def make_members(common: Common, fleet: Fleet, dial: Dial, sharing: Sharing | No
     """Nobody has joined yet."""
     settings = common.settings
     client = make_control_client(common, dial, settings.health_timeout_s)
-    prober = Prober(fleet, client, time.monotonic, common.rng, _probe_config(settings))
+    prober = Prober(fleet, client, time.monotonic, common.rng, _probe_config(common.tuning))
     membership = Membership(fleet, dial.allow, prober)
-    sources = sources_of(settings)
-    discovery = Reconciler(membership, sources, time.monotonic, settings.leave_s, settings.worker_roles)
+    sources = sources_of(settings, common.tuning.discovery_interval_s)
+    discovery = Reconciler(membership, sources, time.monotonic, common.tuning.leave_s, settings.worker_roles)
     registry = _make_registry(common, membership, dial.allow, sharing) if sharing else None
     return Members(client, prober, membership, discovery, registry)
 
 
-def _probe_config(settings: Settings) -> ProbeConfig:
+def _probe_config(tuning: Tuning) -> ProbeConfig:
     return ProbeConfig(
-        interval_s=settings.scrape_interval_s,
-        health_interval_s=settings.health_interval_s,
-        unhealthy_after=settings.unhealthy_after,
+        interval_s=tuning.scrape_interval_s,
+        health_interval_s=tuning.health_interval_s,
+        unhealthy_after=tuning.unhealthy_after,
     )
 
 

@@ -11,7 +11,7 @@ from router.build.make_sharing import Sharing
 from router.fleet.breaker import Breaker
 from router.fleet.groups import ModelGroup
 from router.fleet.workers import Fleet
-from router.prompts.ask import TokenAsker
+from router.prompts.ask import ASK_TIMEOUT_S, TokenAsker
 from router.prompts.encoders import EncoderSet, EncoderSettings, TokenSource
 from router.prompts.encoding import EncodePool
 from router.settings import Settings
@@ -55,8 +55,8 @@ def make_prompts(common: Common, fleet: Fleet, dial: Dial, sharing: Sharing | No
 def _make_asker(common: Common, dial: Dial) -> TokenAsker:
     """Asks workers for the token ids of prompts that nobody here can render."""
     settings = common.settings
-    client = make_control_client(common, dial, settings.ask_timeout_s)
-    make_breaker = partial(Breaker, time.monotonic, settings.breaker_failures, settings.breaker_open_s)
+    client = make_control_client(common, dial, ASK_TIMEOUT_S)
+    make_breaker = partial(Breaker, time.monotonic, common.tuning.breaker_failures, common.tuning.breaker_open_s)
     return TokenAsker(client, make_breaker, common.instruments.token_asks, off=not settings.ask_workers)
 
 

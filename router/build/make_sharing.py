@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from router.build.common import Common
 from router.build.limits import index_limits
+from router.build.tuning import Tuning
 from router.clients import Clients
 from router.clients.shared_use import SharedUse
 from router.fleet.load_exchange import LoadExchange
@@ -38,7 +39,7 @@ class Sharing:
 
 def make_tree(common: Common) -> TreeIndex:
     """This router's own index: alone, or beside the shared one."""
-    return TreeIndex(index_limits(common.settings), time.monotonic, common.instruments.report_records)
+    return TreeIndex(index_limits(common.settings, common.tuning), time.monotonic, common.instruments.report_records)
 
 
 def make_sharing(common: Common, local: TreeIndex, counters: LinkCounters) -> Sharing | None:
@@ -48,7 +49,7 @@ def make_sharing(common: Common, local: TreeIndex, counters: LinkCounters) -> Sh
         return None
     link = _make_link(common, counters)
     load = LoadExchange(link, common.keys, secrets.token_hex(8), common.seal("load"), time.monotonic)
-    limits = _shared_limits(settings)
+    limits = _shared_limits(settings, common.tuning)
     verbs = Verbs(common.keys, limits)
     holders = Holders(time.monotonic, limits.default_capacity_blocks)
     writer = SharedWriter(link, verbs, holders, local, common.rng.randrange)
@@ -66,8 +67,8 @@ def _make_link(common: Common, counters: LinkCounters) -> Link:
     return Link(address, common.keys.check, LinkLimits(settings.redis_timeout_ms / 1000), counters, common.rng)
 
 
-def _shared_limits(settings: Settings) -> SharedLimits:
-    limits = index_limits(settings)
+def _shared_limits(settings: Settings, tuning: Tuning) -> SharedLimits:
+    limits = index_limits(settings, tuning)
     return SharedLimits(
         default_capacity_blocks=limits.default_capacity_blocks,
         pending_ttl_s=limits.pending_ttl_s,

@@ -9,6 +9,7 @@ import sys
 import uvloop
 
 from router.build.app import Router
+from router.build.tuning import DEFAULTS, Tuning
 from router.processes.place import Place, on_orphaned
 from router.settings import Settings
 
@@ -21,7 +22,7 @@ GC_THRESHOLDS = (5_000, 5, 1_000_000)
 oldest generation is left alone, and the middle one never has more than 30,000. Cycles of failed requests die young."""
 
 
-def serve(settings: Settings, place: Place | None = None) -> None:
+def serve(settings: Settings, place: Place | None = None, tuning: Tuning = DEFAULTS) -> None:
     """Run a router until it is told to stop. `place` is given to one of several processes. Returns after draining."""
     who = f"%(name)s [{place.number}]" if place else "%(name)s"
     logging.basicConfig(
@@ -31,12 +32,12 @@ def serve(settings: Settings, place: Place | None = None) -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads spin for work that one prompt does not have
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(settings, place))
+        runner.run(run(settings, place, tuning))
 
 
-async def run(settings: Settings, place: Place | None = None) -> None:
+async def run(settings: Settings, place: Place | None = None, tuning: Tuning = DEFAULTS) -> None:
     """The router's whole life inside a running event loop."""
-    router = Router(settings, sys.stdout.buffer if settings.access_log else None, place)
+    router = Router(settings, sys.stdout.buffer if settings.access_log else None, place, tuning)
     async with router:
         server = router.server
         server.drain_on_signals()

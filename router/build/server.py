@@ -79,7 +79,7 @@ def _load(config: uvicorn.Config, settings: Settings) -> None:
         ask_clients(config.ssl, settings.tls_client_ca, not settings.tls_client_optional)
 
 
-def make_server(gateway: Gateway, settings: Settings, bodies: BodyBudget) -> Server:
+def make_server(gateway: Gateway, settings: Settings, bodies: BodyBudget, header_timeout_s: float) -> Server:
     """A server that is not started yet. `bodies` is the room for what clients upload."""
 
     leave = Leaving()
@@ -87,7 +87,7 @@ def make_server(gateway: Gateway, settings: Settings, bodies: BodyBudget) -> Ser
     class Protocol(GuardedProtocol):
         leaving = leave
         budget = bodies
-        limits = HttpLimits(settings.max_header_bytes, settings.header_timeout_s, min(1 << 19, settings.max_body_bytes))
+        limits = HttpLimits(header_timeout_s=header_timeout_s, gathered_bytes=min(1 << 19, settings.max_body_bytes))
 
     tls: dict[str, Any] = {}
     if settings.tls_certificate:

@@ -19,6 +19,16 @@ from router.engines import NO_ANSWERS, Engine, Facts, Fault, Load, WorkerAnswerE
 
 _log = logging.getLogger(__name__)
 
+SCRAPE_INTERVAL_S = 1.0
+"""Between two readings of one worker's load. The router counts its own requests itself and exactly; this sees only what
+comes from elsewhere. Danger: longer, and a restart or another router's burst is noticed late."""
+HEALTH_INTERVAL_S = 2.0
+"""Between two health probes of a healthy worker. A failed request makes the next probe immediate, so this is how long a
+worker without traffic may be dead unnoticed."""
+UNHEALTHY_AFTER = 3
+"""Failed probes in a row until a worker gets no more requests. Danger: with 1, a busy HTTP server that misses one probe
+loses its traffic, and with it the use of its cache."""
+
 
 class WorkerEvents(Protocol):
     """Told what probing finds, in the event loop. Must not block and must not fail. Nothing is told after `unwatch`."""
@@ -50,13 +60,13 @@ class WorkerEvents(Protocol):
 class ProbeConfig:
     """How often and how patiently. Times are seconds; how long an answer may take is the client's own limit."""
 
-    interval_s: float = 1.0
+    interval_s: float = SCRAPE_INTERVAL_S
     """Between two looks at one worker: a healthy one's load, an unhealthy one's return."""
-    health_interval_s: float = 5.0
+    health_interval_s: float = HEALTH_INTERVAL_S
     """Between two health probes of a healthy worker; after a failure the next look is a health probe."""
     facts_interval_s: float = 60.0
     """Between two readings of the facts: LoRA adapters come and go at run time."""
-    unhealthy_after: int = 3
+    unhealthy_after: int = UNHEALTHY_AFTER
     """Failed probes in a row until a worker is unhealthy."""
     looks_per_s: float = 25.0
     """Over all workers. A look costs about 1 ms of CPU, nearly all of it httpx's, so this bounds the cost of a fleet to

@@ -8,6 +8,11 @@ I/O; `allow` and `success` run for every request and every candidate, and stay b
 from collections.abc import Callable
 from enum import Enum
 
+FAILURES = 5
+"""Faults after which a worker is set aside. Danger: with 1, one reset takes a worker and its cache out of use."""
+OPEN_S = 10.0
+"""Seconds for which a worker is set aside before one request tries it. That request pays for a worker that is still
+broken; a longer time keeps a worker that is well again out of use."""
 WINDOW_S = 10
 """Span over which the share of failures is taken, in whole seconds (one bucket each)."""
 SATURATION_FACTOR = 4
@@ -76,7 +81,7 @@ class Breaker:
         "_until",
     )
 
-    def __init__(self, clock: Callable[[], float], failures: int = 5, open_s: float = 5.0) -> None:
+    def __init__(self, clock: Callable[[], float], failures: int = FAILURES, open_s: float = OPEN_S) -> None:
         if failures < 1 or open_s <= 0:
             raise ValueError("a breaker needs failures >= 1 and open_s > 0")
         self._clock = clock

@@ -79,6 +79,11 @@ def _canonical(spec: WorkerSpec) -> WorkerSpec:
         return spec
 
 
+LEAVE_S = 30.0
+"""Seconds for which a worker that left its sources is remembered with what is known of its cache: a name server that
+restarts, or a readiness probe that failed once, brings it back sooner. It gets no requests meanwhile."""
+
+
 class Reconciler:
     """Adds, drains, takes back and removes."""
 

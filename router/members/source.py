@@ -7,6 +7,10 @@ from typing import Protocol
 from router.dial.allow import Implied
 from router.fleet.labels import NO_LABELS, Labels
 
+INTERVAL_S = 1.0
+"""Between two looks at a file, and at least between two questions for a DNS name: a look at a file is one call of the
+system, a question one small packet. A change of the fleet is seen this soon."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:

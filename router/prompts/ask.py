@@ -19,6 +19,9 @@ from router.fleet.worker import Worker
 from router.observe.instruments import Counter
 from tokenizer_cache.request import Request
 
+ASK_TIMEOUT_S: Final = 5.0
+"""Seconds after which an answer is not waited for: by then the prompt is mostly computed, and the next turn's decision
+is what the tokens are for. Nothing waits for it."""
 MAX_AT_ONCE: Final = 4
 """Questions to one worker at a time: rendering takes its server's CPU as the request itself does."""
 MAX_ASKED_BYTES: Final = 1 << 20

@@ -4,6 +4,10 @@ A budget keeps retries a small share of traffic, so that a fleet in trouble is n
 connection cost no worker anything and is not counted against it.
 """
 
+RATIO = 0.1
+"""Retries for each request: over time, this share of the traffic. Danger: with 1, an outage doubles the load of the
+workers that are left."""
+
 RESERVE = 256.0
 """Retries at hand at start and the most that can be saved up: the requests in flight on one dying worker all need one
 at the same moment."""

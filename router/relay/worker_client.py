@@ -25,6 +25,9 @@ from router.wire.request_head import Headers, body_length, request_head
 
 POOL_IDLE_S = 4.0
 """Below vLLM's 5 s: a connection that the worker is about to close must not be picked."""
+CONNECT_TIMEOUT_S = 5.0
+"""Seconds to open a connection: a packet lost twice still gets through (1 and 3 s). A retry follows, on another worker.
+Danger: shorter, and a full accept queue looks like a dead worker."""
 DNS_TTL_S = 10
 MAX_DIALS = 10_000
 OWN = "own"

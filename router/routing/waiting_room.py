@@ -19,6 +19,9 @@ from router.routing.fair_queue import FairQueue, Ticket
 from router.wire.limits import ClientError
 
 LOOK_S = 0.01
+QUEUE_SHARE = 0.25
+"""Share of the requests in flight that may wait here: the others run at workers or upload. Of the default 4,096 it is
+1,024. Danger: with 1, a saturated fleet's line leaves no place for requests that other models could take."""
 MIN_COST_TOKENS = 256
 """What a request takes at least, of which everything is cached: its answer has a price too."""
 MAX_RETRY_AFTER_S = 60

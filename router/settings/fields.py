@@ -1,7 +1,8 @@
 """`Settings`: every setting with its default, range, unit and explanation, in one place (with `serving.py`).
 
-The text given here is what `warmroute serve --help` and `docs/configuration.md` say. A setting's flag, environment
-variable and TOML key all come from its one name, so a name must not change lightly.
+The text given here is what `warmroute serve --help` and `docs/configuration.md` say: what the setting does, one thing a
+sentence, and when to change it. A setting's flag, environment variable and TOML key all come from its one name, so a
+name must not change lightly; what is taken out goes to `gone.py` for one version.
 """
 
 import dataclasses
@@ -18,7 +19,6 @@ ACCESS = "Access"
 LIMITS = "Limits"
 SATURATION = "Saturation"
 TIMES = "Time limits"
-FAILURE = "Failures"
 LOGS = "Logs"
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -26,184 +26,188 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(ServingSettings):
-    """All settings of one router process. `load` checks them; who builds one by hand answers for the values."""
+    """All settings of one router process. `load` checks them; code that builds one by hand answers for its values."""
 
-    policy: str = setting(ROUTING, "expected_ttft", kinds.policy(), "The rule that chooses the worker.")
-    seed: int | None = setting(
+    policy: str = setting(
         ROUTING,
-        None,
-        kinds.whole(0, 2**63 - 1),
-        "Seed of all random choices, for runs that must repeat. Unset: drawn at start, so that several routers do not "
-        "choose alike.",
+        "expected_ttft",
+        kinds.policy(),
+        "The rule that chooses the worker. The default needs no tuning. docs/policies.md says what the others are for.",
     )
     session_header: str = setting(
         ROUTING,
         "x-session-id",
         kinds.header_name(),
-        "Request header that names the client's session: what consistent_hash goes by. No other policy reads it.",
+        "Request header that names the client's session. Only the policy consistent_hash reads it. Change it when your "
+        "clients name their sessions in another header.",
     )
     prefill_rate: float = setting(
         ROUTING,
         8000.0,
         kinds.number(1, 1e9, "TOKENS/S"),
-        "Uncached prompt tokens per second that a worker is believed to prefill, until its own have been measured.",
+        "Uncached prompt tokens that a worker is assumed to prefill in a second. It counts until the worker's own rate "
+        "is measured. Change it for engines that export no prefill times: all but vLLM and SGLang.",
     )
-    block_tokens: int = setting(
+    max_attempts: int = setting(
         ROUTING,
-        0,
-        kinds.blocks(16, 8192),
-        "Length of the prefix index's blocks; choose a multiple of the workers' own. 0: its smallest multiple that is "
-        "at least 64.",
+        3,
+        kinds.whole(1, 10),
+        "Workers that one request tries at most, the first included. Set 1 when something in front of the router "
+        "retries already.",
     )
     index_max_blocks: int = setting(
         ROUTING,
         2_000_000,
         kinds.whole(1_000, 1_000_000_000),
-        "Blocks that the prefix index holds at most, each counted once, whoever has it. When it is full, new ones are "
-        "not recorded, and that is counted.",
+        "Blocks that the prefix index holds at most. A block that several workers hold counts once. When the index is "
+        "full, new blocks are not recorded. Raise it when the alert WarmrouteIndexRefuses fires and there is memory.",
     )
     index_secret: Secret | None = setting(
         ROUTING,
         None,
         kinds.secret(),
-        "Key of the block hashes, so that nobody can guess a prompt from them. Unset: drawn at start.",
+        "Key of the block hashes. Without it nobody can guess a prompt from them. Unset: drawn at start. Set it, the "
+        "same on every router, when routers share Redis.",
     )
     default_kv_tokens: int = setting(
         ROUTING,
         500_000,
         kinds.whole(1_000, 10**12, "TOKENS"),
-        "KV capacity assumed for a worker that does not report one. Too high predicts cache hits that do not come.",
+        "KV capacity of a worker that does not report one. Set it to what the engine logs at its start. Too high a "
+        "value predicts cache hits that do not come.",
     )
     host_kv_tokens: int = setting(
         ROUTING,
         0,
         kinds.whole(0, 10**12, "TOKENS"),
-        "KV tokens that each worker keeps beside its KV memory, in its host's (vLLM's offloading, LMCache, HiCache), "
-        "which no engine reports: so much longer a prefix is believed to be there. Not for a pool that workers share.",
+        "KV tokens that each worker keeps in its host's memory, beside those on the GPU. No engine reports them. Set "
+        "it for vLLM's offloading, LMCache and HiCache. Leave it at 0 for a pool that workers share.",
     )
+
     redis: str = setting(
         SHARED,
         "",
         kinds.redis_url(),
-        "Redis or Valkey for what several routers share. With a user, password and database where needed; for Sentinel "
-        "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, for a Cluster redis+cluster://HOST:PORT,HOST:PORT; rediss is "
-        "TLS. Needs index_secret, the same on every router. Unset: each router knows only what went through itself.",
+        "Redis or Valkey server through which several routers share what they know. The URL may hold user, password "
+        "and database. Sentinel: redis+sentinel://HOST:PORT,HOST:PORT/SERVICE. Cluster: "
+        "redis+cluster://HOST:PORT,HOST:PORT. TLS: rediss. Needs index_secret. Unset: each router knows only what went "
+        "through itself.",
     )
     redis_password: Secret | None = setting(
-        SHARED, None, kinds.secret(), "Password for Redis, where the URL of redis holds none."
+        SHARED, None, kinds.secret(), "Password for Redis. Set it when the URL of redis holds none."
     )
     redis_prefix: str = setting(
         SHARED,
         "warmroute",
         kinds.key_prefix(),
-        "What all keys in Redis begin with: one for each deployment. In a Cluster it decides the shard, which holds "
-        "all of them.",
+        "What every key in Redis begins with. Give each deployment on one server its own. In a Cluster it decides the "
+        "shard, which holds all keys.",
     )
     redis_ttl_s: float = setting(
         SHARED,
         6 * 3600,
         kinds.whole(60, 30 * 86400, SECONDS),
-        "A prefix that nobody used for so long is forgotten in Redis.",
+        "A prefix that was not used for this many seconds is forgotten in Redis. Lower it when Redis is full and its "
+        "memory cannot grow.",
     )
     redis_max_memory_bytes: int = setting(
         SHARED,
         1 * GIB,
         kinds.size(1 * MIB, 4096 * GIB),
-        "Memory of the Redis server beyond which no new prefixes are stored, and that is counted. Its own maxmemory "
-        "should be higher, with the policy noeviction.",
+        "Above this memory of the Redis server no new prefixes are stored. The server's maxmemory must be higher, with "
+        "the policy noeviction. Change it with the server's memory.",
     )
     redis_timeout_ms: float = setting(
         SHARED,
         5.0,
         kinds.number(0.5, 1000, "MILLISECONDS"),
-        "A request waits no longer for Redis: then it is routed by what this router knows itself.",
+        "Milliseconds that a request waits for Redis. After them it is routed by what this router knows itself. Raise "
+        "it when the round trip to Redis takes longer, as between zones.",
     )
 
     tokenizer: str = setting(
         TOKENS,
         "auto",
         kinds.tokenizer(),
-        "Tokenizer of all models: a path, a Hugging Face id, or package:NAME for one shipped in a Python package. "
-        "auto: the model path that each worker reports. off: prefixes are compared as text, as they always are for "
-        "workers other than vLLM and SGLang.",
+        "Tokenizer of all models: a path, a Hugging Face id, or package:NAME for one in a Python package. auto: the "
+        "model path that each worker reports. off: prefixes are compared as text. Workers other than vLLM and SGLang "
+        "are always compared as text.",
     )
     model_tokenizers: Mapping[str, str] = setting(
         TOKENS,
         {},
         kinds.pair(kinds.tokenizer(), "MODEL=TOKENIZER"),
-        "Tokenizer of one model, where it is not the one of tokenizer.",
+        "Tokenizer of one model. Set it when the model's tokenizer is not the one that the setting tokenizer gives.",
         name="model_tokenizer",
     )
     model_chat_templates: Mapping[str, str] = setting(
         TOKENS,
         {},
         kinds.pair(kinds.file(), "MODEL=FILE"),
-        "Chat template of one model, where its workers were started with --chat-template: vLLM does not say so, SGLang "
-        "does, but not what is in it.",
+        "Chat template of one model. Set it when the model's workers were started with --chat-template. No engine "
+        "reports what is in that template.",
         name="model_chat_template",
     )
     model_template_kwargs: Mapping[str, str] = setting(
         TOKENS,
         {},
         kinds.pair(kinds.json_object(), "MODEL=JSON"),
-        "Template arguments that one model's workers set where a request does not: vLLM's "
-        "--default-chat-template-kwargs, which it does not say. SGLang does; there it need not be given.",
+        "Template arguments that one model's workers use where a request gives none. Set it when vLLM was started with "
+        "--default-chat-template-kwargs. SGLang reports its own.",
+        name="model_template_kwargs",
     )
     forward_token_ids: bool = setting(
         TOKENS,
         False,
         kinds.switch(),
-        "Send the ids of chat prompts along where they are known exactly and the worker reads them (vLLM from 0.30 on, "
-        "SGLang), so that it does not render and tokenize again. Bodies grow by about 7 bytes a token, and "
-        "conversation_cache_bytes holds a fraction of the conversations: 4 bytes a token more.",
+        "Send the token ids of chat prompts to workers that read them: vLLM from 0.30 on, and SGLang. Such a worker "
+        "does not tokenize again. Bodies grow by 7 bytes a token. conversation_cache_bytes then holds fewer "
+        "conversations, as each takes 4 bytes a token more. Switch it on when workers are short of CPU.",
     )
     ask_workers: bool = setting(
         TOKENS,
         True,
         kinds.switch(),
-        "Ask the worker itself for the tokens of prompts that cannot be exact here (its /render or /tokenize), beside "
-        "the request and after its dispatch. No: such prompts are compared as text.",
+        "Ask a worker for the tokens of prompts that cannot be tokenized here. It is asked after the request was sent "
+        "to it. Switch it off when workers are short of CPU: such prompts are then compared as text.",
     )
-    ask_timeout_s: float = setting(
-        TOKENS, 5.0, kinds.number(0.1, 60, SECONDS), "A worker that takes longer to tell tokens is not waited for."
-    )
-    encode_wait_share: float = setting(
+    encode_threads: int = setting(
         TOKENS,
-        0.1,
-        kinds.number(0, 1, "SHARE"),
-        "A long prompt of which less than half is known waits for its tokens before the decision, up to this share of "
-        "the time that a worker takes to prefill what is unknown: for 36,000 tokens at 8,000 a second 0.45 s, of which "
-        "it needs about 0.06. 0: it does not wait. Short ones (6 KiB) are always encoded first.",
+        2,
+        kinds.whole(1, 64),
+        "Threads that tokenize long prompts, beside the event loop. Raise it when the alert WarmrouteEncodeRefuses "
+        "fires and there are idle cores.",
     )
-    encode_threads: int = setting(TOKENS, 2, kinds.whole(1, 64), "Threads that encode, beside the event loop.")
     conversation_cache_bytes: int = setting(
         TOKENS,
         256 * MIB,
         kinds.size(1 * MIB, 1024 * GIB),
-        "Memory of the process for known conversations, whose next turn then costs only what is new in it.",
+        "Memory for known conversations. Of their next turn only the new part is tokenized. Raise it when the "
+        "dashboard shows that conversations are dropped.",
     )
 
     api_keys: tuple[Secret, ...] = setting(
         ACCESS,
         (),
         kinds.many(kinds.secret()),
-        "Key that a client must send (Authorization: Bearer, or x-api-key). Unset: everyone is served.",
+        "Key that a client must send, as Authorization: Bearer or x-api-key. Unset, with no keys_file: every client is "
+        "served.",
         name="api_key",
     )
     keys_file: str = setting(
         ACCESS,
         "",
         kinds.file(),
-        "TOML file of clients: for each label hashes of its keys, limits, models, cache salt; read again when it "
-        "changes. See docs/clients.md.",
+        "TOML file of clients: hashes of their keys, limits, models, cache salt. It is read again when it changes. Use "
+        "it when clients need limits of their own. See docs/clients.md.",
     )
     extra_paths: tuple[str, ...] = setting(
         ACCESS,
         (),
         kinds.many(kinds.extra_path()),
-        "Path of the workers that clients may GET and POST, besides the inference APIs listed in docs/clients.md; all "
-        "others are answered 404. Never one that controls the engine. Clients with models, a limit on tokens or a "
-        "cache salt of their own are refused there.",
+        "Path of the workers that clients may GET and POST, besides those in docs/clients.md. Other paths are answered "
+        "404. Never name one that controls the engine. Clients whose models, tokens or cache salt are limited are "
+        "refused there.",
         name="extra_path",
     )
     admin_api_key: Secret | None = setting(
@@ -213,139 +217,103 @@ class Settings(ServingSettings):
         ACCESS,
         False,
         kinds.switch(),
-        "Send the x-warmroute-* headers with every response, not only where x-warmroute-admin-key bears the admin key. "
-        "They let one tenant probe for another's prompts.",
+        "Send the x-warmroute-* headers with every response. Otherwise only requests that bear x-warmroute-admin-key "
+        "get them. With the headers one tenant can probe for another's prompts. Switch it on for tests.",
     )
 
-    max_body_bytes: int = setting(LIMITS, 64 * MIB, kinds.size(1024, 4 * GIB), "A larger request body is answered 413.")
+    max_body_bytes: int = setting(
+        LIMITS,
+        64 * MIB,
+        kinds.size(1024, 4 * GIB),
+        "Size of a request body at most. A larger one is answered 413. Raise it for large images, audio or files.",
+    )
     max_buffered_bytes: int = setting(
         LIMITS,
         1 * GIB,
         kinds.size(1024, 1024 * GIB),
-        "All request bodies together, each held until its answer has ended; one that goes beyond it is answered 429.",
-    )
-    max_header_bytes: int = setting(
-        LIMITS, 64 * KIB, kinds.size(1024, 1 * MIB), "Request line and headers together; beyond it 431."
+        "Size of all request bodies together. A body is held until its answer has ended. A body beyond the limit is "
+        "answered 429. Change it with the memory of the process.",
     )
     max_requests_in_flight: int = setting(
-        LIMITS, 4096, kinds.whole(1, 1_000_000), "Requests running at once; beyond it new ones are answered 429."
+        LIMITS,
+        4096,
+        kinds.whole(1, 1_000_000),
+        "Requests that run at once. Another one is answered 429. A quarter of them may wait in the queue for saturated "
+        "workers. Raise it when the fleet is large and there are files and memory for more.",
     )
 
     saturation_wait_s: float = setting(
         SATURATION,
         2.0,
         kinds.number(0, 3600, SECONDS),
-        "A worker at which a prompt would wait longer than this before its prefill begins is saturated. While all are, "
-        "prompts wait in the router, fairly over clients. 0: they never do. See docs/clients.md.",
+        "A worker is saturated when a prompt would wait there for longer than this. While all workers are saturated, "
+        "prompts wait in the router, fairly over clients. 0: they never wait there. Lower it when short prompts of one "
+        "client suffer from another's long ones. See docs/clients.md.",
     )
     queue_timeout_s: float = setting(
         SATURATION,
         30.0,
         kinds.number(0.1, 3600, SECONDS),
-        "A prompt that has waited so long in the router is answered 429.",
-    )
-    queue_max_requests: int = setting(
-        SATURATION,
-        1024,
-        kinds.whole(1, 1_000_000),
-        "Prompts that may wait in the router. Beyond, the client with most of them gets 429 for its newest.",
+        "A prompt that has waited in the router for this many seconds is answered 429. Set it to what your clients are "
+        "willing to wait.",
     )
 
-    header_timeout_s: float = setting(
-        TIMES,
-        10.0,
-        kinds.number(0.1, 3600, SECONDS),
-        "From the first byte of a request, or the opening of a connection, to the end of the headers; beyond it 408.",
-    )
-    body_timeout_s: float = setting(
+    client_timeout_s: float = setting(
         TIMES,
         60.0,
         kinds.number(0.1, 3600, SECONDS),
-        "Silence of a client that is uploading its body; beyond it 408. Also for a client that does not take an error "
-        "or one of the router's own pages.",
-    )
-    write_timeout_s: float = setting(
-        TIMES,
-        60.0,
-        kinds.number(0.1, 3600, SECONDS),
-        "A client that takes no byte of a worker's answer for so long is cut off.",
+        "Seconds for which a client may neither send the next byte of its body nor take one of an answer. A client "
+        "that does not send is answered 408. A client that does not take is cut off. Raise it when clients pause while "
+        "they read.",
     )
     keepalive_timeout_s: float = setting(
-        TIMES, 75, kinds.whole(1, 3600, SECONDS), "Idle time after which a client's connection is closed."
-    )
-    connect_timeout_s: float = setting(
-        TIMES, 5.0, kinds.number(0.05, 300, SECONDS), "To open a connection to a worker."
+        TIMES,
+        75,
+        kinds.whole(1, 3600, SECONDS),
+        "A client's connection that is idle for this many seconds is closed. Set it higher than the idle time of the "
+        "balancer in front.",
     )
     first_byte_timeout_s: float = setting(
         TIMES,
         600.0,
         kinds.number(0.1, 86400, SECONDS),
-        "From dispatch to the worker's first byte: connecting, its queue and the whole prefill; without streaming, "
-        "the whole answer.",
+        "Seconds from dispatch to the worker's first byte: connecting, its queue and the whole prefill. Without "
+        "streaming it is the whole answer. Raise it when prompts or answers take longer.",
     )
     silence_timeout_s: float = setting(
-        TIMES, 120.0, kinds.number(0.1, 86400, SECONDS), "Between two bytes of a worker's answer."
-    )
-
-    realtime_idle_s: float = setting(
         TIMES,
-        300.0,
-        kinds.number(1, 86400, SECONDS),
-        "A WebSocket session (/v1/realtime) on which nothing passes for so long is closed.",
-    )
-    realtime_drain_s: float = setting(
-        TIMES,
-        30.0,
-        kinds.number(0, 86400, SECONDS),
-        "So long after its worker or the router began to drain, a WebSocket session is closed (1001), so that the "
-        "client connects to another.",
-    )
-
-    retry_budget: float = setting(
-        FAILURE,
-        0.1,
-        kinds.number(0, 1, "SHARE"),
-        "Retries as a share of the traffic, so that an outage is not multiplied; up to 256 are saved for bad moments. "
-        "Failed connections are always retried. 0: only these.",
-    )
-    max_attempts: int = setting(
-        FAILURE, 3, kinds.whole(1, 10), "Workers that one request tries at most, the first included. 1: no retries."
-    )
-    breaker_failures: int = setting(
-        FAILURE,
-        5,
-        kinds.whole(1, 1000),
-        "Failures (never a 4xx, never a client that left) after which a worker is set aside: so many in a row, or "
-        "within 10 s if that is more than half of its requests. Of 503s it takes four times as many, in a row.",
-    )
-    breaker_open_s: float = setting(
-        FAILURE, 10.0, kinds.number(0.1, 3600, SECONDS), "Time for which it is set aside, before one request tries it."
+        120.0,
+        kinds.number(0.1, 86400, SECONDS),
+        "Seconds between two bytes of a worker's answer. After them the answer is cut. Raise it when engines pause "
+        "longer while they decode.",
     )
 
     otlp_endpoint: str = setting(
         LOGS,
         "",
         kinds.url("http", "https"),
-        "OpenTelemetry collector that spans are sent to (OTLP over HTTP), such as http://collector:4318/v1/traces. "
-        "Needs the extra otel. Unset: no spans.",
+        "OpenTelemetry collector for spans (OTLP over HTTP), such as http://collector:4318/v1/traces. Needs the extra "
+        "otel. Unset: no spans.",
     )
     trace_sample: float = setting(
         LOGS,
         1.0,
         kinds.number(0, 1, "SHARE"),
-        "Share of the traces begun here that is recorded; one that a client has begun is recorded if it says so.",
+        "Share of the traces begun here that is recorded. A trace that a client has begun is recorded if the client "
+        "says so. Lower it when the collector gets too much.",
     )
     log_level: str = setting(
         LOGS,
         "info",
         kinds.choice("debug", "info", "warning", "error", metavar="LEVEL"),
-        "The least that is logged, on standard error.",
+        "The least severe level that is logged, on standard error. Use debug to look for a fault.",
     )
     access_log: bool = setting(
         LOGS,
         True,
         kinds.switch(),
-        "Write one JSON line for every request to standard output. It never holds prompt text.",
+        "Write one JSON line for every request to standard output. It never holds prompt text. Switch it off when "
+        "nobody reads it.",
     )
 
 

@@ -41,19 +41,6 @@ def whole(low: int, high: int, metavar: str = "N") -> Kind:
     return Kind(read, f"{low} to {high}", metavar)
 
 
-def blocks(low: int, high: int) -> Kind:
-    """A block length in tokens, or 0 for what the workers say."""
-    inner = whole(0, high, "TOKENS")
-
-    def read(given: object) -> object:
-        count = inner.read(given)
-        if isinstance(count, int) and 0 < count < low:
-            raise ValueError(f"must be 0 or from {low} to {high}, not {count}")
-        return count
-
-    return Kind(read, f"0, or {low} to {high}", "TOKENS")
-
-
 def number(low: float, high: float, metavar: str) -> Kind:
     """A finite number, both ends included."""
 

@@ -6,6 +6,7 @@ The test of the documentation compares the file with this, so that no setting ca
 from itertools import groupby
 
 from router.settings.fields import declared
+from router.settings.gone import GONE
 from router.settings.setting import Setting, flag_of, variable_of
 
 HEAD = """\
@@ -42,11 +43,23 @@ max_body_bytes = "128MiB"
 ```
 """
 
+GONE_HEAD = """
+## Gone in this version
+
+These are still accepted, as flag, variable and key of the file, and ignored. One warning at the start names those that
+were given.
+"""
+
 
 def page() -> str:
     """The whole page as Markdown."""
     groups = groupby(declared(), key=lambda setting: setting.group)
-    return HEAD + "".join(_section(title, list(settings)) for title, settings in groups)
+    return HEAD + "".join(_section(title, list(settings)) for title, settings in groups) + _gone()
+
+
+def _gone() -> str:
+    rows = "".join(f"| `{name}` | {instead} |\n" for name, instead in GONE.items())
+    return f"{GONE_HEAD}\n| setting | instead |\n|---|---|\n{rows}"
 
 
 def _section(title: str, settings: list[Setting]) -> str:

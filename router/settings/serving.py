@@ -26,7 +26,7 @@ class ServingSettings:
         kinds.name("ADDRESS", "a host name or address"),
         "Address to listen on. 0.0.0.0 is every interface: set api_key before you choose it.",
     )
-    port: int = setting(SERVING, 8080, kinds.whole(0, 65535, "PORT"), "Port to listen on; 0 takes a free one.")
+    port: int = setting(SERVING, 8080, kinds.whole(0, 65535, "PORT"), "Port to listen on. 0: a free one.")
     tls_certificate: str = setting(
         SERVING, "", kinds.file(), "Certificate chain (PEM) to serve HTTPS with. Needs tls_key. Unset: plain HTTP."
     )
@@ -34,131 +34,133 @@ class ServingSettings:
         SERVING,
         "",
         kinds.file(),
-        "Private key (PEM) of tls_certificate. Renewed files are taken within 10 s; open connections stay.",
+        "Private key (PEM) of tls_certificate. Renewed files are taken within 10 s. Open connections stay.",
     )
     tls_client_ca: str = setting(
         SERVING,
         "",
         kinds.file(),
-        "Authorities (PEM) whose certificates clients must show, besides their key. Needs tls_certificate.",
+        "Authorities (PEM) that sign clients' certificates. Clients must show one, besides their key. Needs "
+        "tls_certificate. Unset: no client is asked for one.",
     )
     tls_client_optional: bool = setting(
         SERVING,
         False,
         kinds.switch(),
-        "Serve clients that show no certificate too; one that tls_client_ca has not signed is refused all the same.",
+        "Serve clients that show no certificate too. A certificate that tls_client_ca has not signed is still refused. "
+        "Switch it on while clients get their certificates.",
     )
     processes: int = setting(
         SERVING,
         1,
         kinds.whole(1, 256, "COUNT"),
-        "Router processes that share the port, what they know of prefixes and load, and one /metrics. Limits hold for "
-        "each. Without redis a Valkey is started beside them, which needs the extra `embedded`, or valkey-server or "
-        "redis-server installed.",
+        "Router processes that share the port, one /metrics, and what they know of prefixes and load. Limits hold for "
+        "each process. Without redis a Valkey is started beside them: install the extra `embedded`, valkey-server or "
+        "redis-server. Raise it when one process uses a whole core.",
     )
     drain_delay_s: float = setting(
         SERVING,
         0.0,
         kinds.number(0, 3600, SECONDS),
-        "After SIGTERM the router goes on serving for so long, but /ready answers 503 and connections are closed after "
-        "their answer: give a balancer the time to notice. 0: a connection made at that moment is refused.",
+        "Seconds for which the router goes on serving after SIGTERM. /ready answers 503 meanwhile, and connections are "
+        "closed after their answer. Set it to the time that a balancer takes to notice. 0: new connections are refused "
+        "at once.",
     )
     drain_timeout_s: float = setting(
         SERVING,
         60,
         kinds.whole(1, 86400, SECONDS),
-        "After SIGTERM, and drain_delay_s, no request is accepted and the running ones may take this long to finish; "
-        "then they end with an error.",
+        "Seconds that running requests may take after SIGTERM and drain_delay_s. Then they end with an error. New "
+        "requests are not accepted. Raise it when answers take longer.",
     )
 
     workers: tuple[str, ...] = setting(
         WORKERS,
         (),
         kinds.many(kinds.worker_url()),
-        "Root URL of a worker (vLLM, SGLang or anything that speaks the OpenAI API), without /v1. Its models, "
-        "adapters, context length, block size and KV capacity are read from the worker itself.",
+        "Root URL of a worker, without /v1: vLLM, SGLang or any engine with the OpenAI API. Models, adapters, context "
+        "length, block size and KV capacity are read from the worker itself.",
         name="worker",
     )
     worker_file: str = setting(
         WORKERS,
         "",
         kinds.name("FILE", "a path"),
-        "JSON or (*.toml) TOML file that names workers, watched: those who leave it are drained and removed. They "
-        "need worker_allow.",
+        "File that names workers, in JSON or (*.toml) TOML. It is read again when it changes. A worker that left it is "
+        "drained and removed. Needs worker_allow.",
     )
     worker_dns: tuple[str, ...] = setting(
         WORKERS,
         (),
         kinds.many(kinds.dns_name()),
-        "DNS name whose addresses (http://name:8000) or SRV records (http+srv://_http._tcp.name) are the workers; "
-        "asked again at its TTL.",
+        "DNS name of workers. http://name:8000 is a worker at each of its addresses. http+srv://_http._tcp.name is one "
+        "for each SRV record. The name is asked for again when its TTL is over.",
     )
-    dns_server: str = setting(WORKERS, "", kinds.name_server(), "Name server for worker_dns. Unset: the system's.")
+    dns_server: str = setting(
+        WORKERS,
+        "",
+        kinds.name_server(),
+        "Name server for worker_dns. Unset: the system's. Set it for a service registry that answers DNS by itself, "
+        "such as Consul.",
+    )
     worker_services: tuple[ServiceName, ...] = setting(
         WORKERS,
         (),
         kinds.many(kinds.service()),
-        "Kubernetes Service whose endpoints are the workers, by its EndpointSlices; the port is a name, or the number "
-        "on which the engines listen. Needs list and watch on endpointslices.",
+        "Kubernetes Service whose endpoints are the workers. The port is a name, or the number on which the engines "
+        "listen. Needs the rights list and watch on endpointslices.",
         name="worker_service",
     )
     kubernetes_api: str = setting(
         WORKERS,
         "https://kubernetes.default.svc",
         kinds.url("https", "http"),
-        "The cluster's API, for worker_service.",
+        "The cluster's API, for worker_service. Change it when the router runs outside the cluster.",
     )
     kubernetes_credentials: str = setting(
         WORKERS,
         "/var/run/secrets/kubernetes.io/serviceaccount",
         kinds.name("FOLDER", "a path"),
-        "Folder with token, ca.crt and namespace of the service account; read again for every request.",
+        "Folder with token, ca.crt and namespace of the service account. It is read for every request to the API. "
+        "Change it when the router runs outside the cluster.",
     )
     worker_roles: tuple[str, ...] = setting(
         WORKERS,
         (),
         kinds.many(kinds.name("ROLE", "a word")),
-        "Take from files and Kubernetes only workers that are labelled with this role. Unset: any.",
+        "Take only workers that are labelled with this role, from files and Kubernetes. Unset: any. Set it when one "
+        "file or Service names workers for several routers.",
         name="worker_role",
-    )
-    discovery_interval_s: float = setting(
-        WORKERS,
-        1.0,
-        kinds.number(0.05, 3600, SECONDS),
-        "Time between two looks at worker_file; shortest time between two questions for a DNS name.",
-    )
-    leave_s: float = setting(
-        WORKERS,
-        30.0,
-        kinds.number(0, 86400, SECONDS),
-        "A worker that left its file, name or Service gets nothing new, but its cache is remembered for so long, in "
-        "case it comes back. Then it is removed, once it is idle.",
     )
     warm_in_s: float = setting(
         WORKERS,
         10.0,
         kinds.number(0, 3600, SECONDS),
-        "A worker that comes into service is expected at a tenth of its speed, growing to all of it over so long, so "
-        "that a burst does not pile up on a cold engine. 0: at once.",
+        "Seconds in which a new worker's expected speed grows from a tenth to all of it. A burst then does not pile up "
+        "on a cold engine. Raise it when engines compile kernels for their first requests. 0: all of it at once.",
     )
     worker_allow: tuple[Rule, ...] = setting(
         WORKERS,
         (),
         kinds.many(kinds.allow_rule()),
-        "Where workers may be that are added while the router runs (admin API, discovery): a network "
-        "(10.0.0.0/8:8000), an address, a name or *.suffix, with or without scheme and port. Those listed as worker "
-        "need no rule. Unset: DNS names and Kubernetes may name private addresses on their port, the admin API and "
-        "files nothing. See docs/discovery.md.",
+        "Where workers may be that the admin API or discovery adds. A rule is a network (10.0.0.0/8:8000), an address, "
+        "a name or *.suffix, with or without scheme and port. Those listed as worker need no rule. Unset: DNS names "
+        "and Kubernetes may name private addresses on their port, the admin API and files nothing. See "
+        "docs/discovery.md.",
     )
     worker_api_key: Secret | None = setting(
         WORKERS,
         None,
         kinds.secret(),
-        "Key sent to every worker, with probes too, in place of the client's. Unset: the client's own key is passed "
-        "on, but only where api_key is unset too.",
+        "Key sent to every worker in place of the client's, with probes too. Unset: the client's own key is passed on, "
+        "unless api_key or keys_file is set.",
     )
     worker_ca: str = setting(
-        WORKERS, "", kinds.file(), "Authorities (PEM) of https workers' certificates. Unset: the system's."
+        WORKERS,
+        "",
+        kinds.file(),
+        "Authorities (PEM) of https workers' certificates. Unset: the system's. Set it when your own authority signs "
+        "them.",
     )
     worker_tls_certificate: str = setting(
         WORKERS, "", kinds.file(), "Certificate chain (PEM) that workers are shown. Needs worker_tls_key."
@@ -168,28 +170,13 @@ class ServingSettings:
         WORKERS,
         "",
         kinds.name("NAME", "a host name"),
-        "Name that every https worker's certificate must hold, in place of the host in its URL: for workers found by "
-        "address.",
-    )
-    health_interval_s: float = setting(
-        WORKERS,
-        2.0,
-        kinds.number(0.1, 300, SECONDS),
-        "Time between two health probes of one worker; longer in large fleets, like scrape_interval_s.",
+        "Name that every https worker's certificate must hold. Unset: the host in the worker's URL. Set it when "
+        "workers are found by address.",
     )
     health_timeout_s: float = setting(
-        WORKERS, 5.0, kinds.number(0.1, 300, SECONDS), "A health probe that takes longer has failed."
-    )
-    unhealthy_after: int = setting(
         WORKERS,
-        3,
-        kinds.whole(1, 100),
-        "Failed probes in a row after which a worker gets no more requests. Where nobody listens, one is enough.",
-    )
-    scrape_interval_s: float = setting(
-        WORKERS,
-        1.0,
+        5.0,
         kinds.number(0.1, 300, SECONDS),
-        "Time between two readings of a worker's load metrics, off the request's path. All workers together are asked "
-        "at most 25 times a second: with 100 of them it is 4 s.",
+        "A health probe that takes longer than this has failed. Raise it when a busy engine's HTTP server answers "
+        "probes late, and its worker flaps.",
     )

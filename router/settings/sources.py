@@ -5,15 +5,17 @@ setting has is an error too, since a misspelt limit would silently not limit.
 """
 
 import difflib
+import logging
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from router.dial.quoting import shown
 from router.settings.conflicts import conflicts
 from router.settings.fields import Settings, declared
+from router.settings.gone import GONE, warning
 from router.settings.setting import Setting, flag_of, variable_of
 
 PREFIX = "WARMROUTE_"
@@ -24,6 +26,8 @@ FOREIGN = re.compile(
     r"|WARMROUTE_(.*_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_.*)?"
 )
 SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://.*")
+
+log = logging.getLogger("warmroute")
 
 
 class SettingsError(Exception):
@@ -45,14 +49,19 @@ Source = Mapping[str, Given]
 """Setting name (or `<name>_file` of a secret) -> what was given."""
 
 
-def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
+def load(
+    flags: Mapping[str, object], environ: Mapping[str, str], warn: Callable[[str], None] = log.warning
+) -> Settings:
     """The settings of this process. `flags` maps setting names to texts, lists of texts (repeatable flags) or booleans
-    (switches). Reads the TOML file that `config` names and the files of keys. Raises SettingsError."""
+    (switches). Reads the TOML file that `config` names and the files of keys. `warn` is told once of all that is given
+    and gone. Raises SettingsError."""
     given = {name: Given(value, flag_of(name)) for name, value in flags.items()}
     variables = _from_environment(environ)
     sources = [given, variables]
     if config := given.get(CONFIG) or variables.get(CONFIG):
         sources.append(_from_toml(config))
+    if gone := warning((name, found.origin) for source in sources for name, found in source.items() if name in GONE):
+        warn(gone)
     chosen = {setting.field: found for setting in declared() if (found := _nearest(setting, sources))}
     values: dict[str, Any] = {field: found.value for field, found in chosen.items()}
     settings = Settings(**values)
@@ -70,13 +79,15 @@ def names() -> list[str]:
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
     """An empty variable counts as unset, as compose files produce them."""
     known = {variable_of(name): name for name in names()}
+    gone = {variable_of(name): name for name in GONE}
     found = {}
     for variable, value in environ.items():
         if not variable.startswith(PREFIX) or not value or _is_foreign(variable, value):
             continue
-        if variable not in known:
+        name = known.get(variable) or gone.get(variable)
+        if name is None:
             raise SettingsError(variable, unknown(variable, known))
-        found[known[variable]] = Given(value, variable)
+        found[name] = Given(value, variable)
     return found
 
 
@@ -95,7 +106,7 @@ def _from_toml(config: Given) -> dict[str, Given]:
         raise SettingsError(config.origin, f"{path} is not TOML: {error}") from error
     known = [name for name in names() if name != CONFIG]
     for key in table:
-        if key not in known:
+        if key not in known and key not in GONE:
             raise SettingsError(f"{path}: {key}", unknown(key, known))
     return {key: Given(value, f"{path}: {key}") for key, value in table.items()}
 

@@ -43,11 +43,19 @@ CYCLE = "warmroute.cycle"
 Whoever serves takes it out: the two would hold each other, and a long request's would never be freed."""
 
 
+HEADER_TIMEOUT_S = 10.0
+"""Seconds from the first byte of a request, or the opening of a connection, to the end of the headers; beyond it 408.
+Headers fit into a few packets. Danger: longer, and silent connections hold their places for longer."""
+MAX_HEADER_BYTES = 65536
+"""Request line and headers together; beyond it 431. The largest tokens and cookies are below 16 KiB, and each
+connection may make the router hold this much before a key was seen."""
+
+
 class HttpLimits(msgspec.Struct, frozen=True):
     """Limits on what a client may send before there is a request."""
 
-    header_bytes: int = 65536
-    header_timeout_s: float = 10.0
+    header_bytes: int = MAX_HEADER_BYTES
+    header_timeout_s: float = HEADER_TIMEOUT_S
     gathered_bytes: int = 1 << 19
     """So much of a body is read before the application is woken for it; about what the socket buffers hold anyway."""
 

@@ -61,7 +61,7 @@ class Range:
 
 @asynccontextmanager
 async def shooting_range(collector: Collector, config: str) -> AsyncIterator[Range]:
-    changes: dict[str, Any] = {"header_timeout_s": 0.5, "body_timeout_s": 0.5, "max_body_bytes": 400_000}
+    changes: dict[str, Any] = {"header_timeout_s": 0.5, "client_timeout_s": 0.5, "max_body_bytes": 400_000}
     if "tracing" in config:
         changes |= {"otlp_endpoint": collector.url, "trace_sample": 0.0}
     changes |= SETTINGS[config]

@@ -14,6 +14,7 @@ from loadtests.laboratory.simulate.hosts import MODEL, Condition, Host
 from loadtests.laboratory.simulate.shared import Mirror, View
 from loadtests.laboratory.simulate.timeline import Timeline
 from policies.api import Policy
+from router.engines.probe import SCRAPE_INTERVAL_S
 from router.fleet.breaker import Breaker
 from router.fleet.cache_loss import Turn
 from router.fleet.lease import Lease
@@ -23,7 +24,7 @@ from router.fleet.workers import Fleet
 from router.prefix.index import HASH_BYTES, Record
 from router.prefix.residency import Limits
 from router.relay.relay import RETRIED_STATUS, Choice
-from router.relay.retry import RetryBudget
+from router.relay.retry import RATIO, RetryBudget
 from router.routing.decide import Decider, NoWorkerError, prefix_of
 from router.routing.prompt_record import Passage
 from router.settings import Settings
@@ -60,22 +61,20 @@ class VirtualRouter:
         limits = Limits(max_blocks=1 << 40, pending_ttl_s=settings.first_byte_timeout_s)
         self.view = View(limits, clock)
         self.fleet = Fleet(
-            lambda url: Worker(
-                url, Breaker(clock, settings.breaker_failures, settings.breaker_open_s), settings.prefill_rate, clock
-            ),
+            lambda url: Worker(url, Breaker(clock), settings.prefill_rate, clock),
             lambda call: call(),
             PrefillRates(settings.prefill_rate),
         )
         self.fleet.on_forget.append(self.view.remove_worker)
         self.fleet.on_groups.append(self._set_capacities)
         self.decider = Decider(build(rng), self.view, rng, clock)
-        self.budget = RetryBudget(settings.retry_budget, settings.max_attempts)
+        self.budget = RetryBudget(RATIO, settings.max_attempts)
         self.mirrors: list[Mirror] = []
         self.hosts: dict[str, Host] = {}
         for host in hosts:
             self._watch(host)
         self.view.on_record.append(self._recorded)
-        timeline.at(settings.scrape_interval_s * rng.random(), self._scrape, settings.scrape_interval_s)
+        timeline.at(SCRAPE_INTERVAL_S * rng.random(), self._scrape, SCRAPE_INTERVAL_S)
 
     def route(self, asked: Asked) -> None:
         """Send a request on its way."""

@@ -50,7 +50,7 @@ class Site:
 @asynccontextmanager
 async def running_site(**settings: Any) -> AsyncIterator[Site]:
     """A site; `settings` are the router's."""
-    limits = {"max_body_bytes": MAX_BODY_BYTES, "header_timeout_s": 0.3, "body_timeout_s": 0.3, **settings}
+    limits = {"max_body_bytes": MAX_BODY_BYTES, "header_timeout_s": 0.3, "client_timeout_s": 0.3, **settings}
     with EngineThread(model=MODEL, speed=20.0, profile=quick_profile(max_model_len=512)) as engine:
         async with running_router(engine.url, **limits) as router:
             yield Site(router, engine)

@@ -246,5 +246,5 @@ def test_the_protocol_is_the_guarded_one() -> None:
     from router.wire.body import BodyBudget
     from tests.routers import settings_for
 
-    server = make_server(Gateway.__new__(Gateway), settings_for("http://127.0.0.1:9"), BodyBudget(1))
+    server = make_server(Gateway.__new__(Gateway), settings_for("http://127.0.0.1:9"), BodyBudget(1), 10.0)
     assert issubclass(server.config.http_protocol_class, GuardedProtocol)

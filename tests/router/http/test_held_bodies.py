@@ -28,7 +28,7 @@ async def holds(site: Site, held_bytes: int) -> None:
 
 @pytest.mark.parametrize("headers", [[], ["expect: 100-continue"], ["connection: upgrade", "upgrade: h2c"]])
 async def test_what_came_of_unfinished_bodies_is_counted(headers: list[str]) -> None:
-    async with running_site(max_body_bytes=100_000, max_buffered_bytes=100_000, body_timeout_s=10) as site:
+    async with running_site(max_body_bytes=100_000, max_buffered_bytes=100_000, client_timeout_s=10) as site:
         async with AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(wire(site.router.port)) for _ in range(3)]
             for number, client in enumerate(clients[:2], 1):
@@ -43,7 +43,7 @@ async def test_what_came_of_unfinished_bodies_is_counted(headers: list[str]) -> 
 
 
 async def test_what_is_pipelined_ahead_is_counted() -> None:
-    async with running_site(max_body_bytes=100_000, max_buffered_bytes=100_000, body_timeout_s=10) as site:
+    async with running_site(max_body_bytes=100_000, max_buffered_bytes=100_000, client_timeout_s=10) as site:
         site.engine.fault("hang_headers")
         good = post(CHAT, GOOD[CHAT])
         body_bytes = len(good.partition(b"\r\n\r\n")[2])
@@ -88,7 +88,7 @@ async def test_nothing_is_held_for_who_has_no_key(path: str, status: int) -> Non
 
 
 async def test_an_operators_body_is_counted_and_bounded() -> None:
-    async with running_site(max_body_bytes=100_000, max_buffered_bytes=100_000, body_timeout_s=10) as site:
+    async with running_site(max_body_bytes=100_000, max_buffered_bytes=100_000, client_timeout_s=10) as site:
         async with wire(site.router.port) as client:
             await client.send(begun("/admin/explain", ADMIN))
             await holds(site, len(PART))

@@ -62,7 +62,7 @@ class Case:
         tools: dict[str, Any] = dict.fromkeys(PromptTools.__dataclass_fields__)
         room = WaitingRoom(RoomLimits(1.0, 1.0, 1), time.monotonic, Histogram("w", "", ("client",)))
         tools |= {"recall": recall, "fleet": fleet, "pool": self.pool, "instruments": self.instruments, "room": room}
-        self._route = PromptRoute(PromptTools(**tools), "expected_ttft", share)
+        self._route = PromptRoute(PromptTools(**tools), "expected_ttft", encode_wait_share=share)
         body = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
         self._asked = Asked(parse("chat", body), group, {name: self.encoder}, {name: prompt})
 

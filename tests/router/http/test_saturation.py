@@ -84,7 +84,7 @@ async def test_who_has_waited_long_enough_is_told_to_come_back() -> None:
 
 
 async def test_the_queue_is_bounded() -> None:
-    async with site(queue_max_requests=4) as (router, _):
+    async with site(queue_share=4 / 4096) as (router, _):
         answers = await asyncio.gather(*(ask(router, number) for number in range(20)))
         full = [answer for answer in answers if answer.status_code == 429]
         assert {answer.json()["error"]["code"] for answer in full} == {"queue_full"}

@@ -91,7 +91,7 @@ async def test_backpressure_reaches_the_worker() -> None:
 
 async def test_nothing_is_lost_to_backpressure() -> None:
     """Nor is the time for which the client kept the worker waiting taken for the worker's silence."""
-    limits = {"silence_timeout_s": 0.2, "write_timeout_s": 5.0}
+    limits = {"silence_timeout_s": 0.2, "client_timeout_s": 5.0}
     async with streaming(MANY_FRAMES, "whole", **limits) as (router, source), small_wire(router.port) as client:
         await client.send(STREAM)
         for _ in range(4):
@@ -104,7 +104,7 @@ async def test_nothing_is_lost_to_backpressure() -> None:
 @pytest.mark.parametrize("ending", ["whole", "dies", "silent"])
 @pytest.mark.parametrize("frames", [700, ENDLESS], ids=["all on its way", "endless"])
 async def test_a_client_that_does_not_read_is_cut(frames: int, ending: str) -> None:
-    limits = {"write_timeout_s": 0.4, "silence_timeout_s": 0.2}
+    limits = {"client_timeout_s": 0.4, "silence_timeout_s": 0.2}
     async with streaming(frames, ending, **limits) as (router, source), small_wire(router.port) as client:
         await client.send(STREAM)
         async with asyncio.timeout(3):
@@ -123,7 +123,7 @@ async def test_a_client_that_does_not_read_is_cut(frames: int, ending: str) -> N
     ids=["refused", "relayed", "own page"],
 )
 async def test_a_client_that_pipelines_and_does_not_read_is_cut(request_bytes: bytes) -> None:
-    async with running_site(write_timeout_s=0.3) as site:
+    async with running_site(client_timeout_s=0.3) as site:
         site.engine.fault("large_headers", path=CHAT)
         open_connections = site.router.parts.server.server_state.connections
         others = set(open_connections)
@@ -145,7 +145,7 @@ def _held_bytes(connections: Iterable[object]) -> int:
 
 
 async def test_a_slow_client_that_goes_on_reading_is_served() -> None:
-    async with streaming(100, "whole", write_timeout_s=0.5) as (router, _), small_wire(router.port) as client:
+    async with streaming(100, "whole", client_timeout_s=0.5) as (router, _), small_wire(router.port) as client:
         await client.send(STREAM)
         await client.head()
         body = b""
@@ -158,7 +158,7 @@ async def test_a_slow_client_that_goes_on_reading_is_served() -> None:
 
 async def test_an_upload_may_take_its_time_but_not_stop() -> None:
     data = post(CHAT, GOOD[CHAT] | {"x": "y" * 6_000})
-    async with running_site(body_timeout_s=0.5) as site, small_wire(site.router.port) as client:
+    async with running_site(client_timeout_s=0.5) as site, small_wire(site.router.port) as client:
         for start in range(0, len(data), 1_000):
             await client.send(data[start : start + 1_000])
             await asyncio.sleep(0.15)

@@ -74,7 +74,7 @@ async def supervised(*flags: str) -> AsyncIterator[Served]:
     """All processes ready."""
     port = free_port()
     command = [sys.executable, "-m", "router", "serve", "--processes", str(PROCESSES), "--port", str(port)]
-    command += ["--tokenizer", "off", "--no-access-log", "--admin-api-key", "admin", "--health-interval-s", "0.5"]
+    command += ["--tokenizer", "off", "--no-access-log", "--admin-api-key", "admin"]
     process = await asyncio.create_subprocess_exec(*command, *flags, stderr=asyncio.subprocess.DEVNULL)
     served = Served(process, port)
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from router.build.tuning import Tuning
 from router.dial.allow import read_rule
 from router.settings import Secret, Settings
 from router.settings.conflicts import conflicts
@@ -36,6 +37,14 @@ def test_explanation_is_a_sentence_that_holds_in_a_table(setting: Setting) -> No
 
 
 @pytest.mark.parametrize("setting", declared(), ids=names)
+def test_explanation_is_plain(setting: Setting) -> None:
+    """Short sentences, quantities as numbers with their unit, and machines that are no persons."""
+    sentences = re.split(r"(?<=[.]) ", setting.help)
+    assert max(len(sentence.split()) for sentence in sentences) <= 30
+    assert not re.search(r"\b(so long|so many|so much|who|whoever|nobody's|beyond it|its way)\b", setting.help)
+
+
+@pytest.mark.parametrize("setting", declared(), ids=names)
 def test_unit_is_in_the_name(setting: Setting) -> None:
     units = {"SECONDS": "_s", "MILLISECONDS": "_ms", "BYTES": "_bytes"}
     for metavar, suffix in units.items():
@@ -47,6 +56,15 @@ def test_the_router_reads_every_setting() -> None:
     sources = [path.read_text() for path in ROUTER.rglob("*.py") if path.parent != ROUTER / "settings"]
     read = set(re.findall(r"settings\.(\w+)", "\n".join(sources)))
     assert {setting.field for setting in declared()} <= read
+
+
+def test_the_router_reads_all_of_its_tuning() -> None:
+    """And no value of it is a setting as well."""
+    sources = [path.read_text() for path in (ROUTER / "build").glob("*.py")]
+    read = set(re.findall(r"tuning\.(\w+)", "\n".join(sources)))
+    tuned = {field.name for field in dataclasses.fields(Tuning)}
+    assert tuned <= read
+    assert not tuned & {setting.field for setting in declared()}
 
 
 def test_names_are_unique() -> None:

@@ -15,8 +15,6 @@ from router.settings.setting import Kind, Secret
         (kinds.whole(0, 10), "+10", 10),
         (kinds.whole(-5, 10), "-5", -5),
         (kinds.whole(0, 10), 7, 7),
-        (kinds.blocks(16, 8192), "0", 0),
-        (kinds.blocks(16, 8192), 16, 16),
         (kinds.number(0, 1, "SHARE"), "0.25", 0.25),
         (kinds.number(0, 1, "SHARE"), 1, 1.0),
         (kinds.number(0, 1e6, "SECONDS"), "1e3", 1000.0),
