@@ -1,6 +1,6 @@
-"""What the index's scripts answer, checked: nothing further in meets a value of another kind or size.
+"""Checks what the index's scripts answer: the code behind it never meets a value of another kind or size.
 
-An answer that is nothing that a script says is a miss, and counted: the server, or what runs there, is not ours.
+An answer that no script of ours gives counts as a miss: the server, or what runs on it, is not ours.
 """
 
 import re
@@ -20,20 +20,20 @@ Epoch = Annotated[bytes, Meta(max_length=32)]
 
 
 class Outcome(NamedTuple):
-    """What a writing script answers."""
+    """The answer of a script that writes."""
 
     number: int
-    """The holder's number: another one than before means that it was forgotten meanwhile."""
+    """The holder's number. A number that differs from the last one means that the holder was forgotten meanwhile."""
     refused: bool
-    """There was no room for some of it."""
+    """True when there was no room for some of the blocks."""
     unfinished: bool
-    """More is to be evicted: call `set_capacity(holder, -1)`."""
+    """True when more must be evicted: call `set_capacity(holder, -1)`."""
     epoch: bytes
-    """Another one than before means that all data was lost."""
+    """An epoch that differs from the last one means that all data was lost."""
 
 
 class Match(NamedTuple):
-    """Who holds how much of a chain."""
+    """How much of a chain each holder has."""
 
     epoch: bytes | None
     """None: there is no data."""
@@ -70,7 +70,7 @@ class Answers:
         return None
 
     def outcome(self, answer: Answer) -> Outcome | None:
-        """Of a writing script."""
+        """The answer of a script that writes; None where it is not one."""
         try:
             number, refused, unfinished, epoch = msgspec.convert(answer, _outcome, builtin_types=(bytes,))
         except msgspec.ValidationError:

@@ -1,7 +1,8 @@
 """Writing records off the hot path: a bounded queue, and one task that hands it to a sink in small slices.
 
-Records stay in order. The loop gets its turn at least every `TURN_S`. A full queue refuses the newest and counts it. A
-crash loses one slice, is reported, and the task goes on. One task owns the sink: a cancelled request cancels no write.
+Records stay in order. The event loop gets its turn at least every `TURN_S`. A full queue refuses new records and counts
+them. A crash loses one slice and is reported, and the task goes on. One task owns the sink: a cancelled request cancels
+no write.
 """
 
 import asyncio
@@ -13,21 +14,22 @@ from typing import Protocol, Self
 from router.prefix.index import Record
 
 TURN_S = 0.001
-"""Work done at a stretch before other tasks get the loop."""
+"""Longest time that it works before other tasks get the loop."""
 TURN_RECORDS = 32
 
 
 class RecordSink(Protocol):
-    """What records are written to."""
+    """The place that records are written to."""
 
     async def apply(self, records: list[Record]) -> bool:
-        """Write the records, in order. Must not raise. True when the sink has work of its own left: it is called again
-        soon, with an empty list if there are no records."""
+        """Write the records, in order. Must not raise. Returns True when the sink has other work left: it is called
+        again soon, with an empty list if there are no records."""
         ...
 
 
 class RecordBatcher:
-    """Use as `async with`; leaving writes what is queued. `submit`, `withdraw` and `wake` also work while stopped."""
+    """Use as `async with`; leaving it writes what is queued. `submit`, `withdraw` and `wake` also work while it is
+    stopped."""
 
     def __init__(
         self,
@@ -38,7 +40,7 @@ class RecordBatcher:
         slice_records: int = 1,
     ) -> None:
         self.refused = 0
-        """Records not taken since the queue was full."""
+        """Records refused because the queue was full."""
         self._sink = sink
         self._clock = clock
         self._report = report
@@ -76,16 +78,16 @@ class RecordBatcher:
         self.wake()
 
     def withdraw(self, holder: str) -> None:
-        """Take back the queued records of one holder."""
+        """Remove the queued records of one holder."""
         self._queue = deque(record for record in self._queue if record.holder != holder)
 
     def wake(self) -> None:
-        """Have the sink called, even without a record: it has work of its own."""
+        """Call the sink soon, even without a record: it has other work to do."""
         self._idle.clear()
         self._woken.set()
 
     async def flush(self) -> None:
-        """Wait until all that was submitted is written and the sink has nothing left to do. Needs a started batcher."""
+        """Wait until all submitted records are written and the sink has nothing left to do. Needs a started batcher."""
         await self._idle.wait()
 
     def _start(self) -> None:
@@ -98,7 +100,7 @@ class RecordBatcher:
             self._start()
             if self._queue:
                 self._woken.set()
-            else:  # not called again before there is something new: a sink whose own work crashes must not spin
+            else:  # not called again before a new record comes: a sink whose other work crashes must not spin
                 self._idle.set()
 
     async def _run(self) -> None:

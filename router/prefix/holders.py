@@ -1,8 +1,9 @@
-"""What this router knows of the holders in Redis: their numbers, removals under way, capacities, and Redis' time.
+"""What this router knows about the holders in Redis: their numbers, removals under way, capacities, and Redis' time.
 
-A holder's number changes when it was forgotten, by whomever; so a new number tells this router that another one saw a
+A holder's number changes when any router has it forgotten; so a new number tells this router that another router saw a
 worker lose its cache. The epoch changes when Redis lost everything, which says nothing about the workers. What must not
-be broken: of many routers that notice one loss only one forgets, and a removed holder is not believed again.
+be broken: when many routers notice one loss, only one of them has the holder forgotten; and a removed holder is not
+believed again.
 """
 
 from collections.abc import Callable
@@ -11,25 +12,25 @@ from typing import NamedTuple
 from router.prefix.answers import Outcome
 
 SETTLED_S = 15.0
-"""A holder that was forgotten so short a time ago is not forgotten again: it is the same loss, noticed later here."""
+"""A holder is not forgotten twice within this many seconds: the second notice is of the same loss, seen later here."""
 LATE_S = 60.0
-"""No answer that was on its way when Redis was told of a removal comes later than this."""
+"""An answer that left Redis before it was told of a removal arrives within this many seconds."""
 MAX_KNOWN = 20_000
-"""Holders whose numbers are remembered: every restart of an engine makes a new one."""
+"""Number of holders that are remembered: every restart of an engine makes a new holder."""
 
 
 class _Known(NamedTuple):
     number: int
     since: float
     renewed: bool
-    """It had another number before."""
+    """True when it had another number before."""
 
 
 class _Removal(NamedTuple):
     number: int | None
-    """None: whatever it is."""
+    """The number that is removed; None for any number."""
     told_at: float | None = None
-    """When Redis was told; from then on it names the holder in late answers alone."""
+    """When Redis was told; from then on only late answers name the holder."""
 
 
 class Holders:
@@ -51,15 +52,17 @@ class Holders:
         self._time_offset: float | None = None
 
     def server_time(self) -> int | None:
-        """Redis' time in seconds, None before it was asked: the routers' own clocks may differ."""
+        """Redis' time in seconds; None before it was asked. Redis' clock is used because the routers' clocks may
+        differ."""
         return None if self._time_offset is None else int(self._clock() + self._time_offset)
 
     def set_server_time(self, seconds: float) -> None:
-        """What Redis says that it is now."""
+        """Take over the time that Redis answered."""
         self._time_offset = seconds - self._clock()
 
     def seen(self, holder: str, number: int) -> bool:
-        """Redis named this holder. False when it is not to be believed: its removal is under way."""
+        """Note that Redis named this holder. Returns False while its removal is under way: then the answer is not
+        believed."""
         known = self._numbers.get(holder)
         if known is not None and known.number == number and not self._removals:
             return True
@@ -79,7 +82,7 @@ class Holders:
         return True
 
     def epoch(self, epoch: bytes | None) -> None:
-        """Redis' epoch, from any answer."""
+        """Note Redis' epoch, which every answer carries."""
         before = self._epoch
         if epoch == before:
             return
@@ -91,12 +94,13 @@ class Holders:
                 callback()
 
     def written(self, holder: str, outcome: Outcome) -> None:
-        """What a writing script answered."""
+        """Note what a script that writes answered."""
         self.epoch(outcome.epoch)
         self.seen(holder, outcome.number)
 
     def remove(self, holder: str) -> None:
-        """It lost what it had, or is gone: it is not believed until it has a higher number."""
+        """The holder lost its blocks, or is gone: answers that name it are not believed until it has a higher
+        number."""
         self._capacities.pop(holder, None)
         self._unwritten.pop(holder, None)
         known = self._numbers.get(holder)
@@ -106,11 +110,11 @@ class Holders:
             self._removals[holder] = _Removal(known.number)
 
     def removals(self) -> list[tuple[str, int | None]]:
-        """What Redis is still to be told."""
+        """The removals that Redis must still be told of."""
         return [(holder, removal.number) for holder, removal in self._removals.items() if removal.told_at is None]
 
     def removed(self, holder: str) -> None:
-        """Redis was told: answers from now on are true."""
+        """Redis was told of the removal: answers that it gives from now on are true."""
         now = self._clock()
         removal = self._removals.pop(holder, None)
         if removal is not None and removal.number is not None:
@@ -127,7 +131,7 @@ class Holders:
         return self._capacities.get(holder, self._default_capacity)
 
     def set_capacity(self, holder: str, blocks: int) -> bool:
-        """True when this is news, to be written."""
+        """Returns True when the capacity is new and must be written."""
         blocks = max(0, blocks)
         if self._capacities.get(holder) == blocks:
             return False
@@ -136,9 +140,9 @@ class Holders:
         return True
 
     def unwritten(self) -> dict[str, int]:
-        """Capacities to be written."""
+        """The capacities that must still be written."""
         return {holder: self._capacities[holder] for holder in self._unwritten if holder in self._capacities}
 
     def capacity_written(self, holder: str) -> None:
-        """Redis has it."""
+        """Redis has this holder's capacity."""
         self._unwritten.pop(holder, None)

@@ -25,13 +25,14 @@ class State(Enum):
     """The step in a chain's life that a record reports."""
 
     PENDING = "pending"
-    """Dispatched; prefill still to be done. Counted: each PENDING needs one CONFIRMED or DROPPED, or expires."""
+    """The request was dispatched and its prefill is not done. Counted: each PENDING needs one CONFIRMED or DROPPED, or
+    expires."""
     CONFIRMED = "confirmed"
-    """First byte seen: the blocks are in the KV pool. Touches the whole chain (LRU)."""
+    """The first byte came: the blocks are in the KV pool. Touches the whole chain (LRU)."""
     DROPPED = "dropped"
-    """The request failed before its first byte: takes back one PENDING of exactly this chain."""
+    """The request failed before its first byte. Takes back one PENDING of exactly this chain."""
     CORRECTED = "corrected"
-    """The engine reported fewer cached tokens than predicted: beyond `len(chain)` nothing of `tail` is held."""
+    """The engine reported fewer cached tokens than predicted: nothing of `tail` beyond `len(chain)` is held."""
 
 
 class Record(NamedTuple):
@@ -52,14 +53,14 @@ class PrefixIndex(Protocol):
     """Both indexes, in memory and shared, keep this contract; one contract suite runs over each."""
 
     async def match(self, chain: bytes, also: Sequence[str] = ()) -> Mapping[str, Held]:
-        """Who holds how much of `chain`: the deepest holders (at most 16; of a larger set a sample), and those of
-        `also` that hold anything. Holders of nothing are left out. One round trip at most; never raises: when the
+        """How much of `chain` each holder has: the deepest holders (at most 16; a sample if there are more), and those
+        of `also` that hold anything. Holders of nothing are left out. At most one round trip. Never raises: when the
         index is slow or gone the answer is empty. Changes nothing."""
         ...
 
     def record(self, record: Record) -> None:
-        """Take note. Never blocks, never raises; may refuse when full (counted). PENDING is visible to the next match
-        at once; the other states soon."""
+        """Record one fact. Never blocks, never raises; may refuse it when full (counted). PENDING is visible to the
+        next match at once; the other states soon after."""
         ...
 
     def set_capacity(self, holder: str, blocks: int) -> None:

@@ -1,7 +1,7 @@
-"""Reading the tree: who holds how much of one chain.
+"""Reading the tree: how much of one chain each holder has.
 
-Nothing is changed, and the cost must not grow with the fleet: of a node with a thousand holders only the most recently
-touched are looked at. It rests on the tree's invariant that who has an extent in a node has all of its ancestors.
+It changes nothing, and its cost must not grow with the fleet: of a node with a thousand holders it looks only at those
+touched last. It relies on the tree's invariant that a holder with an extent in a node has all of the node's ancestors.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,9 @@ from router.prefix.index import Held
 from router.prefix.node import Holder, Node
 
 DEEPEST = 16
-"""Holders returned, besides those that were asked for."""
+"""Holders returned, besides those that `also` names."""
 SCANNED = 64
-"""Holders looked at in one node. More than `DEEPEST`, since their extents in one run may differ."""
+"""Holders looked at in one node. More than `DEEPEST`, because their extents in one run may differ."""
 
 
 def deepest_holders(path: list[Node], known: int) -> dict[str, Held]:
@@ -21,7 +21,7 @@ def deepest_holders(path: list[Node], known: int) -> dict[str, Held]:
     found: dict[str, Held] = {}
     end = known
     for node in reversed(path):
-        if len(node.holders) > len(found):  # else they are the same: who is found below is here too
+        if len(node.holders) > len(found):  # else they are the same: every holder found below is here too
             _gather(node, end, path, found)
             if len(found) >= DEEPEST:
                 break
@@ -76,8 +76,8 @@ def _gather(node: Node, end: int, path: list[Node], found: dict[str, Held]) -> N
 
 
 def _held(path: list[Node], end: int, holder: Holder) -> tuple[int, int]:
-    """Blocks that are held, and that are held or pending, of the path's first `end`. Extents add up: all but the last
-    are whole."""
+    """How many of the path's first `end` blocks are held, and how many are held or pending. Extents add up: all but the
+    last are whole."""
     blocks = reach = 0
     for node in path:
         holding = node.holders.get(holder)

@@ -35,7 +35,7 @@ class Holding(Link):
         self.passing = 0
         """Pending records whose chains have the whole run and go on below."""
         self.ending: dict[int, int] | None = None
-        """Of the pending records whose chains end in this run, how many at which extent."""
+        """Pending records whose chains end in this run: their number at each extent."""
         self.pending = 0
         """The longest pending extent, 0 for none."""
 
@@ -58,7 +58,7 @@ class Holding(Link):
         self.measure()
 
     def measure(self) -> None:
-        """Set `pending` anew, from the counts."""
+        """Compute `pending` from the counts."""
         if self.passing:
             self.pending = self.node.blocks()
         else:
@@ -76,9 +76,9 @@ class Node:
         """Depth of the run's first block."""
         self.run = run
         self.children: dict[bytes, Node] = {}
-        """By the first hash of the child's run."""
+        """Children by the first hash of their run."""
         self.holders: dict[Holder, Holding] = {}
-        """Of a wide node, the most recently touched last."""
+        """Holdings by holder. In a wide node the most recently touched one is last."""
 
     def blocks(self) -> int:
         """Length of the run."""
@@ -86,7 +86,7 @@ class Node:
 
 
 class Pending:
-    """One PENDING record that was neither confirmed nor dropped yet."""
+    """One PENDING record that is neither confirmed nor dropped."""
 
     __slots__ = ("chain", "expires_at", "holder")
 
@@ -107,10 +107,10 @@ class Holder:
         self.resident_blocks = 0
         """Sum of the extents and the generated blocks of its holdings."""
         self.removed = False
-        """No longer matched; its holdings are still to be swept."""
+        """True when it is no longer matched, and its holdings are not swept yet."""
         self.touched_at = 0.0
         self.pendings: dict[bytes, deque[Pending]] = {}
-        """By the chain's last hash, which stands for the whole chain; oldest first."""
+        """Pending records by their chain's last hash, which stands for the whole chain; oldest first."""
         self.ring = Link()
         self.ring.newer = self.ring.older = self.ring
 
@@ -120,7 +120,7 @@ class Holder:
         return link if isinstance(link, Holding) else None
 
     def chains(self) -> list[bytes]:
-        """The chains that together are all that it has, oldest first; none is a part of another."""
+        """The chains that together make up everything it has, oldest first; none is a part of another."""
         found: list[bytes] = []
         covered: set[Holding] = set()
         link = self.ring.newer

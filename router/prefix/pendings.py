@@ -1,7 +1,7 @@
-"""The PENDING records that this router has under way in Redis: under which ids, so that each is taken back by its own.
+"""The ids of the PENDING records that this router has in Redis, so that each record is taken back by its own id.
 
-What must not be broken: an id that has run out is dead in Redis as well, so it is never taken back in place of a
-younger one of the same chain. Times are seconds of Redis' clock.
+What must not be broken: a record that has expired here has expired in Redis too, so it is never taken back in place of
+a younger one of the same chain. Times are seconds of Redis' clock.
 """
 
 from collections import OrderedDict, deque
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from router.prefix.index import HASH_BYTES
 
 SLICE = 64
-"""Ids that ran out and are forgotten with each new one: about 1 us each."""
+"""Expired ids that are forgotten with each new one: about 1 us each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +19,7 @@ class Mark:
 
     id: int
     from_block: int
-    """The segments before this block do not have it; none has it where this is the chain's end."""
+    """The record is in the segments from this block on; in none where this is the chain's end."""
     expires_s: int
 
 
@@ -29,19 +29,19 @@ class Pendings:
     def __init__(self) -> None:
         self._by_chain: dict[tuple[str, bytes], deque[Mark]] = {}
         self._chains: OrderedDict[Mark, tuple[str, bytes]] = OrderedDict()
-        """The soonest to run out first."""
+        """The mark that expires soonest comes first."""
 
     def __len__(self) -> int:
         return len(self._chains)
 
     def add(self, holder: str, chain: bytes, mark: Mark) -> None:
-        """Remember one. Marks are added in the order in which they run out."""
+        """Remember a mark. Marks must be added in the order in which they expire."""
         key = holder, chain[-HASH_BYTES:]
         self._by_chain.setdefault(key, deque()).append(mark)
         self._chains[mark] = key
 
     def take(self, holder: str, chain: bytes, now_s: int) -> Mark | None:
-        """The oldest one of exactly this chain that has not run out; it is forgotten."""
+        """The oldest mark of exactly this chain that has not expired; it is forgotten."""
         key = holder, chain[-HASH_BYTES:]
         while (mark := self._pop(key)) is not None:
             if mark.expires_s > now_s:
@@ -49,7 +49,7 @@ class Pendings:
         return None
 
     def expire(self, now_s: int) -> None:
-        """Forget those that have run out, a bounded number at a time."""
+        """Forget marks that have expired, a bounded number at a time."""
         for _ in range(SLICE):
             key = next(iter(self._chains.values()), None)
             if key is None or self._by_chain[key][0].expires_s > now_s:
@@ -57,7 +57,7 @@ class Pendings:
             self._pop(key)
 
     def forget(self, holder: str) -> None:
-        """Forget all of one holder."""
+        """Forget all marks of one holder."""
         for key in [key for key in self._by_chain if key[0] == holder]:
             for mark in self._by_chain.pop(key):
                 del self._chains[mark]

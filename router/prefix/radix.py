@@ -1,8 +1,8 @@
-"""The shape of the tree: a path-compressed radix tree over chains, and who has how much of each run.
+"""The shape of the tree: a path-compressed radix tree over chains, and how much of each run every holder has.
 
-It knows nothing of records, time or capacity. What must not be broken: siblings differ in their first block; a node
-has a child, or a holder that reaches its end (else it is cut or pruned); splitting and merging lose no holding, no
-pending count and no place in an LRU list. Comparing a run is one memcmp, so the cost of a walk is in nodes, not blocks.
+It does not know records, time or capacity. What must not be broken: siblings differ in their first block; a node has a
+child, or a holder that reaches its end (else it is cut or pruned); splitting and merging lose no holding, no pending
+count and no place in an LRU list. Comparing a run is one memcmp, so the cost of a walk is in nodes, not blocks.
 """
 
 from router.prefix.index import HASH_BYTES
@@ -23,7 +23,7 @@ class RadixTree:
         self.nodes = 0
         self.holdings = 0
         self.refused = 0
-        """Chains that were not stored, or not whole, since `max_blocks` was reached."""
+        """Chains that were not stored, or only in part, because `max_blocks` was reached."""
 
     def walk(self, chain: bytes) -> tuple[list[Node], int]:
         """The nodes along `chain` and the number of its blocks that they cover (the last node perhaps in part)."""
@@ -73,7 +73,7 @@ class RadixTree:
         return holding
 
     def settle(self, holding: Holding) -> None:
-        """After a holding has shrunk: drop it if it is empty, and whatever part of the tree nobody needs any more."""
+        """Call after a holding has shrunk: drops it if it is empty, and every part of the tree that no holder needs."""
         node = holding.node
         if not holding.extent and not holding.pending:
             del node.holders[holding.holder]
@@ -109,7 +109,8 @@ class RadixTree:
         return upper
 
     def merge(self, node: Node) -> bool:
-        """Join `node` with its only child, unless that would lose something. The child stays, as the whole."""
+        """Join `node` with its only child, unless that would lose something. The child object stays and stands for
+        both."""
         (child,) = node.children.values()
         parent = node.parent
         if parent is None or len(node.holders) > WIDE or not _mergeable(node, child):

@@ -1,7 +1,8 @@
-"""What records mean: confirming, pending, correcting, forgetting; with an exact LRU simulation of every KV pool.
+"""What records mean: it confirms, pends, corrects and forgets blocks, with an exact LRU simulation of every KV pool.
 
 An engine evicts in LRU order, and frees a request's tail before its head; so does this. Nothing here raises or waits.
-What may take long (eviction after a large record, removal of a worker) is bounded per call and finished by `sweep`.
+Work that may take long (eviction after a large record, removal of a worker) is bounded per call and finished by
+`sweep`.
 """
 
 import math
@@ -23,30 +24,31 @@ class Limits:
     """Bounds of the index in memory."""
 
     max_blocks: int = 4_000_000
-    """Blocks stored, whoever holds them (10 to 50 bytes each). What goes beyond is refused and counted."""
+    """Distinct blocks stored, over all holders (10 to 50 bytes each). Further blocks are refused and counted."""
     default_capacity_blocks: int = 8_192
     """KV pool assumed for a holder whose size is not known."""
     pending_ttl_s: float = 600.0
-    """Longer than any prefill with its wait in the queue; short, so that a lost PENDING does not attract for long."""
+    """Must be longer than any prefill with its wait in the queue, and short enough that a lost PENDING does not attract
+    requests for long."""
     idle_ttl_s: float = 6 * 3600.0
-    """A holder without a record for this long is forgotten: what comes in late for a removed worker would otherwise
+    """A holder without a record for this many seconds is forgotten: a late record of a removed worker would otherwise
     stay for ever."""
 
 
 class Residency:
-    """Who holds what. One thread only."""
+    """Which holder has which blocks. One thread only."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self.tree = RadixTree(limits.max_blocks)
         self.evicted = 0
-        """Blocks forgotten since their holder's pool was full."""
+        """Blocks forgotten because their holder's pool was full."""
         self._limits = limits
         self._clock = clock
         self._capacities: dict[str, int] = {}
         self._holders: OrderedDict[str, Holder] = OrderedDict()
-        """Longest idle first."""
+        """The longest idle holder comes first."""
         self._pendings: OrderedDict[Pending, None] = OrderedDict()
-        """Soonest to expire first."""
+        """The record that expires soonest comes first."""
         self._expires_at = math.inf
         """No pending record expires sooner."""
         self._removed: deque[Holder] = deque()
@@ -54,7 +56,7 @@ class Residency:
 
     @property
     def pendings(self) -> int:
-        """PENDING records that were neither confirmed nor dropped yet, nor have expired."""
+        """Number of PENDING records that are neither confirmed nor dropped nor expired."""
         return len(self._pendings)
 
     def find(self, chain: bytes, also: Sequence[str] = ()) -> dict[str, Held]:
@@ -66,7 +68,7 @@ class Residency:
         return found
 
     def apply(self, record: Record) -> None:
-        """Take note of one record, at once."""
+        """Apply one record at once."""
         if record.state is State.PENDING:
             self._pend(self._touched_holder(record.holder), record.chain)
         elif record.state is State.CONFIRMED:
@@ -78,14 +80,14 @@ class Residency:
                 self._correct(holder, record)
 
     def set_capacity(self, name: str, blocks: int) -> None:
-        """See `PrefixIndex.set_capacity`. Where much must be evicted, the rest is left to `sweep`."""
+        """See `PrefixIndex.set_capacity`. Where many blocks must be evicted, `sweep` does the rest."""
         self._capacities[name] = max(0, blocks)
         if (holder := self._holders.get(name)) is not None:
             holder.capacity_blocks = max(0, blocks)
             self._evict(holder, SLICE)
 
     def remove_worker(self, name: str) -> None:
-        """See `PrefixIndex.remove_worker`. The memory is given back by `sweep`."""
+        """See `PrefixIndex.remove_worker`. `sweep` gives the memory back."""
         self._capacities.pop(name, None)
         self._retire(name)
 
@@ -94,12 +96,12 @@ class Residency:
         return list(self._holders)
 
     def chains(self, name: str) -> list[bytes]:
-        """The chains that together are all that a holder has, oldest first."""
+        """The chains that together make up everything a holder has, oldest first."""
         holder = self._holders.get(name)
         return holder.chains() if holder is not None else []
 
     def sweep(self, limit: int = SLICE) -> bool:
-        """Do a bounded part of what was put off. True when more is left to do."""
+        """Do a bounded part of the postponed work. Returns True when more is left."""
         self._expire_pendings()
         self._retire_idle()
         if self._oversized:
@@ -132,11 +134,12 @@ class Residency:
             self._evict(holder, SLICE)
 
     def _touch(self, holder: Holder, path: list[Node], end: int, generated: int) -> None:
-        """Make the holder hold the path's first `end` blocks, as its newest, the deepest the oldest among them."""
+        """Make the holder hold the path's first `end` blocks as its newest blocks; among them the deepest is the
+        oldest."""
         last = path[-1]
         holding = last.holders.get(holder)
         if holding is not None and holding.extent > end - last.start:
-            last = path[-1] = self.tree.split(last, end - last.start)  # the rest was not touched, so it is older
+            last = path[-1] = self.tree.split(last, end - last.start)  # the rest was not touched and so is older
         hold = self.tree.hold
         grown = 0
         for node in reversed(path):
@@ -149,7 +152,7 @@ class Residency:
                 grown += generated - holding.generated
                 holding.generated = generated
             elif node is not last and holding.generated:
-                grown -= holding.generated  # the next turn's blocks stand for them
+                grown -= holding.generated  # the next turn's blocks replace them
                 holding.generated = 0
             grown += blocks - extent
             holding.extent = blocks
@@ -174,8 +177,8 @@ class Residency:
             self._unpend(holder, self.tree.walk(chain)[0], len(chain) // HASH_BYTES)
 
     def _take_back(self, holder: Holder, chain: bytes, now: float) -> bool:
-        """Forget the oldest pending record of exactly this chain that has not expired at `now`, if there is any. An
-        expired one is never taken in a younger one's place, even before it was seen to have expired."""
+        """Forget the oldest pending record of exactly this chain that has not expired at `now`, if there is one. An
+        expired record is never taken in place of a younger one, even before its expiry was noticed."""
         key = chain[-HASH_BYTES:]
         same = holder.pendings.get(key, ())
         oldest = next((each for each in same if each.expires_at > now), None)
@@ -189,7 +192,7 @@ class Residency:
 
     def _unpend(self, holder: Holder, path: list[Node], end: int) -> None:
         last = path[-1]
-        for node in reversed(path):  # from the end, so that nothing is left without a reason
+        for node in reversed(path):  # from the end, so that no node is left that nothing needs
             holding = node.holders[holder]
             start = node.start
             if node is last:
@@ -212,7 +215,7 @@ class Residency:
             self._drop(soonest.holder, soonest.chain)
 
     def _correct(self, holder: Holder, record: Record) -> None:
-        """Nothing can be held behind a hole: with the first block that was not cached goes all that is below it."""
+        """Forget the first block that was not cached and everything below it: no block can be held behind a hole."""
         kept = len(record.chain) // HASH_BYTES
         path, known = self.tree.walk(record.tail)
         if known <= kept:

@@ -1,8 +1,8 @@
 """The prefix index that all routers share: this router's own tree beside the one in Redis.
 
-Redis answers what is held, in one round trip; the tree adds what this router has pending and Redis may not know yet,
-and stands in, warm, whenever Redis is slow or gone. What must not be broken: `match` never raises and never waits
-longer than the link's deadline; what was removed is not matched again, even before Redis has heard of it.
+Redis answers in one round trip what is held. The tree adds what this router has pending and Redis may not know yet, and
+answers alone whenever Redis is slow or gone. What must not be broken: `match` never raises and never waits longer than
+the link's deadline; a removed holder is not matched again, even before Redis has been told.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from router.shared.failure import DOWN, Failure, FailureKind
 from router.shared.link import Link
 
 LEARNED = 2
-"""Holders of one answer that the tree learns from: the deepest, which are the ones that decide."""
+"""Number of holders in an answer that the tree learns from: the deepest ones, which decide."""
 FALLBACKS = {FailureKind.SLOW: "redis_slow", FailureKind.OPEN: "redis_slow", FailureKind.FULL: "redis_full"}
 
 
 class SharedParts(NamedTuple):
-    """What a shared index is made of."""
+    """The parts of a shared index."""
 
     local: TreeIndex
     link: Link
@@ -68,12 +68,12 @@ class SharedIndex:
         await self.local.__aexit__(kind, error, traceback)
 
     def on_lost(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called when Redis has lost, or never had, what this router knows."""
+        """Call `callback` when Redis has lost, or never had, what this router knows."""
         self._holders.on_lost.append(callback)
 
     @property
     def refused(self) -> int:
-        """Records that were refused here or in Redis: no room."""
+        """Records that were refused here or in Redis because there was no room."""
         return self.local.refused + self.batcher.refused + self.writer.refused
 
     async def match(self, chain: bytes, also: Sequence[str] = ()) -> Mapping[str, Held]:
@@ -91,7 +91,7 @@ class SharedIndex:
         return self._merged(chain, matched, known, also)
 
     def _merged(self, chain: bytes, matched: Match, known: Mapping[str, Held], also: Sequence[str]) -> dict[str, Held]:
-        """What Redis says, and what only this router knows to be pending. Nobody holds more than there is."""
+        """Redis' answer, and what only this router knows to be pending. No holder holds more than the chain."""
         found: dict[str, Held] = {}
         self._holders.epoch(matched.epoch)
         most = len(chain) // HASH_BYTES
@@ -115,7 +115,7 @@ class SharedIndex:
         """See `PrefixIndex`."""
         self.local.record(record)
         if self._link.connected or record.state is not State.PENDING:
-            self.batcher.submit(record)  # what is pending now is no news after an outage
+            self.batcher.submit(record)  # a PENDING record of now would be out of date after an outage
 
     def set_capacity(self, holder: str, blocks: int) -> None:
         """See `PrefixIndex`."""

@@ -1,7 +1,8 @@
-"""The prefix index in memory: one process's own, and every process's fall-back when the shared one is slow or gone.
+"""The prefix index in memory: the only index of a process without Redis, and the fall-back when the shared one fails.
 
 What must not be broken: PENDING is in the tree before `record` returns, so that a burst of one new prompt sees itself;
-all else goes through the batcher. Counts make that order harmless: a queued DROPPED takes back one PENDING, old or new.
+the other states go through the batcher. Counts make that order harmless: a queued DROPPED takes back one PENDING, old
+or new.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ class TreeIndex:
 
     @property
     def refused(self) -> int:
-        """Records refused: the tree or the queue was full."""
+        """Records refused because the tree or the queue was full."""
         return self.residency.tree.refused + self.batcher.refused
 
     def find(self, chain: bytes, also: Sequence[str] = ()) -> dict[str, Held]:
@@ -55,13 +56,13 @@ class TreeIndex:
         self.batcher.wake()
 
     def remove_worker(self, holder: str) -> None:
-        """See `PrefixIndex`. What is still queued for the holder is forgotten too."""
+        """See `PrefixIndex`. Records still queued for the holder are forgotten too."""
         self.batcher.withdraw(holder)
         self.residency.remove_worker(holder)
         self.batcher.wake()
 
     async def flush(self) -> None:
-        """Wait until everything recorded so far is in the tree, and what was put off is done."""
+        """Wait until everything recorded so far is in the tree and postponed work is done."""
         await self.batcher.flush()
 
     async def apply(self, records: list[Record]) -> bool:

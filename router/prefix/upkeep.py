@@ -1,7 +1,7 @@
-"""What the shared index does by itself: watch Redis' memory, check the secret, and tell an emptied Redis what this
-router still knows.
+"""The background work of the shared index: it watches Redis' memory, checks the secret, and writes what this router
+knows to a Redis that lost its data.
 
-Telling is bounded in rate and gives way to new records: many routers do it at once, while requests go on.
+That writing is bounded in rate and gives way to new records: many routers do it at once, while requests go on.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from router.shared.link import Link
 from router.shared.script import command
 
 LOOK_S = 2.0
-"""Between two looks at the memory: what is written meanwhile may go over the limit."""
+"""Seconds between two looks at the memory: what is written meanwhile may go over the limit."""
 TELL_S = 0.005
-"""Between two chains told."""
+"""Seconds between two chains that are written."""
 QUEUED = 32
-"""With more records than that waiting, telling waits for them."""
+"""When more records than this wait, the chains wait for them."""
 
 USED = re.compile(rb"^used_memory:([0-9]{1,18})\r?$", re.MULTILINE)
 
@@ -34,9 +34,9 @@ class Upkeep:
 
     def __init__(self, index: SharedIndex, link: Link, check: SecretCheck, limits: SharedLimits) -> None:
         self.used_bytes = 0
-        """Memory of the server, when last looked; 0 when it does not say."""
+        """Memory of the server at the last look; 0 when it does not say."""
         self.restored = 0
-        """Chains told again after Redis lost them."""
+        """Chains written again after Redis lost them."""
         self._index = index
         self._link = link
         self._check = check
@@ -53,7 +53,7 @@ class Upkeep:
         self._due.set()
 
     async def watch(self) -> None:
-        """Look at the memory, and after each new connection at the secret."""
+        """Look at the memory, and after each new connection compare the secret."""
         while True:
             if self._link.connected:
                 await self._look()
@@ -71,10 +71,10 @@ class Upkeep:
             self._index.writer.room = self.used_bytes < self._limits.max_memory_bytes
         elif isinstance(info, Failure) and info.kind is FailureKind.DENIED and not self._complained:
             self._complained = True
-            log.warning("Redis does not tell its memory (%s): redis_max_memory_bytes is not kept", info.detail)
+            log.warning("Redis does not report its memory (%s): redis_max_memory_bytes is not enforced", info.detail)
 
     async def tell(self) -> None:
-        """Whenever Redis has lost its data, write what this router knows, oldest first."""
+        """Write what this router knows, oldest first, whenever Redis has lost its data."""
         while True:
             await self._lost.wait()
             self._lost.clear()
@@ -88,4 +88,4 @@ class Upkeep:
                     self.restored += 1
                     await asyncio.sleep(TELL_S)
             if self.restored > before:
-                log.info("told Redis %d chains that it did not have", self.restored - before)
+                log.info("wrote %d chains to Redis that it had lost", self.restored - before)

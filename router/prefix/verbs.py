@@ -1,7 +1,7 @@
-"""What the shared index asks of Redis, as commands: one Lua script per verb, and chains cut into slices.
+"""The commands of the shared index to Redis: one Lua script per verb, and chains cut into slices.
 
-A slice is so short that its script takes well under 0.3 ms of the server, since nobody else is served meanwhile. The
-scripts say how things are stored; `router/shared/keys.py` lists the keys.
+A slice is short enough that its script takes well under 0.3 ms: the server answers nothing else meanwhile. The scripts
+say how things are stored; `router/shared/keys.py` lists the keys.
 """
 
 from array import array
@@ -27,13 +27,13 @@ class SharedLimits:
     default_capacity_blocks: int = 8_192
     """KV pool assumed for a holder whose size is not known."""
     pending_ttl_s: float = 600.0
-    """A PENDING of a router that died attracts no longer than this."""
+    """A PENDING of a router that died attracts requests for at most this many seconds."""
     ttl_s: int = 6 * 3600
-    """What is not touched for so long goes, a chain's tail before its head."""
+    """Blocks that are not touched for this many seconds are forgotten, a chain's tail before its head."""
     max_memory_bytes: int = 1 << 30
-    """Memory of the whole server beyond which no new prefixes are stored; those that are there are still touched."""
+    """Memory of the whole server beyond which no new prefixes are stored; stored ones are still touched."""
     steps: int = 64
-    """Steps in which a KV pool's age is counted: more are more exact, and cost more."""
+    """Steps in which the ages of a KV pool's blocks are counted: more steps are more exact and cost more."""
 
 
 class Slice(NamedTuple):
@@ -43,16 +43,17 @@ class Slice(NamedTuple):
     """Number of its first block."""
     blocks: bytes
     is_end: bool
-    """It holds the chain's last block."""
+    """True when it holds the chain's last block."""
 
 
 def packed(chain: bytes) -> tuple[bytes, bytes]:
-    """What scripts get of a chain or slice: each segment's head, and of each block the first half of its hash."""
+    """A chain or slice as scripts get it: each segment's head, and the first half of each block's hash."""
     return array("Q", chain)[::SEGMENT_BLOCKS].tobytes(), array("I", chain)[::2].tobytes()
 
 
 def slices(chain: bytes, from_block: int = 0) -> Iterator[Slice]:
-    """A chain from its end to the segment of block `from_block`, the tail first: a head must never be the older."""
+    """A chain from its end to the segment of block `from_block`, the tail first: a head must never be older than its
+    tail."""
     lowest = from_block // SEGMENT_BLOCKS * SEGMENT_BLOCKS * HASH_BYTES
     starts = range(lowest, len(chain), SLICE_BYTES)
     for start in reversed(starts):
@@ -61,7 +62,8 @@ def slices(chain: bytes, from_block: int = 0) -> Iterator[Slice]:
 
 
 def _read(verb: str, *before: str) -> Script:
-    """A verb is a function, so that `guard.lua` can put right what it failed on, and call it again."""
+    """Read a verb's script. A verb is a function, so that `guard.lua` can repair the keys that it failed on and call it
+    again."""
     parts = ("begin", *before, verb, "guard")
     *shared, last = ("lua/segments", *(f"lua/{each}" for each in parts))
     return read_script("router.prefix", last, *shared)
@@ -91,32 +93,32 @@ class Verbs:
         return command("HGET", self.names, "#epoch")
 
     def touch(self, holder: str, part: Slice, generated: int, pending: int, grow: "Growth") -> Command:
-        """The holder has this part of a chain. Answers as `Outcome`."""
+        """Record that the holder has this part of a chain. Answers as `Outcome`."""
         generated = min(generated, MAX_GENERATED) if part.is_end else 0
         is_end = int(part.is_end)
         chain = *packed(part.blocks), part.first, is_end
         return self._touch(self._root, holder, *chain, generated, pending, *self._growth(grow))
 
     def pend(self, holder: str, part: Slice, pending: int, expires_s: int, grow: "Growth") -> Command:
-        """This part of a chain is being prefilled there. Answers as `Outcome`."""
+        """Record that the holder prefills this part of a chain. Answers as `Outcome`."""
         chain = *packed(part.blocks), part.first
         return self._pend(self._root, holder, *chain, pending, expires_s, *self._growth(grow))
 
     def drop(self, holder: str, part: Slice, pending: int) -> Command:
-        """Take one pending record back. Answers 1 if it was there."""
+        """Take one pending record back. Answers 1 if it existed."""
         return self._drop(self._root, holder, *packed(part.blocks), pending)
 
     def correct(self, holder: str, part: Slice, kept_blocks: int) -> Command:
-        """Of the chain only its first `kept_blocks` are held."""
+        """Record that only the first `kept_blocks` of the chain are held."""
         kept = max(0, kept_blocks - part.first)
         return self._correct(self._root, holder, *packed(part.blocks), part.first, kept, self.limits.ttl_s)
 
     def forget(self, holder: str, number: int | None) -> Command:
-        """Forget the holder; with a number only while it is still that. Answers 1 if it was."""
+        """Forget the holder; with `number`, only while it still has this number. Answers 1 if it was forgotten."""
         return self._forget(self._root, holder, "" if number is None else number)
 
     def set_capacity(self, holder: str, blocks: int) -> Command:
-        """Set the KV pool's size, or with -1 go on evicting. Answers as `Outcome`."""
+        """Set the KV pool's size; -1 continues an unfinished eviction. Answers as `Outcome`."""
         return self._capacity(self._root, holder, blocks, self.limits.ttl_s, self.limits.steps)
 
     def _growth(self, grow: "Growth") -> tuple[int, int, int, int]:
@@ -127,6 +129,6 @@ class Growth(NamedTuple):
     """What a record may add."""
 
     allowed: bool
-    """There is memory for new blocks."""
+    """True when there is memory for new blocks."""
     capacity_blocks: int
-    """The holder's KV pool, should Redis not know it."""
+    """The holder's KV pool size, in case Redis does not know it."""

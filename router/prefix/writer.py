@@ -1,8 +1,7 @@
-"""Writing records to Redis: the shared index's sink behind the batcher.
+"""Writes records to Redis: the shared index's sink behind the batcher.
 
 At most `WINDOW` scripts are under way, so that a lookup never waits behind a long prompt's many slices. While there is
-no connection it waits, and what it holds is written afterwards. Everything may be written twice: that only makes it
-newer.
+no connection it waits, and writes what it holds afterwards. Everything may be written twice: that only makes it newer.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from router.shared.script import Command, command
 
 WINDOW = 2
 ATTEMPTS = 3
-"""A record whose connection is lost so often is given up."""
+"""A record is given up after this many attempts whose connection was lost."""
 RETRY_S = 0.05
 AGAIN = frozenset({FailureKind.SLOW, FailureKind.DOWN, FailureKind.LOST, FailureKind.BUSY, FailureKind.MOVED})
 MAX_PENDINGS = 100_000
@@ -39,7 +38,7 @@ class SharedWriter:
         self, link: Link, verbs: Verbs, holders: Holders, local: TreeIndex, draw: Callable[[int], int]
     ) -> None:
         self.room = True
-        """Redis has memory for new blocks."""
+        """True when Redis has memory for new blocks."""
         self.refused = 0
         """Records that Redis had no room for."""
         self.failed = 0
@@ -59,13 +58,13 @@ class SharedWriter:
         self._complained: set[FailureKind] = set()
 
     def connected(self) -> None:
-        """There is a new connection."""
+        """Called after each new connection."""
         self._greeted = False
         self._up.set()
         self.wake()
 
     def close(self) -> None:
-        """Write nothing more where that would mean to wait."""
+        """From now on do not wait for a connection: records that would have to wait are lost."""
         self._closing = True
         self._up.set()
 
@@ -74,7 +73,7 @@ class SharedWriter:
         for record in records:
             if not await self._ready():
                 return False
-            commands = self._commands(record)  # the same ones in every attempt: a pending id is taken only once
+            commands = self._commands(record)  # every attempt sends the same commands: a pending id is taken only once
             for _ in range(ATTEMPTS):
                 if not await self._ready():
                     return False
@@ -86,7 +85,7 @@ class SharedWriter:
         return await self._ready() and await self._chores()
 
     async def _ready(self) -> bool:
-        """Wait for a connection, and for Redis' time. False when there is none and the router stops."""
+        """Wait for a connection, and for Redis' time. Returns False when there is none and the router stops."""
         while not (self._link.connected and self._greeted):
             if self._closing:
                 return False
@@ -114,7 +113,7 @@ class SharedWriter:
         return True
 
     async def _chores(self) -> bool:
-        """Removals, capacities, unfinished evictions. True when something is left."""
+        """Write removals and capacities, and continue unfinished evictions. Returns True when something is left."""
         for holder, number in self._holders.removals():
             if self._failed(await self._link.tell(self._verbs.forget(holder, number))):
                 return False
@@ -137,7 +136,7 @@ class SharedWriter:
         return not self._failed(answer)
 
     async def _write(self, holder: str, commands: list[Command]) -> bool:
-        """False when the connection failed, and it is to be written again."""
+        """Returns False when the connection failed and the commands must be sent again."""
         again = False
         refused = False
         for answer in await self._send(commands):
@@ -151,7 +150,7 @@ class SharedWriter:
         return not again
 
     def _note(self, holder: str, answer: Answer) -> bool:
-        """Take an outcome in; true when Redis refused something."""
+        """Note a script's outcome. Returns True when Redis refused something."""
         outcome = self._answers.outcome(answer)
         if outcome is None or not outcome.number:
             return False
@@ -165,7 +164,7 @@ class SharedWriter:
             return False
         if answer.kind not in AGAIN and answer.kind not in self._complained:
             self._complained.add(answer.kind)
-            log.warning("Redis refuses what the prefix index needs (%s): %s", answer.kind.value, answer.detail)
+            log.warning("Redis refuses commands of the prefix index (%s): %s", answer.kind.value, answer.detail)
         return True
 
     async def _send(self, commands: Iterable[Command]) -> list[Answer]:
@@ -192,8 +191,8 @@ class SharedWriter:
         return [self._verbs.correct(record.holder, part, kept) for part in slices(record.tail, kept)]
 
     def _pend(self, record: Record) -> list[Command]:
-        """Only where this router does not believe the holder to have the blocks already: the rest needs no mark. Should
-        the holder evict that meanwhile, routers see less pending than there is."""
+        """Commands for the blocks that this router does not believe the holder to have: the others need no mark. If the
+        holder evicts those meanwhile, routers see fewer pending blocks than there are."""
         holder, chain = record.holder, record.chain
         now_s = self._now_s()
         self._pendings.expire(now_s)
@@ -231,7 +230,7 @@ class SharedWriter:
         return [self._verbs.drop(holder, part, mark.id) for part in slices(chain, mark.from_block)]
 
     def _now_s(self) -> int:
-        """Redis' time, which is known once there was a connection."""
+        """Redis' time, which is known after the first connection."""
         now_s = self._holders.server_time()
         assert now_s is not None
         return now_s
