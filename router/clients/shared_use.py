@@ -17,9 +17,9 @@ from router.clients.client import Client
 from router.clients.directory import Clients
 from router.shared.keys import USE_TTL_S, Keys
 from router.shared.link import Link
+from router.shared.publishing import Publisher, Receiver
 from router.shared.script import command
 from router.shared.seal import Seal
-from router.shared.telling import Hearer, Teller
 
 BEAT_S = 0.2
 """Between two tellings while something is used."""
@@ -74,8 +74,8 @@ class SharedUse:
         self._routers = routers
         self._link, self._keys = place
         self._seal = seal
-        self._teller = Teller(seal, routers.name)
-        self._hearer = Hearer(seal, self._link.counters.refused, "use", MAX_USE_BYTES)
+        self._publisher = Publisher(seal, routers.name)
+        self._receiver = Receiver(seal, self._link.counters.refused, "use", MAX_USE_BYTES)
         self._clock = clock
         self._numbers: dict[str, int] = {}
         self._heard: dict[str, Heard] = {}
@@ -102,7 +102,7 @@ class SharedUse:
         self._count_elsewhere(limited)
 
     def _tell(self, rows: Mapping[int, Row], now_ms: int) -> None:
-        raw = self._teller.write(msgspec.msgpack.encode(rows), now_ms)
+        raw = self._publisher.write(msgspec.msgpack.encode(rows), now_ms)
         self._link.tell(command("SET", self._keys.use(self._routers.name), raw, "EX", USE_TTL_S))
 
     async def _read(self, limited: Mapping[int, Client], now_ms: int) -> None:
@@ -115,7 +115,7 @@ class SharedUse:
         now = self._clock()
         whole = now - self._read_at <= GAP_S
         self._read_at = now
-        for told in self._hearer.news(names, answers, now_ms):
+        for told in self._receiver.news(names, answers, now_ms):
             try:
                 rows = msgspec.msgpack.decode(told.body, type=Rows)
             except msgspec.DecodeError:

@@ -16,9 +16,9 @@ from router.fleet.others import LIFE_S, Others
 from router.fleet.worker import Worker
 from router.shared.keys import Keys
 from router.shared.link import Answer, Link
+from router.shared.publishing import MAX_ROUTERS, Publisher, Receiver
 from router.shared.script import command, read_script
 from router.shared.seal import Seal
-from router.shared.telling import MAX_ROUTERS, Hearer, Teller
 
 BEAT_S = 1.0
 """An idle router writes and reads so often."""
@@ -43,8 +43,8 @@ class LoadExchange:
 
     def __init__(self, link: Link, keys: Keys, name: str, seal: Seal, clock: Callable[[], float]) -> None:
         self.others = Others(clock)
-        self._teller = Teller(seal, name)
-        self._hearer = Hearer(seal, link.counters.refused, "load", MAX_PART_BYTES)
+        self._publisher = Publisher(seal, name)
+        self._receiver = Receiver(seal, link.counters.refused, "load", MAX_PART_BYTES)
         self._link = link
         self._keys = keys
         self._name = name
@@ -103,7 +103,7 @@ class LoadExchange:
         wait for it, do not await it. None: what is known is new enough, or there is nobody to ask."""
         if self._reading is not None and not self._reading.done():
             return self._reading
-        if not self._names or not self._link.quick or self._clock() - self._read_at < FRESH_S:
+        if not self._names or not self._link.responsive or self._clock() - self._read_at < FRESH_S:
             return None
         reading = self._link.ask(command("MGET", *map(self._keys.load, self._names)))
         reading.add_done_callback(partial(self._have_read, tuple(self._names)))
@@ -152,7 +152,7 @@ class LoadExchange:
             self._put(worker, now)
         self._writing, self._again = True, False
         keys, name = self._keys, self._name
-        part = self._teller.write(self._own.pack(), self.now_ms() or 0)
+        part = self._publisher.write(self._own.pack(), self.now_ms() or 0)
         bounds = MAX_ROUTERS, MAX_STRING_BYTES, MAX_PARTS_BYTES
         call = WRITE(keys.routers, name, round(LIFE_S * 1000), part, keys.loads, keys.uses, *bounds)
         self._link.tell(call).add_done_callback(self._written)
@@ -176,7 +176,7 @@ class LoadExchange:
         if not isinstance(raws, list) or len(raws) != len(names) or now_ms is None:
             return
         self._read_at = self._clock()
-        for told in self._hearer.news(names, raws, now_ms):
+        for told in self._receiver.news(names, raws, now_ms):
             try:
                 self.others.hear(told.router, told.body)
             except BadPartError:

@@ -3,7 +3,7 @@
 Reading must stay cheap for a thousand workers and many routers: a part is three columns that are looked at in place,
 sorted by worker, and only candidates are looked up. Layout, in this machine's byte order, which the version tells:
 version and count of workers (u32 each); then columns: number and requests in flight (u64: number << 16 | count), queued
-tokens (u32), held tokens (u32). It is the body of a `telling`, which signs and dates it.
+tokens (u32), held tokens (u32). It is the body of what `publishing` writes, which signs and dates it.
 """
 
 import struct

@@ -93,7 +93,7 @@ class Recall:
 
     async def find(self, encoder: Encoder, request: Request, prompt: Prompt) -> Prompt:
         """The prompt with what other routers know of it. Waits for one round trip at most, and never fails."""
-        if not isinstance(encoder, PromptEncoder) or encoder.tag in self._wrong or not self._link.quick:
+        if not isinstance(encoder, PromptEncoder) or encoder.tag in self._wrong or not self._link.responsive:
             return prompt
         places = encoder.unknown_places(request)
         if not places or not encoder.tag:

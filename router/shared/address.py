@@ -1,9 +1,9 @@
-"""Where the server is: a URL, and, behind Sentinel or in a Cluster, who is in charge right now.
+"""Where the server is: a URL, and, behind Sentinel or in a Cluster, the server that is the primary now.
 
 What a URL may say follows redis-py: `redis://`, `rediss://` (TLS), `unix://`, user and password, `/DB`, and as query
-`ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs`, `ssl_check_hostname`. Further `redis+sentinel://` and
-`redis+cluster://` (or `rediss+...`) with several `host:port`; of Sentinel the path names the service. No password ever
-gets into `shown`, which is what is logged.
+`ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs`, `ssl_check_hostname`. It may also be `redis+sentinel://`
+or `redis+cluster://` (or `rediss+...`) with several `host:port`; for Sentinel the path names the service. Logs get only
+`redacted`, which never holds a password.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from router.shared.failure import Failure, FailureKind, failure_of
 
 DEFAULT_PORTS = {"sentinel": 26379}
 ANSWER_S = 1.0
-"""Each sentinel or node has so long to say who is in charge; then the next one is asked. A host that is gone answers
-nothing at all."""
+"""Seconds that each sentinel or node has to name the primary; then the next one is asked. A host that is gone does not
+answer at all."""
 SCHEMES = frozenset({"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
 NO_PAIR = KeyPair("", "")
 NO_AUTHORITIES = Authorities("")
 
 
-class Place(NamedTuple):
+class Endpoint(NamedTuple):
     """One server: a host and port, or the path of a socket."""
 
     host: str = ""
@@ -40,7 +40,7 @@ class Place(NamedTuple):
 
 
 class UnreachableError(OSError):
-    """Nobody could say where the server is, or the server refused the connection."""
+    """No sentinel or node could say where the server is, or the server refused the connection."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.detail or failure.kind.value)
@@ -49,11 +49,11 @@ class UnreachableError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a URL says."""
+    """What a URL says about the server."""
 
     kind: str
     """"" for one server, "sentinel" or "cluster"."""
-    places: tuple[Place, ...]
+    endpoints: tuple[Endpoint, ...]
     service: str = ""
     username: str = ""
     password: str = ""
@@ -64,42 +64,42 @@ class Address:
     authorities: Authorities = NO_AUTHORITIES
 
     @property
-    def shown(self) -> str:
+    def redacted(self) -> str:
         """For logs."""
-        return ",".join(place.path or f"{place.host}:{place.port}" for place in self.places)
+        return ",".join(endpoint.path or f"{endpoint.host}:{endpoint.port}" for endpoint in self.endpoints)
 
-    async def find(self, key: str) -> Place:
+    async def find(self, key: str) -> Endpoint:
         """The server that holds `key` now. Raises UnreachableError, or TimeoutError."""
         if not self.kind:
-            return self.places[0]
+            return self.endpoints[0]
         ask = self._ask_sentinels if self.kind == "sentinel" else self._ask_cluster
         try:
-            async with asyncio.timeout(len(self.places) * ANSWER_S + ANSWER_S):
+            async with asyncio.timeout(len(self.endpoints) * ANSWER_S + ANSWER_S):
                 return await ask(key)
         except RedisError as error:
             raise UnreachableError(failure_of(str(error))) from None
 
-    async def _ask_sentinels(self, key: str) -> Place:
+    async def _ask_sentinels(self, key: str) -> Endpoint:
         options = self._options(self.sentinel_password)
-        places = [(place.host, place.port) for place in self.places]
-        sentinel = Sentinel(places, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
+        endpoints = [(endpoint.host, endpoint.port) for endpoint in self.endpoints]
+        sentinel = Sentinel(endpoints, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
         try:
             host, port = await sentinel.discover_master(self.service)
         finally:
             for each in sentinel.sentinels:
                 await each.aclose()
-        return _told(host, port)
+        return _dialable(host, port)
 
-    async def _ask_cluster(self, key: str) -> Place:
-        """Any node knows; the first one that answers is believed."""
+    async def _ask_cluster(self, key: str) -> Endpoint:
+        """Every node knows all others; the first answer is believed."""
         slot = key_slot(key.encode())
-        problem: RedisError = ClusterDownError("CLUSTERDOWN nobody serves the hash slot")
-        for place in self.places:
-            client = Redis(host=place.host, port=place.port, **self._options(self.password, self.username))
+        problem: RedisError = ClusterDownError("CLUSTERDOWN no node serves the hash slot")
+        for endpoint in self.endpoints:
+            client = Redis(host=endpoint.host, port=endpoint.port, **self._options(self.password, self.username))
             try:
                 for first, last, (host, port, *_), *_ in await client.execute_command("CLUSTER", "SLOTS"):  # type: ignore[no-untyped-call]
                     if first <= slot <= last:
-                        return _told(host.decode() if host else place.host, port)
+                        return _dialable(host.decode() if host else endpoint.host, port)
             except RedisError as error:
                 problem = error
             except (TypeError, ValueError):
@@ -132,17 +132,17 @@ def parse_address(url: str, password: str = "") -> Address:
     if parts.scheme not in SCHEMES:
         raise ValueError("must be a URL such as redis://host:port")
     if scheme == "unix":
-        places: tuple[Place, ...] = (Place(path=unquote(hosts + parts.path)),)
+        endpoints: tuple[Endpoint, ...] = (Endpoint(path=unquote(hosts + parts.path)),)
     else:
-        places = tuple(_place(host, DEFAULT_PORTS.get(kind, 6379)) for host in hosts.split(","))
-    if (not kind and len(places) > 1) or (kind == "sentinel" and not parts.path.strip("/")):
+        endpoints = tuple(_endpoint(host, DEFAULT_PORTS.get(kind, 6379)) for host in hosts.split(","))
+    if (not kind and len(endpoints) > 1) or (kind == "sentinel" and not parts.path.strip("/")):
         raise ValueError("must be redis+sentinel://host:port,host:port/service or redis+cluster://host:port,host:port")
     certificate = query.get("ssl_certfile", "")
     pair = KeyPair(certificate, query.get("ssl_keyfile", certificate))
     authorities = Authorities(query.get("ssl_ca_certs", ""))
     return Address(
         kind=kind,
-        places=places,
+        endpoints=endpoints,
         service=parts.path.strip("/") if kind == "sentinel" else "",
         username=unquote(user),
         password=unquote(own_password) or password,
@@ -154,7 +154,7 @@ def parse_address(url: str, password: str = "") -> Address:
     )
 
 
-def _place(text: str, default_port: int) -> Place:
+def _endpoint(text: str, default_port: int) -> Endpoint:
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
@@ -162,14 +162,14 @@ def _place(text: str, default_port: int) -> Place:
         host = port = None
     if not host or port == 0 or not is_host(host):
         raise ValueError("must name a host, and a port from 1 to 65535, such as redis://host:port")
-    return Place(host, port or default_port)
+    return Endpoint(host, port or default_port)
 
 
-def _told(host: object, port: object) -> Place:
-    """What a sentinel or node said, if it can be dialled."""
+def _dialable(host: object, port: object) -> Endpoint:
+    """The endpoint that a sentinel or node named. Raises UnreachableError if it cannot be dialled."""
     if not isinstance(host, str) or not isinstance(port, int) or not 0 < port < 1 << 16 or not is_host(host):
-        raise UnreachableError(Failure(FailureKind.ERROR, "what it was told is no host and port"))
-    return Place(host, port)
+        raise UnreachableError(Failure(FailureKind.ERROR, "the answer is no host and port"))
+    return Endpoint(host, port)
 
 
 def _database(text: str) -> int:

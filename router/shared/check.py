@@ -1,6 +1,6 @@
-"""Do all routers use one index secret? With different ones they would share nothing, and nobody would notice.
+"""Checks that all routers use one index secret. With different secrets they would share nothing, without any error.
 
-The value is a keyed hash of a constant: it proves the secret, and does not tell it.
+The value is a keyed hash of a constant: it proves the secret and does not reveal it.
 """
 
 import hashlib

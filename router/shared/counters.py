@@ -1,4 +1,4 @@
-"""What operators see of the link. Exists without a link too, so that the metrics page does not depend on settings."""
+"""Metrics of the link. They exist without a link too, so that the metrics page does not depend on settings."""
 
 from collections.abc import Iterator
 
@@ -14,29 +14,31 @@ ROUND_TRIP_BOUNDS_S = (
 
 
 class LinkCounters(Collector):
-    """Counted by the link and by who uses it. `restarts` are all background tasks', and shown by who made it."""
+    """Counted by the link and by its users. `restarts` counts those of all background tasks; its maker exports it."""
 
     def __init__(self, restarts: Counter | None = None) -> None:
         self.restarts = restarts
         self.up = False
-        """There is a connection, and the breaker is closed."""
+        """True when there is a connection and the breaker is closed."""
         self.secret_differs = False
-        """Another router uses another index secret: the two share nothing."""
+        """True when another router uses another index secret: the two share nothing."""
         self.calls = Counter("warmroute_redis_calls", "Commands by how they ended.", ("outcome",))
         self.late = Counter("warmroute_redis_late_replies", "Replies that came after their deadline.")
         self.connections = Counter("warmroute_redis_connections", "Connections made.")
         self.connect_failures = Counter("warmroute_redis_connect_failures", "Connections that could not be made.")
         self.breaker_opened = Counter("warmroute_redis_breaker_opened", "Times that the breaker opened.")
         self.refused = Counter(
-            "warmroute_redis_values_refused", "What was read and is nothing that a router wrote, by kind.", ("kind",)
+            "warmroute_redis_values_refused", "Values that were read and that no router wrote, by kind.", ("kind",)
         )
         self.round_trip = Histogram(
-            "warmroute_redis_round_trip_seconds", "From sending to the reply.", bounds=ROUND_TRIP_BOUNDS_S
+            "warmroute_redis_round_trip_seconds",
+            "Time from sending a command to its reply.",
+            bounds=ROUND_TRIP_BOUNDS_S,
         )
 
     def collect(self) -> Iterator[Metric]:
-        """All of them."""
-        yield GaugeMetricFamily("warmroute_redis_up", "1 when connected and quick enough.", value=float(self.up))
+        """All metrics of the link."""
+        yield GaugeMetricFamily("warmroute_redis_up", "1 when connected and fast enough.", value=float(self.up))
         yield GaugeMetricFamily(
             "warmroute_redis_secret_differs",
             "1 when another router uses another index_secret.",

@@ -4,20 +4,20 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 Reply = bytes | int | list[Any] | None
-"""What a server answers. Lists hold replies."""
+"""One reply of the server. Lists hold replies."""
 
 
 class FailureKind(Enum):
     """The causes; they are label values of a metric."""
 
     SLOW = "slow"
-    """No reply within the deadline. The server may still do what was asked."""
+    """No reply came within the deadline. The server may still execute the command."""
     DOWN = "down"
     """There is no connection."""
     OPEN = "open"
-    """The breaker is open: the server has been too slow, and is being tried in the background."""
+    """The breaker is open: the server has been too slow, and the link tries it in the background."""
     LOST = "lost"
-    """The connection ended before the reply. The server may have done what was asked."""
+    """The connection ended before the reply. The server may have executed the command."""
     BUSY = "busy"
     """The server is there and cannot answer now: it loads its data, runs a long script, or has lost its cluster."""
     MOVED = "moved"
@@ -25,7 +25,7 @@ class FailureKind(Enum):
     FULL = "full"
     """The server's memory is full."""
     INVALID = "invalid"
-    """What lies there is of another type than routers write, or too large to be read."""
+    """The value has another type than routers write, or is too large to be read."""
     DENIED = "denied"
     """The user's name, password or rights do not suffice."""
     ERROR = "error"
@@ -67,7 +67,8 @@ _KINDS = {
 
 
 def failure_of(message: str) -> Failure:
-    """Classify an error reply by its first word. Where a script failed, that is ERR, and the cause comes later."""
+    """Classify an error reply by its first word. Where a script failed, the first word is ERR and the cause comes
+    later."""
     code = message.partition(" ")[0]
     kind = _KINDS.get(code)
     if kind is None:

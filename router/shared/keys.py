@@ -1,14 +1,14 @@
-"""Every key in Redis, on one page. Nothing else in the code makes a key, but for the index's own scripts.
+"""Every key in Redis, on one page. Only this module and the index's scripts make keys.
 
 All keys of a deployment begin with its prefix in braces, which Redis Cluster reads as a hash tag: a deployment lives
 on one shard. Behind it is the layout's number: while a fleet is updated, routers of two layouts share nothing, and read
 nothing that they do not understand. Values are hashes of blocks, counts, times and opaque ids; never text, token ids or
 addresses of clients. Every key has a lifetime.
 
-All of it may have been written by another hand. `workers`, `response`, `load`, `c` and `use` are signed with a key made
-of the index secret, each for its own place (`seal`), and `load` and `use` are numbered and dated (`telling`); the index
-holds hints, and is not. A key of another type than this page says, or too large to be read, is deleted when it is met:
-by the router (`Link.mend`), or by the script itself (`guard.lua`).
+Another program may have written any of these values. `workers`, `response`, `load`, `c` and `use` are signed with a key
+made of the index secret, each for its own place (`seal`); `load` and `use` are also numbered and dated (`publishing`).
+The index holds hints and is not signed. A value of another type than this page says, or one that is too large to be
+read, is deleted when it is met: by the router (`Link.mend`), or by the script itself (`guard.lua`).
 
 | key | type | lifetime | meaning |
 |---|---|---|---|
@@ -24,17 +24,17 @@ by the router (`Link.mend`), or by the script itself (`guard.lua`).
 | `{prefix}:2:h:NUMBER` | hash | `redis_ttl_s`, renewed at each record | a holder's clock, capacity and ages |
 | `{prefix}:2:s:HASH` | hash | `redis_ttl_s` + 600 s at most, renewed at each touch | a node: its blocks, who has them |
 
-The last four are the prefix index, and made by its scripts (`router/prefix/lua`). A holder is a worker's opaque id and
+The last four are the prefix index; its scripts make them (`router/prefix/lua`). A holder is a worker's opaque id and
 its engine's generation. In `names`, `#last` is the highest number ever given, and `#epoch` changes when all was lost.
 HASH stands for all of a prompt up to a node's first block; the nearer a node is to its chain's head, the longer it
-lives. The layout is told in `segments.lua` and `holder.lua`. DIGEST is a keyed hash of a conversation's beginning and
-of all that changes what engines make of it (`router/prompts/recall.py`).
+lives. `segments.lua` and `holder.lua` describe the layout. DIGEST is a keyed hash of a conversation's beginning and of
+everything that changes its rendering (`router/prompts/recall.py`).
 """
 
 from dataclasses import dataclass
 
 LAYOUT = 2
-"""Counted up when a key or value means something else. The old ones go at the end of their lifetimes."""
+"""Raise it when a key or value changes its meaning. Old keys go at the end of their lifetimes."""
 RESPONSE_TTL_S = 24 * 3600
 USE_TTL_S = 10
 CHECK_TTL_S = 30 * 24 * 3600
@@ -48,7 +48,7 @@ class Keys:
 
     @property
     def tag(self) -> str:
-        """What all keys begin with."""
+        """The beginning of all keys."""
         return f"{{{self.prefix}}}:{LAYOUT}:"
 
     @property
@@ -63,22 +63,22 @@ class Keys:
 
     @property
     def conversations(self) -> str:
-        """What the keys of conversations begin with."""
+        """The beginning of the keys of conversations."""
         return f"{self.tag}c:"
 
     @property
     def routers(self) -> str:
-        """The routers that live."""
+        """The live routers."""
         return f"{self.tag}routers"
 
     @property
     def loads(self) -> str:
-        """What the keys of the routers' parts of the load begin with."""
+        """The beginning of the keys of the routers' parts of the load."""
         return f"{self.tag}load:"
 
     @property
     def uses(self) -> str:
-        """What the keys of what clients took, by router, begin with."""
+        """The beginning of the keys of what clients used, one key per router."""
         return f"{self.tag}use:"
 
     def load(self, router: str) -> str:
@@ -86,7 +86,7 @@ class Keys:
         return self.loads + router
 
     def use(self, router: str) -> str:
-        """What clients took through one router."""
+        """What clients used through one router."""
         return self.uses + router
 
     @property

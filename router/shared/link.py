@@ -1,9 +1,9 @@
 """The link: this process's one connection to Redis or Valkey, kept by one task.
 
-`ask` is for what a request waits for: milliseconds, refused at once while the breaker is open. `tell` is for what
-nobody waits for. Commands submitted in one turn of the event loop, by whomever, go out in one write and are answered in
-order; so two questions cost one round trip when both are asked before either is awaited. What must not be broken:
-neither ever raises or blocks, and starting needs no server.
+`ask` is for commands that a request waits for: for milliseconds, and refused at once while the breaker is open. `tell`
+is for commands that no request waits for. All commands submitted in one turn of the event loop go out in one write and
+are answered in order; so two questions cost one round trip when both are asked before either is awaited. What must not
+be broken: neither method ever raises or blocks, and starting needs no server.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from router.shared.address import Address, Place, UnreachableError
+from router.shared.address import Address, Endpoint, UnreachableError
 from router.shared.counters import LinkCounters
 from router.shared.failure import DOWN, OPEN, Failure, FailureKind, Reply
 from router.shared.script import Command, command
@@ -24,13 +24,13 @@ from router.tasks import Background
 
 CONNECT_TIMEOUT_S = 2.0
 BACKOFF_S = 0.05
-"""Longest wait before the first new attempt; doubled with each, to `MAX_BACKOFF_S`. What is waited is drawn between a
-half and the whole, so that routers do not come back all at once."""
+"""Longest wait before the first new attempt; it doubles with each attempt, up to `MAX_BACKOFF_S`. The actual wait is
+drawn between half of it and all of it, so that routers do not come back all at once."""
 MAX_BACKOFF_S = 2.0
 MAX_SPOILED = 256
-"""Keys that are remembered to be deleted."""
+"""Keys that are remembered for deletion."""
 STEADY_S = 10.0
-"""A connection that lasted so long was a good one: the next attempt begins with a short wait again."""
+"""After a connection that lasted this many seconds, the next attempt begins with a short wait again."""
 
 log = logging.getLogger("warmroute")
 PING = command("PING")
@@ -38,20 +38,21 @@ PING = command("PING")
 
 @dataclass(frozen=True, slots=True)
 class LinkLimits:
-    """How patient the link is."""
+    """The link's deadlines."""
 
     ask_s: float = 0.005
-    """A request waits no longer for a reply. A stalled event loop is given 1 ms more, to read what has come."""
+    """A request waits for a reply for at most this many seconds. After a stall of the event loop it waits 1 ms more, to
+    read what has come."""
     tell_s: float = 2.0
-    """For what nobody waits for."""
+    """The deadline of commands that no request waits for."""
     slow_in_row: int = 5
-    """So many urgent calls too slow, none in time between, open the breaker."""
+    """This many urgent calls in a row without a reply in time open the breaker."""
     probe_s: float = 0.2
-    """While the breaker is open, how often the server is tried."""
+    """Seconds between two tries of the server while the breaker is open."""
     heartbeat_s: float = 1.0
-    """An idle connection is tried so often, to notice a peer that is gone."""
+    """Seconds between two tries of an idle connection, to notice a peer that is gone."""
     stalled_s: float = 2.5
-    """A connection on which the oldest command has waited so long is given up."""
+    """A connection is given up when its oldest command has waited for this many seconds."""
 
 
 class Link:
@@ -62,7 +63,7 @@ class Link:
     ) -> None:
         self.counters = counters
         self.on_up: list[Callable[[], None]] = []
-        """Called after each new connection: what was shared may be gone."""
+        """Called after each new connection: the shared data may be gone."""
         self.address = address
         self._route_key = route_key
         self._limits = limits
@@ -85,27 +86,29 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        """There is a connection, quick or slow."""
+        """True when there is a connection, fast or slow."""
         return self._wire is not None
 
     @property
-    def quick(self) -> bool:
-        """What is asked now has a chance to be answered in time."""
+    def responsive(self) -> bool:
+        """True when a command that is asked now may be answered in time."""
         return self._wire is not None and not self._open
 
     def ask(self, words: Command) -> "asyncio.Future[Answer]":
-        """What a request waits for: done within `ask_s`, with a reply or a failure. May be awaited or forgotten."""
+        """Send a command that a request waits for: done within `ask_s`, with a reply or a failure. May be awaited or
+        forgotten."""
         if self._open:
             return self._refused(OPEN)
         return self._send(words, self._limits.ask_s, True)
 
     def tell(self, words: Command) -> "asyncio.Future[Answer]":
-        """What no request waits for: done within `tell_s`, with a reply or a failure. May be awaited or forgotten."""
+        """Send a command that no request waits for: done within `tell_s`, with a reply or a failure. May be awaited or
+        forgotten."""
         return self._send(words, self._limits.tell_s, False)
 
     def mend(self, answer: Answer, *keys: str) -> None:
-        """Delete `keys` if the answer says that one of them holds what no router wrote, and could never be read: now,
-        or at the next connection, since such a reply may have ended this one."""
+        """Delete `keys` if the answer says that one of them holds a value that no router wrote and that can never be
+        read. The deletion happens now, or at the next connection, because such a reply may have ended this one."""
         if not isinstance(answer, Failure) or answer.kind is not FailureKind.INVALID or not keys:
             return
         self.counters.refused.add(1, ("key",))
@@ -135,7 +138,7 @@ class Link:
                 wire = await self._connect()
             except (OSError, ValueError) as error:  # TimeoutError, TLS, and names that cannot be encoded are among them
                 self.counters.connect_failures.add()
-                self._say(f"no connection to Redis at {self.address.shown}: {error or type(error).__name__}")
+                self._say(f"no connection to Redis at {self.address.redacted}: {error or type(error).__name__}")
             else:
                 connected_at = time.monotonic()
                 await self._keep(wire)
@@ -144,17 +147,17 @@ class Link:
             wait_s = min(MAX_BACKOFF_S, 2 * wait_s)
 
     def _say(self, message: str) -> None:
-        """Log once what goes on happening."""
+        """Log a condition that lasts only once."""
         if message != self._failed_before:
             self._failed_before = message
             log.warning("%s", message)
 
     async def _connect(self) -> Wire:
-        place = await self.address.find(self._route_key)
+        endpoint = await self.address.find(self._route_key)
         wire = None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                wire = await self._open_wire(place)
+                wire = await self._open_wire(endpoint)
                 await self._greet(wire)
         except BaseException:
             if wire is not None:
@@ -162,17 +165,17 @@ class Link:
             raise
         return wire
 
-    async def _open_wire(self, place: Place) -> Wire:
+    async def _open_wire(self, endpoint: Endpoint) -> Wire:
         loop = asyncio.get_running_loop()
         tls = self.address.tls
 
         def wire() -> Wire:
             return Wire(self.counters)
 
-        if place.path:
-            return (await loop.create_unix_connection(wire, place.path))[1]
-        host = place.host if tls is not None else None
-        return (await loop.create_connection(wire, place.host, place.port, ssl=tls, server_hostname=host))[1]
+        if endpoint.path:
+            return (await loop.create_unix_connection(wire, endpoint.path))[1]
+        host = endpoint.host if tls is not None else None
+        return (await loop.create_connection(wire, endpoint.host, endpoint.port, ssl=tls, server_hostname=host))[1]
 
     async def _greet(self, wire: Wire) -> None:
         """Log in. Raises UnreachableError."""
@@ -194,8 +197,8 @@ class Link:
         return await call.future
 
     async def _keep(self, wire: Wire) -> None:
-        """Have the wire used until it must be given up."""
-        log.info("connected to Redis at %s", self.address.shown)
+        """Let the wire be used until it must be given up."""
+        log.info("connected to Redis at %s", self.address.redacted)
         self._failed_before = ""
         self.counters.connections.add()
         self._wire, self._open = wire, False
@@ -212,13 +215,13 @@ class Link:
             self._wire, self._open = None, False
             self.counters.up = False
             wire.abort()
-        self._say(f"the connection to Redis at {self.address.shown} has ended")
+        self._say(f"the connection to Redis at {self.address.redacted} has ended")
 
     def _finished(self, wire: Wire) -> bool:
         return wire.lost or wire.failed_over or wire.waiting_s(time.monotonic()) > self._limits.stalled_s
 
     async def _watch(self, wire: Wire) -> None:
-        """One look at the connection: open the breaker, or try whether it can be closed, or a heartbeat."""
+        """Look at the connection once: open the breaker, try whether it can be closed, or send a heartbeat."""
         limits = self._limits
         wire.stirred.clear()
         if wire.slow_in_row < limits.slow_in_row and not self._open:
@@ -241,14 +244,14 @@ class Link:
             pass
 
     async def _probe(self, wire: Wire) -> None:
-        """An urgent PING: in time, it closes the breaker; too slow, it counts like any request's question."""
+        """Send an urgent PING: a reply in time closes the breaker; a slow one counts like any request's command."""
         call = Call(PING, asyncio.get_running_loop().create_future(), self._limits.ask_s, True)
         wire.send(call)
         answer = await call.future
         if self._open and not isinstance(answer, Failure):
             self._open = False
             self.counters.up = True
-            log.info("Redis is quick again")
+            log.info("Redis answers in time again")
             self._failed_before = ""
 
 

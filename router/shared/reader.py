@@ -1,16 +1,17 @@
-"""Replies off the wire, read with bounds: no length that a server tells is believed before it is compared.
+"""Reads replies off the wire with bounds: no length that a server gives is used before it is compared with them.
 
-RESP2 alone, which is what a server speaks that is not asked for more. What must not be broken: nothing is allocated for
-what has not come, and what is held is bounded, whatever comes; after an `UnreadableError` nothing more is read.
+It reads RESP2 only, which a server speaks unless it is asked for more. What must not be broken: no memory is allocated
+for bytes that have not come, and the memory held is bounded whatever comes; after an `UnreadableError` nothing more is
+read.
 """
 
 from typing import Any, Final, NamedTuple
 
 MAX_LINE_BYTES: Final = 1024
-"""Status, error, number or length."""
+"""Longest line of a status, error, number or length."""
 MAX_REPLY_BYTES: Final = 8 << 20
 MAX_ITEMS: Final = 20_480
-"""Of one reply, those of lists in lists too."""
+"""Items of one reply, including those of lists in lists."""
 MAX_DEPTH: Final = 4
 MAX_DIGITS: Final = 20
 PLUS, MINUS, COLON, DOLLAR, STAR = b"+-:$*"
@@ -24,7 +25,7 @@ class ErrorReply(NamedTuple):
 
 
 class UnreadableError(ValueError):
-    """What came is no reply, or one beyond the bounds."""
+    """The bytes are no reply, or a reply beyond the bounds."""
 
 
 class ReplyReader:
@@ -32,19 +33,19 @@ class ReplyReader:
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
-        """What has come and was not read yet."""
+        """Bytes that have come and were not read yet."""
         self._held = 0
         self._wanted = 0
-        """With fewer bytes than this, reading would get no further."""
+        """Reading needs at least this many bytes to continue."""
         self._lists: list[tuple[list[Any], int]] = []
-        """The lists that are being read and their lengths, the outermost first."""
+        """The lists that are being read, with their lengths; the outermost first."""
         self._read = 0
         """Bytes of the reply that is being read."""
         self._items = 0
         """Items that its lists have announced."""
 
     def feed(self, data: bytes, replies: list[Any]) -> None:
-        """Append the replies that are complete now. Raises UnreadableError, behind those that are sound."""
+        """Append the replies that are complete now. Raises UnreadableError after the last sound one."""
         if self._chunks:
             self._chunks.append(data)
             self._held += len(data)
@@ -56,7 +57,7 @@ class ReplyReader:
         self._held = len(data) - at
 
     def _replies(self, data: bytes, replies: list[Any]) -> int:
-        """Read what is complete. Returns where the rest begins."""
+        """Read the complete replies. Returns where the rest begins."""
         at, lists = 0, self._lists
         while True:
             end = data.find(b"\r\n", at, at + MAX_LINE_BYTES)
@@ -100,7 +101,7 @@ class ReplyReader:
             raise UnreadableError("a reply beyond the bounds")
 
     def _short(self, kind: int, text: bytes) -> Any:
-        """What is all in its line."""
+        """A reply that is one line."""
         if kind == STAR:
             return self._begin(_length(text))
         if kind == COLON:
@@ -112,7 +113,7 @@ class ReplyReader:
         return text
 
     def _begin(self, length: int) -> Any:
-        """A list; None for one that is none; `BEGUN` when its items are to come."""
+        """A list; None for a null list; `BEGUN` when its items have yet to come."""
         if length <= 0:
             return [] if length == 0 else None
         self._items += length
@@ -135,7 +136,7 @@ def _number(text: bytes) -> int:
 
 
 def _length(text: bytes) -> int:
-    """-1 for what is not there."""
+    """The length; -1 for null."""
     length = _number(text)
     if length < -1:
         raise UnreadableError("no length")
@@ -143,5 +144,5 @@ def _length(text: bytes) -> int:
 
 
 def _plain(text: bytes) -> str:
-    """An error's text, as it may be logged."""
+    """An error's text in a form that is safe to log."""
     return "".join(sign if sign.isprintable() else "?" for sign in text.decode("ascii", "replace"))

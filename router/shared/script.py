@@ -1,7 +1,7 @@
 """Commands, and Lua scripts as commands.
 
-A script is called by the hash of its text; where the server does not know it (restarted, failed over, flushed), the
-text is sent in its place. So no script has to be loaded beforehand, and a changed one never meets its older self.
+A script is called by the hash of its text. Where the server does not know the hash (after a restart, a failover or a
+flush), the text is sent instead. So no script has to be loaded beforehand, and two versions of a script never conflict.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ Word = bytes | str | int
 
 
 class Command(NamedTuple):
-    """One command, as the words that are sent."""
+    """One command: the words that are sent."""
 
     words: tuple[Word, ...]
     script: str = ""
-    """The text to send should the server answer NOSCRIPT; "" for what is no script."""
+    """The text to send if the server answers NOSCRIPT; "" for a command that is no script."""
 
     def in_full(self) -> "Command":
         """The same call, with the script's text."""
@@ -40,7 +40,8 @@ class Script:
         return f"Script({self.name!r})"
 
     def __call__(self, key: str, *arguments: Word) -> Command:
-        """Its call. `key` only says where in a cluster it runs: all keys that a script makes share its hash tag."""
+        """A call of the script. `key` only says where in a cluster it runs: all keys that a script makes share its hash
+        tag."""
         return Command(("EVALSHA", self.digest, 1, key, *arguments), self.text)
 
 

@@ -1,8 +1,8 @@
-"""One connection: commands out, replies back to who asked, in order.
+"""One connection: sends commands, and gives each caller its reply, in order.
 
-What must not be broken: every command sent takes one reply off the stream, even when nobody waits for it any more (a
-late reply given to the next caller would be a wrong answer). Commands of one loop turn go out in one write. A caller
-who goes away only stops waiting. Replies are read with bounds (`reader`); one beyond them ends the connection.
+What must not be broken: every command sent takes one reply off the stream, even when its caller no longer waits (a late
+reply given to the next caller would be a wrong answer). Commands of one loop turn go out in one write. A cancelled
+caller only stops waiting. Replies are read with bounds (`reader`); a reply beyond them ends the connection.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from router.shared.script import Command
 
 Answer = Reply | Failure
 LATE_TIMER_S = 0.001
-"""A deadline's timer that fires this late stands for a stalled event loop: the reply may lie in the socket, unread."""
+"""A deadline's timer that fires this late means that the event loop stalled: the reply may lie unread in the socket."""
 MAX_UNSENT_BYTES = 4 << 20
-"""A server that takes nothing off the connection gets nothing more."""
+"""With this many bytes unsent, a server that reads nothing gets no more commands."""
 
 
 class Call:
@@ -34,7 +34,7 @@ class Call:
         self.future = future
         self.patience_s = patience_s
         self.urgent = urgent
-        """Its deadline is the request's: it counts for the breaker."""
+        """True when a request waits for it: a missed deadline counts for the breaker."""
         self.sent_at = time.monotonic()
         self.timer: asyncio.TimerHandle | None = None
 
@@ -50,20 +50,20 @@ class Wire(asyncio.Protocol):
         self._unanswered: deque[Call] = deque()
         self._unsent: list[bytes] = []
         self.lost = False
-        """The connection has ended."""
+        """True when the connection has ended."""
         self.slow_in_row = 0
-        """Urgent calls that met their deadline since the last timely reply to one."""
+        """Urgent calls that missed their deadline since the last urgent reply in time."""
         self.failed_over = False
-        """The server said that the data is elsewhere."""
+        """True when the server said that the data is on another server."""
         self.stirred = asyncio.Event()
         """Set when an urgent call was too slow, when the data is elsewhere, and when the connection has ended."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transport is no subclass of it
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the event loop: who still waits gets LOST."""
+        """Called by the event loop: callers that still wait get LOST."""
         self._transport = None
         calls, self._unanswered = self._unanswered, deque()
         for call in calls:
@@ -82,7 +82,7 @@ class Wire(asyncio.Protocol):
         except UnreadableError:
             sound = False
         for reply in replies:
-            if not self._unanswered:  # no longer in step
+            if not self._unanswered:  # a reply without a command: the stream is out of step
                 sound = False
                 break
             self._answered(self._unanswered.popleft(), reply)
@@ -94,7 +94,7 @@ class Wire(asyncio.Protocol):
 
     @property
     def closing(self) -> bool:
-        """It ends, or has ended."""
+        """True when the connection ends or has ended."""
         return self._transport is None or self._transport.is_closing()
 
     def waiting_s(self, now: float) -> float:

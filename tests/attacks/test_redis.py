@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from router.fleet.load_part import OwnPart
 from router.shared import keys as page
+from router.shared.publishing import HEAD
 from router.shared.seal import Seal
-from router.shared.telling import HEAD
 from tests.attacks.redis_site import ADMIN, TAG, WORDS, Site, keys_of
 from tests.servers import RedisServer
 
@@ -118,7 +118,7 @@ def shares_again(site: Site, mark: str) -> None:
     """What one router learns the other uses; each sees the other's load, and what operators decide."""
     one, two = site.routers
     content = f"{mark} {WORDS * 150}"  # which only one of them has seen
-    site.until(lambda: all(router.sharing.link.quick for router in site.routers))
+    site.until(lambda: all(router.sharing.link.responsive for router in site.routers))
     site.until(lambda: all(router.sharing.load.routers == 2 for router in site.routers))
     site.call(site.ask(one, content))
     assert not site.failures

@@ -23,8 +23,8 @@ from router.shared.address import parse_address
 from router.shared.counters import LinkCounters
 from router.shared.keys import Keys
 from router.shared.link import Link, LinkLimits
+from router.shared.publishing import MAX_ROUTERS, Publisher
 from router.shared.seal import Seal
-from router.shared.telling import MAX_ROUTERS, Teller
 
 KEYS = Keys("bench")
 SEAL = Seal(b"secret", "bench", "load")
@@ -83,7 +83,7 @@ async def publish_load(link: Link, workers: int) -> None:
         for worker in range(1, workers + 1):
             part.put(worker, router + 1, 1000, 100_000)
         other = f"other{router}"
-        told = Teller(SEAL, other).write(part.pack(), NOW_MS)
+        told = Publisher(SEAL, other).write(part.pack(), NOW_MS)
         bounds = MAX_ROUTERS, MAX_STRING_BYTES, MAX_PARTS_BYTES
         await link.tell(WRITE(KEYS.routers, other, 3_600_000, told, KEYS.loads, KEYS.uses, *bounds))
 

@@ -21,7 +21,7 @@ WORDS = "the quick brown fox jumps over the lazy dog and runs far away from here
 async def two_routers(server: RedisServer, workers: list[str], **more: Any) -> AsyncIterator[list[RunningRouter]]:
     settings = {"redis": server.url, "index_secret": SECRET, "redis_timeout_ms": 500.0, "block_tokens": 16, **more}
     async with running_router(*workers, **settings) as one, running_router(*workers, **settings) as two:
-        await until(lambda: all(router.sharing.link.quick for router in (one, two)))
+        await until(lambda: all(router.sharing.link.responsive for router in (one, two)))
         yield [one, two]
 
 
@@ -75,7 +75,7 @@ async def test_without_redis_requests_go_on_by_what_the_router_knows(
             assert await cached(router, WORDS * 40) > 500, "the other one's was learned, too"
         assert (await two.metrics())['warmroute_index_fallbacks_total{reason="redis_down"}'] >= 1
         own_server.start()
-        await until(lambda: two.sharing.link.quick)
+        await until(lambda: two.sharing.link.responsive)
         await until(lambda: two.sharing.upkeep.restored > 0)
         await two.settles()
         assert any(b":s:" in key for key in everything(own_server)), "an emptied Redis is told again"

@@ -17,8 +17,8 @@ from router.fleet.load_exchange import LoadExchange
 from router.settings import Secret
 from router.shared.keys import Keys
 from router.shared.link import Link
+from router.shared.publishing import HEAD
 from router.shared.seal import Seal
-from router.shared.telling import HEAD
 from tests.engines import EngineThread
 from tests.router.clients.clock import Clock
 from tests.router.clients.files import table, write

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from router.shared.address import Place, UnreachableError, parse_address
+from router.shared.address import Endpoint, UnreachableError, parse_address
 from router.shared.script import command
 from tests.router.shared.conftest import make_link, running_link, until
 from tests.servers import RedisServer, binaries, free_port
@@ -15,16 +15,16 @@ from tests.servers import RedisServer, binaries, free_port
 
 def test_urls() -> None:
     one = parse_address("redis://user:p%40ss@example.org:7000/2")
-    assert (one.places, one.username, one.password, one.db) == ((Place("example.org", 7000),), "user", "p@ss", 2)
-    assert parse_address("redis://host").places == (Place("host", 6379),)
-    assert parse_address("redis://[::1]:7000").places == (Place("::1", 7000),)
-    assert parse_address("unix:///run/redis.sock?db=1").places == (Place(path="/run/redis.sock"),)
+    assert (one.endpoints, one.username, one.password, one.db) == ((Endpoint("example.org", 7000),), "user", "p@ss", 2)
+    assert parse_address("redis://host").endpoints == (Endpoint("host", 6379),)
+    assert parse_address("redis://[::1]:7000").endpoints == (Endpoint("::1", 7000),)
+    assert parse_address("unix:///run/redis.sock?db=1").endpoints == (Endpoint(path="/run/redis.sock"),)
     assert parse_address("redis://host", "other").password == "other"
     watched = parse_address("redis+sentinel://:p@a,b:7000/main?db=4&sentinel_password=s")
-    assert watched.places == (Place("a", 26379), Place("b", 7000))
+    assert watched.endpoints == (Endpoint("a", 26379), Endpoint("b", 7000))
     assert (watched.service, watched.password, watched.sentinel_password, watched.db) == ("main", "p", "s", 4)
     assert parse_address("redis+cluster://a:1,b:2").kind == "cluster"
-    assert watched.shown == "a:26379,b:7000"
+    assert watched.redacted == "a:26379,b:7000"
 
 
 def test_tls() -> None:
@@ -78,7 +78,7 @@ async def test_sentinel_says_who_is_in_charge_and_a_failover_is_followed(
     primary, replica, watcher = sentinel
     url = f"redis+sentinel://127.0.0.1:{watcher.port}/main"
     address = parse_address(url)
-    assert await address.find("key") == Place("127.0.0.1", primary.port)
+    assert await address.find("key") == Endpoint("127.0.0.1", primary.port)
     async with running_link(url) as link:
         assert await link.ask(command("SET", "a", "1")) == b"OK"
         with watcher.client() as client:
@@ -110,7 +110,7 @@ async def test_a_host_that_never_answers_does_not_hide_the_others(kind: str) -> 
             stack.enter_context(primary.client()).execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         hosts = f"127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{asked.port}"
         url = f"redis+{kind}://{hosts}" + ("/main" if kind == "sentinel" else "")
-        assert await parse_address(url).find("key") == Place("127.0.0.1", primary.port)
+        assert await parse_address(url).find("key") == Endpoint("127.0.0.1", primary.port)
 
 
 @pytest.mark.parametrize("flavour", binaries())
@@ -120,6 +120,6 @@ async def test_a_cluster_node_is_found_by_the_key(flavour: str) -> None:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             await until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"))
         url = f"redis+cluster://127.0.0.1:{node.port}"
-        assert await parse_address(url).find("{warmroute}:x") == Place("127.0.0.1", node.port)
+        assert await parse_address(url).find("{warmroute}:x") == Endpoint("127.0.0.1", node.port)
         async with running_link(url) as link:
             assert await link.ask(command("SET", "{warmroute}:x", "1")) == b"OK"

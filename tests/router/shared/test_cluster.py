@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from router.shared.address import Place, parse_address
+from router.shared.address import Endpoint, parse_address
 from router.shared.failure import Failure, FailureKind
 from router.shared.script import command
 from tests.router.shared.conftest import running_link, until
@@ -98,10 +98,10 @@ async def test_moved_slots_are_followed(cluster: Cluster) -> None:
 
 async def test_a_killed_primary_is_followed_by_its_replica(cluster: Cluster) -> None:
     owner = cluster.primaries[cluster.owner]
-    assert await parse_address(cluster.url).find(KEY) == Place("127.0.0.1", owner.port)
+    assert await parse_address(cluster.url).find(KEY) == Endpoint("127.0.0.1", owner.port)
     async with running_link(cluster.url, route_key=KEY) as link:
         assert await link.tell(command("SET", KEY, "1")) == b"OK"
         owner.kill()
         await until(lambda: link.connected and link.counters.connections.values[()] >= 2, 30)
-        assert await parse_address(cluster.url).find(KEY) == Place("127.0.0.1", cluster.replica.port)
+        assert await parse_address(cluster.url).find(KEY) == Endpoint("127.0.0.1", cluster.replica.port)
         assert await link.tell(command("SET", KEY, "2")) == b"OK"

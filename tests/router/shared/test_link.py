@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from router.shared.address import Place
+from router.shared.address import Endpoint
 from router.shared.failure import DOWN, LOST, OPEN, SLOW, Failure, FailureKind
 from router.shared.link import Link
 from router.shared.script import Script, command
@@ -97,9 +97,9 @@ async def test_without_a_server_everything_fails_at_once_and_recovers_when_it_co
     async with make_link(own_server.url) as link:
         assert await link.ask(PING) == DOWN
         await until(lambda: link.counters.connect_failures.values[()] >= 2)
-        assert not link.connected and not link.quick
+        assert not link.connected and not link.responsive
         own_server.start()
-        await until(lambda: link.quick)
+        await until(lambda: link.responsive)
         assert await link.ask(PING) == b"PONG"
     assert await link.ask(PING) == DOWN
     assert (await outcomes(link))["down"] == 2
@@ -126,23 +126,23 @@ async def test_a_frozen_server_opens_the_breaker_and_then_loses_the_connection(o
         own_server.freeze()
         for _ in range(QUICK.slow_in_row):
             assert await link.ask(PING) == SLOW
-        await until(lambda: not link.quick)
+        await until(lambda: not link.responsive)
         assert await link.ask(PING) in (OPEN, DOWN)
         await until(lambda: not link.connected)
         own_server.thaw()
-        await until(lambda: link.quick)
+        await until(lambda: link.responsive)
         assert await link.ask(PING) == b"PONG"
 
 
 async def test_the_breaker_closes_when_the_server_is_quick_again(own_server: RedisServer) -> None:
     async with running_link(own_server.url, replace(QUICK, stalled_s=5.0)) as link:
         busy = link.tell(slept(0.3)("key"))
-        while link.quick:
+        while link.responsive:
             await link.ask(PING)
         assert link.connected
         assert await link.ask(PING) == OPEN
         assert await busy == b"done", "what nobody waits for goes on meanwhile"
-        await until(lambda: link.quick)
+        await until(lambda: link.responsive)
         assert await link.ask(PING) == b"PONG"
         assert link.counters.connections.values[()] == 1
 
@@ -207,7 +207,7 @@ async def test_full_memory_is_said(own_server: RedisServer) -> None:
 
 async def test_a_host_that_cannot_be_encoded_is_a_connection_that_could_not_be_made() -> None:
     link = make_link("redis://host")
-    link.address = replace(link.address, places=(Place("a..b", 6379),))
+    link.address = replace(link.address, endpoints=(Endpoint("a..b", 6379),))
     async with link:
         await until(lambda: link.counters.connect_failures.values[()] > 1)
     assert not link._background.restarts.values

@@ -9,7 +9,7 @@ import pytest
 import redis
 import trustme
 
-from router.shared.address import Place, parse_address
+from router.shared.address import Endpoint, parse_address
 from router.shared.link import Link
 from router.shared.script import command
 from tests.router.shared.conftest import make_link, running_link, until
@@ -107,7 +107,7 @@ async def test_sentinel_is_asked_over_tls_too_and_followed(ca: trustme.CA, tmp_p
         tls = [f"tls-port {port}", *(f"{name.replace('_', '-')} {value}" for name, value in given.items())]
         with watcher.as_sentinel(primary.port, *tls, "tls-replication yes"):
             url = f"rediss+sentinel://{HOST}:{port}/main?ssl_ca_certs={given['tls_ca_cert_file']}&{shown(given)}"
-            assert await parse_address(url).find("key") == Place(HOST, primary.port)
+            assert await parse_address(url).find("key") == Endpoint(HOST, primary.port)
             async with running_link(url) as link:
                 with watcher.client() as client:
                     await until(lambda: len(client.sentinel_slaves("main")) == 1, 20)
