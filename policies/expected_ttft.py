@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from policies.api import Candidate, RequestFacts, Selection
+from policies.memory_wait import memory_wait_s
 from policies.ties import lowest
 
 RECOMPUTE_WEIGHT = 1.05
@@ -81,8 +82,7 @@ class ExpectedTtft:
     that requests with an equal beginning find held while others with that beginning are in flight. A conversation that
     nobody shares anything with is alone in flight, and pays in full.
 
-    memory wait = stay x (held x held_share + prompt - capacity) / capacity, where that is positive: the prompt cannot
-    start before running requests have freed its share (Little's law), or one must be preempted.
+    memory wait = stay x (held x held_share + prompt - capacity) / capacity, where that is positive (`memory_wait_s`).
     """
 
     scope: ClassVar[Literal["few", "all"]] = "few"
@@ -119,7 +119,7 @@ class ExpectedTtft:
                 )
                 / c.prefill_rate
                 + IN_FLIGHT_S * (c.in_flight - fewest)
-                + (_memory_s(c, prompt_tokens) if 0 < c.kv_capacity_tokens < c.held_tokens + prompt_tokens else 0.0)
+                + (memory_wait_s(c, prompt_tokens) if 0 < c.kv_capacity_tokens < c.held_tokens + prompt_tokens else 0.0)
             )
             / c.warmth
             for c in candidates
@@ -165,8 +165,3 @@ class ExpectedTtft:
         self._filled[chosen.worker] = min(1.0, self._filled.get(chosen.worker, 0.0) + share)
         if len(self._filled) > MOST_WORKERS:
             del self._filled[next(iter(self._filled))]
-
-
-def _memory_s(candidate: Candidate, prompt_tokens: int) -> float:
-    missing = candidate.held_tokens * candidate.held_share + prompt_tokens - candidate.kv_capacity_tokens
-    return max(0.0, candidate.stay_s * missing / candidate.kv_capacity_tokens)

@@ -12,18 +12,18 @@ from collections.abc import Callable, Hashable
 STAY_S = 5.0
 """Believed of a worker of which nothing is known: the median answer of recorded agents takes 4.9 s."""
 LEARN = 0.1
-"""Weight of the last one in the running means here."""
+"""Weight of the last one in the running mean here."""
 
 PRIOR_STAYS = 5
-"""Weight of `STAY_S` in `long_stay_s`, in requests."""
+"""Weight of `STAY_S` in `stay_s`, in requests."""
 KEPT = 0.98
-"""What `long_stay_s` keeps of older stays at each new one: long ones are rare."""
+"""What `stay_s` keeps of older stays at each new one: long ones are rare."""
 
 
 class Punctuality:
     """One worker's. Times are seconds of `clock`; requests are told by any handle of theirs."""
 
-    __slots__ = ("_alone", "_answered", "_clock", "_due", "_squares", "_stays", "stay_s", "usual_s")
+    __slots__ = ("_alone", "_answered", "_clock", "_due", "_squares", "_stays", "usual_s")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -33,10 +33,6 @@ class Punctuality:
         """The last one that found the worker idle."""
         self.usual_s = 0.0
         """Taken longer than expected by those, in the mean of the last ones."""
-        self.stay_s = STAY_S
-        """From the first token to the last byte, in the mean of the last ones: so long a request keeps its memory and
-        its place in the batch."""
-
         self._stays = STAY_S * PRIOR_STAYS
         self._squares = STAY_S * self._stays
 
@@ -66,14 +62,14 @@ class Punctuality:
         answered_at = self._answered.pop(request, None)
         if answered_at is not None:
             stay_s = self._clock() - answered_at
-            self.stay_s += LEARN * (stay_s - self.stay_s)
             self._stays = self._stays * KEPT + stay_s
             self._squares = self._squares * KEPT + stay_s * stay_s
 
     @property
-    def long_stay_s(self) -> float:
-        """The mean stay of those that are there when somebody comes: the longer one stays, the likelier it is found,
-        and a full pool is full of long ones (the inspection paradox: squares over sums)."""
+    def stay_s(self) -> float:
+        """From the first token to the last byte, for which a request keeps its memory: the mean of those that are there
+        when somebody comes. The longer one stays, the likelier it is found, and a full pool is full of long ones (the
+        inspection paradox: squares over sums)."""
         return self._squares / self._stays
 
     def late_s(self, now: float) -> float:

@@ -180,7 +180,7 @@ def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: 
         alike=worker.alike.get(prefix_of(prompt), 0) if worker.alike and prompt is not None else 0,
         strangers=worker.strangers,
         warmth=worker.warmth.share(now),
-        stay_s=worker.punctuality.long_stay_s,
+        stay_s=worker.punctuality.stay_s,
         held_share=worker.held_share.value,
     )
 

@@ -7,12 +7,9 @@ compute.
 
 from policies.api import Candidate
 from policies.expected_ttft import WAITING_TOKENS
+from policies.memory_wait import memory_wait_s
 from router.fleet.lateness import Punctuality
 from router.routing.decide import Decision
-
-FULL_USAGE = 0.9
-"""Below this reported share of KV blocks in use memory keeps nobody waiting, whatever the prompts add up to: they share
-blocks."""
 
 
 def saturated(decision: Decision, bound_s: float, now: float) -> bool:
@@ -25,18 +22,10 @@ def saturated(decision: Decision, bound_s: float, now: float) -> bool:
 
 
 def wait_s(candidate: Candidate, punctuality: Punctuality, now: float) -> float:
-    """Seconds until the engine would begin this candidate's prompt. 0 for an idle worker. Pure."""
+    """Seconds until the engine would begin this candidate's prompt. Pure. 0 for an idle worker, even where the prompt
+    can never fit: nothing that runs there would free the memory."""
     rate = candidate.prefill_rate
     ahead = candidate.queued_tokens / rate + punctuality.late_s(now)
     engine = WAITING_TOKENS * candidate.waiting / rate
-    return max(ahead, engine, _memory_s(candidate, punctuality.stay_s))
-
-
-def _memory_s(candidate: Candidate, stay_s: float) -> float:
-    """Until running requests have freed what is missing: a full pool frees its size once per stay (Little's law)."""
-    capacity, usage = candidate.kv_capacity_tokens, candidate.kv_usage
-    if not capacity or 0 < usage < FULL_USAGE:
-        return 0.0
-    held = max(candidate.held_tokens, usage * capacity)
-    missing = held + candidate.cached_tokens + candidate.uncached_tokens - capacity
-    return max(0.0, stay_s * missing / capacity) if held else 0.0
+    prompt_tokens = candidate.cached_tokens + candidate.uncached_tokens
+    return max(ahead, engine, memory_wait_s(candidate, prompt_tokens) if candidate.held_tokens else 0.0)

@@ -75,9 +75,9 @@ def test_a_busy_worker_teaches_no_patience() -> None:
 def test_those_that_are_found_there_stay_longer_than_those_that_come() -> None:
     clock = Clock(0)
     worker = Punctuality(clock)
-    assert worker.long_stay_s == STAY_S
+    assert worker.stay_s == STAY_S
     for number in range(1_000):
         worker.answered(number)
         clock.now += 2 if number % 10 else 62  # one in ten stays long: the mean is 8
         worker.ended(number)
-    assert worker.long_stay_s == pytest.approx((0.9 * 4 + 0.1 * 62**2) / 8, rel=0.1)
+    assert worker.stay_s == pytest.approx((0.9 * 4 + 0.1 * 62**2) / 8, rel=0.1)

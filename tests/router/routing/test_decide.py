@@ -196,7 +196,7 @@ def test_every_figure_of_a_worker_is_in_the_field_of_its_name() -> None:
         alike=7,
         strangers=9,
         warmth=0.0,
-        stay_s=worker.punctuality.long_stay_s,
+        stay_s=worker.punctuality.stay_s,
         held_share=0.25,
     )
     assert 4_000 < found.queued_tokens <= 4_020

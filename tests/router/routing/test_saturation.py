@@ -1,15 +1,18 @@
 """The wait at a worker in seconds, by each thing that can make one wait."""
 
+import random
 from typing import Any
 
 import pytest
 
 from policies.api import Selection
+from policies.expected_ttft import ExpectedTtft
+from policies.memory_wait import memory_wait_s
 from router.fleet.lateness import Punctuality
 from router.fleet.worker import Worker
 from router.routing.decide import Decision
 from router.routing.saturation import saturated, wait_s
-from tests.policies.candidates import a_worker
+from tests.policies.candidates import a_request, a_worker
 from tests.router.fleets import make_worker
 
 IDLE = a_worker("w", 1000, kv_capacity_tokens=100_000, prefill_rate=10_000.0)
@@ -37,18 +40,17 @@ def test_what_the_engine_says_waits() -> None:
     assert of(waiting=50, queued_tokens=60_000) == 6, "the same queue is not counted twice"
 
 
-@pytest.mark.parametrize(
-    ("held", "usage", "expected"),
-    [
-        (99_000, 0.0, 0.0),  # fits exactly
-        (119_000, 0.0, 1.0),  # a fifth of the pool is missing: a fifth of a stay
-        (119_000, 0.5, 0.0),  # the engine has room: the prompts share blocks
-        (119_000, 0.95, 1.0),
-        (50_000, 1.0, 0.05),  # answers, or other clients, fill the pool
-    ],
-)
-def test_memory(held: int, usage: float, expected: float) -> None:
-    assert of(held_tokens=held, kv_usage=usage) == pytest.approx(expected)
+def test_memory_is_waited_for_as_the_policy_prices_it() -> None:
+    short = IDLE._replace(held_tokens=149_000, stay_s=8.0, held_share=0.9)
+    assert of(**short._asdict()) == memory_wait_s(short, 1000) == pytest.approx(8.0 * 0.351)
+    priced, roomy = ExpectedTtft(random.Random(0)).costs(a_request(1000), [short, short._replace(held_tokens=0)])
+    assert priced - roomy == pytest.approx(of(**short._asdict()))
+
+
+def test_memory_keeps_nobody_waiting_where_prompts_share_it() -> None:
+    assert of(held_tokens=99_000) == 0, "fits exactly"
+    assert of(held_tokens=119_000) == pytest.approx(1.0), "a fifth of the pool is missing: a fifth of a stay"
+    assert of(held_tokens=119_000, held_share=0.5) == 0
 
 
 def decision(*queued: int, chosen: int) -> Decision:
