@@ -2,6 +2,7 @@
 
 import random
 import re
+import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -135,3 +136,15 @@ def test_where_is_names_what_exists() -> None:
 def test_every_room_of_the_router_has_a_line() -> None:
     rooms = {f"router/{folder.parent.name}/" for folder in (ROOT / "router").glob("*/__init__.py")}
     assert rooms <= set(re.findall(r"`(router/\w+/)`", section("Rooms")))
+
+
+def test_the_rooms_are_in_the_order_that_is_checked() -> None:
+    """The page lists the layers of the import contract, from top to bottom."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (each["layers"] for each in contracts if each.get("containers") == ["router"])
+    order = [set(layer.split(" | ")) for layer in layers if layer != "__main__"]
+    named = re.findall(r"(?m)^\| `router/(\w+)(?:/|\.py)` \|", section("Rooms"))
+    for layer in order:
+        here, named = set(named[: len(layer)]), named[len(layer) :]
+        assert here == layer
+    assert not named
