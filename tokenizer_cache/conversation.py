@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from tokenizer_cache.chain import HASH_BYTES, ID_BYTES
-from tokenizer_cache.journal import Entry, Journal
+from tokenizer_cache.journal import Journal, JournalEntry
 
 DEFAULT_ROOM_BYTES: Final = 256 << 20
 _BOUNDARY_BYTES: Final = 540
@@ -199,7 +199,7 @@ class Conversations:
             self.on_learned(Learned(key, parent.key if parent is not None else b"", boundary.chain(), boundary.tokens))
         if self._journal is not None:
             self._journal.append(
-                Entry(
+                JournalEntry(
                     self._tag,
                     key,
                     parent.key if parent is not None else b"",
@@ -215,7 +215,7 @@ class Conversations:
                 )
             )
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: JournalEntry) -> None:
         """Add a boundary that a sibling sent."""
         if self.keep_ids and len(entry.ids) != entry.tokens * ID_BYTES:
             return

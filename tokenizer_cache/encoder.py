@@ -16,7 +16,7 @@ from tokenizer_cache.counters import Counters
 from tokenizer_cache.fields import ChatFields, CompletionFields, Fields, ResponseFields, given, holds_media
 from tokenizer_cache.given_ids import ids_in_place_of_messages
 from tokenizer_cache.identity import context_key, framed, scope_key
-from tokenizer_cache.items import Keys
+from tokenizer_cache.items import StartKeys
 from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.messages import Closed, MessageEncoder, NotBrief, Recognised, close
 from tokenizer_cache.prompt import Prompt
@@ -109,7 +109,7 @@ class PromptEncoder:
         if request.prompts:
             return self._recognise_prompts(request, realm)
         context = realm.context + (self._messages.day() if self._messages else b"")
-        keys = Keys(context, request.conversation)
+        keys = StartKeys(context, request.conversation)
         place, boundary = self.conversations.find(keys)
         unseen = b"".join(request.conversation.since(place))
         if holds_media(unseen):

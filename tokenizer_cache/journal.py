@@ -28,7 +28,7 @@ _RETRY: Final = 64
 """A sibling's ring that was missing is looked for again after this many polls."""
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class JournalEntry(msgspec.Struct, frozen=True, array_like=True):
     """One boundary of a conversation, whole."""
 
     tag: bytes
@@ -129,19 +129,19 @@ class Journal:
         self._paths = {other: folder / f"{other}.ring" for other in range(count) if other != number}
         self._own = Ring(folder / f"{number}.ring", create=True, size=size)
         self._rings: dict[int, Ring] = {}
-        self._readers: dict[bytes, Callable[[Entry], None]] = {}
+        self._readers: dict[bytes, Callable[[JournalEntry], None]] = {}
         self._writing, self._reading = threading.Lock(), threading.Lock()
         self._looks = 0
         self._encode = msgspec.msgpack.Encoder().encode
-        self._decode = msgspec.msgpack.Decoder(Entry).decode
+        self._decode = msgspec.msgpack.Decoder(JournalEntry).decode
         self.taken = 0
         """Entries taken over from siblings."""
 
-    def join(self, tag: bytes, take: Callable[[Entry], None]) -> None:
+    def join(self, tag: bytes, take: Callable[[JournalEntry], None]) -> None:
         """Entries of this tag go to `take`, from now on."""
         self._readers[tag] = take
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: JournalEntry) -> None:
         """Leave an entry for the siblings."""
         payload = self._encode(entry)
         with self._writing:

@@ -12,7 +12,7 @@ from tokenizer_cache.chain import HASH_BYTES, Chain
 from tokenizer_cache.conversation import DEFAULT_ROOM_BYTES, Boundary, Conversations, Room
 from tokenizer_cache.fields import ChatFields, MessageFields, ResponseFields, given
 from tokenizer_cache.identity import context_key, scope_key
-from tokenizer_cache.items import Keys
+from tokenizer_cache.items import StartKeys
 from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request
@@ -23,7 +23,7 @@ _LEARN = 0.05
 _BLOB = re.compile(rb'"[A-Za-z0-9+/=_:;,.\-]{4096,}"')
 
 
-class _Seen(NamedTuple):
+class _SeenText(NamedTuple):
     prompt: Prompt
     text_bytes: int
 
@@ -60,7 +60,7 @@ class TextEncoder:
         root = realm.root
         if request.prompts:
             return self._of_prompts(request, root)
-        keys = Keys(realm.context, request.conversation)
+        keys = StartKeys(realm.context, request.conversation)
         place, known = self.conversations.find(keys)
         head = b"" if known else prompt_head(request)
         items = request.conversation.bare(place if known else 0)
@@ -78,7 +78,7 @@ class TextEncoder:
     def encode(self, request: Request) -> Prompt:
         """As `recognise`: nothing more exact is known."""
         seen = request.memo.get(self)
-        return seen.prompt if isinstance(seen, _Seen) else self.recognise(request)
+        return seen.prompt if isinstance(seen, _SeenText) else self.recognise(request)
 
     def encode_briefly(self, request: Request) -> Prompt:
         """As `encode`, which is fast enough for the event loop."""
@@ -91,7 +91,7 @@ class TextEncoder:
     def observe(self, request: Request, prompt_tokens: int) -> None:
         """Learn from a prompt's real length, as the engine reported it."""
         seen = request.memo.get(self)
-        if isinstance(seen, _Seen) and prompt_tokens > 0 and seen.text_bytes > 0:
+        if isinstance(seen, _SeenText) and prompt_tokens > 0 and seen.text_bytes > 0:
             ratio = min(max(seen.text_bytes / prompt_tokens, 0.5), 16.0)
             self.bytes_per_token += _LEARN * (ratio - self.bytes_per_token)
 
@@ -112,7 +112,7 @@ class TextEncoder:
             source="text",
             teachable=request.teachable,
         )
-        request.memo[self] = _Seen(prompt, text_bytes)
+        request.memo[self] = _SeenText(prompt, text_bytes)
         return prompt
 
     def _without_blobs(self, raw: bytes) -> bytes:

@@ -14,7 +14,7 @@ from tokenizer_cache.chain import HASH_BYTES, ID_BYTES, Chain, pack
 from tokenizer_cache.conversation import Boundary, Conversations, Spine
 from tokenizer_cache.fields import holds_media
 from tokenizer_cache.identity import context_key, scope_key
-from tokenizer_cache.items import Keys
+from tokenizer_cache.items import StartKeys
 from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request
 from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, Realm, TextEncoder, prompt_head
@@ -28,7 +28,7 @@ _HEAD_BLOCKS: Final = 512
 
 
 class _Seen(NamedTuple):
-    keys: Keys
+    keys: StartKeys
 
 
 class _Head(NamedTuple):
@@ -61,7 +61,7 @@ class WorkerIdsEncoder:
             scope = scope_key(self.text.format, request.fields)
             context = self.text.keyed.of(context_key(scope, request.fields, self.text.engine))
             realm = request.frame.memo[self] = Realm(self._chain.root(scope), context)
-        root, keys = realm.root, Keys(realm.context, request.conversation)
+        root, keys = realm.root, StartKeys(realm.context, request.conversation)
         place, boundary = self.conversations.find(keys)
         unseen = b"".join(map(bytes, request.conversation.since(place if boundary else 0)))
         if holds_media(unseen):
@@ -125,7 +125,7 @@ class WorkerIdsEncoder:
         self._learn_heads(seen.keys, chain)
         return self._exact(request, chain, len(ids))
 
-    def _learn_heads(self, keys: Keys, chain: bytes) -> None:
+    def _learn_heads(self, keys: StartKeys, chain: bytes) -> None:
         """Learn what this prompt shares with the last one that began with the same items but went on otherwise."""
         for place in range(min(_HEADS, len(keys) - 1)):
             key, next_key = keys[place], keys[place + 1]

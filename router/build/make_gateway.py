@@ -14,7 +14,7 @@ from router.build.make_sharing import Sharing
 from router.clients import Clients
 from router.fleet.workers import Fleet
 from router.http.control import ControlState, control_app
-from router.http.gateway import Admission, Gateway, Parts, Tracing
+from router.http.gateway import Admission, Gateway, Parts, Tracer
 from router.http.load_route import LoadRoute
 from router.http.prompt_route import PromptRoute, PromptTools
 from router.http.realtime import Dialer, RealtimeRoute
@@ -47,7 +47,7 @@ class GatewayInputs:
     client: WorkerClient
     watchdog: Watchdog
     access_log: AccessLog
-    tracing: Tracing | None
+    tracing: Tracer | None
     page: Callable[[], Awaitable[bytes]]
     """Makes the metrics page, off the event loop."""
     draining: Callable[[], bool]

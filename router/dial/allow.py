@@ -37,7 +37,7 @@ class BadUrlError(NotAllowedError):
     """It cannot be read without doubt."""
 
 
-class Place(NamedTuple):
+class WorkerPlace(NamedTuple):
     """Where a worker's URL leads, read without any doubt."""
 
     scheme: str
@@ -88,7 +88,7 @@ class Implied:
     scheme: str
     port: int
 
-    def allows(self, place: Place) -> bool:
+    def allows(self, place: WorkerPlace) -> bool:
         """A literal address of the cluster's network, on the source's port."""
         fits = place.scheme == self.scheme and self.port in (0, place.port)
         return fits and place.address is not None and granted(place.address, PRIVATE)
@@ -140,7 +140,7 @@ class AllowList:
         return granted(address, networks)
 
 
-def place_of(url: str) -> Place:
+def place_of(url: str) -> WorkerPlace:
     """Read a URL that came from outside. Raises BadUrlError for whatever could be read in two ways."""
     found = _URL.fullmatch(url) if len(url) <= MAX_URL else None
     if found is None:
@@ -153,7 +153,7 @@ def place_of(url: str) -> Place:
         raise BadUrlError("must have a plain path, or none, without /v1")
     address = _address(found["host"])
     host = found["host"].lower() if address is None else str(address)
-    return Place(scheme, host, port, address, path)
+    return WorkerPlace(scheme, host, port, address, path)
 
 
 def _address(host: str) -> Address | None:

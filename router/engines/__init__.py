@@ -5,16 +5,16 @@ its process lives; a *load* is one look at its gauges and counters. All of it is
 every bad answer becomes one `WorkerAnswerError`.
 """
 
-from router.engines.answers import NO_ANSWERS, Fault, WorkerAnswerError, control_client, fetch
+from router.engines.answers import NO_ANSWERS, AnswerFault, WorkerAnswerError, control_client, fetch
 from router.engines.detect import detect
 from router.engines.engine import Engine, EngineKind, Facts, Load, ModelCard, restarted
 
 __all__ = [
     "NO_ANSWERS",
+    "AnswerFault",
     "Engine",
     "EngineKind",
     "Facts",
-    "Fault",
     "Load",
     "ModelCard",
     "WorkerAnswerError",

@@ -37,7 +37,7 @@ INLINE_BYTES = 256 << 10
 _Answer = TypeVar("_Answer")
 
 
-class Fault(Enum):
+class AnswerFault(Enum):
     """What kind of failure an answer was."""
 
     REFUSED = "refused"
@@ -52,14 +52,14 @@ class Fault(Enum):
     """2xx, but not what was asked for."""
 
 
-NO_ANSWERS = frozenset({Fault.REFUSED, Fault.NO_ANSWER, Fault.OWN})
+NO_ANSWERS = frozenset({AnswerFault.REFUSED, AnswerFault.NO_ANSWER, AnswerFault.OWN})
 
 
 class WorkerAnswerError(Exception):
     """A worker did not answer a control request as it should. `str()` is a short reason without any body text."""
 
-    def __init__(self, path: str, reason: str, fault: Fault, status: int = 0) -> None:
-        super().__init__(reason if fault is Fault.REFUSED else f"{path.partition('?')[0]}: {reason}")
+    def __init__(self, path: str, reason: str, fault: AnswerFault, status: int = 0) -> None:
+        super().__init__(reason if fault is AnswerFault.REFUSED else f"{path.partition('?')[0]}: {reason}")
         self.fault = fault
         self.status = status
 
@@ -99,17 +99,21 @@ async def fetch(
         ):
             return await _body(response, path, most)
     except (TimeoutError, httpx.TimeoutException):
-        raise WorkerAnswerError(path, "no answer in time", Fault.NO_ANSWER) from None
+        raise WorkerAnswerError(path, "no answer in time", AnswerFault.NO_ANSWER) from None
     except (httpx.HTTPError, httpx.InvalidURL, ExceptionGroup) as error:  # a group: for a port over 65,535
         fault = _fault_of(error)
-        reason = "connection refused" if fault is Fault.REFUSED else f"no answer ({type(error).__name__})"
+        reason = "connection refused" if fault is AnswerFault.REFUSED else f"no answer ({type(error).__name__})"
         raise WorkerAnswerError(path, reason, fault) from error
 
 
-def _fault_of(error: BaseException) -> Fault:
+def _fault_of(error: BaseException) -> AnswerFault:
     if is_own_fault(error):
-        return Fault.OWN
-    return Fault.REFUSED if any(isinstance(e, ConnectionRefusedError) for e in causes(error)) else Fault.NO_ANSWER
+        return AnswerFault.OWN
+    return (
+        AnswerFault.REFUSED
+        if any(isinstance(e, ConnectionRefusedError) for e in causes(error))
+        else AnswerFault.NO_ANSWER
+    )
 
 
 async def fetch_json(client: httpx.AsyncClient, url: str, path: str, shape: type[_Answer]) -> _Answer:
@@ -118,9 +122,9 @@ async def fetch_json(client: httpx.AsyncClient, url: str, path: str, shape: type
     try:
         return msgspec.json.decode(body, type=shape, strict=False)
     except msgspec.ValidationError as error:
-        raise WorkerAnswerError(path, f"unexpected JSON: {error}"[:200], Fault.CONTENT) from None
+        raise WorkerAnswerError(path, f"unexpected JSON: {error}"[:200], AnswerFault.CONTENT) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise WorkerAnswerError(path, "not JSON", Fault.CONTENT) from None
+        raise WorkerAnswerError(path, "not JSON", AnswerFault.CONTENT) from None
 
 
 async def fetch_samples(client: httpx.AsyncClient, url: str, path: str, wanted: Wanted) -> list[Sample]:
@@ -155,14 +159,14 @@ async def fetch_models(client: httpx.AsyncClient, url: str) -> Models:
     path = "/v1/models"
     listed = (await fetch_json(client, url, path, _Models)).data
     if len(listed) > MAX_MODELS:
-        raise WorkerAnswerError(path, f"over {MAX_MODELS} models", Fault.CONTENT)
+        raise WorkerAnswerError(path, f"over {MAX_MODELS} models", AnswerFault.CONTENT)
     try:
         read = [msgspec.json.decode(card, type=_Card, strict=False) for card in listed]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise WorkerAnswerError(path, "an entry that is no model", Fault.CONTENT) from None
+        raise WorkerAnswerError(path, "an entry that is no model", AnswerFault.CONTENT) from None
     cards = tuple(_model_card(card) for card in read if plain(card.id, MAX_NAME_CHARS))
     if not cards:
-        raise WorkerAnswerError(path, "no model is served", Fault.CONTENT)
+        raise WorkerAnswerError(path, "no model is served", AnswerFault.CONTENT)
     return Models(cards, frozenset(plain(card.owned_by, MAX_NAME_CHARS) for card in read))
 
 
@@ -184,18 +188,18 @@ def within(number: int | None, most: int) -> int:
 async def _body(response: httpx.Response, path: str, most: int) -> bytes:
     status = response.status_code
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        raise WorkerAnswerError(path, f"HTTP {status}: the worker wants another API key", Fault.STATUS, status)
+        raise WorkerAnswerError(path, f"HTTP {status}: the worker wants another API key", AnswerFault.STATUS, status)
     if not response.is_success:
-        raise WorkerAnswerError(path, f"HTTP {status}", Fault.STATUS, status)
+        raise WorkerAnswerError(path, f"HTTP {status}", AnswerFault.STATUS, status)
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise WorkerAnswerError(path, "compressed, though asked not to be", Fault.CONTENT, status)
+        raise WorkerAnswerError(path, "compressed, though asked not to be", AnswerFault.CONTENT, status)
     body = bytearray()
     pieces = 0
     async for chunk in response.aiter_raw():
         body += chunk
         pieces += 1
         if len(body) > most:
-            raise WorkerAnswerError(path, f"over {most} bytes", Fault.CONTENT, status)
+            raise WorkerAnswerError(path, f"over {most} bytes", AnswerFault.CONTENT, status)
         if (pieces - FREE_PIECES) * MIN_PIECE_BYTES > len(body):
-            raise WorkerAnswerError(path, "in too many pieces", Fault.CONTENT, status)
+            raise WorkerAnswerError(path, "in too many pieces", AnswerFault.CONTENT, status)
     return bytes(body)

@@ -12,7 +12,7 @@ from typing import Final, Literal
 import httpx
 import msgspec
 
-from router.engines.answers import Fault, WorkerAnswerError, fetch
+from router.engines.answers import AnswerFault, WorkerAnswerError, fetch
 from tokenizer_cache.chain import SLICE_BYTES, read_ids
 from tokenizer_cache.fields import ChatFields, given
 from tokenizer_cache.request import Request
@@ -65,9 +65,9 @@ async def ask(client: httpx.AsyncClient, url: str, way: Way, request: Request) -
             raw = msgspec.json.decode(body, type=_Tokenized).tokens
         ids = read_ids(bytes(raw)) if len(raw) <= SLICE_BYTES else await asyncio.to_thread(read_ids, bytes(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError):
-        raise WorkerAnswerError(path, "no token ids", Fault.CONTENT) from None
+        raise WorkerAnswerError(path, "no token ids", AnswerFault.CONTENT) from None
     if len(ids) > most:
-        raise WorkerAnswerError(path, "more token ids than the prompt can have", Fault.CONTENT)
+        raise WorkerAnswerError(path, "more token ids than the prompt can have", AnswerFault.CONTENT)
     return ids
 
 

@@ -15,7 +15,7 @@ from typing import Protocol, Self
 
 import httpx
 
-from router.engines import NO_ANSWERS, Engine, Facts, Fault, Load, WorkerAnswerError, detect, fetch, restarted
+from router.engines import NO_ANSWERS, AnswerFault, Engine, Facts, Load, WorkerAnswerError, detect, fetch, restarted
 
 _log = logging.getLogger(__name__)
 
@@ -274,11 +274,11 @@ class Prober:
         self._accept(watch, engine, await engine.facts(self._client, watch.url))
 
     def _failed(self, watch: _Watch, error: WorkerAnswerError) -> None:
-        if error.fault is Fault.OWN and watch.healthy:
+        if error.fault is AnswerFault.OWN and watch.healthy:
             return
         watch.failures += 1
-        watch.gone = watch.gone or error.fault is Fault.REFUSED
-        if error.fault is Fault.REFUSED or not watch.healthy or watch.failures >= self._config.unhealthy_after:
+        watch.gone = watch.gone or error.fault is AnswerFault.REFUSED
+        if error.fault is AnswerFault.REFUSED or not watch.healthy or watch.failures >= self._config.unhealthy_after:
             self._down(watch, str(error))
 
     def _down(self, watch: _Watch, reason: str) -> None:

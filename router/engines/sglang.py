@@ -14,7 +14,7 @@ import msgspec
 from router.engines.answers import (
     MAX_NAME_CHARS,
     NO_ANSWERS,
-    Fault,
+    AnswerFault,
     WorkerAnswerError,
     fetch,
     fetch_json,
@@ -41,7 +41,7 @@ _OWN_POOL = ("device", "total")
 _MICROSECONDS = 1e6
 
 
-class _ServerInfo(ServerOptions, kw_only=True):
+class _SglangServerInfo(ServerOptions, kw_only=True):
     disaggregation_mode: str | None
     """Without a default: its presence tells SGLang's answer from anybody else's."""
     version: str = ""
@@ -78,7 +78,7 @@ class Sglang:
     async def facts(self, client: httpx.AsyncClient, url: str) -> Facts:
         """See Engine."""
         models = await fetch_models(client, url)
-        info = await fetch_json(client, url, _INFO_PATH, _ServerInfo)
+        info = await fetch_json(client, url, _INFO_PATH, _SglangServerInfo)
         dp_size = within(info.dp_size, MAX_RANKS) or 1
         mode = info.disaggregation_mode or "null"
         block_tokens = (within(info.page_size, MAX_BLOCK_TOKENS) or 1) * (within(info.dcp_size, MAX_RANKS) or 1)
@@ -106,7 +106,7 @@ class Sglang:
                 return None
             raise
         if not ranks:
-            raise WorkerAnswerError(_LOADS_PATH, "no rank reports", Fault.CONTENT)
+            raise WorkerAnswerError(_LOADS_PATH, "no rank reports", AnswerFault.CONTENT)
         samples = await self._counters(client, url)
         ranks = ranks[:MAX_RANKS]
         return Load(
@@ -137,7 +137,7 @@ async def recognise(client: httpx.AsyncClient, url: str) -> Sglang | None:
     """The SGLang at `url`, by what /server_info answers; None when that is another's. Raises when nothing answers at
     all, or when it wants another API key."""
     try:
-        info = await fetch_json(client, url, _INFO_PATH, _ServerInfo)
+        info = await fetch_json(client, url, _INFO_PATH, _SglangServerInfo)
     except WorkerAnswerError as error:
         if error.fault in NO_ANSWERS or error.status == httpx.codes.UNAUTHORIZED:
             raise
@@ -159,7 +159,7 @@ async def _health_path(client: httpx.AsyncClient, url: str) -> str:
     return "/ready"
 
 
-def _generation(info: _ServerInfo) -> str:
+def _generation(info: _SglangServerInfo) -> str:
     """SGLang shows neither its start nor a process id, but how long each part of its start took, to the microsecond and
     better: no two starts agree in all of them."""
     raw = bytes(info.startup_time)

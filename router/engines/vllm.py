@@ -13,7 +13,7 @@ import msgspec
 from router.engines.answers import (
     MAX_NAME_CHARS,
     NO_ANSWERS,
-    Fault,
+    AnswerFault,
     WorkerAnswerError,
     fetch_json,
     fetch_models,
@@ -78,7 +78,7 @@ class _Config(msgspec.Struct):
     kv_transfer_config: _KvTransfer | None = None
 
 
-class _ServerInfo(msgspec.Struct):
+class _VllmServerInfo(msgspec.Struct):
     vllm_config: _Config
 
 
@@ -121,7 +121,7 @@ class Vllm:
         samples = await fetch_samples(client, url, page, _LOAD)
         ranks = len(values(samples, _RUNNING))
         if not ranks:
-            raise WorkerAnswerError(page, f"no {_RUNNING}", Fault.CONTENT)
+            raise WorkerAnswerError(page, f"no {_RUNNING}", AnswerFault.CONTENT)
         return Load(
             running=total(samples, _RUNNING),
             waiting=total(samples, _WAITING),
@@ -161,7 +161,7 @@ async def version(client: httpx.AsyncClient, url: str) -> str:
 
 async def _refused(client: httpx.AsyncClient, url: str) -> str | None:
     try:
-        info = await fetch_json(client, url, "/server_info?config_format=json", _ServerInfo)
+        info = await fetch_json(client, url, "/server_info?config_format=json", _VllmServerInfo)
     except WorkerAnswerError:  # the rule: this endpoint is not there
         return None
     transfer = info.vllm_config.kv_transfer_config

@@ -40,7 +40,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 log = logging.getLogger("warmroute")
 
 
-class Tracing(Protocol):
+class Tracer(Protocol):
     """What a trace needs of each request. Never blocks, never fails."""
 
     def begin(self, raw_headers: list[tuple[bytes, bytes]]) -> TraceContext:
@@ -80,7 +80,7 @@ class Parts:
     watchdog: Watchdog
     instruments: Instruments
     access_log: AccessLog
-    tracing: Tracing | None
+    tracing: Tracer | None
 
 
 class Gateway:

@@ -23,7 +23,7 @@ MAX_AHEAD_S = 600
 MAX_ENTRIES = 10_000
 
 
-class Verdict(Enum):
+class EntryOutcome(Enum):
     """What became of an entry that was read. Values are metric labels."""
 
     ACCEPTED = "accepted"
@@ -64,16 +64,16 @@ class Book:
         self._entries[entry.worker] = entry
         return entry
 
-    def accept(self, worker: str, entry: Entry, now: float) -> Verdict:
+    def accept(self, worker: str, entry: Entry, now: float) -> EntryOutcome:
         """Judge an entry that was read in `worker`'s place, and hold it if it is good."""
         known = self._entries.get(worker)
         if known is not None and entry.order == known.order:
-            return Verdict.KNOWN
+            return EntryOutcome.KNOWN
         verdict = self._judge(worker, entry, known, now)
-        if verdict is Verdict.ACCEPTED:
+        if verdict is EntryOutcome.ACCEPTED:
             self._entries[worker] = entry
             if known is not None and known.version == entry.version:
-                return Verdict.KNOWN  # only signed again
+                return EntryOutcome.KNOWN  # only signed again
         return verdict
 
     def renew(self, now: float) -> None:
@@ -85,18 +85,22 @@ class Book:
                 signed = (entry.worker, entry.url, entry.standing, entry.added, entry.version, int(now))
                 self._entries[entry.worker] = Entry(*signed)
 
-    def _judge(self, worker: str, entry: Entry, known: Entry | None, now: float) -> Verdict:
+    def _judge(self, worker: str, entry: Entry, known: Entry | None, now: float) -> EntryOutcome:
         if entry.worker != worker or self._worker_id(entry.url) != worker:
-            return Verdict.MISPLACED
+            return EntryOutcome.MISPLACED
         if known is not None and entry.order < known.order:
-            return Verdict.REPLAYED
+            return EntryOutcome.REPLAYED
         if max(entry.version / 1e6, entry.stamp) > now + MAX_AHEAD_S:
-            return Verdict.FUTURE
+            return EntryOutcome.FUTURE
         if entry.stamp < now - MAX_AGE_S:
-            return Verdict.STALE
+            return EntryOutcome.STALE
         if known is None and len(self._entries) >= MAX_ENTRIES:
-            return Verdict.FULL
-        return Verdict.ACCEPTED if entry.standing is Standing.REMOVED or self._allowed(entry) else Verdict.NOT_ALLOWED
+            return EntryOutcome.FULL
+        return (
+            EntryOutcome.ACCEPTED
+            if entry.standing is Standing.REMOVED or self._allowed(entry)
+            else EntryOutcome.NOT_ALLOWED
+        )
 
     def _allowed(self, entry: Entry) -> bool:
         try:

@@ -15,7 +15,7 @@ import dns.resolver
 from dns.rdatatype import AAAA, SRV, A, RdataType
 
 from router.dial.addresses import read
-from router.dial.allow import Implied, Place
+from router.dial.allow import Implied, WorkerPlace
 from router.members.source import Findings, WorkerSpec
 
 MAX_TTL_S = 60.0
@@ -83,7 +83,7 @@ class DnsSource:
 
     def _spec(self, address: str, port: int) -> WorkerSpec:
         found = read(address)
-        return WorkerSpec(Place(self._scheme, str(found), port, found, self._path).url)
+        return WorkerSpec(WorkerPlace(self._scheme, str(found), port, found, self._path).url)
 
     async def _addresses(self, host: str, port: int) -> Answer:
         """Of both families. Raises DNSException when neither could be asked for."""

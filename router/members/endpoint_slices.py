@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from router.dial.allow import Place
+from router.dial.allow import WorkerPlace
 from router.dial.service_name import ServiceName
 from router.fleet.labels import Labels
 from router.members.source import WorkerSpec
@@ -49,7 +49,7 @@ class _Port(msgspec.Struct):
     port: int | None = None
 
 
-class Slice(msgspec.Struct):
+class EndpointSlice(msgspec.Struct):
     """One EndpointSlice."""
 
     metadata: Meta
@@ -62,7 +62,7 @@ class SliceList(msgspec.Struct):
     """A page of the answer to a list."""
 
     metadata: Meta
-    items: list[Slice]
+    items: list[EndpointSlice]
 
 
 class Status(msgspec.Struct):
@@ -78,7 +78,7 @@ class Event(msgspec.Struct):
     object: msgspec.Raw
 
 
-def specs_of(slices: Iterable[Slice], service: ServiceName) -> list[WorkerSpec]:
+def specs_of(slices: Iterable[EndpointSlice], service: ServiceName) -> list[WorkerSpec]:
     """One for each Pod, or each address where no Pod is named."""
     found: dict[str, WorkerSpec] = {}
     for one in sorted(slices, key=lambda slice_: slice_.address_type):  # IPv4 first
@@ -109,10 +109,10 @@ def _spec(endpoint: _Endpoint, scheme: str, port: int, labels: Labels) -> Worker
         return None
     away = endpoint.conditions.ready is False or bool(endpoint.conditions.terminating)
     generation = endpoint.target.uid if endpoint.target else ""
-    return WorkerSpec(Place(scheme, str(address), port, address, "").url, labels, away, generation)
+    return WorkerSpec(WorkerPlace(scheme, str(address), port, address, "").url, labels, away, generation)
 
 
-def _port(one: Slice, service: ServiceName) -> int:
+def _port(one: EndpointSlice, service: ServiceName) -> int:
     """0 when the slice does not have the port."""
     if service.port_number:
         return service.port_number

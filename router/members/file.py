@@ -18,7 +18,7 @@ from router.members.source import Findings, WorkerSpec
 MAX_FILE_BYTES = 4 << 20
 
 
-class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+class _FileEntry(msgspec.Struct, forbid_unknown_fields=True):
     url: str
     models: list[str] = []
     role: str = ""
@@ -26,7 +26,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Page(msgspec.Struct, forbid_unknown_fields=True):
-    workers: list[str | _Entry]
+    workers: list[str | _FileEntry]
 
 
 class FileSource:
@@ -81,9 +81,9 @@ def read_page(data: bytes, toml: bool) -> list[WorkerSpec]:
     return [_spec(number, entry) for number, entry in enumerate(page.workers)]
 
 
-def _spec(number: int, entry: str | _Entry) -> WorkerSpec:
+def _spec(number: int, entry: str | _FileEntry) -> WorkerSpec:
     if isinstance(entry, str):
-        entry = _Entry(entry)
+        entry = _FileEntry(entry)
     try:
         url = place_of(entry.url).url
     except BadUrlError as error:

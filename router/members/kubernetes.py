@@ -18,7 +18,7 @@ import msgspec
 
 from router.dial.allow import Implied
 from router.dial.service_name import ServiceName
-from router.members.endpoint_slices import Event, Meta, Slice, SliceList, Status, specs_of
+from router.members.endpoint_slices import EndpointSlice, Event, Meta, SliceList, Status, specs_of
 from router.members.source import Findings
 
 WATCH_S = 240
@@ -31,7 +31,7 @@ GONE = 410
 NEEDED = "the service account needs list and watch on endpointslices"
 
 
-class ApiError(Exception):
+class KubernetesError(Exception):
     """The API did not answer as it should. The text is fit for the log."""
 
     def __init__(self, reason: str, status: int = 0) -> None:
@@ -75,7 +75,7 @@ class KubernetesSource:
         namespace = f"{service.namespace}/" if service.namespace else ""
         self.name = f"kubernetes:{namespace}{service.name}"
         self.implied: Implied | None = Implied(service.scheme, service.port_number)
-        self._slices: dict[str, Slice] = {}
+        self._slices: dict[str, EndpointSlice] = {}
 
     async def run(self, findings: Findings) -> None:
         """List and watch for ever."""
@@ -87,7 +87,7 @@ class KubernetesSource:
                     failures = 0
                     while True:
                         version = await self._watch(client, version, findings)
-            except ApiError as error:
+            except KubernetesError as error:
                 failures += 1
                 if error.status != GONE:
                     findings.failed(str(error))
@@ -102,7 +102,7 @@ class KubernetesSource:
 
     async def _list(self, client: httpx.AsyncClient, findings: Findings) -> str:
         """All slices. Returns the version to watch from."""
-        slices: dict[str, Slice] = {}
+        slices: dict[str, EndpointSlice] = {}
         more: str | None = ""
         page = SliceList(Meta(), [])
         while more is not None:
@@ -123,8 +123,8 @@ class KubernetesSource:
                 event = msgspec.json.decode(line, type=Event)
                 if event.type == "ERROR":
                     code = msgspec.json.decode(event.object, type=Status).code
-                    raise ApiError(f"the watch was ended with {code}", code)
-                changed = msgspec.json.decode(event.object, type=Slice)
+                    raise KubernetesError(f"the watch was ended with {code}", code)
+                changed = msgspec.json.decode(event.object, type=EndpointSlice)
                 version = changed.metadata.resource_version or version
                 if self._take(event.type, changed):
                     findings.found(specs_of(self._slices.values(), self._service))
@@ -132,7 +132,7 @@ class KubernetesSource:
                     findings.unchanged()
         return version
 
-    def _take(self, kind: str, changed: Slice) -> bool:
+    def _take(self, kind: str, changed: EndpointSlice) -> bool:
         if kind == "BOOKMARK":
             return False
         if kind == "DELETED":
@@ -143,7 +143,7 @@ class KubernetesSource:
 
     @asynccontextmanager
     async def _ask(self, client: httpx.AsyncClient, params: dict[str, str]) -> AsyncIterator[httpx.Response]:
-        """The answer to a question about the slices, its status checked. Raises ApiError."""
+        """The answer to a question about the slices, its status checked. Raises KubernetesError."""
         namespace = self._service.namespace or self._api.namespace()
         path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
         selector = {"labelSelector": f"kubernetes.io/service-name={self._service.name}"}
@@ -152,16 +152,16 @@ class KubernetesSource:
         try:
             status = answer.status_code
             if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-                raise ApiError(f"HTTP {status}: {NEEDED} in namespace {namespace}", status)
+                raise KubernetesError(f"HTTP {status}: {NEEDED} in namespace {namespace}", status)
             if status != httpx.codes.OK:
-                raise ApiError(f"HTTP {status}", status)
+                raise KubernetesError(f"HTTP {status}", status)
             yield answer
         finally:
             await answer.aclose()
 
 
 async def _lines(answer: httpx.Response) -> AsyncIterator[bytes]:
-    """The lines of an answer without end. Raises ApiError for a line without end."""
+    """The lines of an answer without end. Raises KubernetesError for a line without end."""
     rest = bytearray()
     async for chunk in answer.aiter_bytes():
         rest += chunk
@@ -171,4 +171,4 @@ async def _lines(answer: httpx.Response) -> AsyncIterator[bytes]:
             if line.strip():
                 yield bytes(line)
         if len(rest) > MAX_LINE_BYTES:
-            raise ApiError("an event without end")
+            raise KubernetesError("an event without end")

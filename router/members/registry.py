@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from router.fleet.worker import Worker
 from router.fleet.workers import DuplicateWorkerError, UnknownWorkerError
-from router.members.book import MAX_AHEAD_S, MAX_ENTRIES, TOMB_S, Book, Verdict
+from router.members.book import MAX_AHEAD_S, MAX_ENTRIES, TOMB_S, Book, EntryOutcome
 from router.members.entry import MAX_ENTRY_BYTES, BadEntryError, Entry, Standing, read_entry, write_entry
 from router.members.membership import Membership
 from router.observe.instruments import Counter
@@ -30,7 +30,7 @@ MAX_NEWS = 2_000
 """Entries that are judged in one reading, about 5 us each: the rest is read next time."""
 START_S = 10.0
 """What is found when a router has just started was decided before, whatever its date says."""
-QUIET = frozenset({Verdict.ACCEPTED, Verdict.KNOWN})
+QUIET = frozenset({EntryOutcome.ACCEPTED, EntryOutcome.KNOWN})
 WORKER = re.compile(rb"w-[0-9a-f]{10}")
 PUT = read_script("router.members", "put_entry")
 log = logging.getLogger("warmroute")
@@ -143,9 +143,9 @@ class Registry:
             return False
         self._orders[worker] = entry.order
         verdict = self._book.accept(worker, entry, self._clock())
-        if verdict is not Verdict.KNOWN:
+        if verdict is not EntryOutcome.KNOWN:
             self._shelf.outcomes.add(1, (verdict.value,))
-        if verdict is Verdict.ACCEPTED and entry.standing is Standing.REMOVED:
+        if verdict is EntryOutcome.ACCEPTED and entry.standing is Standing.REMOVED:
             self._remove(entry)
         return verdict in QUIET
 

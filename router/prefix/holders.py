@@ -19,7 +19,7 @@ MAX_KNOWN = 20_000
 """Number of holders that are remembered: every restart of an engine makes a new holder."""
 
 
-class _Known(NamedTuple):
+class _KnownHolder(NamedTuple):
     number: int
     since: float
     renewed: bool
@@ -43,7 +43,7 @@ class Holders:
         """Called when Redis has lost, or never had, what this router knows."""
         self._clock = clock
         self._default_capacity = default_capacity_blocks
-        self._numbers: dict[str, _Known] = {}
+        self._numbers: dict[str, _KnownHolder] = {}
         self._removals: dict[str, _Removal] = {}
         self._capacities: dict[str, int] = {}
         self._unwritten: dict[str, None] = {}
@@ -73,7 +73,7 @@ class Holders:
             del self._removals[holder]
             known = None
         if known is None or number != known.number:
-            self._numbers[holder] = _Known(number, self._clock(), known is not None)
+            self._numbers[holder] = _KnownHolder(number, self._clock(), known is not None)
             if len(self._numbers) > MAX_KNOWN:
                 del self._numbers[next(iter(self._numbers))]
             if known is not None:

@@ -11,16 +11,16 @@ from collections import deque
 from router.prefix.index import HASH_BYTES
 
 
-class Link:
+class LruLink:
     """A place in a holder's LRU list: a ring, closed by one bare link that belongs to the holder."""
 
     __slots__ = ("newer", "older")
 
-    newer: Link
-    older: Link
+    newer: LruLink
+    older: LruLink
 
 
-class Holding(Link):
+class Holding(LruLink):
     """What one holder has of one node's run. Counts are blocks from the run's start."""
 
     __slots__ = ("ending", "extent", "generated", "holder", "node", "passing", "pending")
@@ -111,7 +111,7 @@ class Holder:
         self.touched_at = 0.0
         self.pendings: dict[bytes, deque[Pending]] = {}
         """Pending records by their chain's last hash, which stands for the whole chain; oldest first."""
-        self.ring = Link()
+        self.ring = LruLink()
         self.ring.newer = self.ring.older = self.ring
 
     def oldest(self) -> Holding | None:
@@ -149,14 +149,14 @@ class Holder:
         holding.newer = ring
 
 
-def unlink(link: Link) -> None:
+def unlink(link: LruLink) -> None:
     """Take a holding out of its holder's list."""
     older, newer = link.older, link.newer
     older.newer = newer
     newer.older = older
 
 
-def link_after(link: Link, older: Link) -> None:
+def link_after(link: LruLink, older: LruLink) -> None:
     """Put an unlinked holding right behind `older`, as the next newer one."""
     newer = older.newer
     older.newer = newer.older = link

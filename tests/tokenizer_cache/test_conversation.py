@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tokenizer_cache.chain import pack
 from tokenizer_cache.conversation import Boundary, Conversations, Room, Spine
-from tokenizer_cache.journal import Entry
+from tokenizer_cache.journal import JournalEntry
 
 
 def boundary(cache: Conversations, base: Boundary | None, hashes: bytes, chars: int = 0) -> Boundary:
@@ -130,7 +130,7 @@ def test_what_a_sibling_told_keeps_its_own_ids() -> None:
     spine, blocks = cache.grow(None, bytes(8), block + ours)
     cache.add(b"parent", Boundary(spine, blocks, ours, tokens=5))
     ids = block + theirs + pack([4])
-    cache._take(Entry(b"", b"key", b"parent", bytes(8), ids, ids[16:], 6, 0, b"", "", None, b""))
+    cache._take(JournalEntry(b"", b"key", b"parent", bytes(8), ids, ids[16:], 6, 0, b"", "", None, b""))
     found = cache.find([b"key"])[1]
     assert found is not None
     assert found.ids() == ids

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tokenizer_cache.items import Items, Keys, Start, digests, first_marked, unmarked
+from tokenizer_cache.items import Items, Start, StartKeys, digests, first_marked, unmarked
 from tokenizer_cache.keyed import KeyedHash
 
 KEYED = KeyedHash(b"items")
@@ -17,16 +17,16 @@ def items(*messages: Any) -> list[msgspec.Raw]:
 
 
 def test_starts_are_known_by_all_that_comes_before() -> None:
-    one = [Keys(b"c", Items(items("a", "b", "c"), KEYED))[place] for place in range(4)]
-    other = [Keys(b"c", Items(items("a", "x", "c"), KEYED))[place] for place in range(4)]
+    one = [StartKeys(b"c", Items(items("a", "b", "c"), KEYED))[place] for place in range(4)]
+    other = [StartKeys(b"c", Items(items("a", "x", "c"), KEYED))[place] for place in range(4)]
     assert one[:2] == other[:2]
     assert not set(one[2:]) & set(other[2:])
-    assert not set(one) & set(Keys(b"d", Items(items("a", "b", "c"), KEYED))[:])
-    assert not set(one[1:]) & set(Keys(b"c", Items(items("a", "b", "c"), KeyedHash(b"other")))[1:])
+    assert not set(one) & set(StartKeys(b"d", Items(items("a", "b", "c"), KEYED))[:])
+    assert not set(one[1:]) & set(StartKeys(b"c", Items(items("a", "b", "c"), KeyedHash(b"other")))[1:])
 
 
 def test_a_key_can_be_asked_for_from_the_end() -> None:
-    keys = Keys(b"c", Items(items("a", "b"), KEYED))
+    keys = StartKeys(b"c", Items(items("a", "b"), KEYED))
     assert (len(keys), keys[-1], keys[-3]) == (3, keys[2], keys[0])
 
 

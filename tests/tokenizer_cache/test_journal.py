@@ -14,11 +14,11 @@ from tests.tokenizer_cache.small import small
 from tests.tokenizer_cache.test_encoder_exact import SECRET, Uncached, check
 from tokenizer_cache.conversation import Boundary, Conversations, Room
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.journal import Entry, Journal, Ring
+from tokenizer_cache.journal import Journal, JournalEntry, Ring
 
 
-def entry(number: int, tag: bytes = b"tag") -> Entry:
-    return Entry(tag, bytes([number]), b"", b"", b"", b"", number, 0, b"", "", None, None)
+def entry(number: int, tag: bytes = b"tag") -> JournalEntry:
+    return JournalEntry(tag, bytes([number]), b"", b"", b"", b"", number, 0, b"", "", None, None)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 
-from router.engines import Fault, WorkerAnswerError, control_client, fetch
+from router.engines import AnswerFault, WorkerAnswerError, control_client, fetch
 from router.engines.answers import (
     INLINE_BYTES,
     MAX_ANSWER_BYTES,
@@ -36,46 +36,46 @@ async def error_of(answer: Answer, timeout_s: float = 5.0) -> WorkerAnswerError:
 @pytest.mark.parametrize(
     ("answer", "fault", "reason"),
     [
-        (Answer("{}", status=500), Fault.STATUS, "/x: HTTP 500"),
-        (Answer("", status=307, headers={"location": "/y"}), Fault.STATUS, "/x: HTTP 307"),
-        (Answer("", status=401), Fault.STATUS, "/x: HTTP 401: the worker wants another API key"),
-        (Answer("<html>oops</html>"), Fault.CONTENT, "/x: not JSON"),
-        (Answer(""), Fault.CONTENT, "/x: not JSON"),
-        (Answer(b"\xff\xfe{"), Fault.CONTENT, "/x: not JSON"),
-        (Answer('{"data": [1, 2'), Fault.CONTENT, "/x: not JSON"),
-        (Answer('{"x": ' + "[" * 100_000), Fault.CONTENT, "/x: not JSON"),
-        (as_json({"data": "x"}), Fault.CONTENT, "/x: unexpected JSON: Expected `array`, got `str` - at `$.data`"),
-        (as_json([1]), Fault.CONTENT, "/x: unexpected JSON: Expected `object`, got `array`"),
-        (as_json({}), Fault.CONTENT, "/x: unexpected JSON: Object missing required field `data`"),
+        (Answer("{}", status=500), AnswerFault.STATUS, "/x: HTTP 500"),
+        (Answer("", status=307, headers={"location": "/y"}), AnswerFault.STATUS, "/x: HTTP 307"),
+        (Answer("", status=401), AnswerFault.STATUS, "/x: HTTP 401: the worker wants another API key"),
+        (Answer("<html>oops</html>"), AnswerFault.CONTENT, "/x: not JSON"),
+        (Answer(""), AnswerFault.CONTENT, "/x: not JSON"),
+        (Answer(b"\xff\xfe{"), AnswerFault.CONTENT, "/x: not JSON"),
+        (Answer('{"data": [1, 2'), AnswerFault.CONTENT, "/x: not JSON"),
+        (Answer('{"x": ' + "[" * 100_000), AnswerFault.CONTENT, "/x: not JSON"),
+        (as_json({"data": "x"}), AnswerFault.CONTENT, "/x: unexpected JSON: Expected `array`, got `str` - at `$.data`"),
+        (as_json([1]), AnswerFault.CONTENT, "/x: unexpected JSON: Expected `object`, got `array`"),
+        (as_json({}), AnswerFault.CONTENT, "/x: unexpected JSON: Object missing required field `data`"),
         (
             Answer(zlib.compress(b"{}"), headers={"content-encoding": "deflate"}),
-            Fault.CONTENT,
+            AnswerFault.CONTENT,
             "/x: compressed, though asked not to be",
         ),
-        (Answer('{"data": []}', declared_bytes=500), Fault.NO_ANSWER, "/x: no answer (RemoteProtocolError)"),
-        (Answer("{}", headers={"bad header": "x"}), Fault.NO_ANSWER, "/x: no answer (RemoteProtocolError)"),
+        (Answer('{"data": []}', declared_bytes=500), AnswerFault.NO_ANSWER, "/x: no answer (RemoteProtocolError)"),
+        (Answer("{}", headers={"bad header": "x"}), AnswerFault.NO_ANSWER, "/x: no answer (RemoteProtocolError)"),
     ],
 )
-async def test_wrong_answers(answer: Answer, fault: Fault, reason: str) -> None:
+async def test_wrong_answers(answer: Answer, fault: AnswerFault, reason: str) -> None:
     error = await error_of(answer)
     assert error.fault is fault
     assert str(error).startswith(reason)
-    assert error.status == (answer.status if fault is Fault.STATUS else error.status)
+    assert error.status == (answer.status if fault is AnswerFault.STATUS else error.status)
 
 
 async def test_a_server_that_says_nothing_is_left_in_time() -> None:
     error = await error_of(Answer(hang=True), timeout_s=0.05)
-    assert (error.fault, str(error)) == (Fault.NO_ANSWER, "/x: no answer in time")
+    assert (error.fault, str(error)) == (AnswerFault.NO_ANSWER, "/x: no answer in time")
 
 
 async def test_the_limit_is_for_the_whole_answer() -> None:
     error = await error_of(Answer(b" " * 1000, drip_s=0.02), timeout_s=0.1)
-    assert (error.fault, str(error)) == (Fault.NO_ANSWER, "/x: no answer in time")
+    assert (error.fault, str(error)) == (AnswerFault.NO_ANSWER, "/x: no answer in time")
 
 
 async def test_an_answer_without_end_is_cut_off() -> None:
     error = await error_of(Answer(b" " * (MAX_JSON_BYTES + 1)))
-    assert (error.fault, str(error)) == (Fault.CONTENT, f"/x: over {MAX_JSON_BYTES} bytes")
+    assert (error.fault, str(error)) == (AnswerFault.CONTENT, f"/x: over {MAX_JSON_BYTES} bytes")
     async with FakeWorker({"/x": Answer(b" " * (MAX_ANSWER_BYTES + 1))}) as worker, client() as http:
         with pytest.raises(WorkerAnswerError, match=f"over {MAX_ANSWER_BYTES} bytes"):
             await fetch(http, worker.url, "/x")
@@ -90,7 +90,7 @@ async def test_not_http_at_all() -> None:
     async with server, client() as http:
         with pytest.raises(WorkerAnswerError) as raised:
             await fetch(http, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "/x")
-    assert raised.value.fault is Fault.NO_ANSWER
+    assert raised.value.fault is AnswerFault.NO_ANSWER
 
 
 async def test_nobody_listens() -> None:
@@ -99,7 +99,7 @@ async def test_nobody_listens() -> None:
         async with client() as http:
             with pytest.raises(WorkerAnswerError, match=r"^connection refused$") as raised:
                 await fetch(http, f"http://localhost:{taken.getsockname()[1]}", "/x")
-    assert raised.value.fault is Fault.REFUSED
+    assert raised.value.fault is AnswerFault.REFUSED
 
 
 @pytest.mark.parametrize("url", ["http://", "ftp://127.0.0.1", "http://[::1", "http://a..b", "http://127.0.0.1:99999"])

@@ -24,9 +24,9 @@ from router.dial.resolver import Resolver
 from router.dial.service_name import read_service
 from router.engines.probe import ProbeConfig, Prober
 from router.fleet.worker_names import worker_id
-from router.members.book import Book, Verdict
+from router.members.book import Book, EntryOutcome
 from router.members.dns import DnsSource
-from router.members.endpoint_slices import Slice, specs_of
+from router.members.endpoint_slices import EndpointSlice, specs_of
 from router.members.entry import Entry, Standing
 from router.members.file import read_page
 from router.members.kubernetes import KubernetesApi, KubernetesSource
@@ -135,7 +135,7 @@ async def test_another_routers_entry_is_refused(place: Place, attempt: str) -> N
     url = attempt.replace("{port}", place.hidden.url.rpartition(":")[2])
     book = Book(place.router.parts.dial.allow.check, worker_id)
     entry = Entry(worker_id(url), url, Standing.PRESENT, True, 1_000_000, 1)
-    assert book.accept(entry.worker, entry, 1.0) is Verdict.NOT_ALLOWED
+    assert book.accept(entry.worker, entry, 1.0) is EntryOutcome.NOT_ALLOWED
     assert list(book) == []
 
 
@@ -170,7 +170,7 @@ async def test_an_endpoint_slice_cannot_lead_there(place: Place, address: str, r
     source = KubernetesSource(service, api, random.Random(1), 1.0)
     reconciler = Reconciler(members, [source], time.monotonic, 1.0)
     one = slice_of("s", endpoint(address, "u1"), kind="IPv6" if ":" in address else "IPv4")
-    reconciler.feeds[0].found(specs_of([msgspec.convert(one, Slice)], service))
+    reconciler.feeds[0].found(specs_of([msgspec.convert(one, EndpointSlice)], service))
     assert reconciler.feeds[0].refused == 1
     assert members.fleet.workers == {}
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from router.dial.allow import AllowList, read_rule
 from router.fleet.worker_names import worker_id
-from router.members.book import MAX_AGE_S, MAX_AHEAD_S, RENEW_S, TOMB_S, Book, Verdict
+from router.members.book import MAX_AGE_S, MAX_AHEAD_S, RENEW_S, TOMB_S, Book, EntryOutcome
 from router.members.entry import Entry, Standing
 
 NOW = 1_700_000_000.0
@@ -27,10 +27,10 @@ def book() -> Book:
 
 def test_the_newest_holds() -> None:
     one = book()
-    assert one.accept(ID, entry(), NOW) is Verdict.ACCEPTED
-    assert one.accept(ID, entry(), NOW) is Verdict.KNOWN
-    assert one.accept(ID, entry(Standing.DRAINING, NOW + 1), NOW) is Verdict.ACCEPTED
-    assert one.accept(ID, entry(), NOW) is Verdict.REPLAYED
+    assert one.accept(ID, entry(), NOW) is EntryOutcome.ACCEPTED
+    assert one.accept(ID, entry(), NOW) is EntryOutcome.KNOWN
+    assert one.accept(ID, entry(Standing.DRAINING, NOW + 1), NOW) is EntryOutcome.ACCEPTED
+    assert one.accept(ID, entry(), NOW) is EntryOutcome.REPLAYED
     assert one.get(ID) == entry(Standing.DRAINING, NOW + 1)
 
 
@@ -38,34 +38,34 @@ def test_a_removal_cannot_be_undone_by_a_copy() -> None:
     one = book()
     one.accept(ID, entry(), NOW)
     one.decide(entry(Standing.REMOVED, NOW + 5))
-    assert one.accept(ID, entry(), NOW + 10) is Verdict.REPLAYED
+    assert one.accept(ID, entry(), NOW + 10) is EntryOutcome.REPLAYED
     signed_again = replace(entry(), stamp=int(NOW + 100))
-    assert one.accept(ID, signed_again, NOW + 100) is Verdict.REPLAYED, "a router that missed the removal signs on"
+    assert one.accept(ID, signed_again, NOW + 100) is EntryOutcome.REPLAYED, "a router that missed the removal signs on"
     one.renew(NOW + TOMB_S - 1)
     assert one.get(ID) is not None
     one.renew(NOW + 5 + TOMB_S + 1)
     assert one.get(ID) is None
-    assert one.accept(ID, entry(), NOW + TOMB_S) is Verdict.STALE
+    assert one.accept(ID, entry(), NOW + TOMB_S) is EntryOutcome.STALE
 
 
 @pytest.mark.parametrize(
     ("worker", "given_entry", "verdict"),
     [
-        ("w-0000000000", entry(), Verdict.MISPLACED),
-        (ID, replace(entry(), url="http://10.0.0.2:8000"), Verdict.MISPLACED),
-        (ID, entry(at=NOW - MAX_AGE_S - 1), Verdict.STALE),
-        (ID, entry(at=NOW + MAX_AHEAD_S + 1), Verdict.FUTURE),
-        (ID, replace(entry(), stamp=int(NOW + MAX_AHEAD_S + 1)), Verdict.FUTURE),
-        (ID, entry(at=NOW + 60), Verdict.ACCEPTED),
-        (worker_id("http://192.168.0.1"), entry(url="http://192.168.0.1"), Verdict.NOT_ALLOWED),
-        (worker_id("http://192.168.0.1"), entry(Standing.REMOVED, url="http://192.168.0.1"), Verdict.ACCEPTED),
-        (worker_id("http://192.168.0.1"), entry(url="http://192.168.0.1", added=False), Verdict.ACCEPTED),
+        ("w-0000000000", entry(), EntryOutcome.MISPLACED),
+        (ID, replace(entry(), url="http://10.0.0.2:8000"), EntryOutcome.MISPLACED),
+        (ID, entry(at=NOW - MAX_AGE_S - 1), EntryOutcome.STALE),
+        (ID, entry(at=NOW + MAX_AHEAD_S + 1), EntryOutcome.FUTURE),
+        (ID, replace(entry(), stamp=int(NOW + MAX_AHEAD_S + 1)), EntryOutcome.FUTURE),
+        (ID, entry(at=NOW + 60), EntryOutcome.ACCEPTED),
+        (worker_id("http://192.168.0.1"), entry(url="http://192.168.0.1"), EntryOutcome.NOT_ALLOWED),
+        (worker_id("http://192.168.0.1"), entry(Standing.REMOVED, url="http://192.168.0.1"), EntryOutcome.ACCEPTED),
+        (worker_id("http://192.168.0.1"), entry(url="http://192.168.0.1", added=False), EntryOutcome.ACCEPTED),
     ],
 )
-def test_verdicts(worker: str, given_entry: Entry, verdict: Verdict) -> None:
+def test_verdicts(worker: str, given_entry: Entry, verdict: EntryOutcome) -> None:
     one = book()
     assert one.accept(worker, given_entry, NOW) is verdict
-    assert (one.get(worker) is not None) is (verdict is Verdict.ACCEPTED)
+    assert (one.get(worker) is not None) is (verdict is EntryOutcome.ACCEPTED)
 
 
 def test_a_decision_follows_what_is_known_even_with_a_slow_clock() -> None:
@@ -85,7 +85,7 @@ def test_signing_again_changes_nothing_but_the_stamp() -> None:
     renewed = one.get(ID)
     assert renewed is not None
     assert (renewed.version, renewed.stamp) == (entry().version, int(NOW + RENEW_S + 1))
-    assert other.accept(ID, renewed, NOW + RENEW_S + 1) is Verdict.KNOWN
+    assert other.accept(ID, renewed, NOW + RENEW_S + 1) is EntryOutcome.KNOWN
     assert other.get(ID) == renewed
 
 

@@ -7,13 +7,13 @@ import pytest
 
 from router.dial.service_name import ServiceName, read_service
 from router.fleet.labels import Labels
-from router.members.endpoint_slices import Slice, labels_of, specs_of
+from router.members.endpoint_slices import EndpointSlice, labels_of, specs_of
 from router.members.source import WorkerSpec
 from tests.router.members.api_server import endpoint, slice_of
 
 
 def specs(service: str, *slices: dict[str, Any]) -> dict[str, WorkerSpec]:
-    read = [msgspec.convert(one, Slice) for one in slices]
+    read = [msgspec.convert(one, EndpointSlice) for one in slices]
     return {spec.url: spec for spec in specs_of(read, read_service(service))}
 
 

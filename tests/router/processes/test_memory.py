@@ -7,7 +7,7 @@ import pytest
 
 from router.processes.memory import IN_MEMORY, journal_of, private_folder
 from router.processes.place import Place
-from tokenizer_cache.journal import Entry
+from tokenizer_cache.journal import JournalEntry
 
 
 def place(folder: Path, number: int = 0, count: int = 2) -> Place:
@@ -44,7 +44,7 @@ def test_siblings_find_each_other() -> None:
         assert other is not None
         got: list[bytes] = []
         other.join(b"t", lambda entry: got.append(entry.key))
-        one.append(Entry(b"t", b"key", b"", b"", b"", b"", 1, 1, b"", "", None, None))
+        one.append(JournalEntry(b"t", b"key", b"", b"", b"", b"", 1, 1, b"", "", None, None))
         other.poll()
         assert got == [b"key"]
         assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
