@@ -1,4 +1,4 @@
-"""Routing policies: pure rules from candidates to a selection, chosen by name.
+"""Routing policies: rules from candidates to a selection, chosen by name.
 
 A *candidate* is an immutable snapshot of one worker for one request, a *selection* the chosen candidate with its reason
 and cost (`policies.api`). To try a rule of your own, write a class like those here and name its file (`policies.own`).

@@ -1,7 +1,8 @@
 """What a policy sees and what it answers.
 
-A policy is a pure function from candidates to a selection: it reads no clock, does no I/O and knows neither the router
-nor the index. The same object serves traffic and replays a trace. This package imports the standard library only.
+A policy chooses among candidates by what they say, by random draws, and by what it has learned from its own earlier
+choices, if it keeps anything: it reads no clock, does no I/O and knows neither the router nor the index. So the same
+object serves traffic and replays a trace. This package imports the standard library only.
 
 Nouns: a *candidate* is an immutable snapshot of one worker for one request; a *selection* is the chosen candidate and
 the reason, as a value.
@@ -117,7 +118,7 @@ class Selection(NamedTuple):
 
 
 class Policy(Protocol):
-    """One routing rule. Built with an `random.Random`; may keep counters of its own, nothing else."""
+    """One routing rule. Built with a `random.Random`. What it keeps changes in `select` alone, and is its own."""
 
     reasons: ClassVar[tuple[str, ...]]
     """All reasons that `select` may give."""

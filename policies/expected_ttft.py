@@ -1,7 +1,9 @@
 """`expected_ttft`, the default: the worker whose first token is expected soonest.
 
 Everything is priced in seconds, so that no threshold decides between affinity and load: a holder keeps its session
-until waiting for it takes longer than computing the prompt elsewhere. Runs on every request: the loop in `costs` must
+until waiting for it takes longer than computing the prompt elsewhere. The prices are the constants below; none has to
+be set for a model or a GPU, and each was found by simulation. What the rule has learned from earlier requests is one
+value, `Learned`; with an equal one and equal draws it decides equally. Runs on every request: the loop in `costs` must
 call little per candidate that is not short of memory: one look-up, and another where what is shared is not held.
 """
 
@@ -63,6 +65,56 @@ SHARED_GROWTH = 16
 longer. Danger: between two new conversations it runs ahead, and overrates what is shared."""
 
 
+class Learned:
+    """The state of the rule: what earlier decisions of this router have taught it. It is lost when the router ends, and
+    no router tells another.
+
+    Nothing here is the load of the moment, which candidates bring from fleet and index: these are means over the last
+    decisions, and what was shared and filled by then. `filled` comes near to what the index holds of each worker (1 %
+    off on recorded traffic), but it counts this router's prompts alone, and a restart does not empty it.
+    """
+
+    __slots__ = ("backlog", "filled", "queues", "reuse", "shared")
+
+    def __init__(self) -> None:
+        self.shared: dict[bytes, int] = {}
+        """Tokens that requests with an equal beginning share, by the key of that beginning."""
+        self.reuse = 1.0
+        """Share of a prompt that was found cached, in the mean of the last `REUSE_REQUESTS`."""
+        self.backlog = 0.0
+        """Requests that wait at a worker, in the mean of the fleet and of the last `BACKLOG_REQUESTS`."""
+        self.queues: dict[str, float] = {}
+        """Requests that wait at each worker, in the mean of the last `OWN_REQUESTS` for which it was a candidate."""
+        self.filled: dict[str, float] = {}
+        """Share of each worker's pool that this router has filled so far, at most 1."""
+
+    def from_queues(self, candidates: Sequence[Candidate]) -> None:
+        """Those that wait in each engine, and one where something is computed."""
+        queues, all_waiting = self.queues, 0
+        for c in candidates:
+            waiting = c.waiting + (c.queued_tokens > 0)
+            all_waiting += waiting
+            before = queues.get(c.worker, 0.0)
+            queues[c.worker] = before + (waiting - before) / OWN_REQUESTS
+        self.backlog += (all_waiting / len(candidates) - self.backlog) / BACKLOG_REQUESTS
+        while len(queues) > MOST_WORKERS:
+            del queues[next(iter(queues))]
+
+    def from_alike(self, prefix: bytes, tokens: int) -> None:
+        """Others in flight begin alike, and `tokens` of this prompt are held somewhere."""
+        self.shared[prefix] = min(tokens, self.shared.get(prefix, tokens) + SHARED_GROWTH)
+        if len(self.shared) > MOST_PREFIXES:
+            del self.shared[next(iter(self.shared))]
+
+    def from_choice(self, chosen: Candidate, prompt_tokens: int) -> None:
+        """What this prompt says of reuse, and what it takes of its worker's pool."""
+        self.reuse += (chosen.cached_tokens / prompt_tokens - self.reuse) / REUSE_REQUESTS
+        share = chosen.uncached_tokens / (chosen.kv_capacity_tokens or USUAL_KV_TOKENS)
+        self.filled[chosen.worker] = min(1.0, self.filled.get(chosen.worker, 0.0) + share)
+        if len(self.filled) > MOST_WORKERS:
+            del self.filled[next(iter(self.filled))]
+
+
 class ExpectedTtft:
     """cost = (queued + uncached x (1.05 + backlog^2) + copies + 800 strangers waiting) / prefill_rate
     + 0.02 (in_flight - fewest) + memory wait, in seconds. All of it is divided by the warmth of a worker that has just
@@ -90,21 +142,18 @@ class ExpectedTtft:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._shared: dict[bytes, int] = {}
-        self._reuse = 1.0
-        self._backlog = 0.0
-        self._queues: dict[str, float] = {}
-        self._filled: dict[str, float] = {}
+        self.learned = Learned()
 
     def costs(self, request: RequestFacts, candidates: Sequence[Candidate]) -> list[float]:
         """Expected seconds to the first token, with the prices above. Unknown capacity: no memory wait."""
         prompt_tokens = request.prompt_tokens
         alike = sum([c.alike for c in candidates])
-        shared = min(self._shared.get(request.prefix, 0), max([c.cached_tokens for c in candidates]))
+        learned = self.learned
+        shared = min(learned.shared.get(request.prefix, 0), max([c.cached_tokens for c in candidates]))
         spared = RECOMPUTE_WEIGHT * alike / (1 + alike)
-        copy = COPY_WEIGHT * self._reuse / (1 + alike / 2)
+        copy = COPY_WEIGHT * learned.reuse / (1 + alike / 2)
         fewest = min([c.in_flight for c in candidates])
-        backlog, own, filled = self._backlog, self._queues.get, self._filled.get
+        backlog, own, filled = learned.backlog, learned.queues.get, learned.filled.get
         return [
             (
                 (
@@ -128,40 +177,15 @@ class ExpectedTtft:
     def select(self, request: RequestFacts, candidates: Sequence[Candidate]) -> Selection:
         """The soonest candidate. `spilled` says that a deeper holder would have been slower, `cold` that none holds."""
         costs = self.costs(request, candidates)
-        self._queue(candidates)
+        learned = self.learned
+        learned.from_queues(candidates)
         index = lowest(costs, self._rng)
         chosen = candidates[index]
         deepest = max([c.cached_tokens for c in candidates])
         if deepest and sum([c.alike for c in candidates]):
-            self._share(request.prefix, deepest)
+            learned.from_alike(request.prefix, deepest)
         if not request.prompt_tokens:
             return Selection(chosen, "no_prompt", costs[index])
-        self._fill(chosen, request.prompt_tokens)
+        learned.from_choice(chosen, request.prompt_tokens)
         reason = "cold" if not deepest else "cached" if chosen.cached_tokens == deepest else "spilled"
         return Selection(chosen, reason, costs[index])
-
-    def _queue(self, candidates: Sequence[Candidate]) -> None:
-        """Those that wait in each engine, and one where something is computed."""
-        queues, all_waiting = self._queues, 0
-        for c in candidates:
-            waiting = c.waiting + (c.queued_tokens > 0)
-            all_waiting += waiting
-            before = queues.get(c.worker, 0.0)
-            queues[c.worker] = before + (waiting - before) / OWN_REQUESTS
-        self._backlog += (all_waiting / len(candidates) - self._backlog) / BACKLOG_REQUESTS
-        while len(queues) > MOST_WORKERS:
-            del queues[next(iter(queues))]
-
-    def _share(self, prefix: bytes, tokens: int) -> None:
-        """Others in flight begin alike, and `tokens` of this prompt are held somewhere."""
-        self._shared[prefix] = min(tokens, self._shared.get(prefix, tokens) + SHARED_GROWTH)
-        if len(self._shared) > MOST_PREFIXES:
-            del self._shared[next(iter(self._shared))]
-
-    def _fill(self, chosen: Candidate, prompt_tokens: int) -> None:
-        """What this prompt says of reuse, and what it takes of its worker's pool."""
-        self._reuse += (chosen.cached_tokens / prompt_tokens - self._reuse) / REUSE_REQUESTS
-        share = chosen.uncached_tokens / (chosen.kv_capacity_tokens or USUAL_KV_TOKENS)
-        self._filled[chosen.worker] = min(1.0, self._filled.get(chosen.worker, 0.0) + share)
-        if len(self._filled) > MOST_WORKERS:
-            del self._filled[next(iter(self._filled))]

@@ -140,7 +140,7 @@ def test_one_more_copy_of_what_others_use_has_its_price_where_the_pool_is_full()
     policy = ExpectedTtft(random.Random(0))
     for _ in range(2_000):
         policy.select(a_request(), [a_worker("full"), a_worker("warm", 10_000, 9_600, alike=4, queued_tokens=30_000)])
-    reuse = policy._reuse
+    reuse = policy.learned.reuse
 
     def price(worker: str, alike: int) -> float:
         there = [a_worker("warm", 10_000, 9_600, alike=alike), a_worker(worker)]
@@ -160,11 +160,23 @@ def test_a_full_pool_is_no_reason_to_leave_a_holder() -> None:
     assert chosen.worker == "full"
 
 
+def test_equal_state_and_equal_draws_decide_equally() -> None:
+    """All state is in `learned`: a policy that takes over another one's goes on as that one would have."""
+    first, second = ExpectedTtft(random.Random(1)), ExpectedTtft(random.Random(2))
+    for number in range(50):
+        first.select(a_request(), warm(9_600, alike=number % 3, waiting=number % 5, queued_tokens=900 * number))
+    second.learned = first.learned
+    asked = warm(6_016, alike=2, queued_tokens=20_000)
+    assert first.costs(a_request(), asked) == second.costs(a_request(), asked)
+    assert ExpectedTtft(random.Random(1)).costs(a_request(), asked) != first.costs(a_request(), asked)
+    assert set(vars(first)) == {"_rng", "learned"}
+
+
 def test_looking_at_workers_remembers_nothing_of_them() -> None:
     policy = ExpectedTtft(random.Random(0))
     for number in range(100):
         policy.costs(a_request(), [a_worker(f"w{number}")])
-    assert not policy._filled and not policy._queues
+    assert not policy.learned.filled and not policy.learned.queues
 
 
 def test_workers_of_unknown_size_and_workers_that_are_gone() -> None:
@@ -182,7 +194,7 @@ def test_workers_of_unknown_size_and_workers_that_are_gone() -> None:
         policy.select(a_request(), [a_worker(f"w{number}")])
     silent, empty = costs()
     assert silent == empty
-    assert len(policy._filled) <= MOST_WORKERS >= len(policy._queues)
+    assert len(policy.learned.filled) <= MOST_WORKERS >= len(policy.learned.queues)
 
 
 def test_memory_is_waited_for_in_proportion_to_what_is_missing() -> None:
