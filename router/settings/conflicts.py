@@ -12,19 +12,19 @@ from router.settings.fields import Settings
 def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
     """Each as (field, what it must be)."""
     if settings.redis and settings.index_secret is None:
-        yield "redis", "needs index_secret, the same on every router: with different ones they would share nothing"
+        yield "redis", "needs index_secret. It must be the same on every router, or they share nothing"
     found = settings.worker_dns or settings.worker_services
     if not settings.workers and not found and not settings.worker_file and settings.admin_api_key is None:
-        yield "workers", "name at least one, or a place to find them, or set admin_api_key so that they can be added"
+        yield "workers", "name at least one, or a place to find them, or set admin_api_key to add them later"
     elif not settings.workers and not found and not settings.worker_allow:
-        yield "worker_allow", "say where workers may be that are added while the router runs, or name a worker"
+        yield "worker_allow", "must say where workers may be that the admin API or worker_file adds"
     if len(set(settings.workers)) < len(settings.workers):
         yield "workers", "must not name a worker twice"
     yield from _tls_conflicts(settings)
     if settings.otlp_endpoint and importlib.util.find_spec("opentelemetry.sdk") is None:
         yield "otlp_endpoint", "needs the extra otel: pip install 'warmroute[otel]'"
     if settings.max_body_bytes > settings.max_buffered_bytes:
-        yield "max_body_bytes", "must not be more than max_buffered_bytes"
+        yield "max_body_bytes", "must not be more than max_buffered_bytes, which bounds all bodies together"
     if settings.admin_api_key in settings.api_keys:
         yield "admin_api_key", "must not be one of the clients' keys"
     if settings.keys_file:
@@ -36,9 +36,9 @@ def _tls_conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
         key = certificate.replace("certificate", "key")
         given = bool(getattr(settings, certificate)), bool(getattr(settings, key))
         if given[0] != given[1]:
-            yield key if given[1] else certificate, f"{certificate} and {key} need each other"
+            yield key if given[1] else certificate, f"{certificate} and {key} must be given together"
     if settings.tls_client_ca and not settings.tls_certificate:
-        yield "tls_client_ca", "needs tls_certificate: over plain HTTP no client shows a certificate"
+        yield "tls_client_ca", "needs tls_certificate. Over plain HTTP no client shows a certificate"
 
 
 def _keys_file_conflicts(settings: Settings) -> Iterator[tuple[str, str]]:

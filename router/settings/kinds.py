@@ -9,19 +9,12 @@ import math
 import random
 import re
 from collections.abc import Callable
-from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import policies
 from policies import own
-from router.dial.allow import Rule, read_rule
-from router.dial.hosts import is_host
 from router.dial.quoting import shown
-from router.dial.service_name import ServiceName, read_service
 from router.settings.setting import Kind, Secret
-from router.shared.address import parse_address
-from router.wire.routes import PROMPT_ROUTES, REALTIME, RESPONSE_ID, is_canonical, is_own
 
 SWITCH_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 SIZE_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -138,10 +131,11 @@ def _usable(name: str) -> None:
 
 def name(metavar: str, allowed: str) -> Kind:
     """A word without white space."""
-    return Kind(_word, allowed, metavar)
+    return Kind(word, allowed, metavar)
 
 
-def _word(given: object) -> str:
+def word(given: object) -> str:
+    """A text without white space. ValueError says so."""
     if not isinstance(given, str) or not given or UNPRINTABLE.search(given):
         raise ValueError(f"must be a text without white space, not {shown(given)}")
     return given
@@ -177,134 +171,22 @@ def _there(path: str, test: Callable[[Path], bool]) -> bool:
         return False
 
 
-def _url(given: object, schemes: tuple[str, ...]) -> str:
-    example = f"{schemes[0]}://host:port"
-    try:
-        parts = urlsplit(_word(given))
-        sound = parts.scheme in schemes and is_host(parts.hostname or "") and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound:
-        seen = "" if "@" in str(given) else f", not {shown(given)}"  # before an @ stands a password
-        raise ValueError(f"must be a URL such as {example}{seen}")
-    return str(given)
-
-
-def redis_url() -> Kind:
-    """Where Redis is. A URL may hold a password, so it is never quoted."""
-
-    def read(given: object) -> str:
-        if not isinstance(given, str) or UNPRINTABLE.search(given):
-            raise ValueError("must be a URL such as redis://host:port")
-        if given:
-            parse_address(given)
-        return given
-
-    return Kind(read, "a URL (redis, rediss, unix, redis+sentinel, redis+cluster)", "URL")
-
-
 def key_prefix() -> Kind:
     """A word that Redis Cluster can hash, and that needs no escape in a rule of rights."""
 
     def read(given: object) -> str:
         if not isinstance(given, str) or not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", given):
-            raise ValueError(f"must be 1 to 64 letters, digits and ._:- and not {shown(given)}")
+            raise ValueError(f"must be 1 to 64 letters, digits or characters of ._:- and not {shown(given)}")
         return given
 
     return Kind(read, "letters, digits, ._:-", "PREFIX")
-
-
-def url(*schemes: str) -> Kind:
-    """An absolute URL of one of `schemes`."""
-    return Kind(lambda given: _url(given, schemes), f"a URL ({', '.join(schemes)})", "URL")
-
-
-def worker_url() -> Kind:
-    """A worker's root: what `/v1/...` and `/metrics` are appended to. Read without its trailing slash."""
-
-    def read(given: object) -> str:
-        parts = urlsplit(_url(given, ("http", "https")))
-        if parts.username is not None:
-            raise ValueError("must not hold a user name or password: give the key as worker_api_key")
-        if parts.query or parts.fragment:
-            raise ValueError(f"must have neither query nor fragment, not {shown(given)}")
-        if re.search(r"/v1/*$", parts.path):
-            raise ValueError(f"must be the worker's root, without /v1, not {shown(given)}")
-        return str(given).rstrip("/")
-
-    return Kind(read, "a URL (http, https)", "URL")
-
-
-def allow_rule() -> Kind:
-    """One entry of the list of what workers may be."""
-
-    def read(given: object) -> Rule:
-        return read_rule(_word(given))
-
-    return Kind(read, "[scheme://]host[:port[-port]]", "RULE")
-
-
-def dns_name() -> Kind:
-    """A DNS name that stands for workers, as a URL: of its addresses, or (`+srv`) of its SRV records."""
-
-    def read(given: object) -> str:
-        parts = urlsplit(_url(given, ("http", "https", "http+srv", "https+srv")))
-        host = (parts.hostname or "").rstrip(".")
-        if parts.username is not None or parts.query or parts.fragment or re.fullmatch(r"[0-9.]*|.*:.*", host):
-            raise ValueError(f"must be a name, such as http://workers.example.com:8000, not {shown(given)}")
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
-
-    return Kind(read, "a URL (http, https, http+srv, https+srv)", "URL")
-
-
-def name_server() -> Kind:
-    """A DNS server's address, and its port where that is not 53. No name: there is nobody yet to ask for it."""
-
-    def read(given: object) -> str:
-        try:
-            parts = urlsplit(f"//{_word(given)}")
-            ip_address(parts.hostname or "")
-            sound = parts.netloc == given and parts.port != 0
-        except ValueError:
-            sound = False
-        if not sound:
-            raise ValueError(
-                f"must be an IP address, such as 10.0.0.10, 10.0.0.10:53 or [fd00::1]:53; not {shown(given)}"
-            )
-        return str(given)
-
-    return Kind(read, "address[:port]", "ADDRESS")
-
-
-def service() -> Kind:
-    """A Kubernetes Service whose endpoints are workers."""
-
-    def read(given: object) -> ServiceName:
-        return read_service(_word(given))
-
-    return Kind(read, "[scheme://][namespace/]service[:port]", "SERVICE")
-
-
-def extra_path() -> Kind:
-    """A worker's path, spelt as the router compares it, and none that the router serves in another way."""
-
-    def read(given: object) -> str:
-        path = _word(given)
-        if not is_canonical(path):
-            raise ValueError(f"must be a plain path such as /v1/other, without a slash at its end, not {shown(given)}")
-        if is_own(path.encode()) or path in PROMPT_ROUTES or path == REALTIME.decode() or RESPONSE_ID.fullmatch(path):
-            raise ValueError(f"must be none that the router knows already, not {shown(given)}")
-        return path
-
-    return Kind(read, "a path", "PATH")
 
 
 def tokenizer() -> Kind:
     """Where a tokenizer comes from. A value that can only be a path must exist."""
 
     def read(given: object) -> str:
-        source = _word(given)
+        source = word(given)
         if source == "package:":
             raise ValueError("must name the package: package:NAME")
         if source.startswith(("/", "./", "../")) and not _there(source, Path.exists):
@@ -335,7 +217,7 @@ def secret() -> Kind:
 
     def read(given: object) -> Secret:
         if not isinstance(given, str) or not re.fullmatch(r"[\x21-\x7e]+", given):
-            raise ValueError("must be a key of visible ASCII characters without spaces")
+            raise ValueError("must be a key of visible ASCII characters, without spaces")
         return Secret(given)
 
     return Kind(read, "a secret", "KEY", secret=True)

@@ -12,7 +12,7 @@ from router.settings.setting import Setting, flag_of, variable_of
 HEAD = """\
 # Configuration
 
-<!-- Made from router/settings/fields.py by `make docs`. Change it there. -->
+<!-- Made from router/settings by `make docs`. Change it there. -->
 
 `warmroute serve` takes every setting from four places; a nearer one wins:
 

@@ -7,7 +7,7 @@ import dataclasses
 
 from router.dial.allow import Rule
 from router.dial.service_name import ServiceName
-from router.settings import kinds
+from router.settings import kinds, places
 from router.settings.setting import Secret, setting
 
 SERVING = "Serving"
@@ -77,7 +77,7 @@ class ServingSettings:
     workers: tuple[str, ...] = setting(
         WORKERS,
         (),
-        kinds.many(kinds.worker_url()),
+        kinds.many(places.worker_url()),
         "Root URL of a worker, without /v1: vLLM, SGLang or any engine with the OpenAI API. Models, adapters, context "
         "length, block size and KV capacity are read from the worker itself.",
         name="worker",
@@ -92,21 +92,21 @@ class ServingSettings:
     worker_dns: tuple[str, ...] = setting(
         WORKERS,
         (),
-        kinds.many(kinds.dns_name()),
+        kinds.many(places.dns_name()),
         "DNS name of workers. http://name:8000 is a worker at each of its addresses. http+srv://_http._tcp.name is one "
         "for each SRV record. The name is asked for again when its TTL is over.",
     )
     dns_server: str = setting(
         WORKERS,
         "",
-        kinds.name_server(),
+        places.name_server(),
         "Name server for worker_dns. Unset: the system's. Set it for a service registry that answers DNS by itself, "
         "such as Consul.",
     )
     worker_services: tuple[ServiceName, ...] = setting(
         WORKERS,
         (),
-        kinds.many(kinds.service()),
+        kinds.many(places.service()),
         "Kubernetes Service whose endpoints are the workers. The port is a name, or the number on which the engines "
         "listen. Needs the rights list and watch on endpointslices.",
         name="worker_service",
@@ -114,7 +114,7 @@ class ServingSettings:
     kubernetes_api: str = setting(
         WORKERS,
         "https://kubernetes.default.svc",
-        kinds.url("https", "http"),
+        places.url("https", "http"),
         "The cluster's API, for worker_service. Change it when the router runs outside the cluster.",
     )
     kubernetes_credentials: str = setting(
@@ -142,7 +142,7 @@ class ServingSettings:
     worker_allow: tuple[Rule, ...] = setting(
         WORKERS,
         (),
-        kinds.many(kinds.allow_rule()),
+        kinds.many(places.allow_rule()),
         "Where workers may be that the admin API or discovery adds. A rule is a network (10.0.0.0/8:8000), an address, "
         "a name or *.suffix, with or without scheme and port. Those listed as worker need no rule. Unset: DNS names "
         "and Kubernetes may name private addresses on their port, the admin API and files nothing. See "

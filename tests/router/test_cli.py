@@ -60,7 +60,7 @@ def test_version() -> None:
         (["--work", "http://a"], "--work: is no setting; did you mean --worker?"),
         (["--quiet"], "--quiet: is no setting"),
         (["http://a"], "http://a: is no setting"),
-        (["--redis", "redis://cache:6379"], "--redis: needs index_secret, the same on every router"),
+        (["--redis", "redis://cache:6379"], "--redis: needs index_secret. It must be the same on every router"),
         ([], "--worker: name at least one"),
     ],
 )

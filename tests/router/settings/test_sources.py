@@ -271,7 +271,7 @@ def test_bad_toml_value_is_refused_by_file_and_key(tmp_path: Path, text: str, na
         (WORKER, {"WARMROUTE_PORT": "tcp"}, "WARMROUTE_PORT: must be a whole number"),
         ({**WORKER, "max_body_bytes": "2GiB"}, {}, "--max-body-bytes: must not be more than max_buffered_bytes"),
         (WORKER, {"WARMROUTE_MAX_BUFFERED_BYTES": "1MiB"}, "--max-body-bytes: must not be more"),
-        ({**WORKER, "tls_key": __file__}, {}, "--tls-key: tls_certificate and tls_key need each other"),
+        ({**WORKER, "tls_key": __file__}, {}, "--tls-key: tls_certificate and tls_key must be given together"),
         ({**WORKER, "tls_certificate": __file__}, {}, "--tls-certificate: tls_certificate and"),
         ({**WORKER, "api_key": ["k"]}, {"WARMROUTE_ADMIN_API_KEY": "k"}, "WARMROUTE_ADMIN_API_KEY: must not be one"),
         ({**WORKER, "api_key": ["k"], "api_key_file": "f"}, {}, "--api-key-file: give this or --api-key, not both"),
