@@ -260,3 +260,12 @@ def test_a_decision_has_its_three_parts_and_is_listed(path: Path) -> None:
     title = re.match(r"# (\d+)\. (.*)", text)
     assert title is not None
     assert f"{title[1]}. [{title[2]}]({path.name})" in (path.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "path", [*PAGES, *(ROOT / "docker").rglob("*.py"), *(ROOT / "docker").rglob("*.yaml")], ids=page_name
+)
+def test_quantities_are_named(path: Path) -> None:
+    """For how long, and how many, is said by a number or a setting's name; a machine is no person."""
+    unnamed = r"\b(?:(?:for|up to|at most|after) so (?:long|many|much)|so long after|whoever)\b"
+    assert not re.findall(unnamed, path.read_text(), re.IGNORECASE)
