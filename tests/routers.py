@@ -20,7 +20,8 @@ from router.build.tuning import Tuning
 from router.dial.allow import read_rule
 from router.settings import Secret, Settings
 
-READY_S = 15.0
+READY_S = 45.0
+"""A tokenizer takes 5 s of CPU time to load, and a machine may be busy."""
 MODEL = "m"
 
 

@@ -22,6 +22,7 @@ from router.members.registry import SPREAD_S
 from router.observe.access_log import AccessLog
 from router.prefix.index import PrefixIndex
 from router.prefix.timed import TimedIndex
+from router.prompts.reading import Reading
 from router.relay.relay import Relay, RelayLimits
 from router.relay.retry import RATIO, RetryBudget
 from router.relay.worker_client import WorkerClient
@@ -59,7 +60,7 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
     decider, relay, owners = _decider(inputs), _relay(inputs), _owners(inputs)
     tools = _prompt_tools(inputs, decider, relay, owners)
     prompts = PromptRoute(tools, settings.policy, settings.forward_token_ids)
-    others = LoadRoute(fleet, decider, relay, owners)
+    others = LoadRoute(fleet, decider, relay, owners, Reading(inputs.prompts.reader, inputs.prompts.pool))
     limits = realtime_limits(settings, inputs.common.tuning)
     dialer = Dialer(inputs.dial.resolver, limits, inputs.dial.tls)
     realtime = RealtimeRoute(fleet, decider, dialer, limits, inputs.draining)

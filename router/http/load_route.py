@@ -6,6 +6,7 @@ then what the engine reports.
 """
 
 from collections.abc import Collection
+from functools import partial
 
 import msgspec
 
@@ -14,6 +15,7 @@ from router.fleet.groups import ModelGroup
 from router.fleet.lease import Lease
 from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
+from router.prompts.reading import Reading
 from router.relay.relay import Choice, Relay
 from router.routing.decide import Decider, NoWorkerError
 from router.routing.owners import ResponseOwners
@@ -23,6 +25,7 @@ from router.wire.forms import form_fields
 from router.wire.limits import limit_error, model_error
 from router.wire.rights import ADAPTER_FIELDS, check_fields, check_unread
 from router.wire.routes import COMPUTED_ENDPOINTS, FORM_ENDPOINTS, RESPONSE_ID
+from tokenizer_cache.prompt import BadRequest
 
 TEXT_BYTES_PER_TOKEN = 4
 AUDIO_BYTES_PER_TOKEN = 64
@@ -36,18 +39,17 @@ class _Named(msgspec.Struct):
 class LoadRoute:
     """Everything that is routed by load alone."""
 
-    def __init__(self, fleet: Fleet, decider: Decider, relay: Relay, owners: ResponseOwners) -> None:
+    def __init__(self, fleet: Fleet, decider: Decider, relay: Relay, owners: ResponseOwners, reading: Reading) -> None:
         self._fleet = fleet
         self._decider = decider
         self._relay = relay
         self._owners = owners
+        self._reading = reading
 
     async def serve(self, exchange: Exchange, body: bytes | None) -> None:
         """Answer one request to a path that `Paths` has let through. Raises ApiError."""
         stored = RESPONSE_ID.fullmatch(exchange.path)
-        model = None if stored else await _model_of(exchange, body)
-        if not stored and exchange.client is not None:
-            _check_rights(exchange, exchange.client, model, body)
+        model = None if stored else await self._model(exchange, body or b"")
         charge = _charge(exchange, body)
         owner = await self._owners.find(stored["id"]) if stored else None
         group = self._group(exchange, model)
@@ -71,6 +73,24 @@ class LoadRoute:
             if charge is not None:
                 _settle(exchange, charge, len(body or b""))
 
+    async def _model(self, exchange: Exchange, body: bytes) -> str | None:
+        """The model that a body names. Bodies that cannot be read are left to the worker. Raises ApiError for bad JSON,
+        for a form with two models, for a model that the client may not use, and where that cannot be checked."""
+        client, content_type = exchange.client, exchange.headers.content_type
+        if client is not None and exchange.endpoint == "other":
+            check_unread(client)
+        if exchange.path in FORM_ENDPOINTS:
+            model = _model_of_form(await form_fields(content_type, body) or []) if body else None
+            _check_model(client, model)
+            return model
+        if not body or (b"json" not in content_type and body.lstrip()[:1] != b"{"):
+            _check_model(client, None)
+            return None
+        try:
+            return await self._reading.decode(body, partial(_model_of_json, client), max_items=len(body))
+        except BadRequest as error:
+            raise ApiError(400, error.message, "invalid_request", error.param) from None
+
     def _group(self, exchange: Exchange, model: str | None) -> ModelGroup:
         if model is None:
             return self._fleet.everyone
@@ -81,14 +101,9 @@ class LoadRoute:
         return group
 
 
-def _check_rights(exchange: Exchange, client: Client, model: str | None, body: bytes | None) -> None:
-    """Raises ApiError for a model that the client may not use, or a path on which that cannot be checked."""
-    if exchange.endpoint == "other":
-        check_unread(client)
-    if client.spec.models is not None and (model is None or not client.may_use(model)):
+def _check_model(client: Client | None, model: str | None) -> None:
+    if client is not None and client.spec.models is not None and (model is None or not client.may_use(model)):
         raise model_error(client)
-    if exchange.path not in FORM_ENDPOINTS:
-        check_fields(client, body or b"")
 
 
 def _charge(exchange: Exchange, body: bytes | None) -> Charge | None:
@@ -115,20 +130,15 @@ def _settle(exchange: Exchange, charge: Charge, body_bytes: int) -> None:
         charge.set(max(0, tokens - (usage.cached_tokens or 0)))
 
 
-async def _model_of(exchange: Exchange, body: bytes | None) -> str | None:
-    """The model that a body names. Bodies that cannot be read are left to the worker. Raises ApiError for bad JSON, and
-    for a form with two models."""
-    if not body:
-        return None
-    content_type = exchange.headers.content_type
-    if exchange.path in FORM_ENDPOINTS:
-        return _model_of_form(await form_fields(content_type, body) or [])
-    if b"json" not in content_type and body.lstrip()[:1] != b"{":
-        return None
+def _model_of_json(client: Client | None, body: bytes) -> str | None:
     try:
-        return msgspec.json.decode(body, type=_Named).model
+        model = msgspec.json.decode(body, type=_Named).model
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise ApiError(400, "The request body is not valid JSON.", "invalid_json") from None
+    _check_model(client, model)
+    if client is not None:
+        check_fields(client, body)
+    return model
 
 
 def _model_of_form(fields: list[tuple[str, str]]) -> str | None:

@@ -23,7 +23,7 @@ from router.prefix.index import PrefixIndex
 from router.prompts.ask import TokenAsker
 from router.prompts.encoders import EncoderSet, told_by
 from router.prompts.encoding import INLINE_BYTES, EncodePool, Encoder
-from router.prompts.forward_ids import body_with_ids
+from router.prompts.forward_ids import body_with_ids, write_ids
 from router.prompts.reading import Reading
 from router.prompts.recall import Recall
 from router.relay.relay import Choice, Relay
@@ -37,7 +37,7 @@ from router.wire.exchange import Exchange
 from router.wire.limits import limit_error, model_error
 from router.wire.rights import check_fields, check_transfers
 from tokenizer_cache.prompt import BadRequest, Prompt
-from tokenizer_cache.reader import Reader
+from tokenizer_cache.reader import LONG_BYTES, Reader
 from tokenizer_cache.request import Request
 from tokenizer_cache.splice import with_field
 
@@ -121,6 +121,9 @@ class PromptRoute:
         owner = await self._owner(request)
         exchange.group = asked.group if owner is None else None
         await self.wait_for_unknown(asked)
+        if self._forward_ids:
+            for prompt in asked.prompts.values():
+                await write_ids(request, prompt)
         choices: list[Choice] = []
 
         async def choose(failed: Collection[Worker]) -> Choice:
@@ -141,7 +144,7 @@ class PromptRoute:
         """Read the request and recognise its prompt. Raises ApiError 400, 403 or 404."""
         try:
             if client is not None and (client.spec.models is not None or client.spec.cache_salt):
-                body = await self._reading.edit(body, partial(_for_client, client))
+                body = await self._reading.decode(body, partial(_for_client, client))
             request = await self._reading.read(api, body)
         except BadRequest as error:
             raise ApiError(400, error.message, "invalid_request", error.param) from None
@@ -190,7 +193,7 @@ class PromptRoute:
                     asked.prompts[name] = encoded
                     continue
             if self._recall is not None:
-                asked.prompts[name] = await self._recall.find(encoder, asked.request, prompt)
+                asked.prompts[name] = await self._recall.find(encoder, asked.request, prompt, self._pool)
             if self._encode_wait_share > 0 and not _is_known(asked.prompts[name]):
                 await self._wait(asked, name)
 
@@ -324,11 +327,16 @@ class PromptRoute:
         if told is None:
             return
 
-        def done(ids: Sequence[int] | None) -> None:
-            request = asked.request
-            self._encoded(asked, choice, told.as_text(request) if ids is None else told.learn(request, ids))
+        request = asked.request
 
-        self._asker.ask(choice.worker, asked.request, done)
+        def done(ids: Sequence[int] | None) -> None:
+            learn = partial(told.as_text, request) if ids is None else partial(told.learn, request, ids)
+            if max(len(request.body), len(ids or ())) <= LONG_BYTES:
+                self._encoded(asked, choice, learn())
+            else:
+                self._pool.run((id(told), request.digest), learn, partial(self._encoded, asked, choice))
+
+        self._asker.ask(choice.worker, request, done)
 
 
 def _for_client(client: Client, body: bytes) -> bytes:

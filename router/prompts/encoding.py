@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -89,8 +90,12 @@ class EncodePool:
         return await self._loop.run_in_executor(self._readers, work)
 
     def submit(self, encoder: Encoder, request: Request, done: Encoded) -> None:
-        """Encode in a thread; `done` is called on the event loop, with None when it failed or too many wait already."""
-        key = (id(encoder), request.digest)
+        """Encode in a thread, as `run` does."""
+        self.run((id(encoder), request.digest), partial(_encode_anew, encoder, request), done)
+
+    def run(self, key: tuple[int, bytes], work: Callable[[], Prompt], done: Encoded) -> None:
+        """Do `work` in a thread, once for all that ask for `key` meanwhile; `done` is called on the event loop, with
+        None when it failed or too many wait already."""
         waiting = self._waiting.get(key)
         if waiting is not None:
             waiting.append(done)
@@ -100,7 +105,7 @@ class EncodePool:
             done(None)
             return
         try:
-            future = self._executor.submit(_encode_anew, encoder, request)
+            future = self._executor.submit(work)
         except RuntimeError:  # no thread can be started
             self.refused += 1
             done(None)

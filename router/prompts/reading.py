@@ -6,13 +6,16 @@ client sends, the loop waits for no more than one call into C of the thread's.
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 from router.prompts.encoding import EncodePool, Encoder
-from tokenizer_cache.density import check_crowds, may_crowd
+from tokenizer_cache.density import MAX_ITEMS, check_crowds, may_crowd
 from tokenizer_cache.items import NotRead
 from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.reader import LONG_BYTES, Reader
 from tokenizer_cache.request import Request
+
+Result = TypeVar("Result")
 
 
 class Reading:
@@ -22,15 +25,15 @@ class Reading:
         self._reader = reader
         self._pool = pool
 
-    async def edit(self, body: bytes, edited: Callable[[bytes], bytes]) -> bytes:
-        """`edited(body)`, which decodes the body's fields: in a thread, and refused, where there may be many. Raises
-        BadRequest, and what `edited` raises."""
+    async def decode(self, body: bytes, decoded: Callable[[bytes], Result], max_items: int = MAX_ITEMS) -> Result:
+        """`decoded(body)`, which decodes the body's fields: in a thread, and refused, where there may be many. Raises
+        BadRequest, and what `decoded` raises."""
         if len(body) <= LONG_BYTES or not may_crowd(body):
-            return edited(body)
+            return decoded(body)
 
-        def checked() -> bytes:
-            check_crowds(body)
-            return edited(body)
+        def checked() -> Result:
+            check_crowds(body, max_items)
+            return decoded(body)
 
         return await self._pool.read(checked)
 

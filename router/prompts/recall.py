@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from router.observe.instruments import Counter
-from router.prompts.encoding import Encoder
+from router.prompts.encoding import EncodePool, Encoder
 from router.shared.keys import Keys
 from router.shared.link import Answer, Link
 from router.shared.script import Command, command, read_script
@@ -25,6 +25,7 @@ from tokenizer_cache.chain import HASH_BYTES
 from tokenizer_cache.conversation import Learned
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.prompt import Prompt
+from tokenizer_cache.reader import LONG_BYTES
 from tokenizer_cache.request import Request
 
 DIGEST_BYTES: Final = 16
@@ -91,8 +92,9 @@ class Recall:
         encoder.tag = tag
         encoder.conversations.on_learned = partial(self._learned, tag)
 
-    async def find(self, encoder: Encoder, request: Request, prompt: Prompt) -> Prompt:
-        """The prompt with what other routers know of it. Waits for one round trip at most, and never fails."""
+    async def find(self, encoder: Encoder, request: Request, prompt: Prompt, pool: EncodePool) -> Prompt:
+        """The prompt with what other routers know of it. Waits for one round trip at most, and never fails. What is
+        long of it is hashed in the thread of `pool` that reads."""
         if not isinstance(encoder, PromptEncoder) or encoder.tag in self._wrong or not self._link.responsive:
             return prompt
         places = encoder.unknown_places(request)
@@ -107,7 +109,10 @@ class Recall:
         which, chain, tokens = known
         self._recalled.add(1, ("found",))
         request.memo[self, encoder] = chain
-        return encoder.recalled(request, places[which][0], chain, tokens)
+        place = places[which][0]
+        if encoder.tail_bytes(request) <= LONG_BYTES:
+            return encoder.recalled(request, place, chain, tokens)
+        return await pool.read(lambda: encoder.recalled(request, place, chain, tokens))
 
     def check(self, encoder: Encoder, request: Request, prompt: Prompt) -> None:
         """Compare the blocks that were recalled for the request, if any, with the encoded prompt's."""

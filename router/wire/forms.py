@@ -1,8 +1,8 @@
 """The short fields of a form (multipart/form-data), read so strictly that no other reader finds others in it.
 
 What is not written as every HTTP client writes it is not read at all: a boundary with parameters beside it, text before
-the first part or after the last, names with escapes. Files may be large, and are searched in steps, between which
-others have their turn.
+the first part or after the last, names with escapes. Files may be large, and are searched in steps. Between
+two steps, and between two parts, others have their turn.
 """
 
 import asyncio
@@ -43,6 +43,7 @@ async def form_fields(content_type: bytes, body: bytes) -> list[tuple[str, str]]
             return None
         fields.append(field)
         at = end + len(delimiter)
+        await asyncio.sleep(0)
     return fields if body[at + 2 :] in (b"", b"\r\n") else None
 
 

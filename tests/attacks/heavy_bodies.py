@@ -1,10 +1,12 @@
-"""Bodies of 1 MB that are as much work as possible: many items, many values, deep, dense, or long without an end."""
+"""Requests of 1 MB that are as much work as possible: many items, many values, deep, dense, or long without an end."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 SIZE: Final = 1_000_000
 CHAT, COMPLETIONS, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"
+EMBEDDINGS, TOKENIZE, TRANSCRIPTIONS = "/v1/embeddings", "/tokenize", "/v1/audio/transcriptions"
 _USER: Final = b'{"role":"user","content":"x"}'
 
 
@@ -35,16 +37,13 @@ def _called(arguments: bytes) -> bytes:
 
 _BODIES: Final[dict[str, tuple[str, Callable[[], bytes]]]] = {
     "zeros": (CHAT, lambda: _list(b"messages", b"0")),
-    "empty strings": (CHAT, lambda: _list(b"messages", b'""')),
     "empty objects": (CHAT, lambda: _list(b"messages", b"{}")),
     "tiny messages": (CHAT, lambda: _list(b"messages", b'{"role":"user","content":""}')),
     "8,000 messages": (CHAT, lambda: _list(b"messages", b'{"role":"user","content":"%b"}' % (b"ab " * 32))),
     "messages given 60,000 times": (CHAT, lambda: _fill(b'"messages":[0]')),
     "nested in a message": (CHAT, lambda: _said(_fill(b"[" * 900 + b"]" * 900).join((b"[", b"]")))),
     "parts": (CHAT, lambda: _said(b"[%b]" % _fill(b'{"type":"text","text":"a"}'))),
-    "parts of nothing": (CHAT, lambda: _said(b"[%b]" % _fill(b"0"))),
     "tools": (CHAT, lambda: _after(_list(b"tools", b'{"type":"function","function":{"name":"f"}}'))),
-    "tools of nothing": (CHAT, lambda: _after(_list(b"tools", b"{}"))),
     "fields": (CHAT, lambda: _after(_keys())),
     "keys in a message": (CHAT, lambda: b'"messages":[{"role":"user","content":"x",%b}]' % _keys()),
     "template arguments": (CHAT, lambda: _after(b'"chat_template_kwargs":{%b}' % _keys())),
@@ -62,7 +61,43 @@ _BODIES: Final[dict[str, tuple[str, Callable[[], bytes]]]] = {
 KINDS: Final = tuple(_BODIES)
 
 
-def heavy(kind: str, number: int) -> tuple[str, bytes]:
-    """The path and the body of one kind. Each comes twice: every other one is known."""
-    path, make = _BODIES[kind]
-    return path, b'{"model":"m","max_tokens":1,"user":"%d",%b}' % (number // 2, make())
+def _form(*parts: bytes) -> bytes:
+    return b"".join(b"--b\r\n%b\r\n" % part for part in parts) + b"--b--\r\n"
+
+
+_MODEL: Final = b'content-disposition: form-data; name="model"\r\n\r\nm'
+_HEADS: Final = b"a:b\r\n" * 800 + b'content-disposition: form-data; name="a"\r\n\r\nb'
+_FILE: Final = b'content-disposition: form-data; name="file"; filename="a"\r\n\r\n' + b"\r\n--" * (SIZE // 4)
+_LOADS: Final[dict[str, tuple[str, Callable[[], bytes]]]] = {
+    "texts to embed": (EMBEDDINGS, lambda: _json(_list(b"input", b'"a"'))),
+    "deep text to embed": (EMBEDDINGS, lambda: _json(b'"input":[%b]' % _fill(b"[" * 900 + b"]" * 900))),
+    "fields beside a text to embed": (EMBEDDINGS, lambda: _json(b'"input":"x",' + _keys())),
+    "model given 80,000 times": (EMBEDDINGS, lambda: _json(_fill(b'"model":"m"'))),
+    "fields of what to tokenize": (TOKENIZE, lambda: _json(b'"prompt":"x",' + _keys())),
+    "spaces before what to tokenize": (TOKENIZE, lambda: _json(b" " * SIZE + b'"prompt":"x"')),
+    "heads of a form": (TRANSCRIPTIONS, lambda: _form(_MODEL, *[_HEADS] * 60)),
+    "file of a form": (TRANSCRIPTIONS, lambda: _form(_MODEL, _FILE)),
+    "fields of a query": (EMBEDDINGS + "?" + "a&" * 12_000, lambda: _json(b'"input":"x"')),
+    "objects for the admin": ("/admin/workers", lambda: _json(_list(b"url", b"{}"))),
+    "fields to explain": ("/admin/explain", lambda: _json(_after(_keys()))),
+}
+LOAD_KINDS: Final = tuple(_LOADS)
+
+
+def _json(fields: bytes, number: int = 0) -> bytes:
+    return b'{"model":"m","max_tokens":1,"cache_salt":"%d",%b}' % (number, fields)
+
+
+@cache
+def _made(kind: str) -> tuple[str, bytes]:
+    path, make = _LOADS.get(kind) or _BODIES[kind]
+    return path, make()
+
+
+def heavy(kind: str, number: int, key: str) -> bytes:
+    """One request of this kind. No two prompts of a kind are the same."""
+    path, made = _made(kind)
+    body = made if kind in _LOADS else _json(made, number)
+    content_type = "multipart/form-data; boundary=b" if path == TRANSCRIPTIONS else "application/json"
+    lines = [f"POST {path} HTTP/1.1", "host: x", f"authorization: Bearer {key}", f"content-type: {content_type}"]
+    return "\r\n".join([*lines, f"content-length: {len(body)}"]).encode() + b"\r\n\r\n" + body

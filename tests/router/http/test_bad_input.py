@@ -231,9 +231,10 @@ LINES = [
     line("POST /admin/workers HTTP/1.1", 401, "router"),
     Case("admin: any number of bytes before a key", post("/admin/workers", b" " * (MAX_BODY_BYTES + 1)), 401),
     Case("admin: any number of bytes behind a key", post("/admin/workers", b" " * (MAX_BODY_BYTES + 1), ADMIN), 413),
+    Case("admin: more than 64 KiB", post("/admin/workers", b"[" * (1 << 17), ADMIN), 413),
     *(
         Case(f"admin: {data[:20]!r}", post("/admin/workers", data, ADMIN))
-        for data in (b"{", b"[]", b"[" * 100_000, b'{"url":"\xff"}', b'{"url":"http://a\\ud800"}', b'{"url":5}')
+        for data in (b"{", b"[]", b"[" * 60_000, b'{"url":"\xff"}', b'{"url":"http://a\\ud800"}', b'{"url":5}')
     ),
     Case("admin: explain", post("/admin/explain", b'{"model":5}', ADMIN)),
     Case("admin: explain what", post("/admin/explain?path=%ff", GOOD[CHAT], ADMIN)),

@@ -31,8 +31,8 @@ async def test_many_fields_are_refused_and_a_comma_is_no_field() -> None:
     async with EncodePool(1) as pool:
         reading = Reading(None, pool)  # type: ignore[arg-type]
         with pytest.raises(BadRequest, match="Too many values"):
-            await reading.edit(fields(100_000, 0), edit)
+            await reading.decode(fields(100_000, 0), edit)
         assert not edit.threads
         for body in (fields(10, 0), fields(MAX_FIELDS - 10, 200_000)):
-            assert await reading.edit(body, edit) == body + b" "
+            assert await reading.decode(body, edit) == body + b" "
     assert edit.threads == ["MainThread", "read"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from router.observe.instruments import Counter
+from router.prompts.encoding import EncodePool
 from router.prompts.recall import LEFT_TTL_S, Recall, RecallLimits
 from router.shared.keys import Keys
 from router.shared.seal import MAC_BYTES, Seal
@@ -41,7 +42,8 @@ class Side:
         return self.encoder.encode(request)
 
     async def find(self, request: Request) -> Prompt:
-        return await self.recall.find(self.encoder, request, self.encoder.recognise(request))
+        async with EncodePool(1) as pool:
+            return await self.recall.find(self.encoder, request, self.encoder.recognise(request), pool)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
+from router.wire.rights import MAX_QUERY_FIELDS
 from router.wire.routes import COMPUTED_ENDPOINTS, FORM_ENDPOINTS, PROMPT_ROUTES, TEXT_ENDPOINTS
 from tests.router.clients.files import table, write
 from tests.router.fake_worker import Answer, FakeWorker, as_json, models, vllm
@@ -118,6 +119,35 @@ async def test_no_body_gets_another_model(site: Site, target: str, body: bytes) 
     assert status in (400, 403), told
     assert told["error"]["message"]
     assert len(site.worker.sent) == before
+
+
+MANY = b"".join(b', "k%d": 0' % number for number in range(20_000))
+
+
+@pytest.mark.parametrize(
+    ("target", "added", "message"),
+    [
+        ("/v1/embeddings?" + "a&" * MAX_QUERY_FIELDS, b"", "query"),
+        ("/v1/embeddings", MANY, "Too many values"),
+        ("/tokenize", MANY, "Too many values"),
+    ],
+)
+async def test_more_fields_than_anybody_sends_are_refused_unread(
+    site: Site, target: str, added: bytes, message: str
+) -> None:
+    before = len(site.worker.sent)
+    status, told = await ask(site, LIMITED, target, with_fields(target.partition("?")[0], added))
+    assert status == 400
+    assert message in told["error"]["message"]
+    assert len(site.worker.sent) == before
+
+
+async def test_many_texts_are_no_conversation(site: Site) -> None:
+    """The bound on the number of messages is for prompts: a batch to embed may have more texts."""
+    body = json.dumps({"model": MODEL, "input": ["a text, and a"] * 9000}).encode()
+    for key in (LIMITED, FREE):
+        status, _ = await ask(site, key, "/v1/embeddings", body)
+        assert status == 200
 
 
 @pytest.mark.parametrize("path", JSON_PATHS)
