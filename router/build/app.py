@@ -26,7 +26,7 @@ from router.observe.access_log import AccessLog
 from router.observe.loop_lag import LoopLag
 from router.observe.metrics import Gauge, GaugeCollector, MetricsPage
 from router.processes.memory import journal_of
-from router.processes.place import Place
+from router.processes.process_config import ProcessConfig
 from router.processes.siblings import Siblings
 from router.prompts.metrics import EncoderCollector
 from router.relay.worker_client import CONNECT_TIMEOUT_S, WorkerClient
@@ -54,7 +54,7 @@ class Router:
         self,
         settings: Settings,
         access_stream: BinaryIO | None = None,
-        place: Place | None = None,
+        place: ProcessConfig | None = None,
         tuning: Tuning = DEFAULTS,
     ) -> None:
         self.common = common = common_of(settings, tuning)

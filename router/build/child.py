@@ -4,7 +4,7 @@ its standard input."""
 import os
 import sys
 
-from router.processes.place import CHANNEL_FD, unpacked
+from router.processes.process_config import CHANNEL_FD, unpacked
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import uvloop
 
 from router.build.app import Router
 from router.build.tuning import DEFAULTS, Tuning
-from router.processes.place import Place, on_orphaned
+from router.processes.process_config import ProcessConfig, on_orphaned
 from router.settings import Settings
 
 log = logging.getLogger("warmroute")
@@ -22,7 +22,7 @@ GC_THRESHOLDS = (5_000, 5, 1_000_000)
 oldest generation is left alone, and the middle one never has more than 30,000. Cycles of failed requests die young."""
 
 
-def serve(settings: Settings, place: Place | None = None, tuning: Tuning = DEFAULTS) -> None:
+def serve(settings: Settings, place: ProcessConfig | None = None, tuning: Tuning = DEFAULTS) -> None:
     """Run a router until it is told to stop. `place` is given to one of several processes. Returns after draining."""
     who = f"%(name)s [{place.number}]" if place else "%(name)s"
     logging.basicConfig(
@@ -35,7 +35,7 @@ def serve(settings: Settings, place: Place | None = None, tuning: Tuning = DEFAU
         runner.run(run(settings, place, tuning))
 
 
-async def run(settings: Settings, place: Place | None = None, tuning: Tuning = DEFAULTS) -> None:
+async def run(settings: Settings, place: ProcessConfig | None = None, tuning: Tuning = DEFAULTS) -> None:
     """The router's whole life inside a running event loop."""
     router = Router(settings, sys.stdout.buffer if settings.access_log else None, place, tuning)
     async with router:

@@ -1,8 +1,8 @@
-"""Who may ask, and for how much.
+"""Which clients may send requests, and within which limits.
 
-A *client* is whoever bears one of the keys of one label. Its *limits* are requests and uncached prompt tokens per
-minute and requests at once; a *bucket* measures one of the first two; a *charge* is what one request takes of the
-tokens. The *keys file* names the clients; it holds hashes of keys, never keys, and is read again when it changes.
+A *client* is a label with one or more keys. Its *limits* are requests per minute, uncached prompt tokens per minute,
+and requests in flight. A *bucket* measures one of the first two; a *charge* is the number of tokens that one request
+takes. The *keys file* names the clients; it holds hashes of keys, never keys, and is read again when it changes.
 """
 
 from router.clients.client import Charge, Client, Refusal

@@ -1,7 +1,7 @@
-"""A token bucket: so much a minute, spread evenly, with up to a minute's worth saved.
+"""A token bucket: a number of units per minute, spread evenly; up to one minute's units can be saved.
 
-It may be overdrawn: what a request costs is known only after it was let in. What is owed is paid back before the next
-one is let in, so over time no more than the limit is taken.
+It may be overdrawn, because a request's cost is known only after it was let in. The debt is paid back before the next
+request is let in, so over time no more than the limit is taken.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ MINUTE_S = 60.0
 
 
 class Bucket:
-    """Units are whatever the limit counts: requests, or tokens."""
+    """Units are what the limit counts: requests or tokens."""
 
     __slots__ = ("_at", "_clock", "_level", "per_minute")
 
@@ -22,18 +22,18 @@ class Bucket:
 
     @property
     def level(self) -> float:
-        """What may be taken now; negative when something is owed."""
+        """Units that may be taken now; negative when there is a debt."""
         now = self._clock()
         self._level = min(self.per_minute, self._level + (now - self._at) * self.per_minute / MINUTE_S)
         self._at = now
         return self._level
 
     def take(self, amount: float) -> None:
-        """Take `amount`, whether it is there or not; a negative amount gives back."""
+        """Take `amount`, even if the bucket holds less; a negative amount gives back."""
         self._level = min(self.per_minute, self.level - amount)
 
     def wait_s(self, wanted: float) -> float:
-        """Seconds until `wanted` are there; 0 when they are."""
+        """Seconds until the bucket holds `wanted`; 0 when it does."""
         return max(0.0, (min(wanted, self.per_minute) - self.level) * MINUTE_S / self.per_minute)
 
     def reset_s(self) -> float:
@@ -41,7 +41,7 @@ class Bucket:
         return self.wait_s(self.per_minute)
 
     def change(self, per_minute: int) -> None:
-        """Another limit from now on. What was taken stays taken."""
+        """Set another limit. Units taken before stay taken."""
         taken = self.per_minute - self.level
         self.per_minute = per_minute
         self._level = per_minute - min(taken, per_minute)

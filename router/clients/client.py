@@ -16,30 +16,30 @@ Reason = Literal["requests", "tokens", "concurrency"]
 
 
 class Refusal(NamedTuple):
-    """Which limit is used up, and in how many seconds it is worth asking again."""
+    """The limit that is used up, and the seconds after which a new request may pass."""
 
     reason: Reason
     retry_after_s: int
 
 
 class Client:
-    """Who bears the keys of one label."""
+    """The client that has the keys of one label."""
 
     def __init__(self, spec: ClientSpec, salt: bytes, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.label = spec.label
         self.in_flight = 0
         self.elsewhere = 0
-        """In flight through other routers, as last told."""
+        """Requests in flight through other routers, as last published."""
         self._requests_taken = 0
         self._tokens_taken = 0
         self.requests: Bucket | None = None
-        """None: as many as it likes; so with tokens."""
+        """None means no limit; the same holds for tokens."""
         self.tokens: Bucket | None = None
         self.update(spec, salt)
 
     def update(self, spec: ClientSpec, salt: bytes) -> None:
-        """The file says something else of it now. `salt` is the file's."""
+        """Take over the changed keys file. `salt` is the file's."""
         self.spec = spec
         self._salt = salt
         self._expires_at = spec.expires_at
@@ -48,15 +48,15 @@ class Client:
 
     @property
     def weight(self) -> float:
-        """Its share of what is scarce, against the others'."""
+        """Its share of a saturated fleet, relative to the other clients' weights."""
         return self.spec.weight
 
     def expired(self, now: float) -> bool:
-        """Is its key past its time? `now` in seconds since 1970."""
+        """Has its key expired? `now` is in seconds since 1970."""
         return self._expires_at <= now
 
     def enter(self) -> Refusal | None:
-        """A request comes; counts it, unless a limit is used up. Who entered must `leave`."""
+        """Count a new request, unless a limit is used up. A request that entered must `leave`."""
         limit = self.spec.max_concurrency
         if limit and self.in_flight + self.elsewhere >= limit:
             return Refusal("concurrency", RETRY_SOON_S)
@@ -70,18 +70,18 @@ class Client:
         return None
 
     def leave(self) -> None:
-        """A request that had entered has ended."""
+        """Count the end of a request that entered."""
         self.in_flight -= 1
 
     def check_tokens(self) -> Refusal | None:
-        """May a prompt be sent? Yes, as long as anything is left; what it takes beyond that is owed."""
+        """May a prompt be sent? Yes, as long as any token is left; what it takes beyond that becomes a debt."""
         tokens = self.tokens
         if tokens is None or tokens.level > 0:
             return None
         return Refusal("tokens", _whole(tokens.wait_s(1)))
 
     def take_tokens(self, tokens: int) -> None:
-        """A prompt takes so many uncached tokens; a negative number gives back."""
+        """Take a prompt's uncached tokens; a negative number gives back."""
         self._tokens_taken += tokens
         if self.tokens is not None:
             self.tokens.take(tokens)
@@ -93,11 +93,11 @@ class Client:
 
     @property
     def taken(self) -> tuple[int, int, int]:
-        """Requests and uncached tokens taken here, ever; requests in flight here."""
+        """Requests and uncached tokens taken through this router since it started, and requests in flight here."""
         return self._requests_taken, self._tokens_taken, self.in_flight
 
     def take_elsewhere(self, requests: int, tokens: int) -> None:
-        """Other routers let so much through."""
+        """Take what other routers let through."""
         if self.requests is not None:
             self.requests.take(requests)
         if self.tokens is not None:
@@ -109,8 +109,8 @@ class Client:
         return models is None or model in models
 
     def cache_salt(self, asked: bytes) -> bytes:
-        """The salt that its prompts must bear, where it has one of its own; `asked` is the one that the request bears.
-        Both as JSON; b"" is none."""
+        """The cache salt that its prompts must carry, where the client has one; `asked` is the request's own salt. Both
+        are JSON; b"" means none."""
         asked = b"" if asked == b"null" else asked
         return b'"%s"' % derived_salt(self._salt, self.spec.cache_salt, asked).encode()
 
@@ -133,7 +133,7 @@ class Charge:
         self.tokens = 0
 
     def set(self, tokens: int) -> None:
-        """It is `tokens` now. 0 gives everything back."""
+        """Change the charge to `tokens`. 0 gives everything back."""
         self._client.take_tokens(tokens - self.tokens)
         self.tokens = tokens
 

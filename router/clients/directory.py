@@ -1,8 +1,8 @@
-"""All clients, found by the key they bear; the keys file is read again when it changes.
+"""All clients, found by their key; the keys file is read again when it changes.
 
-What a look-up costs must not tell anything of a key: every offered key is hashed once, looked up once by its hash and
-compared once, whether it is known or not, and whatever it has in common with a known one. Who does not know the salt
-cannot steer the hash, so what the look-up's own time tells of hashes tells nothing of keys.
+The time of a look-up must reveal nothing about a key: every offered key is hashed once, looked up once by its hash and
+compared once, whether it is known or not, and however much it resembles a known one. Without the salt a client cannot
+steer the hash, so what the look-up's time reveals about hashes reveals nothing about keys.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from router.clients.keys import offered_key
 from router.clients.keys_file import ANONYMOUS, DEFAULT_LABEL, ClientSpec, KeysFileError, read_keys_file
 
 LOOK_S = 1.0
-"""Between two looks at the file's name, size and time."""
+"""Seconds between two looks at the file's name, size and time."""
 NO_DIGEST = bytes(DIGEST_BYTES)
 log = logging.getLogger("warmroute")
 
@@ -47,11 +47,11 @@ class Clients:
         self._by_digest: dict[bytes, tuple[bytes, Client | None]] = {}
         self._nobody: tuple[bytes, Client | None] = (NO_DIGEST, None)
         self.anyone = Client(ClientSpec(label=ANONYMOUS, hash=""), self._salt, clock)
-        """Everybody, where no keys are asked for."""
+        """The one client of all requests, where no keys are configured."""
         self.required = bool(self._plain) or path is not None
         self.reloads = 0
         self.broken = False
-        """The file as it is now cannot be used, and the keys are those of an earlier one."""
+        """True when the file cannot be used as it is now, and the keys are those of an earlier version."""
         if path is None:
             self._index()
         else:
@@ -59,7 +59,7 @@ class Clients:
             self._load(path)
 
     def find(self, authorization: bytes) -> Client | None:
-        """Whose key this header bears; None: nobody's."""
+        """The client whose key this header carries; None if no client has it."""
         if not self.required:
             return self.anyone
         digest = key_digest(self._salt, offered_key(authorization))
@@ -81,7 +81,7 @@ class Clients:
             await self.look(self._path)
 
     async def look(self, path: Path) -> None:
-        """Read the file again if it has changed. One that cannot be used changes nothing, and is complained of."""
+        """Read the file again if it has changed. A file that cannot be used changes nothing and is logged."""
         stamp = await asyncio.to_thread(_stamp, path)
         if stamp == self._stamp:
             return
@@ -90,7 +90,7 @@ class Clients:
             self._load(path)
         except KeysFileError as error:
             self.broken = True
-            log.error("the keys file %s stays as it was: it %s", path, error)
+            log.error("the keys file %s is not taken, the earlier keys stay: it %s", path, error)
             return
         self.broken = False
         self.reloads += 1
@@ -117,7 +117,8 @@ class Clients:
 
 
 def _stamp(path: Path) -> Stamp:
-    """Changes when the file, or the file that a link leads to, is another one. None: it is not there."""
+    """A value that changes when the file, or the file behind a symbolic link, is replaced. None when there is no
+    file."""
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""`warmroute hash-key`: a key in, a table for the keys file out.
+"""`warmroute hash-key`: reads a key and prints a table for the keys file.
 
 The key is read from standard input, never from an argument: arguments are visible to every user of the machine.
 """
@@ -14,9 +14,9 @@ from router.clients.keys_file import KeysFileError, read_keys_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    parser.add_argument("--keys-file", metavar="FILE", help="take the salt of this file; without it a new one is made")
-    parser.add_argument("--new", action="store_true", help="make a key, and show it, instead of reading one")
+    """Declare the command's arguments."""
+    parser.add_argument("--keys-file", metavar="FILE", help="use the salt of this file; without it a new salt is made")
+    parser.add_argument("--new", action="store_true", help="make a key and print it, instead of reading one")
     parser.add_argument("--label", default="team", help="the label to write above the hash [default team]")
 
 
@@ -30,14 +30,14 @@ def run(args: argparse.Namespace, source: TextIO) -> int:
     if not (key.isascii() and key.isprintable()) or " " in key:
         return _complain("the key must be of visible ASCII characters without spaces")
     if len(key) < MIN_KEY_CHARACTERS:
-        return _complain(f"the key must have at least {MIN_KEY_CHARACTERS} characters, at random: try --new")
+        return _complain(f"the key must be random and have at least {MIN_KEY_CHARACTERS} characters: try --new")
     lines = [f'[[key]]\nlabel = "{args.label}"']
     if not salt:
         salt = new_salt()
         lines.insert(0, f'salt = "{salt}"\n')
     lines.append(f'hash = "{key_digest(bytes.fromhex(salt), key.encode()).hex()}"')
     if args.new:
-        lines.append(f"# the key, which is nowhere else: {key}")
+        lines.append(f"# the key, which is stored nowhere else: {key}")
     print("\n".join(lines))
     return 0
 

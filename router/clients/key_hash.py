@@ -1,15 +1,15 @@
-"""Keys at rest: a keyed hash, with one salt for a whole file.
+"""How keys are stored: as a keyed hash, with one salt for a whole file.
 
-Keys are random and long, so nobody can try all of them, however fast the hash is: a slow one (as for passwords) would
-only burn CPU on every request. One salt a file keeps the price of a request at one hash, whatever the number of keys;
-it keeps equal keys of two files from looking alike, and tables made beforehand from being of use.
+Keys are random and long, so trying all of them is impossible, however fast the hash is: a slow hash (as for passwords)
+would only burn CPU on every request. One salt per file keeps the cost of a request at one hash, whatever the number of
+keys. It also makes equal keys of two files look different, and makes precomputed tables useless.
 """
 
 import hashlib
 import secrets
 
 MIN_KEY_CHARACTERS = 20
-"""A shorter key may be a word that somebody thought of: then a fast hash would not protect it."""
+"""A shorter key may be a word that a person chose: a fast hash would not protect it."""
 SALT_BYTES = 16
 DIGEST_BYTES = 32
 
@@ -30,8 +30,8 @@ def key_digest(salt: bytes, key: bytes) -> bytes:
 
 
 def derived_salt(salt: bytes, own: str, asked: bytes) -> str:
-    """The cache salt that engines get for a client that has one of its `own`: nobody who does not know the file can
-    name it. `asked` is the salt that the client sent itself, if any: it separates prompts within the client's own
-    cache. 32 hex characters, as vLLM accepts them."""
+    """The cache salt that engines get for a client with a salt in the keys file (`own`): without the file it cannot be
+    guessed. `asked` is the salt that the client sent itself, if any: it separates prompts within the client's cache. 32
+    hex characters, as vLLM accepts them."""
     parts = own.encode() + b"\0" + asked
     return hashlib.blake2b(parts, digest_size=16, key=salt, person=b"cache salt").hexdigest()

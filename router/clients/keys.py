@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 class KeySet:
-    """A set of accepted keys. Empty: everybody may."""
+    """A set of accepted keys. An empty set accepts every request."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = tuple(key.encode() for key in keys)
@@ -17,7 +17,8 @@ class KeySet:
         return bool(self._keys)
 
     def accepts(self, authorization: bytes) -> bool:
-        """Is this header value one of the keys? The time taken does not depend on which, or how far it agrees."""
+        """Is this header value one of the keys? The time does not depend on which key it is, or on how far it
+        agrees."""
         offered = offered_key(authorization)
         found = False
         for key in self._keys:
@@ -26,6 +27,6 @@ class KeySet:
 
 
 def offered_key(authorization: bytes) -> bytes:
-    """The key that a header value bears."""
+    """The key that a header value carries."""
     scheme, _, rest = authorization.partition(b" ")
     return rest.strip() if scheme.lower() == b"bearer" else authorization

@@ -1,4 +1,4 @@
-"""The keys file: TOML, read whole and checked whole. An error names the place and never a value.
+"""The keys file: TOML, read and checked as a whole. An error names the place in the file and never a value.
 
 salt = "..."                    # hex; `warmroute hash-key` makes it
 
@@ -24,7 +24,7 @@ MAX_FILE_BYTES = 16 << 20
 DEFAULT_LABEL = "default"
 """The label of the keys that the settings name."""
 ANONYMOUS = "anonymous"
-"""The label of everybody, where there are no keys."""
+"""The label of all requests, where there are no keys."""
 RESERVED = frozenset({DEFAULT_LABEL, ANONYMOUS})
 
 Hash = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{2 * DIGEST_BYTES}}}$")]
@@ -43,18 +43,18 @@ class ClientSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     label: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     """Names the client in metrics, in the log and in errors."""
     hash: Hash | Annotated[list[Hash], Meta(min_length=1, max_length=16)]
-    """What `warmroute hash-key` says of the key; several while one is being replaced."""
+    """The key's hash, from `warmroute hash-key`; several while a key is being replaced."""
     requests_per_minute: PerMinute | None = None
     uncached_tokens_per_minute: PerMinute | None = None
     """Prompt tokens that no worker had cached."""
     max_concurrency: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-    """Requests at once; 0 is no limit of its own."""
+    """Requests in flight; 0 means no limit."""
     cache_salt: Annotated[str, Meta(min_length=1, max_length=128)] = ""
-    """Keeps its prefixes apart from everybody's who has not the same text here."""
+    """Separates its prefixes from those of all clients with another text here."""
     models: Annotated[list[str], Meta(min_length=1)] | None = None
-    """The models that it may use; None: all."""
+    """The models that it may use; None means all."""
     expires: Any = None
-    """A TOML date (then the day's first moment, UTC) or date-time: from then on it is refused."""
+    """A TOML date (its first moment, UTC) or date-time: from then on the key is refused."""
     weight: Annotated[float, Meta(ge=0.01, le=100)] = 1.0
     """Its share of a saturated fleet, against the other clients'."""
 
@@ -65,7 +65,7 @@ class ClientSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def expires_at(self) -> float:
-        """In seconds since 1970; infinite when never."""
+        """In seconds since 1970; infinite if it never expires."""
         moment = self.expires
         if isinstance(moment, datetime):
             return moment.timestamp()
@@ -112,13 +112,13 @@ def _conflicts(found: KeysFile) -> Iterator[str]:
     digests: set[bytes] = set()
     for spec in found.key:
         if spec.label in RESERVED:
-            yield f"key {spec.label}: this label is the router's own"
+            yield f"key {spec.label}: the router uses this label itself"
         if spec.label in labels:
             yield f"key {spec.label}: the label is used twice; give one label several hashes instead"
         if not _is_moment(spec.expires):
             yield f"key {spec.label}: expires must be a date or a date-time with a zone, such as 2027-01-01T00:00:00Z"
         if len(set(spec.digests)) < len(spec.digests) or digests & set(spec.digests):
-            yield f"key {spec.label}: the same hash is there twice"
+            yield f"key {spec.label}: the same hash is given twice"
         labels.add(spec.label)
         digests.update(spec.digests)
 
@@ -130,7 +130,7 @@ def _is_moment(given: object) -> bool:
 
 
 def _explained(message: str, table: dict[str, object]) -> str:
-    """msgspec's complaint with the place in the file's own words: `key team-a: weight: Expected ...`."""
+    """msgspec's message, with the place named as in the file: `key team-a: weight: Expected ...`."""
     place = _PLACE.search(message)
     if place is None:
         return message[:1].lower() + message[1:]

@@ -1,9 +1,10 @@
-"""What clients use through other routers: limits are the fleet's, not each router's.
+"""What clients use through other routers: a limit holds for all routers together, not for each of them.
 
-Every router tells what each client has taken through it since it started, in one signed string, and charges its own
-buckets with what the others have told since. So each bucket is the whole fleet's, as of a moment ago; what is overdrawn
-meanwhile is owed, and paid back. What must not be broken: no request waits for this, and without Redis each router goes
-on with what it knows itself. Who can write to Redis cannot use up a client's limits: strings are signed and numbered.
+Every router publishes what each client has taken through it since it started, in one signed string, and charges its own
+buckets with what the others have published since. So each bucket counts for the whole fleet, as of a moment ago; what
+is overdrawn meanwhile is a debt that is paid back. What must not be broken: no request waits for this, and without
+Redis each router goes on with what it knows itself. Write access to Redis does not allow to use up a client's limits:
+strings are signed and numbered.
 """
 
 import asyncio
@@ -22,35 +23,36 @@ from router.shared.script import command
 from router.shared.seal import Seal
 
 BEAT_S = 0.2
-"""Between two tellings while something is used."""
+"""Seconds between two strings while clients use something."""
 IDLE_BEATS = 5
-"""A router through which nothing is used tells and reads only every so many beats."""
+"""A router through which nothing is used publishes and reads only once in this many beats."""
 GAP_S = 5.0
-"""Who was not heard for so long is heard anew: what it took meanwhile is charged to nobody, so that an outage is not
-paid for after it."""
+"""After this many seconds of silence a router is read as if it were new: what clients took through it meanwhile is not
+charged, so that they do not pay for an outage afterwards."""
 NEW_COUNTS = 25
-"""Who has told so few times has just started, and all that it took is news."""
+"""A router that has published at most this many strings has just started, and everything taken through it is
+charged."""
 KEPT_S = 60.0
-"""What a router told last is kept so long: who was silent meanwhile is known not to have just started."""
+"""A router's last string is kept for this many seconds: after a silence it is known not to have just started."""
 MAX_USE_BYTES = 1 << 18
 
 Row = tuple[int, int, int]
-"""Requests and uncached tokens that were taken, ever, and requests in flight."""
+"""Requests and uncached tokens taken since the start, and requests in flight."""
 NOTHING: Row = (0, 0, 0)
 Rows = dict[int, Row]
-"""By the client's number."""
+"""Rows by the client's number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What another router told last."""
+    """What another router published last."""
 
     at: float
     rows: Mapping[int, Row]
 
 
 class LiveRouters(Protocol):
-    """Knows which routers live, and the time that all of them go by."""
+    """Knows which routers are alive, and the clock that all of them use."""
 
     @property
     def name(self) -> str:
@@ -61,11 +63,11 @@ class LiveRouters(Protocol):
         """The others'."""
 
     def now_ms(self) -> int | None:
-        """None before it is known."""
+        """Milliseconds of that clock; None before it is known."""
 
 
 class SharedUse:
-    """This router's part."""
+    """This router's part in it."""
 
     def __init__(
         self, clients: Clients, routers: LiveRouters, place: tuple[Link, Keys], seal: Seal, clock: Callable[[], float]
@@ -90,7 +92,7 @@ class SharedUse:
             await self.beat()
 
     async def beat(self) -> None:
-        """Tell and read, if there is a reason to."""
+        """Publish and read, if there is a reason to."""
         limited = {self._number(client): client for client in self._clients.all if client.limited}
         rows = {number: client.taken for number, client in limited.items() if client.taken != NOTHING}
         self._idle = 0 if rows != self._told else self._idle + 1
@@ -127,7 +129,7 @@ class SharedUse:
                 _charge(limited, rows, known.rows if known is not None else {})
 
     def _count_elsewhere(self, limited: Mapping[int, Client]) -> None:
-        """Requests in flight through routers that were heard lately."""
+        """Count the requests in flight through routers that published lately."""
         now = self._clock()
         self._heard = {name: heard for name, heard in self._heard.items() if now - heard.at <= KEPT_S}
         lately = [heard.rows for heard in self._heard.values() if now - heard.at <= GAP_S]
@@ -142,13 +144,13 @@ class SharedUse:
 
 
 def number_of(seal: Seal, label: str) -> int:
-    """A client's number, the same on every router: labels are not told."""
+    """A client's number, the same on every router: labels are not published."""
     return int.from_bytes(seal.name(label.encode(), 8))
 
 
 def _charge(limited: Mapping[int, Client], rows: Mapping[int, Row], before: Mapping[int, Row]) -> None:
-    """Charge what another router let through since it told last. A count of requests that fell is of a client that its
-    keys file dropped and named again."""
+    """Charge what another router let through since it published last. A count of requests falls when that router's keys
+    file dropped a client and named it again."""
     for number, (requests, tokens, _) in rows.items():
         client = limited.get(number)
         known = before.get(number, NOTHING)

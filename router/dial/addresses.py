@@ -1,4 +1,4 @@
-"""Which IP addresses are special: never a worker's unless the operator names them as what they are.
+"""Special IP addresses: a worker never has one, unless a rule lies inside the address's special range.
 
 Loopback, link-local with the clouds' metadata services, multicast, the unspecified address, and addresses that embed
 another one. A wide network (0.0.0.0/0) does not grant them; only a rule that lies inside the special range does.
@@ -25,7 +25,7 @@ SPECIAL: tuple[Network, ...] = tuple(
         "192.0.0.0/24",  # protocol assignments, Oracle's metadata among them
         "224.0.0.0/4",  # multicast
         "240.0.0.0/4",  # reserved, broadcast
-        "::/96",  # unspecified, and IPv4 in its oldest disguise
+        "::/96",  # unspecified, and the oldest embedding of IPv4
         "64:ff9b::/96",  # NAT64
         "64:ff9b:1::/48",
         "2001::/32",  # Teredo
@@ -35,12 +35,13 @@ SPECIAL: tuple[Network, ...] = tuple(
         "ff00::/8",  # multicast
     )
 )
-"""Most specific first: an address belongs to the first that holds it. `::1` is loopback before it is `::/96`."""
+"""The most specific range first: an address belongs to the first range that holds it, so `::1` is loopback, not
+`::/96`."""
 
 PRIVATE: tuple[Network, ...] = tuple(
     ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 )
-"""What a cluster's own network is made of."""
+"""The address ranges of a cluster's own network."""
 
 
 def plain(address: Address) -> Address:
@@ -66,12 +67,12 @@ def special_range(address: Address) -> Network | None:
 
 
 def inside(address: Address, network: Network) -> bool:
-    """Is it in this network? Never across IP versions."""
+    """Is the address in this network? Always False across IP versions."""
     return address.version == network.version and address in network
 
 
 def granted(address: Address, networks: tuple[Network, ...]) -> bool:
-    """Does one of `networks` grant this address? A special one only if the network lies in its special range."""
+    """Does one of `networks` allow this address? A special address needs a network inside its special range."""
     special = special_range(address)
     return any(inside(address, network) and (special is None or _within(network, special)) for network in networks)
 

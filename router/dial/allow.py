@@ -1,8 +1,8 @@
-"""What a worker's URL may be: nothing found or given at run time gets a probe, a key or a prompt unless it passes here.
+"""Which URLs a worker may have: a URL found or given at run time gets no probe, key or prompt before it passes here.
 
-Workers that the operator lists are allowed by being listed. All others (admin API, file, DNS, EndpointSlices, other
-routers) have to match a rule of `worker_allow` or what their source implies. A URL is read strictly: what two parsers
-could read differently is refused. Names are checked a second time, by address, whenever one is dialled (`dial.py`).
+Workers that the settings list are allowed. All others (admin API, file, DNS, EndpointSlices, other routers) must match
+a rule of `worker_allow`, or what their source implies. A URL is read strictly: one that two parsers could read
+differently is refused. A name is checked again, by its address, for every connection (`resolver.py`).
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from router.dial.addresses import LOOPBACK, PRIVATE, Address, Network, granted, plain, special_range
-from router.dial.quoting import shown
+from router.dial.quoting import quoted
 
 MAX_URL = 2048
 _URL = re.compile(
@@ -34,11 +34,11 @@ class NotAllowedError(ValueError):
 
 
 class BadUrlError(NotAllowedError):
-    """It cannot be read without doubt."""
+    """The URL is malformed or ambiguous."""
 
 
-class WorkerPlace(NamedTuple):
-    """Where a worker's URL leads, read without any doubt."""
+class WorkerUrl(NamedTuple):
+    """The target of a worker's URL, which is not ambiguous."""
 
     scheme: str
     host: str
@@ -50,7 +50,7 @@ class WorkerPlace(NamedTuple):
 
     @property
     def url(self) -> str:
-        """The canonical URL: equal for equal places."""
+        """The canonical URL: equal for equal targets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}{self.path}"
@@ -64,17 +64,17 @@ class Rule:
     scheme: str
     """Empty: both."""
     name: str
-    """Exact, or `*.` and a suffix; empty where the rule is about addresses."""
+    """An exact name, or `*.` and a suffix; empty where the rule is about addresses."""
     network: Network | None
     ports: tuple[int, int]
     """First and last."""
 
     def fits(self, scheme: str, port: int) -> bool:
-        """Are this scheme and port the rule's? An empty scheme is any (a resolver is not told)."""
+        """Does the rule cover this scheme and port? An empty scheme matches any (a resolver does not know it)."""
         return (not scheme or self.scheme in ("", scheme)) and self.ports[0] <= port <= self.ports[1]
 
     def names(self, host: str) -> bool:
-        """Is `host`, a name, meant by the rule?"""
+        """Does the rule cover the name `host`?"""
         if self.name.startswith("*."):
             return host.endswith(self.name[1:])
         return bool(self.name) and host == self.name
@@ -82,20 +82,20 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Implied:
-    """What naming a source allows for its own workers, where there are no rules: private addresses, on one port (0:
-    any)."""
+    """What a configured source allows for its own workers, where there are no rules: private addresses, on one port (0
+    means any)."""
 
     scheme: str
     port: int
 
-    def allows(self, place: WorkerPlace) -> bool:
-        """A literal address of the cluster's network, on the source's port."""
-        fits = place.scheme == self.scheme and self.port in (0, place.port)
-        return fits and place.address is not None and granted(place.address, PRIVATE)
+    def allows(self, target: WorkerUrl) -> bool:
+        """True for a literal address of the cluster's network, on the source's port."""
+        fits = target.scheme == self.scheme and self.port in (0, target.port)
+        return fits and target.address is not None and granted(target.address, PRIVATE)
 
 
 class AllowList:
-    """The rules, and the listed workers. Pure: the same answer for the same question."""
+    """The rules, and the workers that the settings list. Pure: equal arguments give equal answers."""
 
     def __init__(self, rules: Iterable[Rule], listed: Iterable[str] = ()) -> None:
         self._rules = tuple(rules)
@@ -108,19 +108,19 @@ class AllowList:
         NotAllowedError."""
         if url.rstrip("/") in self._listed:
             return url.rstrip("/")
-        place = place_of(url)
-        if place.url in self._listed:
-            return place.url
-        if place.address is not None:
-            allowed = self._allows_address(place.scheme, place.port, place.address)
+        target = parse_worker_url(url)
+        if target.url in self._listed:
+            return target.url
+        if target.address is not None:
+            allowed = self._allows_address(target.scheme, target.port, target.address)
         else:
-            allowed = any(rule.fits(place.scheme, place.port) and rule.names(place.host) for rule in self._rules)
-        if not allowed and not (implied is not None and not self._rules and implied.allows(place)):
-            raise NotAllowedError(_refusal(place.address))
-        return place.url
+            allowed = any(rule.fits(target.scheme, target.port) and rule.names(target.host) for rule in self._rules)
+        if not allowed and not (implied is not None and not self._rules and implied.allows(target)):
+            raise NotAllowedError(_refusal(target.address))
+        return target.url
 
     def allows_dial(self, host: str, port: int, address: Address) -> bool:
-        """May `host`, a name, be dialled at this address, to which it resolves now? Asked for every connection.
+        """May the name `host` be dialled at this address, to which it resolves now? Asked for every connection.
 
         Where the rules name networks, a name must resolve into one of them; else to any ordinary address."""
         host, address = host.lower(), plain(address)
@@ -140,8 +140,8 @@ class AllowList:
         return granted(address, networks)
 
 
-def place_of(url: str) -> WorkerPlace:
-    """Read a URL that came from outside. Raises BadUrlError for whatever could be read in two ways."""
+def parse_worker_url(url: str) -> WorkerUrl:
+    """Read a URL that came from outside. Raises BadUrlError for a URL that two parsers could read differently."""
     found = _URL.fullmatch(url) if len(url) <= MAX_URL else None
     if found is None:
         raise BadUrlError("must be http(s)://host[:port][/path] in plain ASCII, with nothing else in it")
@@ -153,7 +153,7 @@ def place_of(url: str) -> WorkerPlace:
         raise BadUrlError("must have a plain path, or none, without /v1")
     address = _address(found["host"])
     host = found["host"].lower() if address is None else str(address)
-    return WorkerPlace(scheme, host, port, address, path)
+    return WorkerUrl(scheme, host, port, address, path)
 
 
 def _address(host: str) -> Address | None:
@@ -176,17 +176,19 @@ def read_rule(text: str) -> Rule:
     bare = _network(text)
     found = None if bare else _RULE.fullmatch(text)
     if bare is None and found is None:
-        raise ValueError(f"must be [scheme://]host[:port], such as 10.0.0.0/8:8000 or *.example.com, not {shown(text)}")
+        raise ValueError(
+            f"must be [scheme://]host[:port], such as 10.0.0.0/8:8000 or *.example.com, not {quoted(text)}"
+        )
     if found is None:
         return Rule(text, "", "", bare, (1, MAX_PORT))
     low = int(found["low"] or 1)
     high = int(found["high"] or found["low"] or MAX_PORT)
     if not 0 < low <= high <= MAX_PORT:
-        raise ValueError(f"must have ports from 1 to {MAX_PORT}, not {shown(text)}")
+        raise ValueError(f"must have ports from 1 to {MAX_PORT}, not {quoted(text)}")
     host = found["host"].lower()
     network = _network(host.strip("[]"))
     if network is None and not _is_name(host.removeprefix("*.")):
-        raise ValueError(f"must name a host, *.suffix, an address or a network without host bits, not {shown(text)}")
+        raise ValueError(f"must name a host, *.suffix, an address or a network without host bits, not {quoted(text)}")
     return Rule(text, found["scheme"] or "", "" if network else host, network, (low, high))
 
 

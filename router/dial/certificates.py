@@ -1,8 +1,8 @@
 """TLS: contexts made from files, and kept up to date with them.
 
-A renewed certificate, and an authority that is new, is taken at the next handshake; connections that are open stay as
-they are. A pair that does not fit together, or what cannot be read, changes nothing: it is tried in a context of its
-own first. OpenSSL only adds authorities to a context: one that left its file is trusted until the router starts anew.
+A renewed certificate and a new authority are used from the next handshake on; open connections stay as they are. A file
+that cannot be read, and a pair that does not match, change nothing: files are tried in a separate context first.
+OpenSSL only adds authorities to a context: an authority that left its file is trusted until the router restarts.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ Stamp = tuple[tuple[int, int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """Files of a certificate chain and its private key, both PEM. Both empty: none."""
+    """Files of a certificate chain and its private key, both PEM. Both are empty when there are none."""
 
     certificate: str
     key: str
@@ -42,7 +42,7 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class Authorities:
-    """A file of authorities' certificates, PEM. Empty: none of one's own."""
+    """A file of authorities' certificates, PEM. Empty means the system's authorities."""
 
     path: str
 
@@ -64,20 +64,20 @@ class Authorities:
 
 @dataclass(frozen=True, slots=True)
 class WorkerTls:
-    """How workers are spoken to over https."""
+    """TLS settings for connections to workers."""
 
     context: ssl.SSLContext
     name: str
-    """Checked in every worker's certificate in place of the URL's host; empty: the host."""
+    """The name that every worker's certificate must hold; if empty, the URL's host."""
 
     def server_name(self, host: str) -> str:
-        """What the certificate must hold."""
+        """The name that the certificate must hold."""
         return self.name or host
 
 
 def worker_tls(ca: str, pair: KeyPair, name: str) -> WorkerTls:
-    """Certificates are checked against the system's authorities, or those in `ca` alone. OSError when a file cannot be
-    used."""
+    """Certificates are checked against the system's authorities, or, if `ca` is given, only against those in it.
+    OSError when a file cannot be used."""
     context = ssl.create_default_context(cafile=ca or None)
     if pair:
         context.load_cert_chain(pair.certificate, pair.key)
@@ -91,7 +91,7 @@ def ask_clients(context: ssl.SSLContext, ca: str, required: bool) -> None:
 
 
 class Renewal:
-    """Takes what is new into contexts that are in use: every few seconds, if the files have changed."""
+    """Loads changed files into contexts that are in use; it looks every few seconds."""
 
     def __init__(self) -> None:
         self._watched: list[tuple[ssl.SSLContext, KeyPair | Authorities]] = []
@@ -100,7 +100,7 @@ class Renewal:
         self.failed = 0
 
     def watch(self, context: ssl.SSLContext | None, files: KeyPair | Authorities) -> None:
-        """From now on; they have been loaded. Nothing to do where there are none."""
+        """Watch these files, which are loaded already. Does nothing where there are none."""
         if context is None or not files:
             return
         self._watched.append((context, files))
@@ -113,7 +113,7 @@ class Renewal:
             self.look()
 
     def look(self) -> None:
-        """Take what is new. Small files: not worth a thread."""
+        """Load the files that have changed. They are small, so no thread is needed."""
         for number, (context, files) in enumerate(self._watched):
             try:
                 stamp = _stamp(files.paths)
@@ -122,7 +122,7 @@ class Renewal:
                 self._seen[number] = stamp
                 files.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
                 files.load_into(context)
-            except OSError as error:  # of which SSLError is one
+            except OSError as error:  # SSLError is one too
                 self.failed += 1
                 log.warning("the new %s is not taken: %s", files, error.strerror or error)
             else:
@@ -131,6 +131,6 @@ class Renewal:
 
 
 def _stamp(paths: Sequence[str]) -> Stamp:
-    """Changes when a file is replaced. OSError when one is not there."""
+    """A value that changes when a file is replaced. OSError when a file is missing."""
     states = [os.stat(path) for path in paths]  # noqa: PTH116 - follows links
     return tuple((state.st_ino, state.st_mtime_ns, state.st_size) for state in states)

@@ -1,4 +1,4 @@
-"""Which host names can be looked up at all. Of others the system's resolver says nothing: encoding them raises."""
+"""Which host names can be looked up at all. For others the system's resolver raises, because it cannot encode them."""
 
 from ipaddress import IPv6Address
 
@@ -6,8 +6,8 @@ MAX_NAME = 253
 
 
 def is_host(text: str) -> bool:
-    """Is it an address (IPv6 without brackets), or a name whose labels are 1 to 63 bytes long as they are asked for?
-    One dot at a name's end is none too many."""
+    """Is it an address (IPv6 without brackets), or a name whose labels are 1 to 63 bytes long in a query? One dot at
+    the end of a name is allowed."""
     if ":" in text:
         return _is_ipv6(text)
     try:

@@ -1,20 +1,20 @@
-"""Connections that fail for want of something of the router's own machine: no worker is to blame for these."""
+"""Connections that fail because the router's own machine lacks a resource. They are no failures of the worker."""
 
 import errno
 from collections.abc import Iterator
 from typing import Final
 
 OWN_ERRORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
-"""Files of the process or the machine, buffers, memory, local ports."""
+"""Errors of missing resources: files of the process or the machine, buffers, memory, local ports."""
 
 
 def is_own_fault(error: BaseException) -> bool:
-    """Has this, or what led to it, failed for want of the router's own?"""
+    """Was this error, or one of its causes, a lack of the router's own resources?"""
     return any(isinstance(cause, OSError) and cause.errno in OWN_ERRORS for cause in causes(error))
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, all that led to it, and every member of a group (one per address that was tried)."""
+    """The error, all its causes, and every member of a group (one per address that was tried)."""
     todo = [error]
     seen: set[int] = set()
     while todo:

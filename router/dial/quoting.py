@@ -1,11 +1,12 @@
-"""How an error quotes what was given: short, on one line, and never where it could hold a password."""
+"""How an error quotes a value: short, on one line, and never a value that could hold a password."""
 
-MAX_SHOWN = 80
+MAX_QUOTED = 80
 
 
-def shown(given: object) -> str:
-    """The value as Python writes it. A URL meant for another setting may stand there: what holds an @ is not quoted."""
+def quoted(given: object) -> str:
+    """The value as Python writes it. A value with an @ is not quoted: it may be a URL with a password, meant for
+    another setting."""
     text = repr(given)
     if "@" in text:
         return "a value with an @"
-    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 4]}..."
+    return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 4]}..."

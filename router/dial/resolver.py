@@ -1,7 +1,7 @@
-"""Names to addresses, for every connection to a worker: what the allow-list refuses is never dialled.
+"""Resolves names for every connection to a worker: an address that the allow-list refuses is never dialled.
 
-A worker's name is checked when it is added, but what it resolves to may change at any time (DNS rebinding), so the
-addresses are checked here, and the connection goes to a checked address, not to the name once more.
+A worker's name is checked when it is added, but the addresses behind it may change at any time (DNS rebinding). So the
+addresses are checked here, and the connection goes to a checked address; the name is not resolved a second time.
 """
 
 import asyncio
@@ -19,7 +19,8 @@ log = logging.getLogger("warmroute")
 
 
 class Resolver(AbstractResolver):
-    """The system's resolver, less what is not allowed. Also aiohttp's, whose connector caches the answers."""
+    """The system's resolver, which leaves out addresses that are not allowed. aiohttp's connector uses it and caches
+    the answers."""
 
     def __init__(self, allow: AllowList) -> None:
         self._allow = allow
@@ -38,7 +39,7 @@ class Resolver(AbstractResolver):
         return self.allowed(host, port, [str(info[4][0]) for info in infos])
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """What to dial for `host`, an address or a name. OSError when there is nothing."""
+        """The addresses to dial for `host`, an address or a name. OSError when there is none."""
         if is_ip_address(host):
             return [host]
         return [answer["host"] for answer in await self.resolve(host, port)]
@@ -55,7 +56,7 @@ class Resolver(AbstractResolver):
         """Nothing is held."""
 
     def _complain(self, host: str, addresses: list[str]) -> None:
-        """Once for each name and answer: the name is dialled again and again."""
+        """Log each name and answer once: the name is dialled again and again."""
         told = (host, ",".join(sorted(addresses)))
         if told not in self._refused and len(self._refused) < 1000:
             self._refused.add(told)
@@ -68,8 +69,8 @@ def _result(host: str, port: int, address: str) -> ResolveResult:
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):
-    """httpx's transport, which dials only the addresses that the resolver lets through. The name stays in the Host
-    header and in TLS."""
+    """httpx's transport, which dials only addresses that the resolver allows. The name stays in the Host header and in
+    TLS."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, resolver: Resolver, tls_name: str = "") -> None:
         self._inner = inner

@@ -12,11 +12,11 @@ MAX_PORT = 65535
 
 
 class ServiceName(NamedTuple):
-    """Whose endpoints are the workers."""
+    """The Service whose endpoints are the workers."""
 
     scheme: str
     namespace: str
-    """Empty: the router's own."""
+    """Empty means the router's own namespace."""
     name: str
     port_name: str
     port_number: int
@@ -28,6 +28,6 @@ def read_service(text: str) -> ServiceName:
     found = _SERVICE.fullmatch(text)
     number = int(found["number"] or 0) if found else 0
     if found is None or number > MAX_PORT:
-        seen = "" if "@" in text else f", not {text!r}"  # before an @ stands a password
+        seen = "" if "@" in text else f", not {text!r}"  # a password may stand before an @
         raise ValueError(f"must be [namespace/]service[:port], such as llm/vllm:8000{seen}")
     return ServiceName(found["scheme"] or "http", found["namespace"] or "", found["name"], found["port"] or "", number)

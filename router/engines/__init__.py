@@ -1,8 +1,8 @@
-"""What an engine says of itself, and how to ask it.
+"""What an engine says about itself, and how to ask it.
 
-Nouns: an *engine* is the kind of server behind a worker (vLLM, SGLang or unknown); *facts* are what stays true while
-its process lives; a *load* is one look at its gauges and counters. All of it is asked off the hot path, over httpx, and
-every bad answer becomes one `WorkerAnswerError`.
+Nouns: an *engine* is the kind of server behind a worker (vLLM, SGLang or unknown). *Facts* stay true while its process
+lives. A *load* is one reading of its gauges and counters. The router asks for all of it off the hot path, over httpx,
+and every bad answer becomes one `WorkerAnswerError`.
 """
 
 from router.engines.answers import NO_ANSWERS, AnswerFault, WorkerAnswerError, control_client, fetch

@@ -1,8 +1,8 @@
-"""Asks a worker's control endpoints and reads the answers, trusting none of them.
+"""Asks a worker's control endpoints and reads the answers, without trusting them.
 
-Whatever comes back (HTML, half a body, gigabytes, one byte a second, wrong types) ends as a value within bounds or as
-one WorkerAnswerError with a short reason that is fit for a log line: no body text is in it. The client's read timeout
-is the limit for the whole answer, not for each read.
+Every answer (HTML, half a body, gigabytes, one byte a second, wrong types) becomes a value within bounds or one
+WorkerAnswerError with a short reason for the log, which never holds text of the body. The client's read timeout is the
+limit for the whole answer, not for each read.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from router.engines.prometheus_text import Sample, Wanted
 from router.engines.slices import SlicedBackend
 
 MAX_ANSWER_BYTES = 8 << 20
-"""A fleet's largest honest /metrics stays far below; an answer without end must not fill the memory."""
+"""The largest honest /metrics page is far smaller; an endless answer must not fill the memory."""
 MAX_JSON_BYTES = 2 << 20
 """JSON is read in one go, on the event loop."""
 FREE_PIECES = 1000
 MIN_PIECE_BYTES = 256
-"""On average, beyond the first thousand pieces: each costs the HTTP client some 30 us."""
+"""Smallest allowed average size of a piece, beyond the first thousand: each piece costs the HTTP client some 30 us."""
 MAX_MODELS = 4096
-"""Of one worker, adapters included."""
+"""Models of one worker, adapters included."""
 MAX_NAME_CHARS = 256
 MAX_PATH_CHARS = 1024
 MAX_MODEL_LEN = 1 << 27
@@ -38,25 +38,25 @@ _Answer = TypeVar("_Answer")
 
 
 class AnswerFault(Enum):
-    """What kind of failure an answer was."""
+    """The kinds of failed answers."""
 
     REFUSED = "refused"
-    """Nothing listens there: the process is gone."""
+    """Nothing listens on the port: the process is gone."""
     NO_ANSWER = "no_answer"
-    """Timeout, reset, DNS, TLS: no usable HTTP answer; may pass."""
+    """No usable HTTP answer (timeout, reset, DNS, TLS). This may be temporary."""
     OWN = "own"
-    """Nothing was asked: the router has no file or port left for a connection."""
+    """No request was sent: the router has no file or port left for a connection."""
     STATUS = "status"
     """An HTTP status other than 2xx."""
     CONTENT = "content"
-    """2xx, but not what was asked for."""
+    """A 2xx answer with the wrong content."""
 
 
 NO_ANSWERS = frozenset({AnswerFault.REFUSED, AnswerFault.NO_ANSWER, AnswerFault.OWN})
 
 
 class WorkerAnswerError(Exception):
-    """A worker did not answer a control request as it should. `str()` is a short reason without any body text."""
+    """A worker did not answer a control request properly. `str()` is a short reason without any text of the body."""
 
     def __init__(self, path: str, reason: str, fault: AnswerFault, status: int = 0) -> None:
         super().__init__(reason if fault is AnswerFault.REFUSED else f"{path.partition('?')[0]}: {reason}")
@@ -67,7 +67,7 @@ class WorkerAnswerError(Exception):
 def control_client(
     timeout_s: float, api_key: str = "", tls: WorkerTls | None = None, resolver: Resolver | None = None
 ) -> httpx.AsyncClient:
-    """The client for control requests to all workers; the caller closes it. It dials what `resolver` lets through.
+    """The HTTP client for control requests to all workers; the caller closes it. It dials only what `resolver` allows.
 
     `timeout_s` bounds a whole answer. Connections are not kept: with 1,000 workers httpx looks at every idle one for
     each request, which costs more than a new connection; and a new one also proves that the worker still accepts."""
@@ -89,7 +89,7 @@ def control_client(
 async def fetch(
     client: httpx.AsyncClient, url: str, path: str, sent: bytes | None = None, most: int = MAX_ANSWER_BYTES
 ) -> bytes:
-    """The body of `GET url + path`, of at most so many bytes; with `sent`, JSON, that of a POST. Raises
+    """The body of `GET url + path`, of at most `most` bytes. With `sent` (JSON) the request is a POST. Raises
     WorkerAnswerError."""
     method, headers = ("GET", None) if sent is None else ("POST", {"content-type": "application/json"})
     try:
@@ -100,7 +100,7 @@ async def fetch(
             return await _body(response, path, most)
     except (TimeoutError, httpx.TimeoutException):
         raise WorkerAnswerError(path, "no answer in time", AnswerFault.NO_ANSWER) from None
-    except (httpx.HTTPError, httpx.InvalidURL, ExceptionGroup) as error:  # a group: for a port over 65,535
+    except (httpx.HTTPError, httpx.InvalidURL, ExceptionGroup) as error:  # a port over 65,535 raises a group
         fault = _fault_of(error)
         reason = "connection refused" if fault is AnswerFault.REFUSED else f"no answer ({type(error).__name__})"
         raise WorkerAnswerError(path, reason, fault) from error
@@ -128,7 +128,7 @@ async def fetch_json(client: httpx.AsyncClient, url: str, path: str, shape: type
 
 
 async def fetch_samples(client: httpx.AsyncClient, url: str, path: str, wanted: Wanted) -> list[Sample]:
-    """The wanted samples of a page of metrics; none when the page is something else. Raises WorkerAnswerError."""
+    """The wanted samples of a page of metrics; empty when it is no such page. Raises WorkerAnswerError."""
     body = await fetch(client, url, path)
     text = body.decode(errors="replace")
     page = wanted.read(text) if len(body) <= INLINE_BYTES else await asyncio.to_thread(wanted.read, text)
@@ -148,14 +148,14 @@ class _Models(msgspec.Struct):
 
 
 class Models(msgspec.Struct, frozen=True):
-    """`/v1/models`: what a worker serves, and what its server calls itself."""
+    """`/v1/models`: the models that a worker serves, and the name that its server gives itself."""
 
     cards: tuple[ModelCard, ...]
     owners: frozenset[str]
 
 
 async def fetch_models(client: httpx.AsyncClient, url: str) -> Models:
-    """At least one model. One whose name nobody could log or show is left out. Raises WorkerAnswerError."""
+    """At least one model. A model whose name cannot be logged is left out. Raises WorkerAnswerError."""
     path = "/v1/models"
     listed = (await fetch_json(client, url, path, _Models)).data
     if len(listed) > MAX_MODELS:
@@ -176,12 +176,12 @@ def _model_card(card: _Card) -> ModelCard:
 
 
 def plain(text: object, most: int) -> str:
-    """`text` where it is one of at most `most` printable characters; else empty, as if it were not said."""
+    """`text` if it has at most `most` characters, all printable; else empty, as if the worker had not said it."""
     return text if isinstance(text, str) and len(text) <= most and text.isprintable() else ""
 
 
 def within(number: int | None, most: int) -> int:
-    """`number` where it is 0 to `most`; else 0, as if it were not said."""
+    """`number` if it is 0 to `most`; else 0, as if the worker had not said it."""
     return number if number is not None and 0 <= number <= most else 0
 
 
@@ -192,7 +192,7 @@ async def _body(response: httpx.Response, path: str, most: int) -> bytes:
     if not response.is_success:
         raise WorkerAnswerError(path, f"HTTP {status}", AnswerFault.STATUS, status)
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise WorkerAnswerError(path, "compressed, though asked not to be", AnswerFault.CONTENT, status)
+        raise WorkerAnswerError(path, "compressed, although the request forbids it", AnswerFault.CONTENT, status)
     body = bytearray()
     pieces = 0
     async for chunk in response.aiter_raw():

@@ -1,7 +1,7 @@
 """Finds out which engine answers at a URL.
 
-The metrics' names and the shape of /server_info decide; what the server calls itself (`owned_by`, /version) only where
-these are switched off, since proxies and emulators copy it.
+The metrics' names and the shape of /server_info decide. The name that the server gives itself (`owned_by`, /version)
+decides only where these are switched off, because proxies and emulators copy it.
 """
 
 import httpx
@@ -14,7 +14,7 @@ from router.engines.vllm import Vllm
 
 
 async def detect(client: httpx.AsyncClient, url: str) -> Engine:
-    """The engine at `url`. Raises WorkerAnswerError when it is neither known nor lists models."""
+    """The engine at `url`. Raises WorkerAnswerError when it is no known engine and lists no models."""
     if found := await vllm.recognise(client, url):
         return found
     if other := await sglang.recognise(client, url):

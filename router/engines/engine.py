@@ -21,7 +21,7 @@ class ModelCard:
 
     id: str
     root: str
-    """Where it was loaded from: a path or a hub name."""
+    """The path or hub name that it was loaded from."""
     parent: str
     """The base model's id when this is a LoRA adapter, else empty."""
     max_model_len: int
@@ -30,7 +30,7 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What stays true of a worker while its engine's process lives (LoRA adapters may come and go)."""
+    """What stays true about a worker while its engine's process lives (LoRA adapters may come and go)."""
 
     engine: EngineKind
     version: str
@@ -41,38 +41,39 @@ class Facts:
     """KV pool size in tokens, over all DP ranks."""
     generation: str
     """Identity of the engine's process: equal for as long as it lives, on every router that asks. Empty when the engine
-    shows none; then a restart is noticed by `restarted` and by refused connections."""
+    shows none; then `restarted` and refused connections show a restart."""
     refused: str | None = None
     """Why the worker must not be used (it is one half of a prefill/decode pair); None when it may."""
     dp_size: int = 1
     """Data-parallel ranks behind this one URL."""
     served: Served = UNKNOWN_SERVER
-    """What it does to prompts."""
+    """The server's options that change prompts."""
     prefix_caching: bool = True
     """False when the engine says that its prefix cache is off: then no prompt is ever cached there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One look at an engine's gauges and counters, over all its DP ranks. Counters count from the process's start."""
+    """One reading of an engine's gauges and counters, over all its DP ranks. Counters count from the process's
+    start."""
 
     running: int
     waiting: int
     kv_usage: float
     """Share of the KV pool in use by running requests, 0..1; the mean of the ranks."""
     prefill_seconds_sum: float
-    """vLLM: sum of the requests' own prefill times, which overlap. SGLang: time for which prefill kept it busy."""
+    """vLLM: sum of all requests' prefill times, which overlap. SGLang: time that it was busy with prefill."""
     prefill_tokens_sum: int
-    """Prompt tokens really computed (not found in a cache)."""
+    """Prompt tokens that were computed (not found in a cache)."""
     prompt_tokens_total: int | None
-    """None where the engine does not export it (SGLang without --enable-metrics); so the two below."""
+    """None where the engine does not export it (SGLang without --enable-metrics). The same holds for the next two."""
     hit_tokens_total: int | None
     """Prompt tokens found in the engine's own KV pool."""
     generated_tokens_total: int | None
     ranks: int
-    """DP ranks that reported. Counters of different numbers of ranks do not compare."""
+    """DP ranks that reported. Counters of different numbers of ranks cannot be compared."""
     generation: str
-    """As in Facts, where the same answer bears it; else empty."""
+    """As in Facts, where the same answer carries it; else empty."""
     scraped_at: float
     """When the answer was read, in seconds of the given clock."""
 
@@ -99,8 +100,8 @@ class Engine(Protocol):
 
 
 def restarted(before: Load, after: Load) -> bool:
-    """Did the engine's process change between two looks? By its identity where it has one; else because a counter that
-    only grows ran backwards, which a restarted engine can hide only by overtaking its past between two looks."""
+    """Did the engine's process change between two readings? Its identity shows it, where it has one; else a counter
+    that only grows fell. A restarted engine hides that only if it exceeds its old counters between two readings."""
     if before.generation and after.generation:
         return before.generation != after.generation
     if before.ranks != after.ranks:

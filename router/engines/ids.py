@@ -20,7 +20,7 @@ from tokenizer_cache.request import Request
 Way = Literal["render", "tokenize"]
 
 WAYS: Final[dict[str, tuple[Way, ...]]] = {"vllm": ("render", "tokenize"), "sglang": ("tokenize",)}
-"""By kind of engine, the better one first."""
+"""Ways by kind of engine, the better one first."""
 _RENDER: Final = {
     "chat": "/v1/chat/completions/render",
     "messages": "/v1/messages/render",
@@ -32,7 +32,8 @@ _ABSENT: Final = frozenset((401, 403, 404, 405, 501))
 
 
 _MOST_ADDED: Final = 1 << 16
-"""A token is a byte at least; so many more may come from the template (a default system prompt, tools' rules)."""
+"""A token is at least one byte; this many more tokens may come from the template (a default system prompt, tools'
+rules)."""
 
 
 class _Rendered(msgspec.Struct):
@@ -44,7 +45,7 @@ class _Tokenized(msgspec.Struct):
 
 
 def answers(engine: str, way: Way, request: Request) -> bool:
-    """Would this way tell the ids of such a request?"""
+    """Can this way give the ids of such a request?"""
     if way == "render":
         return request.api in _RENDER
     fields = request.fields
@@ -72,5 +73,5 @@ async def ask(client: httpx.AsyncClient, url: str, way: Way, request: Request) -
 
 
 def is_absent(error: WorkerAnswerError) -> bool:
-    """The worker does not have this way, or not for us."""
+    """True when the worker does not have this way, or not for this router."""
     return error.status in _ABSENT

@@ -1,8 +1,8 @@
 """Arithmetic over an engine's samples, one number per DP rank, and the address of a page with only these samples.
 
-A page of hundreds of metrics is some 50 KB a rank. `/metrics/?name[]=...` (the trailing slash matters: it reaches
-prometheus_client's own application) answers with the named ones alone; a server that does not know this is asked
-for the whole page.
+A page of hundreds of metrics has some 50 KB per rank. `/metrics/?name[]=...` (the trailing slash matters: it reaches
+prometheus_client's own application) answers with the named metrics only; a server that does not know this is asked for
+the whole page.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,22 +10,22 @@ from collections.abc import Iterable, Sequence
 from router.engines.prometheus_text import Sample
 
 MAX_VALUE = 1e15
-"""A float that counts exactly, and sums of it fit anywhere: no engine has measured more."""
+"""Up to this value a float counts exactly, and sums of it fit anywhere: no engine measures more."""
 MAX_RANKS = 4096
 MAX_BLOCK_TOKENS = 1 << 16
 MAX_KV_TOKENS = 1 << 36
-"""Of a whole worker: 100 times what the largest machines hold."""
+"""KV tokens of a whole worker: 100 times what the largest machines hold."""
 WHOLE_PAGE = "/metrics"
 _MOST_DIGITS = 18
 
 
 def filtered_page(names: Iterable[str]) -> str:
-    """Path and query of the page with these metrics alone."""
+    """Path and query of the page with only these metrics."""
     return "/metrics/?" + "&".join(f"name[]={name}" for name in names)
 
 
 def values(samples: Sequence[Sample], name: str) -> list[float]:
-    """The values of one metric that can be true: neither negative nor without end."""
+    """The plausible values of one metric: neither negative nor infinite."""
     return [sample.value for sample in samples if sample.name == name and 0 <= sample.value <= MAX_VALUE]
 
 
@@ -41,5 +41,5 @@ def share(samples: Sequence[Sample], name: str) -> float:
 
 
 def count(text: str) -> int:
-    """A label's text as a positive whole number; 0 when it is none (`None`, empty)."""
+    """A label's text as a positive whole number; 0 when it is no such number (`None`, empty)."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else 0

@@ -1,8 +1,10 @@
-"""Asks every worker, off the hot path, whether it lives, what it is and how loaded it is, and tells one listener.
+"""Asks every worker, off the hot path, whether it is alive, what it is and how loaded it is, and reports to one
+listener.
 
-One task per worker; together they keep to a concurrency and to a rate, so that 1,000 workers cost no more than the rate
-allows: each is then asked less often. A worker is healthy after one good probe with readable facts, unhealthy after
-several failed ones or at once when nobody listens. This module decides nothing else and keeps no load.
+There is one task per worker; together they keep to a concurrency and a rate, so that 1,000 workers cost no more than
+the rate allows: each is then asked less often. A worker is healthy after one good probe with readable facts. It is
+unhealthy after several failed probes, or at once when nothing listens on its port. This module decides nothing else and
+keeps no load.
 """
 
 import asyncio
@@ -31,11 +33,12 @@ loses its traffic, and with it the use of its cache."""
 
 
 class WorkerEvents(Protocol):
-    """Told what probing finds, in the event loop. Must not block and must not fail. Nothing is told after `unwatch`."""
+    """Receives what probing finds, in the event loop. Must not block and must not fail. It receives nothing after
+    `unwatch`."""
 
     def on_facts(self, worker_id: str, facts: Facts) -> None:
-        """Facts were read for the first time, after the worker was away, or have changed. Another `generation` than
-        before (neither empty) is a restart: the engine holds nothing any more."""
+        """Facts were read for the first time, were read after the worker was away, or have changed. A `generation` that
+        differs from the last one (neither empty) is a restart: the engine's cache is empty."""
         ...
 
     def on_load(self, worker_id: str, load: Load) -> None:
@@ -43,25 +46,25 @@ class WorkerEvents(Protocol):
         ...
 
     def on_healthy(self, worker_id: str) -> None:
-        """It may be given requests. Comes after `on_facts`; not repeated while it lasts."""
+        """The worker may get requests. Called after `on_facts`, and once until it is unhealthy again."""
         ...
 
     def on_unhealthy(self, worker_id: str, reason: str) -> None:
-        """It must not be given requests. Repeated only when the reason changes."""
+        """The worker must not get requests. Called again only when the reason changes."""
         ...
 
     def on_restart(self, worker_id: str) -> None:
-        """The engine restarted, and it is of a kind that shows no generation (else `on_facts` says it): a counter ran
-        backwards, or it came back after nobody had listened."""
+        """An engine without a generation restarted (else `on_facts` reports it): a counter fell, or it came back after
+        nothing had listened on its port."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeConfig:
-    """How often and how patiently. Times are seconds; how long an answer may take is the client's own limit."""
+    """How often workers are asked. Times are in seconds; the HTTP client limits the time of an answer."""
 
     interval_s: float = SCRAPE_INTERVAL_S
-    """Between two looks at one worker: a healthy one's load, an unhealthy one's return."""
+    """Between two looks at one worker: at a healthy worker's load, or for an unhealthy worker's return."""
     health_interval_s: float = HEALTH_INTERVAL_S
     """Between two health probes of a healthy worker; after a failure the next look is a health probe."""
     facts_interval_s: float = 60.0
@@ -73,7 +76,7 @@ class ProbeConfig:
     a few hundredths of a core: with 1,000 workers all intervals are 40 times as long. Requests in flight, which the
     router counts itself, stay exact; and a failed request makes its worker's next look immediate (`look_soon`)."""
     concurrency: int = 32
-    """Looks at the same time. Workers that hang hold a place each for as long as an answer may take."""
+    """Looks at the same time. A worker that hangs occupies one for as long as an answer may take."""
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +86,7 @@ class _Watch:
     id: str
     url: str
     engine: Engine | None = None
-    """None until the worker is introduced: at first, and again after it was unhealthy."""
+    """None until the worker is introduced: at the start, and after it was unhealthy."""
     facts: Facts | None = None
     load: Load | None = None
     healthy: bool = False
@@ -92,7 +95,7 @@ class _Watch:
     """Why there is no load, as last logged."""
     failures: int = 0
     gone: bool = False
-    """Nobody listened since the facts were read."""
+    """True when a connection was refused since the facts were read."""
     health_due: float = 0.0
     facts_due: float = 0.0
     soon: asyncio.Event = field(default_factory=asyncio.Event)
@@ -143,13 +146,13 @@ class Prober:
             self._start(watch)
 
     def unwatch(self, worker_id: str) -> None:
-        """Leave it alone. Fine when it is not watched."""
+        """Stop probing this worker. Fine when it is not watched."""
         watch = self._watches.pop(worker_id, None)
         if watch is not None and watch.task is not None:
             watch.task.cancel()
 
     def look_soon(self, worker_id: str) -> None:
-        """Something is odd there (a failed request, a missing adapter): look now, at its health and facts too."""
+        """Look now, also at health and facts, because something is odd (a failed request, a missing adapter)."""
         watch = self._watches.get(worker_id)
         if watch is not None:
             watch.health_due = watch.facts_due = 0.0
@@ -160,7 +163,7 @@ class Prober:
         watch.task.add_done_callback(lambda task: self._ended(watch, task))
 
     def _ended(self, watch: _Watch, task: asyncio.Task[None]) -> None:
-        """A crash of one worker's task is a fault of ours: report it, and go on probing."""
+        """A crash of a worker's task is a bug of the router: report it, and go on probing."""
         if task.cancelled() or (error := task.exception()) is None:
             return
         _log.error("probing of worker %s crashed", watch.id, exc_info=error)
@@ -172,7 +175,7 @@ class Prober:
             self._start(watch)
 
     async def _attend(self, watch: _Watch) -> None:
-        shortest = 0.0  # the first pause is any, so that workers which came together do not stay together
+        shortest = 0.0  # the first pause is random, so that workers which joined together are not probed together
         while True:
             async with self._slots:
                 watch.soon.clear()
@@ -186,7 +189,7 @@ class Prober:
                 pass
 
     def _stretch(self) -> float:
-        """How many times longer all intervals are, for the rate's sake."""
+        """The factor by which all intervals are longer, to keep to the rate."""
         return max(1.0, len(self._watches) / (self._config.looks_per_s * self._config.interval_s))
 
     async def _look(self, watch: _Watch) -> None:
@@ -199,7 +202,7 @@ class Prober:
             self._failed(watch, error)
 
     async def _introduce(self, watch: _Watch) -> None:
-        """A worker that is new or was away: whatever was known of it may be wrong."""
+        """Read everything about a worker that is new or was away: what was known about it may be wrong."""
         engine = await detect(self._client, watch.url)
         await self._probe_health(watch, engine)
         facts = await engine.facts(self._client, watch.url)
@@ -232,7 +235,7 @@ class Prober:
         watch.health_due = self._clock() + self._config.health_interval_s * self._stretch()
 
     def _accept(self, watch: _Watch, engine: Engine, facts: Facts) -> None:
-        """The facts are read: the worker is healthy, unless it says itself that it must not be used."""
+        """Take new facts: the worker is healthy, unless it says itself that it must not be used."""
         watch.facts_due = self._clock() + self._config.facts_interval_s * self._stretch()
         if facts.refused is not None:
             self._down(watch, facts.refused)
@@ -247,7 +250,7 @@ class Prober:
             self._workers.on_healthy(watch.id)
 
     async def _read_load(self, watch: _Watch, engine: Engine) -> None:
-        """Unreadable figures are no ill health; a worker that does not answer at all is."""
+        """Read the load. Unreadable figures do not make a worker unhealthy; no answer at all does."""
         try:
             load = await engine.load(self._client, watch.url, self._clock)
         except WorkerAnswerError as error:
@@ -267,7 +270,7 @@ class Prober:
             self._workers.on_load(watch.id, load)
 
     async def _reread(self, watch: _Watch, engine: Engine) -> None:
-        """The engine seems to have restarted between two looks. Its generation says so, if it shows one."""
+        """Read the facts again, because the engine seems to have restarted between two looks."""
         if watch.facts is not None and not watch.facts.generation:
             self._workers.on_restart(watch.id)
         watch.facts_due = 0.0

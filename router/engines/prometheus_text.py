@@ -1,7 +1,7 @@
-"""A quick reader of the Prometheus text format, for the few metrics that are wanted of an engine's hundreds.
+"""A fast reader of the Prometheus text format, for the few wanted metrics among an engine's hundreds.
 
-Lines of other metrics are skipped unread: that is what makes it quick, so nothing here may look at every line closely.
-A broken line is skipped and counted; it never costs the other lines. Formats: text 0.0.4 and OpenMetrics 1.0.
+It is fast because it skips lines of other metrics unread: no code here may parse every line. A broken line is skipped
+and counted; the other lines are still read. Formats: text 0.0.4 and OpenMetrics 1.0.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 MAX_LINE_CHARS = 16 << 10
 MAX_SAMPLES = 8192
-"""Of one page: a dozen metrics of hundreds of ranks."""
+"""Samples of one page: a dozen metrics of hundreds of ranks."""
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(,?)\s*', re.ASCII)
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n", '"': '"', "\\": "\\"}
@@ -21,13 +21,13 @@ class Sample(NamedTuple):
     """One measured value. It may be NaN or infinite."""
 
     name: str
-    """As on the wire, with `_total`, `_sum`, ..."""
+    """The name on the wire, with `_total`, `_sum`, ..."""
     labels: dict[str, str]
     value: float
 
 
 class Exposition(NamedTuple):
-    """What a page of metrics says of the wanted ones, in its own order."""
+    """The wanted metrics of a page, in the page's order."""
 
     samples: list[Sample]
     broken_lines: int
@@ -77,7 +77,7 @@ def _sample(line: str) -> Sample:
 
 
 def _labels(line: str, start: int) -> tuple[dict[str, str], int]:
-    """The labels from `start`, just behind the brace, and the place just behind the closing one."""
+    """The labels from `start`, right after the opening brace, and the position right after the closing one."""
     labels: dict[str, str] = {}
     end = start
     while not line.startswith("}", end):

@@ -1,6 +1,6 @@
-"""SGLang: readiness at /ready, facts at /server_info, load at /v1/loads; metrics only where it was started with them.
+"""SGLang: readiness at /ready, facts at /server_info, load at /v1/loads; metrics only if it was started with them.
 
-Its /health runs a generation, so it is asked only where /ready is missing. Names as of 0.5.23.
+Its /health generates a token, so it is asked only where /ready is missing. Names as of 0.5.23.
 """
 
 import dataclasses
@@ -37,13 +37,13 @@ _COUNTERS = (_PROMPT_TOKENS, _CACHED_TOKENS, _GENERATED_TOKENS)
 _WANTED = Wanted(_COUNTERS)
 _COUNTERS_PAGE = filtered_page(_COUNTERS)
 _OWN_POOL = ("device", "total")
-"""Sources of cached tokens that are the engine's own pool; `total` is what it says when it knows no sources."""
+"""Labels of cached tokens that come from the engine's own pool; `total` is the label when it knows no sources."""
 _MICROSECONDS = 1e6
 
 
 class _SglangServerInfo(ServerOptions, kw_only=True):
     disaggregation_mode: str | None
-    """Without a default: its presence tells SGLang's answer from anybody else's."""
+    """It has no default: its presence distinguishes SGLang's answer from other servers' answers."""
     version: str = ""
     page_size: int | None = None
     dcp_size: int | None = None
@@ -71,7 +71,7 @@ class Sglang:
     """An SGLang server."""
 
     metrics: bool = False
-    """It was started with --enable-metrics: prompt, cached and generated tokens are counted there."""
+    """True when it was started with --enable-metrics, which count prompt, cached and generated tokens."""
     kind: EngineKind = "sglang"
     health_path: str = "/ready"
 
@@ -124,7 +124,7 @@ class Sglang:
         )
 
     async def _counters(self, client: httpx.AsyncClient, url: str) -> list[Sample] | None:
-        """None where they are not exported; the rest of the load does not depend on them."""
+        """The counters; None where they are not exported. The rest of the load does not depend on them."""
         if not self.metrics:
             return None
         try:
@@ -134,8 +134,8 @@ class Sglang:
 
 
 async def recognise(client: httpx.AsyncClient, url: str) -> Sglang | None:
-    """The SGLang at `url`, by what /server_info answers; None when that is another's. Raises when nothing answers at
-    all, or when it wants another API key."""
+    """The SGLang at `url`, recognised by /server_info; None when another kind of server answers. Raises when nothing
+    answers at all, or when the server wants another API key."""
     try:
         info = await fetch_json(client, url, _INFO_PATH, _SglangServerInfo)
     except WorkerAnswerError as error:
@@ -146,7 +146,7 @@ async def recognise(client: httpx.AsyncClient, url: str) -> Sglang | None:
 
 
 def _with_root(card: ModelCard, loaded_from: str) -> ModelCard:
-    """SGLang shows a model's name as its root: the path is in its options."""
+    """The card with the model's path as its root. SGLang shows the model's name there; its options hold the path."""
     return dataclasses.replace(card, root=loaded_from) if loaded_from and not card.parent else card
 
 
@@ -160,8 +160,8 @@ async def _health_path(client: httpx.AsyncClient, url: str) -> str:
 
 
 def _generation(info: _SglangServerInfo) -> str:
-    """SGLang shows neither its start nor a process id, but how long each part of its start took, to the microsecond and
-    better: no two starts agree in all of them."""
+    """The engine's identity. SGLang shows neither its start time nor a process id, but how long each part of its start
+    took, to the microsecond or better: no two starts agree in all of them."""
     raw = bytes(info.startup_time)
     return "" if raw == b"null" else hashlib.blake2b(raw, digest_size=8).hexdigest()
 

@@ -1,7 +1,7 @@
-"""What an SGLang server's own options do to prompts, as /server_info and /model_info tell. Facts as of 0.5.23.
+"""How an SGLang server's options change prompts, from /server_info and /model_info. Facts as of 0.5.23.
 
-A model whose prompts SGLang builds in code, or puts into a conversation of its own making, is known by its name, type
-or parser: such prompts are not followed, and saying so wrongly only costs exactness.
+SGLang builds the prompts of some models in code, or from its own conversation templates. Such a model is recognised by
+its name, type or parser, and its prompts are not exact; a wrong match only costs exactness.
 """
 
 import re
@@ -18,7 +18,7 @@ _OWN_CONVERSATIONS = re.compile(
     r"|unlimited|paddleocr|whisper",
     re.IGNORECASE,
 )
-"""Model paths for which SGLang takes a conversation format of its own in place of the chat template."""
+"""Model paths for which SGLang uses its own conversation format instead of the chat template."""
 _IN_CODE = re.compile(r"DeepseekV4|DeepseekV32|KimiK3|Inkling|GlmMoeDsa|Glm53|MiniMaxM3", re.IGNORECASE)
 _PARSERS_IN_CODE = frozenset(
     ("deepseekv32", "deepseekv4", "deepseekv41", "kimi_k3", "muse", "hunyuan", "inkling", "beam")
@@ -30,8 +30,8 @@ _MAX_KWARGS_BYTES = 16 << 10
 
 
 class ServerOptions(msgspec.Struct):
-    """The part of /server_info that changes prompts. Any type is taken: other versions must not make a worker unusable,
-    and what is not understood makes its prompts inexact."""
+    """The part of /server_info that changes prompts. Any type is accepted: another version must not make a worker
+    unusable. A value that is not understood makes its prompts inexact."""
 
     model_path: Any = ""
     tokenizer_path: Any = None
@@ -44,7 +44,7 @@ class ServerOptions(msgspec.Struct):
 
     @property
     def loaded_from(self) -> str:
-        """Where the tokenizer was loaded from; empty when that is not said."""
+        """The path that the tokenizer was loaded from; empty when the server does not say it."""
         paths = (plain(path, MAX_PATH_CHARS) for path in (self.tokenizer_path, self.model_path))
         return next((path for path in paths if path), "")
 
@@ -57,7 +57,8 @@ class _ModelInfo(msgspec.Struct):
 
 
 async def served(client: httpx.AsyncClient, url: str, options: ServerOptions) -> Served:
-    """What the server does to prompts. Never fails: a server that does not say its model's kind is believed plain."""
+    """How the server changes prompts. Never fails: if the server does not say its model's kind, it is taken as
+    plain."""
     try:
         model = await fetch_json(client, url, "/model_info", _ModelInfo)
     except WorkerAnswerError:
@@ -89,13 +90,14 @@ def _in_code(options: ServerOptions, model: _ModelInfo) -> bool:
 
 
 def _words(said: Any) -> str:
-    """A string, or some in a list, as one; anything else, and what is too long to be a name, says nothing."""
+    """A string, or a list of strings joined; empty for anything else, and for text too long to be a name."""
     words = said[:_MAX_WORDS] if isinstance(said, list) else [said]
     return " ".join(plain(word, MAX_PATH_CHARS) for word in words)
 
 
 def _is_small(kwargs: Any) -> bool:
-    """They are part of each prompt's identity, and written again for each: as large as a template's needs."""
+    """True when the arguments are small: they are part of each prompt's identity and are written again for each
+    prompt."""
     try:
         return len(msgspec.json.encode(kwargs)) <= _MAX_KWARGS_BYTES
     except (RecursionError, UnicodeEncodeError):

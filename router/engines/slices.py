@@ -1,8 +1,9 @@
 """Reads control connections a little at a time, so that no worker's answer holds the event loop.
 
-The HTTP client works through all that it has read before anything else has its turn, at some 25 us an event (a chunk,
-an announcement); a worker may send thousands of them in 64 KiB, and announcements without end. Between two slices
-others have theirs, and an answer that begins with an announcement is none: nothing was sent that asks for one.
+The HTTP client works through everything that it has read before any other task has its turn, at some 25 us per event (a
+chunk, a 1xx response). A worker may send thousands of events in 64 KiB, and 1xx responses without end. Other tasks have
+their turn between two slices, and an answer that begins with a 1xx response is refused: the router sends nothing that
+asks for one.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ _ANNOUNCEMENT = (b"HTTP/1.0 1", b"HTTP/1.1 1")
 
 
 class SlicedBackend:
-    """The backend of an httpcore pool, whose connections are read so."""
+    """The backend of an httpcore pool whose connections are read in slices."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -30,7 +31,7 @@ class SlicedBackend:
 
 
 class SlicedStream:
-    """See httpcore.AsyncNetworkStream. One answer comes over it: control connections are not kept."""
+    """See httpcore.AsyncNetworkStream. It carries one answer: control connections are not kept."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -40,7 +41,7 @@ class SlicedStream:
         self.get_extra_info = inner.get_extra_info
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's own
-        """At most a slice. Raises httpx.RemoteProtocolError for an announcement."""
+        """Read at most one slice. Raises httpx.RemoteProtocolError for a 1xx response."""
         data: bytes = await self._inner.read(min(max_bytes, SLICE_BYTES), timeout=timeout)
         if len(self._first) < len(_ANNOUNCEMENT[0]):
             self._first += data[: len(_ANNOUNCEMENT[0])]

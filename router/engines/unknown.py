@@ -1,4 +1,5 @@
-"""Any server that lists models as OpenAI does: routed to, but without load, block size or identity."""
+"""Any other server that lists models as OpenAI does. It gets requests, but has no known load, block size or
+identity."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from router.engines.engine import EngineKind, Facts, Load
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A server of which only `/v1/models` is known."""
+    """A server that answers only `/v1/models`."""
 
     kind: EngineKind = "unknown"
     health_path: str = "/v1/models"

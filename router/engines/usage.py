@@ -1,8 +1,8 @@
-"""What an engine says a request really cost, read out of its answer's bytes without parsing the answer.
+"""The token counts that an engine reports for a request, read from the answer's bytes without parsing the answer.
 
-`usage` stands near the end of a JSON answer and in the last events of a stream (Anthropic's prompt part in the
-first), so a little of both ends is kept by reference and searched once, after the last byte. What a worker wrote there
-is hostile input: whatever it is, it becomes counts within bounds, or None, at a bounded price.
+`usage` stands near the end of a JSON answer and in the last events of a stream (Anthropic's prompt part in the first),
+so a few kilobytes of both ends are kept by reference and searched once, after the last byte. The worker's text is
+hostile input: it becomes counts within bounds, or None, at a bounded cost.
 """
 
 import re
@@ -14,32 +14,33 @@ import msgspec
 KEPT_BYTES = 8192
 MAX_USAGE_BYTES = 2048
 MAX_TRIED = 16
-"""So many objects are read at most in search of the last one: an answer may be made of nothing else."""
+"""At most this many objects are read in search of the last one: an answer may consist of nothing else."""
 MAX_TOKENS = 1 << 27
-"""No request has more: a larger count says nothing."""
+"""No request has more tokens: a larger count is ignored."""
 MAX_UNSEEN_TOKENS = 1 << 20
-"""A client pays for one token a byte at most, and so many more: for media by URL, and for what the worker stores."""
+"""A client pays for at most one token per byte and this many more: for media by URL, and for what the worker stores."""
 _BRACE = re.compile(rb"[{}]")
 _VALUE = re.compile(rb'"usage"\s*:\s*\{')
 
 
 class Usage(NamedTuple):
-    """Token counts as the engine reported them; None where it said nothing."""
+    """Token counts as the engine reported them; None where it did not."""
 
     prompt_tokens: int | None
     cached_tokens: int | None
     completion_tokens: int | None
 
     def paid_for(self, body_bytes: int) -> int | None:
-        """The prompt's tokens, no more than a body of this size can stand for: no client pays for an invention."""
+        """The prompt's tokens, limited to what a body of this size can hold: a client never pays for an invented
+        count."""
         if self.prompt_tokens is None:
             return None
         return min(self.prompt_tokens, body_bytes + MAX_UNSEEN_TOKENS)
 
 
 class AnswerEnds:
-    """The first and the last few kilobytes of an answer, by reference: no byte is copied while relaying, but those of
-    the ends of a large chunk, which would be kept as a whole for as long as the answer takes."""
+    """The first and the last few kilobytes of an answer, by reference. Relaying copies no bytes, except the ends of a
+    large chunk, which would otherwise be kept whole for as long as the answer takes."""
 
     __slots__ = ("_head", "_head_bytes", "_tail", "_tail_bytes")
 
@@ -124,7 +125,7 @@ def _read(found: dict[str, Any]) -> Usage:
         if cached is not None and prompt is not None:  # Anthropic counts cached tokens apart from input_tokens
             prompt += cached + (_count(found, "cache_creation_input_tokens") or 0)
     if cached is not None and prompt is not None and cached > prompt:
-        cached = None  # more than there is to be found
+        cached = None  # more cached tokens than the prompt has
     return Usage(prompt, cached, completion)
 
 

@@ -1,7 +1,7 @@
-"""vLLM: health at /health, models at /v1/models, all else from its metrics. Names as of 0.23 to 0.33.
+"""vLLM: health at /health, models at /v1/models, everything else from its metrics. Names as of 0.23 to 0.33.
 
-Being one half of a prefill/decode pair shows in /server_info alone, which vLLM serves in its development mode only, and
-there as `kv_role`, which NIXL pairs set to `kv_both` too. So most such workers cannot be recognised.
+Only /server_info shows that a worker is one half of a prefill/decode pair, and vLLM serves it only in its development
+mode. It shows it as `kv_role`, which NIXL pairs also set to `kv_both`. So most such workers cannot be recognised.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -87,9 +87,9 @@ class Vllm:
     """A vLLM server."""
 
     filtered: bool = True
-    """It answers with the named metrics alone."""
+    """True when it answers with only the named metrics."""
     metrics: bool = True
-    """False with --disable-log-stats: then there is neither load nor block size to read."""
+    """False with --disable-log-stats: then it shows neither load nor block size."""
     kind: EngineKind = "vllm"
     health_path: str = "/health"
 
@@ -138,7 +138,8 @@ class Vllm:
 
 
 async def recognise(client: httpx.AsyncClient, url: str) -> Vllm | None:
-    """The vLLM at `url`, by its metrics' names; None when there are none such. Raises when nothing answers at all."""
+    """The vLLM at `url`, recognised by its metrics' names; None when it has no such metrics. Raises when nothing
+    answers at all."""
     for filtered, page in ((True, _LOAD_PAGE), (False, WHOLE_PAGE)):
         try:
             samples = await fetch_samples(client, url, page, _LOAD)
@@ -152,7 +153,7 @@ async def recognise(client: httpx.AsyncClient, url: str) -> Vllm | None:
 
 
 async def version(client: httpx.AsyncClient, url: str) -> str:
-    """What /version says; empty when it says nothing."""
+    """The version that /version gives; empty when it gives none."""
     try:
         return plain((await fetch_json(client, url, "/version", _Version)).version, MAX_NAME_CHARS)
     except WorkerAnswerError:
@@ -162,7 +163,7 @@ async def version(client: httpx.AsyncClient, url: str) -> str:
 async def _refused(client: httpx.AsyncClient, url: str) -> str | None:
     try:
         info = await fetch_json(client, url, "/server_info?config_format=json", _VllmServerInfo)
-    except WorkerAnswerError:  # the rule: this endpoint is not there
+    except WorkerAnswerError:  # the usual case: vLLM does not serve this endpoint
         return None
     transfer = info.vllm_config.kv_transfer_config
     if transfer is None or transfer.kv_role not in _HALVES:
@@ -177,12 +178,14 @@ def _generation(samples: Sequence[Sample]) -> str:
 
 
 def _block_tokens(config: Mapping[str, str]) -> int:
-    """The first that is known: where hits land, the hashed unit, the attention block, the configured block."""
+    """The first block size that is known, of: the alignment of cache hits, the hashed unit, the attention block, the
+    configured block."""
     names = ("cache_hit_alignment_tokens", "hash_block_size", "effective_attention_block_size", "block_size")
     return next((size for name in names if (size := count(config.get(name, "")))), 0)
 
 
 def _capacity_tokens(config: Mapping[str, str]) -> int:
-    """The engine's own figure knows hybrid models; blocks times size is right for plain ones."""
+    """KV tokens. The engine's own figure is right for hybrid models; blocks times block size is right for plain
+    ones."""
     blocks = count(config.get("num_gpu_blocks", "")) * count(config.get("block_size", ""))
     return count(config.get("kv_cache_size_tokens", "")) or blocks

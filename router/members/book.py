@@ -1,7 +1,8 @@
-"""What this router believes about workers: the newest decision of each. Pure: no I/O, time is given.
+"""The decisions about workers that this router believes: the newest one for each worker. Pure: no I/O, time is an
+argument.
 
-What must not be broken: nothing old replaces anything new, a removal outlives every copy of what it removed, and that
-something is missing in Redis says nothing.
+What must not be broken: an old entry never replaces a newer one, a removal outlives every copy of the entry that it
+removed, and an entry that is missing in Redis means nothing.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,36 +13,37 @@ from router.members.entry import Entry, Standing
 
 DAY_S = 24 * 3600
 MAX_AGE_S = 7 * DAY_S
-"""An entry that no router has signed for so long is refused: it may be a copy of what has been removed since. Routers
-that have all been away for longer forget what was decided through the admin API."""
+"""An entry that no router has signed for this many seconds is refused: it may be a copy of an entry that was removed
+since. If all routers are away for longer, decisions of the admin API are lost."""
 RENEW_S = DAY_S / 2
-"""Age at which a router signs what it holds again."""
+"""Age in seconds at which a router signs its entries again."""
 TOMB_S = MAX_AGE_S + DAY_S
-"""A removal is kept longer than any copy of what it removed can be believed."""
+"""Seconds that a removal is kept: longer than any copy of the removed entry can be believed."""
 MAX_AHEAD_S = 600
-"""Clocks of routers may differ by so much. A decision from farther in the future could never be replaced."""
+"""Seconds by which the routers' clocks may differ. An entry from farther in the future is refused: it could never be
+replaced."""
 MAX_ENTRIES = 10_000
 
 
 class EntryOutcome(Enum):
-    """What became of an entry that was read. Values are metric labels."""
+    """The outcome for an entry that was read. Values are metric labels."""
 
     ACCEPTED = "accepted"
     KNOWN = "known"
     REPLAYED = "replayed"
-    """Older than what is known."""
+    """The entry is older than the known one."""
     STALE = "stale"
-    """Signed too long ago."""
+    """The entry was signed too long ago."""
     FUTURE = "future"
     MISPLACED = "misplaced"
-    """Its id is not that of its URL, or it lies under another worker's id."""
+    """The entry's id is not that of its URL, or it lies under another worker's id."""
     NOT_ALLOWED = "not_allowed"
     """This router's allow-list refuses the URL."""
     FULL = "full"
 
 
 class Book:
-    """The entries that hold. `check` is the allow-list's, `worker_id` makes an id of a URL."""
+    """The valid entries. `check` is the allow-list's; `worker_id` makes an id from a URL."""
 
     def __init__(self, check: Callable[[str], str], worker_id: Callable[[str], str]) -> None:
         self._check = check
@@ -52,11 +54,11 @@ class Book:
         return iter(list(self._entries.values()))
 
     def get(self, worker: str) -> Entry | None:
-        """What is known of this worker."""
+        """The entry of this worker, if there is one."""
         return self._entries.get(worker)
 
     def decide(self, entry: Entry) -> Entry:
-        """A decision made here: it follows all that is known. Returns it as it holds."""
+        """Take a decision made here, which comes after every known one. Returns the valid entry."""
         known = self._entries.get(entry.worker)
         if known is not None:
             version = max(entry.version, known.version + 1)
@@ -65,7 +67,7 @@ class Book:
         return entry
 
     def accept(self, worker: str, entry: Entry, now: float) -> EntryOutcome:
-        """Judge an entry that was read in `worker`'s place, and hold it if it is good."""
+        """Judge an entry that was read under `worker`'s id, and keep it if it is valid."""
         known = self._entries.get(worker)
         if known is not None and entry.order == known.order:
             return EntryOutcome.KNOWN
@@ -73,11 +75,11 @@ class Book:
         if verdict is EntryOutcome.ACCEPTED:
             self._entries[worker] = entry
             if known is not None and known.version == entry.version:
-                return EntryOutcome.KNOWN  # only signed again
+                return EntryOutcome.KNOWN  # the same decision, signed again
         return verdict
 
     def renew(self, now: float) -> None:
-        """Sign again what was signed long ago, and forget removals that nothing can undo any more."""
+        """Sign again the entries that were signed long ago, and forget removals that no copy can undo any more."""
         for entry in self:
             if entry.standing is Standing.REMOVED and now - entry.version / 1e6 > TOMB_S:
                 del self._entries[entry.worker]

@@ -1,7 +1,8 @@
 """Workers behind a DNS name: one for each address of it (a headless Service), or for each SRV record.
 
-The name is asked again when its answer's TTL is over, within bounds. A failure keeps the last answer, of each address
-family by itself; so does an empty answer, for a while: a restarting name server must not take the whole fleet away.
+The name is asked again when its answer's TTL is over, within bounds. After a failure the last answer stays, for each
+address family separately. After an empty answer it stays for a while: a restarting name server must not remove the
+whole fleet.
 """
 
 import asyncio
@@ -15,28 +16,28 @@ import dns.resolver
 from dns.rdatatype import AAAA, SRV, A, RdataType
 
 from router.dial.addresses import read
-from router.dial.allow import Implied, WorkerPlace
+from router.dial.allow import Implied, WorkerUrl
 from router.members.source import Findings, WorkerSpec
 
 MAX_TTL_S = 60.0
 EMPTY_S = 60.0
-"""For so long an empty answer is taken for a fault of the name server."""
+"""Seconds for which an empty answer is taken for a fault of the name server."""
 LIFETIME_S = 5.0
-"""For one question, with its repetitions."""
+"""Seconds for one question, with its repetitions."""
 MAX_TARGETS = 1024
 _PORTS = {"http": 80, "https": 443}
 
 
 class Answer(NamedTuple):
-    """What a name stands for: (address, port), and for how many seconds."""
+    """The (address, port) pairs of a name, and the seconds for which they are valid."""
 
     places: frozenset[tuple[str, int]]
     ttl_s: float
 
 
 class DnsSource:
-    """One name. `http://name:port` asks for its addresses, `http+srv://_name._tcp.domain` for its SRV records (whose
-    ports nobody has named beforehand: they imply nothing, and need `worker_allow`)."""
+    """One name. `http://name:port` asks for its addresses, `http+srv://_name._tcp.domain` for its SRV records (their
+    ports are not known beforehand, so they imply nothing and need `worker_allow`)."""
 
     def __init__(
         self, name: str, resolver: dns.asyncresolver.Resolver, clock: Callable[[], float], min_ttl_s: float
@@ -63,7 +64,7 @@ class DnsSource:
             await asyncio.sleep(pause_s)
 
     async def look(self, findings: Findings) -> float:
-        """Ask once. Returns after how many seconds to ask again."""
+        """Ask once. Returns the seconds after which to ask again."""
         try:
             answer = await (self._services() if self._srv else self._addresses(self._host, self._port))
         except dns.exception.DNSException as error:
@@ -83,10 +84,10 @@ class DnsSource:
 
     def _spec(self, address: str, port: int) -> WorkerSpec:
         found = read(address)
-        return WorkerSpec(WorkerPlace(self._scheme, str(found), port, found, self._path).url)
+        return WorkerSpec(WorkerUrl(self._scheme, str(found), port, found, self._path).url)
 
     async def _addresses(self, host: str, port: int) -> Answer:
-        """Of both families. Raises DNSException when neither could be asked for."""
+        """The addresses of both families. Raises DNSException when the questions for both failed."""
         four, six = await asyncio.gather(self._ask(host, A), self._ask(host, AAAA), return_exceptions=True)
         if isinstance(four, BaseException) and isinstance(six, BaseException):
             raise four
@@ -118,7 +119,7 @@ class DnsSource:
         return Answer(frozenset[tuple[str, int]]().union(*(one.places for one in answers)), ttl_s)
 
     async def _ask(self, host: str, kind: RdataType) -> dns.resolver.Answer | None:
-        """None when the name exists no more, or has none of this kind. Raises DNSException."""
+        """The answer; None when the name no longer exists, or has no record of this kind. Raises DNSException."""
         try:
             return await self._resolver.resolve(host, kind, lifetime=LIFETIME_S, search=True)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):

@@ -1,7 +1,7 @@
-"""EndpointSlices to workers. Pure: what the Kubernetes API says, in the parts that matter here, and what it means.
+"""Turns EndpointSlices into workers. Pure. It declares the fields of the Kubernetes API that matter here.
 
-A Pod is one worker, also where it has an address of each family. One that is not ready or is terminating gets nothing
-new, and keeps what it has.
+A Pod is one worker, even if it has an address of each family. A Pod that is not ready or is terminating gets no new
+requests and keeps its running ones.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from router.dial.allow import WorkerPlace
+from router.dial.allow import WorkerUrl
 from router.dial.service_name import ServiceName
 from router.fleet.labels import Labels
 from router.members.source import WorkerSpec
@@ -21,7 +21,7 @@ MODEL_LABEL = "model.warmroute.io/"
 
 
 class Meta(msgspec.Struct):
-    """Of an object, or of a list."""
+    """Metadata of an object or of a list."""
 
     name: str = ""
     resource_version: str = msgspec.field(default="", name="resourceVersion")
@@ -59,14 +59,14 @@ class EndpointSlice(msgspec.Struct):
 
 
 class SliceList(msgspec.Struct):
-    """A page of the answer to a list."""
+    """One page of a list."""
 
     metadata: Meta
     items: list[EndpointSlice]
 
 
 class Status(msgspec.Struct):
-    """What comes in place of an object when something is wrong."""
+    """The object that the API sends for an error."""
 
     code: int = 0
 
@@ -79,7 +79,7 @@ class Event(msgspec.Struct):
 
 
 def specs_of(slices: Iterable[EndpointSlice], service: ServiceName) -> list[WorkerSpec]:
-    """One for each Pod, or each address where no Pod is named."""
+    """One spec for each Pod, or for each address where no Pod is named."""
     found: dict[str, WorkerSpec] = {}
     for one in sorted(slices, key=lambda slice_: slice_.address_type):  # IPv4 first
         port = _port(one, service)
@@ -97,7 +97,7 @@ def specs_of(slices: Iterable[EndpointSlice], service: ServiceName) -> list[Work
 
 
 def labels_of(labels: dict[str, str]) -> Labels:
-    """Of a slice; Kubernetes copies them from its Service."""
+    """The labels of a slice, which Kubernetes copies from its Service."""
     models = frozenset(name.removeprefix(MODEL_LABEL) for name in labels if name.startswith(MODEL_LABEL))
     return Labels(models, labels.get(ROLE_LABEL, ""))
 
@@ -109,11 +109,11 @@ def _spec(endpoint: _Endpoint, scheme: str, port: int, labels: Labels) -> Worker
         return None
     away = endpoint.conditions.ready is False or bool(endpoint.conditions.terminating)
     generation = endpoint.target.uid if endpoint.target else ""
-    return WorkerSpec(WorkerPlace(scheme, str(address), port, address, "").url, labels, away, generation)
+    return WorkerSpec(WorkerUrl(scheme, str(address), port, address, "").url, labels, away, generation)
 
 
 def _port(one: EndpointSlice, service: ServiceName) -> int:
-    """0 when the slice does not have the port."""
+    """The port's number; 0 when the slice does not have the port."""
     if service.port_number:
         return service.port_number
     ports = [port for port in one.ports or () if port.port]

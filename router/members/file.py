@@ -1,7 +1,7 @@
 """Workers named in a JSON or TOML file, which may be replaced at any time.
 
-The file is looked at every so often: replaced files, mounted ConfigMaps and network file systems all look the same that
-way. A file that cannot be read or understood changes nothing; it is read again until it can.
+The file is polled, which works for replaced files, mounted ConfigMaps and network file systems alike. A file that
+cannot be read or understood changes nothing, and is read again at each poll.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from router.dial.allow import BadUrlError, Implied, place_of
+from router.dial.allow import BadUrlError, Implied, parse_worker_url
 from router.fleet.labels import Labels
 from router.members.source import Findings, WorkerSpec
 
@@ -30,7 +30,8 @@ class _Page(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class FileSource:
-    """A watched file. Its workers need a rule of `worker_allow`: who may write a file may not choose any address."""
+    """A watched file. Its workers need a rule of `worker_allow`: write access to the file must not give access to any
+    address."""
 
     implied: Implied | None = None
 
@@ -40,7 +41,7 @@ class FileSource:
         self._interval_s = interval_s
 
     async def run(self, findings: Findings) -> None:
-        """Look at it for ever."""
+        """Poll the file for ever."""
         seen: tuple[int, ...] = ()
         while True:
             try:
@@ -85,7 +86,7 @@ def _spec(number: int, entry: str | _FileEntry) -> WorkerSpec:
     if isinstance(entry, str):
         entry = _FileEntry(entry)
     try:
-        url = place_of(entry.url).url
+        url = parse_worker_url(entry.url).url
     except BadUrlError as error:
         raise ValueError(f"the URL of workers[{number}] {error}") from None
     return WorkerSpec(url, Labels(frozenset(entry.models), entry.role), entry.drain)

@@ -1,8 +1,8 @@
 """Workers behind a Kubernetes Service: its EndpointSlices are listed once, then watched.
 
-Needs `list` and `watch` on `endpointslices` in the Service's namespace, and nothing else. Token and certificate are
-read from disk again and again, since the kubelet replaces them. A watch that ends is taken up where it stopped; when
-the API has forgotten that place (410), or anything else is wrong, all is listed anew, after a growing pause.
+It needs `list` and `watch` on `endpointslices` in the Service's namespace, and nothing else. Token and certificate are
+read from disk for each use, because the kubelet replaces them. A watch that ends continues where it stopped. When the
+API has forgotten that version (410), or after any other error, everything is listed again after a growing pause.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from router.members.endpoint_slices import EndpointSlice, Event, Meta, SliceList
 from router.members.source import Findings
 
 WATCH_S = 240
-"""After so long the API ends a watch; it is taken up again at once."""
+"""Seconds after which the API ends a watch; a new one continues it at once."""
 ANSWER_S = 10.0
 MAX_LINE_BYTES = 8 << 20
 PAGE = 500
@@ -32,7 +32,7 @@ NEEDED = "the service account needs list and watch on endpointslices"
 
 
 class KubernetesError(Exception):
-    """The API did not answer as it should. The text is fit for the log."""
+    """The API did not answer properly. The text is safe to log."""
 
     def __init__(self, reason: str, status: int = 0) -> None:
         super().__init__(reason)
@@ -41,26 +41,26 @@ class KubernetesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KubernetesApi:
-    """Where the API is, and who asks."""
+    """The API's URL, and the credentials for it."""
 
     url: str
     credentials: Path
     """The folder that is mounted into every Pod: `token`, `ca.crt`, `namespace`."""
 
     def client(self) -> httpx.AsyncClient:
-        """With the certificates that are there now. OSError when they cannot be read."""
+        """An HTTP client with the current certificates. OSError when they cannot be read."""
         secure = self.url.startswith("https")
         verify = ssl.create_default_context(cafile=str(self.credentials / "ca.crt")) if secure else False
         timeout = httpx.Timeout(ANSWER_S, read=WATCH_S + ANSWER_S)
         return httpx.AsyncClient(base_url=self.url, verify=verify, timeout=timeout, trust_env=False)
 
     def headers(self) -> dict[str, str]:
-        """With the token that is there now. OSError when it cannot be read."""
+        """Request headers with the current token. OSError when it cannot be read."""
         token = (self.credentials / "token").read_text(encoding="ascii").strip()
         return {"authorization": f"Bearer {token}", "accept": "application/json"}
 
     def namespace(self) -> str:
-        """The Pod's own. OSError when it cannot be read."""
+        """The Pod's namespace. OSError when it cannot be read."""
         return (self.credentials / "namespace").read_text(encoding="ascii").strip()
 
 
@@ -101,7 +101,7 @@ class KubernetesSource:
             await asyncio.sleep(pause_s * self._rng.uniform(0.5, 1.0))
 
     async def _list(self, client: httpx.AsyncClient, findings: Findings) -> str:
-        """All slices. Returns the version to watch from."""
+        """List all slices. Returns the version to watch from."""
         slices: dict[str, EndpointSlice] = {}
         more: str | None = ""
         page = SliceList(Meta(), [])
@@ -115,7 +115,7 @@ class KubernetesSource:
         return page.metadata.resource_version
 
     async def _watch(self, client: httpx.AsyncClient, version: str, findings: Findings) -> str:
-        """Follow the changes until the API ends the watch. Returns the version to go on from."""
+        """Follow the changes until the API ends the watch. Returns the version to continue from."""
         wanted = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_S)}
         async with self._ask(client, {**wanted, "resourceVersion": version}) as answer:
             findings.unchanged()
@@ -143,7 +143,7 @@ class KubernetesSource:
 
     @asynccontextmanager
     async def _ask(self, client: httpx.AsyncClient, params: dict[str, str]) -> AsyncIterator[httpx.Response]:
-        """The answer to a question about the slices, its status checked. Raises KubernetesError."""
+        """The answer to a request for the slices, with its status checked. Raises KubernetesError."""
         namespace = self._service.namespace or self._api.namespace()
         path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
         selector = {"labelSelector": f"kubernetes.io/service-name={self._service.name}"}

@@ -1,6 +1,6 @@
-"""The one way into the fleet and out of it: the allow-list is asked first, then the worker is probed.
+"""Adds workers to the fleet and removes them: it asks the allow-list first, then has the worker probed.
 
-Whoever adds workers (settings, admin API, discovery, other routers) does it here; nothing else calls `Fleet.add`.
+All code that adds workers (settings, admin API, discovery, other routers) does it here; nothing else calls `Fleet.add`.
 """
 
 from functools import partial
@@ -12,7 +12,7 @@ from router.fleet.workers import Fleet
 
 
 class Membership:
-    """Adds and removes workers, each probed from its first to its last moment."""
+    """Adds and removes workers. Each worker is probed from the moment it is added until it is removed."""
 
     def __init__(self, fleet: Fleet, allow: AllowList, prober: Prober) -> None:
         self.fleet = fleet
@@ -20,7 +20,7 @@ class Membership:
         self._prober = prober
 
     def join(self, url: str, source: str, implied: Implied | None = None) -> Worker:
-        """A new worker, which gets requests once a probe has found it healthy. `source` says who named it. Raises
+        """Add a worker, which gets requests once a probe has found it healthy. `source` says what named it. Raises
         NotAllowedError and DuplicateWorkerError."""
         worker = self.fleet.add(self._allow.check(url, implied))
         worker.source = source
@@ -29,7 +29,7 @@ class Membership:
         return worker
 
     def leave(self, worker_id: str) -> Worker:
-        """Remove it; what runs there finishes. Raises UnknownWorkerError."""
+        """Remove a worker; its running requests finish. Raises UnknownWorkerError."""
         worker = self.fleet.remove(worker_id)
         self._prober.unwatch(worker_id)
         return worker

@@ -1,4 +1,4 @@
-"""What operators see of discovery: how many workers each source names, how fresh that is, and what was refused."""
+"""The metrics of discovery: how many workers each source names, how fresh that is, and how many were refused."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,21 +9,21 @@ from router.members.reconcile import Feed, Reconciler
 
 
 class DiscoveryCollector(Collector):
-    """One sample for each source. Read while it changes: every value is one attribute."""
+    """One sample for each source. It is read while the values change, so every value must be one attribute."""
 
     def __init__(self, reconciler: Reconciler, clock: Callable[[], float]) -> None:
         self._reconciler = reconciler
         self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
-        """The families, without samples where there are no sources."""
+        """The metric families, without samples where there are no sources."""
         now = self._clock()
         gauges: tuple[tuple[str, str, Callable[[Feed], float]], ...] = (
             ("warmroute_discovered_workers", "Workers that a source named last.", lambda feed: len(feed.specs)),
             ("warmroute_discovery_age_seconds", "Time since a source last answered.", lambda feed: now - feed.good_at),
             (
                 "warmroute_discovery_refused_workers",
-                "Workers named that worker_allow does not allow.",
+                "Named workers that worker_allow does not allow.",
                 lambda feed: feed.refused,
             ),
         )
@@ -33,7 +33,7 @@ class DiscoveryCollector(Collector):
                 gauge.add_metric((feed.source.name,), read(feed))
             yield gauge
         updates = CounterMetricFamily(
-            "warmroute_discovery_updates", "Answers of sources, good and failed.", labels=("source", "result")
+            "warmroute_discovery_updates", "Answers of sources, by result.", labels=("source", "result")
         )
         for feed in self._reconciler.feeds:
             updates.add_metric((feed.source.name, "good"), feed.updates)

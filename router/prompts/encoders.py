@@ -1,7 +1,7 @@
 """Which encoder reads the prompts of which model, for each prompt format that its workers use.
 
-Tokenizers load in a thread, one after the other; until one is there, and where there will be none, prompts are
-compared as text chunks: requests are routed all the same, the degradation is counted, and one log line says why.
+Tokenizers load in a thread, one after the other. Until a tokenizer is loaded, and where none can be, prompts are
+compared as text chunks: requests are still routed, the degradation is counted, and one log line says why.
 """
 
 import asyncio
@@ -33,15 +33,15 @@ from tokenizer_cache.worker_ids import WorkerIdsEncoder
 log = logging.getLogger("warmroute")
 
 EXACT_ENGINES = frozenset({"vllm", "sglang"})
-"""Engines whose rendering of a request into ids is reproduced here."""
+"""Engines whose rendering of requests this package reproduces."""
 
 
 MAX_ENCODERS: Final = 256
-"""From so many on, those of formats that no worker has any more are dropped."""
+"""With this many encoders, those of formats that no worker has any more are dropped."""
 RETRY_S: Final = 300.0
-"""After which a tokenizer that could not be loaded is looked for again: the hub may have been away."""
+"""Seconds after which a tokenizer that could not be loaded is tried again: the hub may have been unreachable."""
 _UNLOADED: Final = (
-    "no exact tokens for %s, its prompts are told by the workers or compared as text: %s (tried again every %.0f s)"
+    "no exact tokens for %s: prompts get their ids from the workers or are compared as text: %s (retry every %.0f s)"
 )
 
 
@@ -66,9 +66,9 @@ class EncoderSettings:
     room: Room
     """Shared by all encoders."""
     journal: Journal | None = None
-    """What sibling processes tell each other."""
+    """Shares conversations with sibling processes."""
     recall: Recall | None = None
-    """What routers tell each other."""
+    """Shares conversations with other routers."""
     keep_ids: bool = False
     retry_s: float = RETRY_S
 
@@ -105,17 +105,17 @@ class EncoderSet:
 
     @property
     def taken(self) -> int:
-        """Boundaries of conversations taken over from sibling processes."""
+        """Boundaries of conversations that came from sibling processes."""
         journal = self._settings.journal
         return journal.taken if journal is not None else 0
 
     @property
     def loading(self) -> int:
-        """Tokenizers that are still to be loaded, the one at work included."""
+        """Tokenizers that are not loaded yet, including the one that is loading."""
         return self._unloaded
 
     async def run(self) -> None:
-        """Load tokenizers as they are wanted, for ever."""
+        """Load wanted tokenizers, for ever."""
         loop = asyncio.get_running_loop()
         while True:
             source = await self._wanted.get()
@@ -172,12 +172,12 @@ class EncoderSet:
         return encoder
 
     def _drop_unused(self) -> None:
-        """A worker that calls itself something else at each look must not fill the memory."""
+        """Drop encoders without workers: a worker that reports another format at each look must not fill the memory."""
         used = {worker.format for worker in self._fleet.workers.values()}
         self._encoders = {key: encoder for key, encoder in self._encoders.items() if key[1] in used}
 
     def _from_workers(self, worker: Worker) -> WorkerIdsEncoder:
-        """What workers of this one's format may tell, where nothing is exact here; else text."""
+        """The encoder for prompts that are not exact here: ids from workers of this worker's format, or text."""
         settings, name = self._settings, worker.format
 
         def may_ask(request: Request) -> bool:
@@ -191,7 +191,7 @@ class EncoderSet:
 
 
 def told_by(encoder: Encoder) -> WorkerIdsEncoder | None:
-    """Where the ids go that a worker told of a prompt of this encoder's."""
+    """The encoder that takes ids from workers, behind this encoder."""
     return (
         encoder.from_workers
         if isinstance(encoder, PromptEncoder)
@@ -202,7 +202,7 @@ def told_by(encoder: Encoder) -> WorkerIdsEncoder | None:
 
 
 def _load_warm(source: TokenSource) -> Tokenizer:
-    """Load, and encode once: the first use compiles the template, which takes as long as many requests."""
+    """Load, and encode once: the first encode compiles the template, which takes as long as many requests."""
     try:
         template = Path(source.template).read_text(encoding="utf-8") if source.template else None
     except (OSError, ValueError) as error:
@@ -214,12 +214,13 @@ def _load_warm(source: TokenSource) -> Tokenizer:
 
 
 def _digest(text: str, secret: bytes) -> bytes:
-    """Siblings of another secret are not understood: they would give the same text another key."""
+    """A digest that is keyed: siblings with another secret must not match, because they give the same text another
+    key."""
     return hashlib.blake2b(text.encode(), digest_size=8, key=secret[:64]).digest()
 
 
 def _served(worker: Worker, source: TokenSource) -> Served:
-    """What the worker says of itself, and what the operator says where it cannot."""
+    """The server's options from the worker itself, and from the settings where it does not give them."""
     served = worker.facts.served if worker.facts is not None else Served()
     if served.own_template and not source.template:
         return msgspec.structs.replace(served, not_exact=served.not_exact or "chat_template")

@@ -1,7 +1,7 @@
-"""Running encoders off the event loop, each equal prompt once, and reading long bodies there.
+"""Runs encoders off the event loop, once for equal prompts, and reads long bodies there.
 
-Short work is done on the loop (a thread switch costs more than it), long work in a small pool: the tokenizer releases
-the GIL while it works.
+Short work is done on the loop, because a thread switch would cost more. Long work is done in a small pool: the
+tokenizer releases the GIL while it works.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request
 
 INLINE_BYTES = 6144
-"""Unseen bytes up to which the event loop encodes by itself: about 1,500 tokens, 1.5 to 2 ms with `tokenizers`."""
+"""The event loop itself encodes up to this many unseen bytes: about 1,500 tokens, 1.5 to 2 ms with `tokenizers`."""
 
 Encoded = Callable[[Prompt | None], None]
 Result = TypeVar("Result")
 
 
 MAX_BACKLOG = 512
-"""Distinct prompts that may wait for the pool. Beyond, prompts stay unknown to the index: cheaper than a backlog of
-minutes."""
+"""Distinct prompts that may wait for the pool. Further prompts stay unknown to the index, which is cheaper than a
+backlog of minutes."""
 ENCODE_NICENESS = 5
-"""More than the process's own. Encoding is work for later: where cores are few, the event loop goes first."""
+"""Added to the process's niceness. Encoding can wait: where cores are few, the event loop goes first."""
 MAX_NICENESS = 19
 
 
@@ -36,20 +36,20 @@ class Encoder(Protocol):
     """Turns requests of one model and format into prompts."""
 
     def recognise(self, request: Request) -> Prompt:
-        """What is known at once. Tens of microseconds where its beginning is known, else 4 to 15 us per KB; safe in any
-        thread. Raises nothing but NotRead, and that for hasty items only."""
+        """The prompt as far as it is known without encoding. Tens of microseconds where its beginning is known, else 4
+        to 15 us per KB; safe in any thread. Raises only NotRead, and only for hasty items."""
         ...
 
     def tail_bytes(self, request: Request) -> int:
-        """How much of the request's text `encode` would have to work through."""
+        """How many bytes of the request's text `encode` would have to read."""
         ...
 
     def encode_briefly(self, request: Request) -> Prompt | None:
-        """The same as `encode` for a short tail; None where it takes long after all."""
+        """As `encode`, for a short tail; None where it would still take long."""
         ...
 
     def encode(self, request: Request) -> Prompt:
-        """The whole truth. Long, and safe to call in any thread."""
+        """The full prompt. Takes long; safe in any thread."""
         ...
 
     def observe(self, request: Request, prompt_tokens: int) -> None:
@@ -66,7 +66,7 @@ class EncodePool:
         self._waiting: dict[tuple[int, bytes], list[Encoded]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self.refused = 0
-        """Prompts not encoded since too many were waiting."""
+        """Prompts not encoded because too many were waiting."""
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -80,12 +80,12 @@ class EncodePool:
 
     @property
     def backlog(self) -> int:
-        """Distinct prompts that are being encoded or wait to be."""
+        """Distinct prompts that are being encoded or wait for it."""
         return len(self._waiting)
 
     async def read(self, work: Callable[[], Result]) -> Result:
-        """What `work` gives, done in the one thread that reads long bodies: before the decision, so it does not stand
-        behind encoding. The event loop waits for no more than one call into C of it."""
+        """The result of `work`, done in the one thread that reads long bodies. It happens before the decision, so it
+        has its own thread and does not wait for encoding. The event loop waits at most for one of its calls into C."""
         assert self._loop is not None
         return await self._loop.run_in_executor(self._readers, work)
 
@@ -118,7 +118,7 @@ class EncodePool:
             self._loop.call_soon_threadsafe(self._finish, key, finished)
 
     def _finish(self, key: tuple[int, bytes], finished: "Future[Prompt]") -> None:
-        """Tell all who wait, each in a call of its own: what one does with it must not cost another its answer."""
+        """Call every waiting callback separately: an error in one must not cost another its answer."""
         assert self._loop is not None
         waiting = self._waiting.pop(key, [])
         failed = finished.cancelled() or finished.exception() is not None
@@ -132,14 +132,14 @@ class EncodePool:
 
 
 def _encode_anew(encoder: Encoder, request: Request) -> Prompt:
-    """Look again before encoding: while the request waited, an earlier turn of its conversation may have become
+    """Recognise again before encoding: while the request waited, an earlier turn of its conversation may have become
     known."""
     encoder.recognise(request)
     return encoder.encode(request)
 
 
 def _step_back() -> None:
-    """Lower this thread's own priority (on Linux niceness belongs to the thread)."""
+    """Lower this thread's priority (on Linux niceness belongs to the thread)."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
         niceness = os.getpriority(os.PRIO_PROCESS, thread) + ENCODE_NICENESS

@@ -1,7 +1,7 @@
-"""Sending a prompt's ids along, so that the engine does not render and tokenize again what was rendered here.
+"""Sends a prompt's ids with the request, so that the engine does not render and tokenize it again.
 
-The ids stand in for the messages, so they go out only where they are known to be exactly what the engine would make of
-them, and only in a field that this engine and version reads. Nothing else of the body changes.
+The ids replace the messages, so they go out only where they are known to be exactly the ids that the engine would
+compute, and only in a field that this engine and version reads. The rest of the body does not change.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ def body_with_ids(request: Request, prompt: Prompt, facts: Facts | None) -> byte
         return None
     try:
         return _spliced(request, written.json, facts) if written.ids == prompt.ids else None
-    except BadRequest:  # whoever reads it next says why
+    except BadRequest:  # the worker answers with the error
         return None
 
 

@@ -1,4 +1,4 @@
-"""What an operator sees of prompts: how bodies were read, and what encoding them cost."""
+"""The metrics of prompts: how bodies were read, and what encoding them cost."""
 
 from collections import Counter as TallyCounter
 from collections.abc import Callable, Iterable, Iterator, Mapping

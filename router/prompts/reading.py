@@ -1,7 +1,7 @@
-"""Reading bodies and recognising their prompts: on the event loop where little is new, long ones in a thread.
+"""Reads bodies and recognises their prompts: on the event loop where little is new, in a thread where much is.
 
 The loop reads up to 64 KB in one go, which takes less than 5 ms whatever they hold. What must not be broken: whatever a
-client sends, the loop waits for no more than one call into C of the thread's.
+client sends, the loop waits at most for one of the thread's calls into C.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,15 +19,15 @@ Result = TypeVar("Result")
 
 
 class Reading:
-    """One process's reader and the thread for what is long."""
+    """One process's reader, and the thread for long bodies."""
 
     def __init__(self, reader: Reader, pool: EncodePool) -> None:
         self._reader = reader
         self._pool = pool
 
     async def decode(self, body: bytes, decoded: Callable[[bytes], Result], max_items: int = MAX_ITEMS) -> Result:
-        """`decoded(body)`, which decodes the body's fields: in a thread, and refused, where there may be many. Raises
-        BadRequest, and what `decoded` raises."""
+        """The result of `decoded(body)`, which decodes the body's fields. A body that may have many fields is checked
+        and decoded in a thread, and refused if it has too many. Raises BadRequest, and what `decoded` raises."""
         if len(body) <= LONG_BYTES or not may_crowd(body):
             return decoded(body)
 
@@ -43,7 +43,7 @@ class Reading:
         return request if request is not None else await self._pool.read(partial(self._reader.parse, api, body))
 
     async def recognise(self, request: Request, encoders: Mapping[str, Encoder]) -> dict[str, Prompt]:
-        """Its prompt in each format."""
+        """The request's prompt in each format."""
         items = request.conversation
 
         def recognise() -> dict[str, Prompt]:

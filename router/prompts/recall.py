@@ -1,10 +1,10 @@
-"""What other routers know of a conversation: its chain up to some turn, so that the first turn that a router sees of it
-is decided on what is known, before it is encoded here.
+"""Asks other routers for the chain of a conversation that is new here, so that its first turn here is routed by it
+before it is encoded.
 
-An *entry* stands for a place in a conversation: the blocks up to there, and their tokens. Entries hold keyed hashes and
-counts alone, signed. To keep them short, most hold only what follows the blocks of another one, their *base*. What must
-not be broken: an entry that is missing, late or wrong costs an encode and nothing else; each one that was used is
-compared with the encoded prompt, and after a difference no more are used for that encoder.
+An *entry* stands for a place in a conversation: the blocks up to there, and their tokens. Entries hold only keyed
+hashes and counts, and are signed. To keep them short, most hold only the blocks that follow another entry, their
+*base*. What must not be broken: an entry that is missing, late or wrong costs an encode and nothing else. Each entry
+that was used is compared with the encoded prompt, and after a difference no more entries are used for that encoder.
 """
 
 import asyncio
@@ -31,11 +31,11 @@ from tokenizer_cache.request import Request
 DIGEST_BYTES: Final = 16
 NO_BASE: Final = bytes(DIGEST_BYTES)
 REBASE_BYTES: Final = 2048
-"""An entry that would be longer, and longer than a quarter of its base, holds its whole chain."""
+"""An entry that would be longer than this and longer than a quarter of its base holds its whole chain."""
 LEFT_TTL_S: Final = 120
-"""What a later turn has taken the place of is kept so long: somebody may go on from there."""
+"""An entry that a later turn replaced is kept for this many seconds: another request may continue from there."""
 MAX_ENTRY_BYTES: Final = 1 << 20
-"""Longer than any prompt's chain. Two go into a reply."""
+"""Larger than any prompt's chain. Two such entries fit into a reply."""
 QUEUED: Final = 1000
 LINES: Final = 10_000
 _VERSION: Final = 1
@@ -47,33 +47,33 @@ log = logging.getLogger("warmroute")
 
 
 class RecallLimits(NamedTuple):
-    """Bounds of what is written."""
+    """Bounds of the entries that are written."""
 
     ttl_s: int
     has_room: Callable[[], bool]
-    """Redis has memory for more."""
+    """True when Redis has memory for more."""
 
 
 class _Line(NamedTuple):
-    """How a place was written: it goes on from `base`, of so many bytes."""
+    """How a place was written: it continues `base`, which has `base_bytes` bytes."""
 
     base: bytes
     base_bytes: int
     own: bool
-    """The base is of this conversation alone."""
+    """True when the base belongs to this conversation alone."""
 
 
 class _Entry(NamedTuple):
-    """As it is read."""
+    """An entry as it is read."""
 
     base: bytes
     tokens: int
     chain: bytes
-    """What follows the base's."""
+    """The blocks that follow the base's chain."""
 
 
 class Recall:
-    """This router's part: it tells what its encoders learn, and asks for what they do not know."""
+    """This router's part: it writes what its encoders learn, and asks for what they do not know."""
 
     def __init__(self, link: Link, keys: Keys, seal: Seal, limits: RecallLimits, recalled: Counter) -> None:
         self._link = link
@@ -88,13 +88,13 @@ class Recall:
         link.on_up.append(self._lines.clear)
 
     def join(self, encoder: PromptEncoder, tag: bytes) -> None:
-        """Tell what this encoder learns. `tag` stands for all that makes equal requests give it equal chains."""
+        """Write what this encoder learns. `tag` stands for everything that decides which chain a request gives."""
         encoder.tag = tag
         encoder.conversations.on_learned = partial(self._learned, tag)
 
     async def find(self, encoder: Encoder, request: Request, prompt: Prompt, pool: EncodePool) -> Prompt:
-        """The prompt with what other routers know of it. Waits for one round trip at most, and never fails. What is
-        long of it is hashed in the thread of `pool` that reads."""
+        """The prompt with what other routers know about it. Waits for at most one round trip, and never fails. Long
+        prompts are hashed in `pool`'s reading thread."""
         if not isinstance(encoder, PromptEncoder) or encoder.tag in self._wrong or not self._link.responsive:
             return prompt
         places = encoder.unknown_places(request)
@@ -123,13 +123,15 @@ class Recall:
             return
         self._recalled.add(1, ("wrong",))
         self._wrong.add(encoder.tag)
-        log.warning("another router knew a conversation otherwise: what others know is no longer used for this model")
+        log.warning(
+            "another router's chain of a conversation differs: other routers' chains are no longer used for this model"
+        )
 
     def _digest(self, tag: bytes, key: bytes) -> bytes:
         return self._seal.name(tag + key, DIGEST_BYTES)
 
     def _read(self, answer: Answer, digests: list[bytes]) -> tuple[int, bytes, int] | None:
-        """Which place is known, its chain and its tokens; None where the answer is nothing that a router wrote."""
+        """The known place, its chain and its tokens; None where the answer is nothing that a router wrote."""
         if not isinstance(answer, list) or not answer:
             return None
         which, entry, *more = [*answer, None]
@@ -154,7 +156,7 @@ class Recall:
     # Telling ------------------------------------------------------------------------------------------------------
 
     def _learned(self, tag: bytes, learned: Learned) -> None:
-        """An encoder learned something, in any thread."""
+        """Called when an encoder learned something, in any thread."""
         self._queue.append((tag, learned))
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._tell)
@@ -167,7 +169,7 @@ class Recall:
                     self._link.tell(each)
 
     def _commands(self, tag: bytes, learned: Learned) -> Iterator[Command]:
-        """Write the place, keep its base, and let go of what it takes the place of."""
+        """Commands that write the place, renew its base, and shorten the life of the entry that it replaces."""
         digest, chain = self._digest(tag, learned.key), learned.chain
         parent = self._digest(tag, learned.parent) if learned.parent else b""
         before = self._lines.get(parent)
@@ -189,7 +191,8 @@ class Recall:
             self._lines.popitem(last=False)
 
     def _renew(self, line: _Line) -> None:
-        """A base lives as long as what goes on from it. One that is gone is written anew with the next turn."""
+        """Renew a base: it must live as long as the entries that continue it. A base that is gone is written again with
+        the next turn."""
 
         def renewed(done: "asyncio.Future[Answer]") -> None:
             if not done.cancelled() and done.result() == 0:

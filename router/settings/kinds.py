@@ -13,7 +13,7 @@ from pathlib import Path
 
 import policies
 from policies import own
-from router.dial.quoting import shown
+from router.dial.quoting import quoted
 from router.settings.setting import Kind, Secret
 
 SWITCH_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -28,7 +28,7 @@ def whole(low: int, high: int, metavar: str = "N") -> Kind:
         if isinstance(given, str) and re.fullmatch(r"[+-]?[0-9]{1,30}", given):
             given = int(given)
         if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}, not {shown(given)}")
+            raise ValueError(f"must be a whole number from {low} to {high}, not {quoted(given)}")
         return given
 
     return Kind(read, f"{low} to {high}", metavar)
@@ -40,7 +40,7 @@ def number(low: float, high: float, metavar: str) -> Kind:
     def read(given: object) -> float:
         value = _as_float(given)
         if not low <= value <= high:
-            raise ValueError(f"must be a number from {low:g} to {high:g}, not {shown(given)}")
+            raise ValueError(f"must be a number from {low:g} to {high:g}, not {quoted(given)}")
         return value
 
     return Kind(read, f"{low:g} to {high:g}", metavar, show=lambda value: f"{value:g}")
@@ -63,7 +63,7 @@ def size(low: int, high: int) -> Kind:
         count = _as_bytes(given)
         if count is None or not low <= count <= high:
             raise ValueError(
-                f"must be a size from {in_units(low)} to {in_units(high)}, such as 64MiB, not {shown(given)}"
+                f"must be a size from {in_units(low)} to {in_units(high)}, such as 64MiB, not {quoted(given)}"
             )
         return count
 
@@ -91,7 +91,7 @@ def switch() -> Kind:
     def read(given: object) -> bool:
         value = SWITCH_WORDS.get(given.lower()) if isinstance(given, str) else given
         if not isinstance(value, bool):
-            raise ValueError(f"must be true or false, not {shown(given)}")
+            raise ValueError(f"must be true or false, not {quoted(given)}")
         return value
 
     return Kind(read, "true, false", show=lambda value: str(value).lower())
@@ -102,7 +102,7 @@ def choice(*words: str, metavar: str) -> Kind:
 
     def read(given: object) -> str:
         if not isinstance(given, str) or given not in words:
-            raise ValueError(f"must be one of {', '.join(words)}; not {shown(given)}")
+            raise ValueError(f"must be one of {', '.join(words)}; not {quoted(given)}")
         return given
 
     return Kind(read, ", ".join(words), metavar)
@@ -114,7 +114,7 @@ def policy() -> Kind:
 
     def read(given: object) -> str:
         if not isinstance(given, str) or not (given in policies.POLICIES or own.is_own(given)):
-            raise ValueError(f"must be one of {names}, or FILE.py:CLASS; not {shown(given)}")
+            raise ValueError(f"must be one of {names}, or FILE.py:CLASS; not {quoted(given)}")
         if own.is_own(given):
             _usable(given)
         return given
@@ -137,7 +137,7 @@ def name(metavar: str, allowed: str) -> Kind:
 def word(given: object) -> str:
     """A text without white space. ValueError says so."""
     if not isinstance(given, str) or not given or UNPRINTABLE.search(given):
-        raise ValueError(f"must be a text without white space, not {shown(given)}")
+        raise ValueError(f"must be a text without white space, not {quoted(given)}")
     return given
 
 
@@ -146,7 +146,7 @@ def header_name() -> Kind:
 
     def read(given: object) -> str:
         if not isinstance(given, str) or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", given):
-            raise ValueError(f"must be the name of an HTTP header, not {shown(given)}")
+            raise ValueError(f"must be the name of an HTTP header, not {quoted(given)}")
         return given.lower()
 
     return Kind(read, "a header's name", "NAME")
@@ -157,7 +157,7 @@ def file() -> Kind:
 
     def read(given: object) -> str:
         if not isinstance(given, str) or not _there(given, Path.is_file):
-            raise ValueError(f"must be a file that exists, not {shown(given)}")
+            raise ValueError(f"must be a file that exists, not {quoted(given)}")
         return given
 
     return Kind(read, "a file", "FILE")
@@ -176,7 +176,7 @@ def key_prefix() -> Kind:
 
     def read(given: object) -> str:
         if not isinstance(given, str) or not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", given):
-            raise ValueError(f"must be 1 to 64 letters, digits or characters of ._:- and not {shown(given)}")
+            raise ValueError(f"must be 1 to 64 letters, digits or characters of ._:- and not {quoted(given)}")
         return given
 
     return Kind(read, "letters, digits, ._:-", "PREFIX")
@@ -190,7 +190,7 @@ def tokenizer() -> Kind:
         if source == "package:":
             raise ValueError("must name the package: package:NAME")
         if source.startswith(("/", "./", "../")) and not _there(source, Path.exists):
-            raise ValueError(f"must be a path that exists, not {shown(given)}")
+            raise ValueError(f"must be a path that exists, not {quoted(given)}")
         return source
 
     return Kind(read, "auto, off, a path, a model id, package:NAME", "TOKENIZER")
@@ -206,7 +206,7 @@ def json_object() -> Kind:
         except ValueError:
             found = None
         if not isinstance(text, str) or not isinstance(found, dict):
-            raise ValueError(f"must be a JSON object, not {shown(given)}")
+            raise ValueError(f"must be a JSON object, not {quoted(given)}")
         return text
 
     return Kind(read, "a JSON object", "JSON")

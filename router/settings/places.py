@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from router.dial.allow import Rule, read_rule
 from router.dial.hosts import is_host
-from router.dial.quoting import shown
+from router.dial.quoting import quoted
 from router.dial.service_name import ServiceName, read_service
 from router.settings.kinds import UNPRINTABLE, word
 from router.settings.setting import Kind
@@ -25,7 +25,7 @@ def _url(given: object, schemes: tuple[str, ...]) -> str:
     except ValueError:
         sound = False
     if not sound:
-        seen = "" if "@" in str(given) else f", not {shown(given)}"  # before an @ stands a password
+        seen = "" if "@" in str(given) else f", not {quoted(given)}"  # before an @ stands a password
         raise ValueError(f"must be a URL such as {example}{seen}")
     return str(given)
 
@@ -56,9 +56,9 @@ def worker_url() -> Kind:
         if parts.username is not None:
             raise ValueError("must not hold a user name or password: give the key as worker_api_key")
         if parts.query or parts.fragment:
-            raise ValueError(f"must have neither query nor fragment, not {shown(given)}")
+            raise ValueError(f"must have neither query nor fragment, not {quoted(given)}")
         if re.search(r"/v1/*$", parts.path):
-            raise ValueError(f"must be the worker's root, without /v1, not {shown(given)}")
+            raise ValueError(f"must be the worker's root, without /v1, not {quoted(given)}")
         return str(given).rstrip("/")
 
     return Kind(read, "a URL (http, https)", "URL")
@@ -80,7 +80,7 @@ def dns_name() -> Kind:
         parts = urlsplit(_url(given, ("http", "https", "http+srv", "https+srv")))
         host = (parts.hostname or "").rstrip(".")
         if parts.username is not None or parts.query or parts.fragment or re.fullmatch(r"[0-9.]*|.*:.*", host):
-            raise ValueError(f"must be a name, such as http://workers.example.com:8000, not {shown(given)}")
+            raise ValueError(f"must be a name, such as http://workers.example.com:8000, not {quoted(given)}")
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
@@ -99,7 +99,7 @@ def name_server() -> Kind:
             sound = False
         if not sound:
             raise ValueError(
-                f"must be an IP address, such as 10.0.0.10, 10.0.0.10:53 or [fd00::1]:53; not {shown(given)}"
+                f"must be an IP address, such as 10.0.0.10, 10.0.0.10:53 or [fd00::1]:53; not {quoted(given)}"
             )
         return str(given)
 
@@ -121,9 +121,9 @@ def extra_path() -> Kind:
     def read(given: object) -> str:
         path = word(given)
         if not is_canonical(path):
-            raise ValueError(f"must be a plain path such as /v1/other, without a slash at its end, not {shown(given)}")
+            raise ValueError(f"must be a plain path such as /v1/other, without a slash at its end, not {quoted(given)}")
         if is_own(path.encode()) or path in PROMPT_ROUTES or path == REALTIME.decode() or RESPONSE_ID.fullmatch(path):
-            raise ValueError(f"must be a path that the router neither answers nor routes already, not {shown(given)}")
+            raise ValueError(f"must be a path that the router neither answers nor routes already, not {quoted(given)}")
         return path
 
     return Kind(read, "a path", "PATH")

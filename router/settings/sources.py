@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from router.dial.quoting import shown
+from router.dial.quoting import quoted
 from router.settings.conflicts import conflicts
 from router.settings.fields import Settings, declared
 from router.settings.gone import GONE, warning
@@ -136,7 +136,7 @@ def _open(setting: Setting, file: Given) -> Given:
     try:
         lines = Path(str(file.value)).read_text(encoding="utf-8").split()
     except (OSError, ValueError) as error:
-        raise SettingsError(file.origin, f"cannot read the file {shown(file.value)}") from error
+        raise SettingsError(file.origin, f"cannot read the file {quoted(file.value)}") from error
     if not lines or (len(lines) > 1 and not setting.kind.many):
         wanted = "at least one key" if setting.kind.many else "exactly one key"
         raise SettingsError(file.origin, f"the file must hold {wanted}")

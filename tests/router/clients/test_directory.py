@@ -85,7 +85,7 @@ async def test_a_broken_or_missing_file_changes_nothing_and_is_complained_of_onc
         path.unlink()
         await clients.look(path)
         await clients.look(path)
-    assert [record.getMessage().partition("it was: it ")[2] for record in caplog.records] == [
+    assert [record.getMessage().partition("keys stay: it ")[2] for record in caplog.records] == [
         "is not TOML (at end of document)",
         "cannot be read: No such file or directory",
     ]

@@ -76,8 +76,8 @@ def test_broken_file(tmp_path: Path, text: str, complaint: str) -> None:
         ('label = "a"\nmodels = "m"\n' + HASH, "key a: models: "),
         ('label = "a"\nexpires = "soon"\n' + HASH, "key a: expires must be a date"),
         ('label = "a"\nexpires = 2027-01-01T00:00:00\n' + HASH, "key a: expires must be a date"),
-        ('label = "default"\n' + HASH, "key default: this label is the router's own"),
-        ('label = "anonymous"\n' + HASH, "key anonymous: this label is the router's own"),
+        ('label = "default"\n' + HASH, "key default: the router uses this label itself"),
+        ('label = "anonymous"\n' + HASH, "key anonymous: the router uses this label itself"),
     ],
 )
 def test_wrong_client(tmp_path: Path, lines: str, complaint: str) -> None:
@@ -91,9 +91,9 @@ def test_wrong_client(tmp_path: Path, lines: str, complaint: str) -> None:
 def test_labels_and_hashes_are_there_once(tmp_path: Path) -> None:
     with pytest.raises(KeysFileError, match="key a: the label is used twice"):
         read_keys_file(write(tmp_path / "keys", table("a", "k1"), table("a", "k2")))
-    with pytest.raises(KeysFileError, match="key b: the same hash is there twice"):
+    with pytest.raises(KeysFileError, match="key b: the same hash is given twice"):
         read_keys_file(write(tmp_path / "keys", table("a", "k1"), table("b", "k1")))
-    with pytest.raises(KeysFileError, match="key a: the same hash is there twice"):
+    with pytest.raises(KeysFileError, match="key a: the same hash is given twice"):
         read_keys_file(write(tmp_path / "keys", table("a", "k1", "k1")))
 
 

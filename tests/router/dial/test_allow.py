@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from router.dial.allow import AllowList, BadUrlError, Implied, NotAllowedError, place_of, read_rule
+from router.dial.allow import AllowList, BadUrlError, Implied, NotAllowedError, parse_worker_url, read_rule
 
 
 def allow(*rules: str, listed: tuple[str, ...] = ()) -> AllowList:
@@ -102,9 +102,9 @@ def test_where_a_name_may_lead(rules: tuple[str, ...], host: str, address: str, 
 
 
 def test_equal_places_have_equal_urls() -> None:
-    assert place_of("http://H.test:80/").url == "http://h.test"
-    assert place_of("http://[FD00:0:0::1]:8000").url == "http://[fd00::1]:8000"
-    assert place_of("https://h:443/a/").url == "https://h/a"
+    assert parse_worker_url("http://H.test:80/").url == "http://h.test"
+    assert parse_worker_url("http://[FD00:0:0::1]:8000").url == "http://[fd00::1]:8000"
+    assert parse_worker_url("https://h:443/a/").url == "https://h/a"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_equal_places_have_equal_urls() -> None:
 )
 def test_urls_that_are_refused_for_their_form(url: str) -> None:
     with pytest.raises(BadUrlError):
-        place_of(url)
+        parse_worker_url(url)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ async def error_of(answer: Answer, timeout_s: float = 5.0) -> WorkerAnswerError:
         (
             Answer(zlib.compress(b"{}"), headers={"content-encoding": "deflate"}),
             AnswerFault.CONTENT,
-            "/x: compressed, though asked not to be",
+            "/x: compressed, although the request forbids it",
         ),
         (Answer('{"data": []}', declared_bytes=500), AnswerFault.NO_ANSWER, "/x: no answer (RemoteProtocolError)"),
         (Answer("{}", headers={"bad header": "x"}), AnswerFault.NO_ANSWER, "/x: no answer (RemoteProtocolError)"),

@@ -142,7 +142,7 @@ def test_only_what_is_allowed_joins_and_the_rest_is_counted_and_said_once(caplog
     site.reconciler.follow()
     assert site.states == {A: False}
     assert site.one.refused == 4
-    assert sum("not called" in record.getMessage() for record in caplog.records) == 4
+    assert sum("is refused" in record.getMessage() for record in caplog.records) == 4
 
 
 def test_a_source_may_imply_what_another_may_not() -> None:

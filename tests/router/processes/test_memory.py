@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from router.processes.memory import IN_MEMORY, journal_of, private_folder
-from router.processes.place import Place
+from router.processes.process_config import ProcessConfig
 from tokenizer_cache.journal import JournalEntry
 
 
-def place(folder: Path, number: int = 0, count: int = 2) -> Place:
-    return Place(number, count, folder, ())
+def place(folder: Path, number: int = 0, count: int = 2) -> ProcessConfig:
+    return ProcessConfig(number, count, folder, ())
 
 
 def test_the_folder_is_private_and_in_memory_where_there_is_such_a_place() -> None:
