@@ -75,7 +75,7 @@ class Boundary:
         return bytes(self.spine.chain[end - HASH_BYTES : end]) if end else root
 
 
-class Learned(NamedTuple):
+class LearnedBoundary(NamedTuple):
     """A boundary in the form that other routers may get: it holds no ids and no text."""
 
     key: bytes
@@ -127,7 +127,7 @@ class Conversations:
         self.room = room
         self.keep_ids = False
         """Keep the ids of conversations, not only their hashes."""
-        self.on_learned: Callable[[Learned], None] | None = None
+        self.on_learned: Callable[[LearnedBoundary], None] | None = None
         """Called with what is added here, in the thread that adds it."""
         self._boundaries: OrderedDict[bytes, Boundary] = OrderedDict()
         self._lock = room.lock
@@ -196,7 +196,9 @@ class Conversations:
         was grown from."""
         self._put(key, boundary)
         if self.on_learned is not None:
-            self.on_learned(Learned(key, parent.key if parent is not None else b"", boundary.chain(), boundary.tokens))
+            self.on_learned(
+                LearnedBoundary(key, parent.key if parent is not None else b"", boundary.chain(), boundary.tokens)
+            )
         if self._journal is not None:
             self._journal.append(
                 JournalEntry(

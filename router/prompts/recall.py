@@ -22,7 +22,7 @@ from router.shared.link import Answer, Link
 from router.shared.script import Command, command, read_script
 from router.shared.seal import Seal
 from tokenizer_cache.chain import HASH_BYTES
-from tokenizer_cache.conversation import Learned
+from tokenizer_cache.conversation import LearnedBoundary
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.reader import LONG_BYTES
@@ -82,7 +82,7 @@ class Recall:
         self._limits = limits
         self._recalled = recalled
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[tuple[bytes, Learned]] = deque(maxlen=QUEUED)
+        self._queue: deque[tuple[bytes, LearnedBoundary]] = deque(maxlen=QUEUED)
         self._lines: OrderedDict[bytes, _Line] = OrderedDict()
         self._wrong: set[bytes] = set()
         link.on_up.append(self._lines.clear)
@@ -155,7 +155,7 @@ class Recall:
 
     # Telling ------------------------------------------------------------------------------------------------------
 
-    def _learned(self, tag: bytes, learned: Learned) -> None:
+    def _learned(self, tag: bytes, learned: LearnedBoundary) -> None:
         """Called when an encoder learned something, in any thread."""
         self._queue.append((tag, learned))
         if not self._loop.is_closed():
@@ -168,7 +168,7 @@ class Recall:
                 for each in self._commands(tag, learned):
                     self._link.tell(each)
 
-    def _commands(self, tag: bytes, learned: Learned) -> Iterator[Command]:
+    def _commands(self, tag: bytes, learned: LearnedBoundary) -> Iterator[Command]:
         """Commands that write the place, renew its base, and shorten the life of the entry that it replaces."""
         digest, chain = self._digest(tag, learned.key), learned.chain
         parent = self._digest(tag, learned.parent) if learned.parent else b""
