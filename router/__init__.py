@@ -1,7 +1,12 @@
 """The router: HTTP in front, workers behind, and the decision in between.
 
+Rooms, from top to bottom; each imports only what is below it, which `make check` enforces:
+`build` (a router from its settings), `processes` (several on one port), `settings`, `http` (what answers), `relay` (one
+attempt at one worker), `routing` (the decision), `wire` (a connection, a request), `members` (who is in the fleet) and
+`prompts` (from a request to its tokens), `fleet` (workers and their load), `clients` and `prefix` (the index),
+`engines` (what they say of themselves), `shared` (Redis), `observe`, `dial` (where workers may be).
+
 Nouns: a *worker* is one engine endpoint; a *prompt* is what the engine will see; a *candidate* is a snapshot of a
-worker for one request; a *selection* is the policy's answer; a *lease* is a running request; a *passage* is one
-prompt's way through the prefix index. Life of a request: ask (`http/prompt_route.py`), decide (`decide.py`), act
-(`http/relay.py`), learn.
+worker for one request; a *selection* is the policy's answer; a *lease* is a running request. Life of a request: ask
+(`http/prompt_route.py`), decide (`routing/decide.py`), act (`relay/relay.py`), learn (`http/lessons.py`).
 """
