@@ -38,9 +38,11 @@ class RunningRouter:
     def leases(self) -> int:
         """Requests in flight over all workers; every other counter of the load must agree when it is 0."""
         workers = self.parts.fleet.workers.values()
-        running = sum(worker.in_flight for worker in workers)
+        running = sum(worker.running.in_flight for worker in workers)
         if not running:
-            assert all(not w.queued_tokens and not w.held_tokens and not w.alike for w in workers)
+            assert all(
+                not w.running.queued_tokens and not w.running.held_tokens and not w.running.alike for w in workers
+            )
         return running
 
     @property

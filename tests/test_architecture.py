@@ -112,12 +112,20 @@ async def test_the_worked_example_ends_as_the_index_and_the_lease_do() -> None:
     with Lease(example.b, PROMPT.tokens, 144) as lease:
         example.holds(example.b, 6, State.PENDING)
         assert await example.held() == {"A": (6, 6), "B": (4, 6)}
-        assert (example.b.in_flight, example.b.queued_tokens, example.b.held_tokens) == (1, 144, 400)
+        assert (example.b.running.in_flight, example.b.running.queued_tokens, example.b.running.held_tokens) == (
+            1,
+            144,
+            400,
+        )
         lease.first_byte()
         example.holds(example.b, 6, State.CONFIRMED)
         assert await example.held() == {"A": (6, 6), "B": (6, 6)}
-        assert (example.b.in_flight, example.b.queued_tokens, example.b.held_tokens) == (1, 0, 400)
-    assert (example.b.in_flight, example.b.queued_tokens, example.b.held_tokens) == (0, 0, 0)
+        assert (example.b.running.in_flight, example.b.running.queued_tokens, example.b.running.held_tokens) == (
+            1,
+            0,
+            400,
+        )
+    assert (example.b.running.in_flight, example.b.running.queued_tokens, example.b.running.held_tokens) == (0, 0, 0)
 
 
 def test_it_is_one_page() -> None:

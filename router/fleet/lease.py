@@ -35,12 +35,10 @@ class Lease:
     def __enter__(self) -> Self:
         self._open = True
         worker = self.worker
-        worker.held_tokens += self.prompt_tokens
-        if self._prefix:
-            worker.alike[self._prefix] = worker.alike.get(self._prefix, 0) + 1
+        worker.running.begin(self.prompt_tokens, self._prefix)
         due = worker.queue_prefill(self._queued_tokens)
         if self._tells:
-            worker.punctuality.dispatched(self, due)
+            worker.running.punctuality.dispatched(self, due)
         worker.count_in_flight(1)
         if worker.on_load is not None:
             worker.on_load(worker)
@@ -50,7 +48,7 @@ class Lease:
         """Prefill is done: its tokens are no longer work that waits. Safe to call again."""
         self._unqueue()
         if self._tells:
-            self.worker.punctuality.answered(self)
+            self.worker.running.punctuality.answered(self)
 
     def _unqueue(self) -> None:
         if self._queued_tokens:
@@ -69,12 +67,8 @@ class Lease:
         self._unqueue()
         worker = self.worker
         if self._tells:
-            worker.punctuality.ended(self)
-        worker.held_tokens -= self.prompt_tokens
-        if self._prefix:
-            worker.alike[self._prefix] -= 1
-            if not worker.alike[self._prefix]:
-                del worker.alike[self._prefix]
+            worker.running.punctuality.ended(self)
+        worker.running.end(self.prompt_tokens, self._prefix)
         worker.count_in_flight(-1)
         if worker.on_load is not None:
             worker.on_load(worker)

@@ -95,7 +95,7 @@ class LoadExchange:
         self._own.list_workers(self._workers)
         self._queued.intersection_update(self._workers.values())
         for worker in self._workers.values():
-            if worker.in_flight:
+            if worker.running.in_flight:
                 self._changed(worker)
 
     def refresh(self) -> "asyncio.Future[Answer] | None":
@@ -128,7 +128,7 @@ class LoadExchange:
     def _changed(self, worker: Worker) -> None:
         """A lease began, was computed or ended there."""
         self._put(worker, self._clock())
-        if worker.queued_tokens:
+        if worker.running.queued_tokens:
             self._queued.add(worker)
         else:
             self._queued.discard(worker)
@@ -136,7 +136,9 @@ class LoadExchange:
             self._write_timer = self._loop.call_later(GATHER_S, self._write)
 
     def _put(self, worker: Worker, now: float) -> None:
-        self._own.put(number_of(worker.id), worker.in_flight, worker.prefill_ahead(now), worker.held_tokens)
+        running = worker.running
+        ahead = running.ahead(now, worker.prefill_rate)
+        self._own.put(number_of(worker.id), running.in_flight, ahead, running.held_tokens)
 
     def _write(self) -> None:
         if self._write_timer is not None:

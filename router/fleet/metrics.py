@@ -19,9 +19,13 @@ class WorkerCollector(Collector):
         """One family each, one sample per worker."""
         workers = list(self._workers())
         columns: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
-            ("warmroute_worker_in_flight", "Requests in flight.", lambda w: w.in_flight),
-            ("warmroute_worker_queued_tokens", "Uncached prompt tokens that await prefill.", lambda w: w.queued_tokens),
-            ("warmroute_worker_held_tokens", "Prompt tokens of requests in flight.", lambda w: w.held_tokens),
+            ("warmroute_worker_in_flight", "Requests in flight.", lambda w: w.running.in_flight),
+            (
+                "warmroute_worker_queued_tokens",
+                "Uncached prompt tokens that await prefill.",
+                lambda w: w.running.queued_tokens,
+            ),
+            ("warmroute_worker_held_tokens", "Prompt tokens of requests in flight.", lambda w: w.running.held_tokens),
             ("warmroute_worker_engine_waiting", "Requests waiting, as the engine says.", lambda w: w.waiting),
             ("warmroute_worker_kv_usage_ratio", "KV blocks in use, as the engine says.", lambda w: w.kv_usage),
             ("warmroute_worker_kv_capacity_tokens", "KV pool size.", lambda w: w.kv_capacity_tokens),

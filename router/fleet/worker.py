@@ -11,9 +11,9 @@ from router.engines import Facts, Load, ModelCard
 from router.fleet.breaker import Breaker
 from router.fleet.cache_loss import CacheLoss
 from router.fleet.labels import NO_LABELS
-from router.fleet.lateness import Punctuality
 from router.fleet.load_order import LoadOrder
 from router.fleet.others import NOTHING, Elsewhere
+from router.fleet.running import Running
 from router.fleet.unique_share import HeldShare
 from router.fleet.warmth import Warmth
 from router.fleet.worker_names import worker_id
@@ -46,7 +46,6 @@ class Worker:
     ) -> None:
         self._clock = clock
         self._block_tokens = block_tokens
-        self._prefill_ends = 0.0
         self.warmth = Warmth(clock)
         self.url = url.rstrip("/")
         self.id = worker_id(self.url)
@@ -71,12 +70,8 @@ class Worker:
         self.format = ""
         """Name of its prompt format: workers of one format share a chain."""
         self.chain_block_tokens = MIN_CHAIN_BLOCK_TOKENS
-        self.in_flight = 0
-        self.queued_tokens = 0
-        self.held_tokens = 0
-        self.alike: dict[bytes, int] = {}
-        """Requests in flight by the key of their prompt's start; no zeros."""
-        self.punctuality = Punctuality(clock)
+        self.running = Running(clock)
+        """What this router has there. For `Lease` alone to write."""
         self.held_share = HeldShare()
         self.orders: list[LoadOrder[Worker]] = []
         self.draining = False
@@ -107,9 +102,9 @@ class Worker:
         """What is there of requests in flight, over all routers."""
         others = self.elsewhere(self._clock()) if self.elsewhere is not None else NOTHING
         return Elsewhere(
-            self.in_flight + others.in_flight,
-            self.queued_tokens + others.queued_tokens,
-            self.held_tokens + others.held_tokens,
+            self.running.in_flight + others.in_flight,
+            self.running.queued_tokens + others.queued_tokens,
+            self.running.held_tokens + others.held_tokens,
         )
 
     def suspect(self) -> None:
@@ -118,34 +113,17 @@ class Worker:
             self.on_suspect()
 
     def queue_prefill(self, tokens: int) -> float:
-        """`tokens` uncached prompt tokens more wait there, behind what others queued before. Returns when they should
-        be computed. For `Lease` only."""
-        self.queued_tokens += tokens
-        now = self._clock()
-        self._prefill_ends = max(now + self._elsewhere_s(now), self._prefill_ends) + tokens / self.prefill_rate
-        return self._prefill_ends
+        """`tokens` uncached prompt tokens more wait there. Returns when they should be computed. For `Lease` only."""
+        return self.running.queue(tokens, self.prefill_rate, self._free_at())
 
     def end_prefill(self, tokens: int) -> None:
         """They are computed, or given up. For `Lease` only."""
-        self.queued_tokens -= tokens
+        self.running.unqueue(tokens, self.prefill_rate, self._free_at())
+
+    def _free_at(self) -> float:
+        """When the prefills that other routers queued there should be computed; now without others."""
         now = self._clock()
-        latest = now + self._elsewhere_s(now) + self.queued_tokens / self.prefill_rate
-        self._prefill_ends = min(self._prefill_ends, latest)
-
-    def _elsewhere_s(self, now: float) -> float:
-        """Seconds of prefill that other routers queued there."""
-        return self.elsewhere(now).queued_tokens / self.prefill_rate if self.elsewhere is not None else 0.0
-
-    def prefill_ahead(self, now: float) -> int:
-        """Tokens of this router's prefill that a request would find before it at `now`.
-
-        What waits is worked off while it waits, at the worker's rate: counting all of it until the first byte would
-        make every busy worker look twice as busy, and drive sessions off their prefix. Once the estimate has run out
-        and the first bytes have still not come, the worker is slower than believed, and the doubt grows with the
-        delay."""
-        if not self.queued_tokens:
-            return 0
-        return min(self.queued_tokens, round(abs(self._prefill_ends - now) * self.prefill_rate))
+        return now if self.elsewhere is None else now + self.elsewhere(now).queued_tokens / self.prefill_rate
 
     def room_tokens(self) -> int:
         """What fits into the KV pool beside the running requests. 0 where that is not known: ranks have a pool each,
@@ -167,9 +145,9 @@ class Worker:
     def count_in_flight(self, step: int) -> None:
         """Add `step` (+1 or -1) to the requests in flight and keep every load order right. For `Lease` only."""
         before = self.ordered_load
-        self.in_flight += step
+        self.running.in_flight += step
         self._reorder(before)
-        if not self.in_flight:
+        if not self.running.in_flight:
             for callback in tuple(self.on_idle):
                 callback()
 
@@ -182,7 +160,7 @@ class Worker:
     @property
     def ordered_load(self) -> int:
         """What load orders go by: requests in flight, over all routers."""
-        return self.in_flight + self._ordered_elsewhere
+        return self.running.in_flight + self._ordered_elsewhere
 
     def _reorder(self, before: int) -> None:
         after = self.ordered_load

@@ -212,10 +212,10 @@ def describe(worker: Worker) -> dict[str, Any]:
         "version": worker.facts.version if worker.facts else None,
         "block_tokens": worker.facts.block_tokens if worker.facts else None,
         "kv_capacity_tokens": worker.kv_capacity_tokens,
-        "in_flight": worker.in_flight + others.in_flight,
-        "in_flight_here": worker.in_flight,
-        "queued_tokens": worker.queued_tokens + others.queued_tokens,
-        "held_tokens": worker.held_tokens + others.held_tokens,
+        "in_flight": worker.running.in_flight + others.in_flight,
+        "in_flight_here": worker.running.in_flight,
+        "queued_tokens": worker.running.queued_tokens + others.queued_tokens,
+        "held_tokens": worker.running.held_tokens + others.held_tokens,
         "engine_waiting": worker.waiting,
         "kv_usage": worker.kv_usage,
         "prefill_rate": worker.prefill_rate,
@@ -230,7 +230,7 @@ async def _idle(worker: Worker, wait_s: float, spread_s: float) -> None:
     try:
         async with asyncio.timeout(wait_s):
             await asyncio.sleep(spread_s)
-            while worker.in_flight:
+            while worker.running.in_flight:
                 idle.clear()
                 await idle.wait()
             while worker.elsewhere is not None and worker.elsewhere(time.monotonic()).in_flight:  # noqa: ASYNC110

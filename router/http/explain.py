@@ -28,7 +28,7 @@ async def explain(prompts: PromptRoute, api: str, body: bytes) -> dict[str, Any]
         "exact": prompt.exact if prompt is not None else False,
         "source": prompt.source if prompt is not None else "",
         "candidates": [
-            {**candidate._asdict(), "cost": cost, "wait_s": wait_s(candidate, worker.punctuality, now)}
+            {**candidate._asdict(), "cost": cost, "wait_s": wait_s(candidate, worker.running.punctuality, now)}
             for candidate, worker, cost in rows
         ],
     }

@@ -189,7 +189,7 @@ class Reconciler:
             found.left_at = now
             log.info("worker %s is no longer named by any source: drained", found.worker.id)
             self._drain(found, True)
-        if replaced or (now >= found.left_at + self._leave_s and not found.worker.in_flight):
+        if replaced or (now >= found.left_at + self._leave_s and not found.worker.running.in_flight):
             del self._found[url]
             self._members.leave(found.worker.id)
 

@@ -166,21 +166,22 @@ def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: 
         if held is not None and worker.caches:
             cached = cached_tokens(held.pending_blocks, prompt, worker.align_tokens)
     others = NOTHING if worker.elsewhere is None else worker.elsewhere(now)
+    running = worker.running
     return candidate(
         worker=worker.id,
         cached_tokens=cached,
         uncached_tokens=tokens - cached,
-        queued_tokens=(worker.prefill_ahead(now) if worker.queued_tokens else 0) + others.queued_tokens,
-        in_flight=worker.in_flight + others.in_flight,
-        held_tokens=worker.held_tokens + others.held_tokens,
+        queued_tokens=(running.ahead(now, worker.prefill_rate) if running.queued_tokens else 0) + others.queued_tokens,
+        in_flight=running.in_flight + others.in_flight,
+        held_tokens=running.held_tokens + others.held_tokens,
         waiting=worker.waiting,
         kv_usage=worker.kv_usage,
         kv_capacity_tokens=worker.kv_capacity_tokens,
         prefill_rate=worker.prefill_rate,
-        alike=worker.alike.get(prefix_of(prompt), 0) if worker.alike and prompt is not None else 0,
+        alike=running.alike.get(prefix_of(prompt), 0) if running.alike and prompt is not None else 0,
         strangers=worker.strangers,
         warmth=worker.warmth.share(now),
-        stay_s=worker.punctuality.stay_s,
+        stay_s=running.punctuality.stay_s,
         held_share=worker.held_share.value,
     )
 

@@ -15,10 +15,10 @@ from router.routing.decide import Decision
 def saturated(decision: Decision, bound_s: float, now: float) -> bool:
     """Would this request wait longer than the bound wherever it went? Usually one look at the chosen worker. A chosen
     worker that is saturated while another is not is the policy's choice: computing the prompt there takes longer."""
-    if wait_s(decision.selection.candidate, decision.worker.punctuality, now) <= bound_s:
+    if wait_s(decision.selection.candidate, decision.worker.running.punctuality, now) <= bound_s:
         return False
     pairs = zip(decision.candidates, decision.workers, strict=True)
-    return all(wait_s(candidate, worker.punctuality, now) > bound_s for candidate, worker in pairs)
+    return all(wait_s(candidate, worker.running.punctuality, now) > bound_s for candidate, worker in pairs)
 
 
 def wait_s(candidate: Candidate, punctuality: Punctuality, now: float) -> float:

@@ -202,7 +202,7 @@ async def test_a_flood_is_cut_off_and_not_kept(site: Site, name: str) -> None:
     await site.other_is_served(client, f"good after {name!a}")
     client.close()
     async with asyncio.timeout(HANG_S):  # where the answer was whole, the rest is found later
-        while any(worker.in_flight for worker in site.router.parts.fleet.workers.values()):
+        while any(worker.running.in_flight for worker in site.router.parts.fleet.workers.values()):
             await asyncio.sleep(0.01)
     assert site.evil.offered - taken < TAKEN_BYTES < FLOOD_BYTES
     assert memory_bytes() - memory < GROWTH_BYTES

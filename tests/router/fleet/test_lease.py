@@ -27,24 +27,24 @@ def test_counts_return_to_zero_whatever_the_order(steps: list[tuple[int, str]], 
             leases[number].first_byte()
         elif step == "end" and number in leases:
             leases.pop(number).__exit__(None, None, None)
-        assert worker.in_flight == len(leases)
-        assert worker.queued_tokens >= 0
+        assert worker.running.in_flight == len(leases)
+        assert worker.running.queued_tokens >= 0
         alike = {prefix: sum(n % 3 == place for n in leases) for place, prefix in ((1, b"one"), (2, b"other"))}
-        assert worker.alike == {prefix: count for prefix, count in alike.items() if count}
+        assert worker.running.alike == {prefix: count for prefix, count in alike.items() if count}
         assert order.lowest(1) == [worker]
     for lease in leases.values():
         lease.__exit__(None, None, None)
         lease.__exit__(None, None, None)  # a second end must not count
-    assert (worker.in_flight, worker.queued_tokens, worker.held_tokens) == (0, 0, 0)
-    assert not worker.alike
+    assert (worker.running.in_flight, worker.running.queued_tokens, worker.running.held_tokens) == (0, 0, 0)
+    assert not worker.running.alike
 
 
 def test_first_byte_ends_the_wait_but_not_the_hold() -> None:
     worker = make_worker()
     with Lease(worker, 1000, 300) as lease:
-        assert (worker.in_flight, worker.held_tokens, worker.queued_tokens) == (1, 1000, 300)
+        assert (worker.running.in_flight, worker.running.held_tokens, worker.running.queued_tokens) == (1, 1000, 300)
         lease.first_byte()
-        assert (worker.in_flight, worker.held_tokens, worker.queued_tokens) == (1, 1000, 0)
+        assert (worker.running.in_flight, worker.running.held_tokens, worker.running.queued_tokens) == (1, 1000, 0)
 
 
 def test_an_exception_ends_the_lease() -> None:
@@ -56,5 +56,5 @@ def test_an_exception_ends_the_lease() -> None:
             raise TimeoutError
     except TimeoutError:
         pass
-    assert worker.in_flight == 0
+    assert worker.running.in_flight == 0
     assert ended == [True]

@@ -69,7 +69,7 @@ class OneRouter:
         worker = self.workers[place]
         assert worker.elsewhere is not None
         others = worker.elsewhere(time.monotonic())
-        return worker.in_flight + others.in_flight, worker.held_tokens + others.held_tokens
+        return worker.running.in_flight + others.in_flight, worker.running.held_tokens + others.held_tokens
 
     async def look(self) -> None:
         """As a request would."""
@@ -134,8 +134,10 @@ async def test_what_others_queued_is_before_ones_own(server: RedisServer) -> Non
         now = time.monotonic()
         worker = one.workers[0]
         assert worker.elsewhere is not None
-        assert worker.prefill_ahead(now + 0.5) == 8000, "it waits while the other's prompt is computed"
-        assert 13_000 < worker.prefill_ahead(now) + worker.elsewhere(now).queued_tokens <= 24_000
+        assert worker.running.ahead(now + 0.5, worker.prefill_rate) == 8000, (
+            "it waits while the other's prompt is computed"
+        )
+        assert 13_000 < worker.running.ahead(now, worker.prefill_rate) + worker.elsewhere(now).queued_tokens <= 24_000
 
 
 async def test_a_dead_router_and_a_gone_server_are_forgotten(own_server: RedisServer) -> None:

@@ -121,26 +121,6 @@ def test_who_waits_in_the_engine_and_was_sent_by_no_router(
     assert (worker.waiting, worker.strangers) == (waiting, strangers)
 
 
-def test_prefill_is_worked_off_while_it_waits() -> None:
-    now = [100.0]
-    worker = make_worker(clock=lambda: now[0])
-    worker.queue_prefill(8000)  # one second of work
-    worker.queue_prefill(8000)
-    assert worker.prefill_ahead(100.0) == 16000
-    assert worker.prefill_ahead(101.5) == 4000
-    assert worker.prefill_ahead(102.0) == 0
-    assert worker.prefill_ahead(103.0) == 8000, "a late worker must not look idle"
-    assert worker.prefill_ahead(1000.0) == 16000, "nor busier than what it was given"
-    now[0] = 101.0
-    worker.end_prefill(8000)
-    assert worker.prefill_ahead(101.0) == 8000
-    now[0] = 101.2
-    worker.end_prefill(8000)
-    assert worker.prefill_ahead(101.2) == 0
-    worker.queue_prefill(800)
-    assert worker.prefill_ahead(101.2) == 800
-
-
 def turn(start: str, cached: int, predicted: int = 5000) -> Turn:
     return Turn(start.encode(), 64, "", predicted, cached, 100)
 

@@ -153,7 +153,7 @@ async def test_draining_a_worker_waits_for_its_leases() -> None:
             two.fault("slow", **SLOW)
             await client.send(post(CHAT, STREAM))
             assert (await client.head())[0] == 200
-            worker = next(worker for worker in router.parts.fleet.workers.values() if worker.in_flight)
+            worker = next(worker for worker in router.parts.fleet.workers.values() if worker.running.in_flight)
             drained = asyncio.create_task(router.client.post(f"/admin/workers/{worker.id}/drain?wait_s=5", headers=KEY))
             async with asyncio.timeout(2):
                 while worker.state.value != "draining":
@@ -166,10 +166,10 @@ async def test_draining_a_worker_waits_for_its_leases() -> None:
                 assert (await router.client.post(CHAT, json=chat())).status_code == 200
             assert busy.state()["requests"] == before
             assert not drained.done()
-            assert worker.in_flight == 1
+            assert worker.running.in_flight == 1
             assert (await client.chunked()).endswith(b"data: [DONE]\n\n")
             assert (await drained).json()["in_flight"] == 0
-            assert worker.in_flight == 0
+            assert worker.running.in_flight == 0
             await router.client.post(f"/admin/workers/{worker.id}/undrain", headers=KEY)
             statuses = [(await router.client.post(CHAT, json=chat())).status_code for _ in range(4)]
             assert statuses == [200] * 4

@@ -102,7 +102,7 @@ async def test_sessions_go_to_the_least_loaded_worker_of_the_model() -> None:
         running_router(one.url, two.url, policy="least_loaded") as router,
     ):
         async with session(router), session(router), session(router), session(router):
-            assert [worker.in_flight for worker in workers(router)] == [2, 2]
+            assert [worker.running.in_flight for worker in workers(router)] == [2, 2]
         await router.settles()
 
 

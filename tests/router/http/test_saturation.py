@@ -122,7 +122,10 @@ async def queued(router: RunningRouter, least: int) -> None:
 
 async def arrived(router: RunningRouter, count: int) -> None:
     async with asyncio.timeout(5):
-        while sum(worker.in_flight for worker in router.parts.fleet.workers.values()) + len(router.parts.room) < count:
+        while (
+            sum(worker.running.in_flight for worker in router.parts.fleet.workers.values()) + len(router.parts.room)
+            < count
+        ):
             await asyncio.sleep(0.002)
 
 

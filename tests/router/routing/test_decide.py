@@ -174,7 +174,7 @@ def test_every_figure_of_a_worker_is_in_the_field_of_its_name() -> None:
     worker.elsewhere = lambda now: Elsewhere(1, 20, 300)
     worker.prefill_rate = 12.5
     worker.queue_prefill(4_000)
-    worker.in_flight, worker.held_tokens, worker.alike = 50, 60_000, {prefix_of(asked): 7}
+    worker.running.in_flight, worker.running.held_tokens, worker.running.alike = 50, 60_000, {prefix_of(asked): 7}
     worker.waiting, worker.strangers, worker.kv_usage = 8, 9, 0.125
     worker.kv_capacity_tokens = 11_000
     worker.warmth.ramp_s = 100.0
@@ -196,7 +196,7 @@ def test_every_figure_of_a_worker_is_in_the_field_of_its_name() -> None:
         alike=7,
         strangers=9,
         warmth=0.0,
-        stay_s=worker.punctuality.stay_s,
+        stay_s=worker.running.punctuality.stay_s,
         held_share=0.25,
     )
     assert 4_000 < found.queued_tokens <= 4_020
