@@ -1,9 +1,9 @@
-"""How many values a JSON text holds, told without making them.
+"""Counts the values of a JSON text without decoding them.
 
-A decoder makes all values of a text in one call, and no other thread runs meanwhile: 300,000 of them would stop the
-event loop for 50 ms, from whichever thread. So long texts are gone through here first, in a thread; whoever waits for
-the interpreter's lock gets it after less than 2 ms. Most texts are let through by plain counts, nearly all others by
-their bare structure; only the rest is gone through mark by mark.
+A decoder makes all values of a text in one call, and no other thread runs meanwhile: 300,000 values would stop the
+event loop for 50 ms, from any thread. So this module checks long texts first, in a thread; other threads get the
+interpreter's lock within 2 ms. Most texts pass by plain counts, and nearly all others by their bare structure; only the
+rest is checked mark by mark.
 """
 
 import re
@@ -18,7 +18,7 @@ from tokenizer_cache.rules import NotExact
 MAX_ITEMS: Final = 8192
 """Messages or input items of one request. Real sessions have some hundreds."""
 MAX_FIELDS: Final = 4096
-"""Fields of one body, equal names counted each time."""
+"""Fields of one body; equal names count each time."""
 MAX_BODY_VALUES: Final = 1 << 17
 """Values of one body, without lists of numbers. Real sessions have 10,000 per MB."""
 MAX_VALUES: Final = 1 << 15
@@ -28,9 +28,9 @@ _MARK: Final = re.compile(rb'["\[\]{},]')
 _NUMBERS: Final = re.compile(rb"[-+.0-9eE, \t\r\n]{64,16384}")
 _LISTS: Final = (b'"messages"', b'"input"')
 _BARE: Final = bytes(set(range(256)) - set(b"[]{},"))
-"""What no structure has."""
+"""All bytes that are not part of a JSON text's structure."""
 _INNERMOST: Final = re.compile(rb"[\[{],{0,%d}[\]}]" % (MAX_FIELDS - 1))
-"""A list or object without others in it, and not too long."""
+"""A list or object that holds no other one and is not too long."""
 _MAX_STRUCTURE: Final = 64 << 10
 _MAX_DEPTH: Final = 32
 _SLICE_BYTES: Final = 32 << 10
@@ -39,8 +39,8 @@ _LONGEST_NAME: Final = 64
 
 
 def check_crowds(body: bytes, max_items: int = MAX_ITEMS) -> None:
-    """Raises BadRequest for a body with too many items, fields or values. In a thread: up to 0.1 s, but 3 us per KB for
-    what people send."""
+    """Raises BadRequest for a body with too many items, fields or values. Call it in a thread: it takes up to 0.1 s,
+    but 3 us per KB for normal bodies."""
     if _is_loose(body):
         return
     depth = fields = items = values = 0
@@ -64,7 +64,7 @@ def check_crowds(body: bytes, max_items: int = MAX_ITEMS) -> None:
 
 
 def may_crowd(body: bytes) -> bool:
-    """False where `check_crowds` lets it through without a look. Three plain counts."""
+    """False if `check_crowds` would accept the body, as three plain counts show."""
     return len(body) > MAX_FIELDS and _is_more(body, MAX_FIELDS)
 
 
@@ -88,7 +88,7 @@ def refuse_dense(raw: bytes | str) -> None:
 
 
 def _is_more(text: bytes, values: int) -> bool:
-    """May it have more values than so many? What stands in strings is counted too."""
+    """May the text have more values than this? Marks in strings are counted too."""
     count = 0
     for mark in (b",", b"[", b"{"):
         count += text.count(mark)
@@ -98,9 +98,8 @@ def _is_more(text: bytes, values: int) -> bool:
 
 
 def _is_loose(text: bytes) -> bool:
-    """Has no list and no object in it more than MAX_FIELDS members? False where that is not seen at once.
-
-    The innermost ones are taken out again and again, until none is left."""
+    """True if it is clear that no list or object has more than MAX_FIELDS members. The innermost ones are removed again
+    and again, until none is left."""
     bare, left = _structure(text), 1
     for _ in range(_MAX_DEPTH if len(bare) <= _MAX_STRUCTURE else 0):
         if not left:
@@ -110,7 +109,7 @@ def _is_loose(text: bytes) -> bool:
 
 
 def _structure(text: bytes, slice_bytes: int = _SLICE_BYTES) -> bytes:
-    """All of `[ ] { } ,` outside strings."""
+    """The marks `[ ] { } ,` outside strings."""
     found, start, in_string = [], 0, False
     while start <= len(text):
         end = text.find(b'"', start + slice_bytes)
@@ -126,7 +125,7 @@ def _structure(text: bytes, slice_bytes: int = _SLICE_BYTES) -> bytes:
 
 
 def _name(string: bytes) -> bytes:
-    """A field's name as it is written without escapes."""
+    """A field's name, with escapes resolved."""
     if b"\\" not in string:
         return string
     try:
@@ -136,7 +135,8 @@ def _name(string: bytes) -> bytes:
 
 
 def _marks(raw: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Each of `[ ] { } ,` outside strings, 1, and the string before it; of a run of numbers their commas at once."""
+    """Each mark `[ ] { } ,` outside strings, the count 1, and the string before it. The commas of a run of numbers come
+    at once, with their count."""
     at, before = 0, b""
     while (found := _MARK.search(raw, at)) is not None:
         start = found.start()
@@ -153,7 +153,7 @@ def _marks(raw: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _end_of_string(raw: bytes, at: int) -> int:
-    """After the string that begins at `at`; the end of the text where it does not end."""
+    """The position after the string that begins at `at`; the end of the text if the string does not end."""
     while (at := raw.find(b'"', at + 1)) >= 0:
         back = at - 1
         while raw[back] == _BACKSLASH:

@@ -1,9 +1,9 @@
-"""A keyed hash of 128 bits, nearly as fast as memory, for what clients send.
+"""A keyed hash of 128 bits for what clients send, nearly as fast as memory.
 
-GMAC (AES-GCM over nothing but associated data) is a universal hash: who does not know the key and never sees a digest
-can make no two inputs of n bytes that share one but with a probability of n / 2^132. A hash that is merely seeded, like
-xxh3, gives no such promise: with a secret seed, one of 5,000 pairs of a certain form collides. Digests never leave the
-processes of one secret: whoever saw some could compute the key.
+GMAC (AES-GCM over associated data only) is a universal hash: without the key and without seeing a digest, two chosen
+inputs of n bytes share a digest with a probability of at most n / 2^132. A seeded hash like xxh3 gives no such
+guarantee: even with a secret seed, one of 5,000 pairs of a certain form collides. Digests must never leave the
+processes of one secret: the key can be computed from a few digests.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 DIGEST_BYTES: Final = 16
 _NONCE: Final = bytes(12)
-"""Always the same: nothing is encrypted that anybody sees."""
+"""A constant: no ciphertext ever leaves the process."""
 
 
 class KeyedHash:

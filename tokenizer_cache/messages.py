@@ -1,8 +1,9 @@
 """Exact ids of a list of messages, from the deepest boundary that is known.
 
-Two ways. The *full* way renders everything and proves by digest how much of the text is known; it is right for every
-template. The *tail* way renders the new messages alone; each kind of tail must agree with the full way on its first
-uses and then by sample, and one difference ends it for good. Boundaries are cut before cut tokens only.
+There are two ways. The *full* way renders everything and proves by digest how much of the text is known; it is right
+for every template. The *tail* way renders the new messages alone. Each kind of tail is compared with the full way on
+its first uses and then by sample, and after one difference it is not used again. Boundaries are cut only before cut
+tokens.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ _MAX_ENDINGS = 1024
 _PIECE_CHARS = 1 << 16
 _ANY: Final = msgspec.json.Decoder()
 _STRAY = "\u2042"
-"""Content of a stand-in that no real message begins with."""
+"""Content of a stand-in; no real message begins with it."""
 
 
 class Recognised(NamedTuple):
@@ -35,18 +36,18 @@ class Recognised(NamedTuple):
 
     root: bytes
     context: bytes
-    """Stands for all that changes how messages become ids."""
+    """Stands for everything that changes how messages become ids."""
     keys: Sequence[bytes]
-    """Of its starts: as many as it has items, and one."""
+    """Keys of its starts: one more than it has items."""
     place: int
     """How many of its items are known."""
     boundary: Boundary | None
     unseen_bytes: int
-    """Length of the items that are not."""
+    """Length of the unknown items."""
 
 
 class _Cut(NamedTuple):
-    """A boundary to be: where it is cut, and what follows there."""
+    """Where a new boundary is cut, and the text that follows the cut."""
 
     chars: int
     text: bytes
@@ -57,7 +58,7 @@ class _Cut(NamedTuple):
 
 
 class NotBrief(Exception):
-    """The whole conversation would have to be rendered."""
+    """Raised when the whole conversation would have to be rendered."""
 
 
 class MessageEncoder:
@@ -74,7 +75,7 @@ class MessageEncoder:
         self.tails = TailRenderer(self._renderer, counters)
 
     def encode(self, request: Request, seen: Recognised, brief: bool = False) -> "Closed":
-        """The prompt. Raises NotExact, or one of RENDER_ERRORS; where it is to be `brief`, NotBrief."""
+        """The prompt. Raises NotExact, or one of RENDER_ERRORS; with `brief` also NotBrief."""
         known, tail = seen.boundary, None
         if known is not None:
             tail = self.tails.render(request, seen.context, seen.place, known)
@@ -90,7 +91,7 @@ class MessageEncoder:
         return self._encode_tail(seen, known, tail)
 
     def day(self) -> bytes:
-        """Stands for the date in prompts that print it; belongs into every key of a conversation."""
+        """Stands for the date in prompts that print it; it must be part of every key of a conversation."""
         return self._renderer.day()
 
     def _agrees(self, known: Boundary, tail: Tail, text: str) -> bool:
@@ -142,7 +143,7 @@ class MessageEncoder:
         return ids[ID_BYTES:] if ids.startswith(self._tokenizer.bos) else ids
 
     def _proven(self, seen: Recognised, text: str) -> Boundary | None:
-        """The deepest boundary whose text this text begins with."""
+        """The deepest boundary whose text is the beginning of this text."""
         place, known = seen.place, seen.boundary
         while known is not None:
             at_token = text.startswith(self._tokenizer.cut_tokens, known.chars)
@@ -154,7 +155,7 @@ class MessageEncoder:
         return None
 
     def _lead(self, request: Request, call: TemplateCall, text: str) -> tuple[int, int] | None:
-        """Where the part that other conversations share (tools and system messages) ends: its key and its length."""
+        """The key and the length of the part that other conversations share: tools and system messages."""
         systems = [message for message in call.messages if message["role"] == "system"]
         count = len(systems)
         if call.messages[:count] != systems or not (systems or call.tools) or count == len(call.messages):
@@ -216,14 +217,15 @@ class MessageEncoder:
         return ids
 
     def _ids(self, text: str, add_special_tokens: bool = False) -> bytes:
-        """In pieces, where cut tokens allow it: ids become a list under the interpreter's lock, which the event loop
-        waits for."""
+        """The text's ids, encoded in pieces where cut tokens allow it: ids become a list under the interpreter's lock,
+        and the event loop waits for it."""
         pieces = [text] if add_special_tokens else self._tokenizer.pieces(text, _PIECE_CHARS)
         return b"".join([pack(self._counters.timed(self._tokenizer, piece, add_special_tokens)) for piece in pieces])
 
 
 def _decoded(request: Request) -> dict[str, Any]:
-    """The body's fields, each decoded alone, and the items one by one. Raises NotExact for what is too dense."""
+    """The body's fields, each decoded alone, and the items one by one. Raises NotExact for a text with too many
+    values."""
     fields = request.fields
     body: dict[str, Any] = {}
     for name in fields.__struct_fields__:
@@ -250,7 +252,7 @@ class Closed(NamedTuple):
     chain: bytes
     tokens: int
     ids: bytes
-    """Packed; empty where they are not kept."""
+    """Packed ids; empty where they are not kept."""
 
 
 def close(chain: Chain, boundary: Boundary, root: bytes, ending: bytes, keep_ids: bool) -> Closed:

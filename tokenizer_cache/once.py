@@ -1,6 +1,6 @@
 """Bodies that every JSON reader reads alike: each field once, its name without escapes.
 
-Of two equal names most readers take the last, some the first: which one counts would be the engine's choice.
+Most readers take the last of two equal names, some take the first: the engine would choose which one counts.
 """
 
 import re
@@ -14,9 +14,8 @@ _END: Final = re.compile(rb"[ \t\r\n]*[{]?[ \t\r\n]*\}[ \t\r\n]*")
 
 
 def fields_once(body: bytes) -> dict[str, msgspec.Raw] | None:
-    """The top-level fields of a JSON object; None for what is none, or holds a name twice or with an escape in it.
-
-    Costs a pass over the body, and a comparison with what was found in it."""
+    """The top-level fields of a JSON object. None if `body` is no object, or holds a name twice or with an escape.
+    Costs one pass over the body, and a comparison with what a decoder finds."""
     try:
         table = _OBJECT.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

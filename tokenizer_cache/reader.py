@@ -1,10 +1,10 @@
-"""Reading bodies, and of a known conversation only what is new in it.
+"""Reads bodies; of a known conversation it reads only the new part.
 
-A body whose first bytes were read before need not be parsed again from its start: a token takes the place of the known
-items, and what the same decoder makes of that shorter body is what it would make of the whole. That is proved each
-time: JSON is read from left to right, so where the token comes out as the first item, the bytes before it end where the
-list of items begins, and only the items stand between. Whatever does not fit is read in full, so that errors are those
-of a full reading. Safe in several threads: what is long is read outside the lock.
+A body whose first bytes were read before is not parsed again from its start. A token replaces the known items, and the
+decoder gives the same result for that shorter body as for the whole one. This is proved for each body: JSON is read
+from left to right, so if the token comes out as the first item, the bytes before it end where the list of items begins,
+and only items are replaced. A body that does not fit is read in full, so that errors are those of a full reading. Safe
+in several threads: long bodies are read outside the lock.
 """
 
 import re
@@ -30,14 +30,14 @@ _LISTS: Final = {
     "messages": re.compile(rb'"messages"\s*:\s*\['),
     "responses": re.compile(rb'"input"\s*:\s*\['),
 }
-"""How the list of items begins; the same may stand elsewhere in a body."""
+"""The bytes that begin the list of items; the same bytes may stand elsewhere in a body."""
 _MAX_TRIED_LISTS = 4
 _BETWEEN = re.compile(rb"[ \t\r\n,]*")
 _MAX_FRAMES = 256
 LONG_BYTES: Final = 64 << 10
-"""More is not read in one go by an event loop: made for it, it would take more than 5 ms."""
+"""An event loop reads at most this much in one go: a hostile body that is longer could take more than 5 ms."""
 _FRAME_SHARE = 8
-"""This part of the room is for frames: they hold tools and system prompts."""
+"""One part in this many of the room is for frames, which hold tools and system prompts."""
 
 
 class _Framed(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ class Reader:
         self._token = b'"%s"' % secrets.token_hex(16).encode()
         """No client can have written it."""
         self.read: Counter[str] = Counter()
-        """Bodies by how much of them was parsed: `items` (nothing but the new ones), `rest` (these and all other
+        """Bodies by how much of them was parsed: `items` (only the new items), `rest` (the new items and all other
         fields), `whole`."""
 
     @property
@@ -79,8 +79,8 @@ class Reader:
         return request if request is not None else self._parse_unknown(api, body)
 
     def parse_short(self, api: str, body: bytes) -> Request | None:
-        """The same for an event loop; None where there is more to read than `LONG_BYTES`. The request's items are
-        hasty: whoever asks for those that were known gets NotRead."""
+        """As `parse`, for an event loop; None where more than `LONG_BYTES` must be read. The request's items are hasty:
+        a caller that asks for the known ones gets NotRead."""
         if len(body) <= LONG_BYTES:
             return self.parse(api, body)
         request = self._known(api, body, LONG_BYTES)
@@ -89,7 +89,7 @@ class Reader:
         return request
 
     def _parse_unknown(self, api: str, body: bytes) -> Request:
-        """What has more to read than an event loop may: all of it, or much that is new."""
+        """Read a body of which more must be read than an event loop may: all of it, or a long new part."""
         if len(body) > LONG_BYTES:
             check_crowds(body)
             if (request := self._known(api, body, len(body))) is not None:
@@ -152,10 +152,10 @@ class Reader:
         except BadRequest:
             return None
 
-    # What will be known of the next one ---------------------------------------------------------------------------
+    # What will be known of the next body --------------------------------------------------------------------------
 
     def _next_place(self, request: Request, known: Known) -> Known | None:
-        """The known beginning and the new items: up to the last, or to the first that bears a mark."""
+        """The known beginning and the new items, up to the last item or to the first one with a cache mark."""
         items = request.conversation
         kept = first_marked(items.read)
         ends = ends_of(request.body, known.length, items.read)
@@ -230,5 +230,5 @@ def _after_separator(body: bytes, at: int) -> int:
 
 
 def _size(trailer: bytes) -> int:
-    """Of a frame: the trailer, and the fields' own copy of it."""
+    """Size of a frame: the trailer, and the fields' copy of it."""
     return 2 * len(trailer) + 2000

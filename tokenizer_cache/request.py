@@ -1,8 +1,8 @@
 """A request body, read once: what routing and tokenizing need, and nothing else.
 
 Messages, tools and every field that only identity needs stay raw bytes, so that the cost does not grow with the number
-of objects in a prompt, and the body can be forwarded untouched. Only what routing itself reads is judged here; the
-worker judges the rest.
+of objects in a prompt, and the body can be forwarded untouched. Only the fields that routing reads are checked here;
+the worker checks the rest.
 """
 
 import codecs
@@ -32,9 +32,9 @@ from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.prompt import BadRequest
 
 _UNSHARED: Final = KeyedHash(secrets.token_bytes(32))
-"""For whoever shares no digest with another process."""
+"""For callers whose digests no other process uses."""
 _TEXT_INPUT: Final = Raw(b'""')
-"""In place of an input that is one string: a list of that string is another prompt."""
+"""Replaces an input that is one string: a list of that string would be another prompt."""
 _LIST_START = re.compile(rb"\[\s*(\S)")
 _MAX_PROMPTS = 4096
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -51,20 +51,20 @@ _STRINGS: Final = msgspec.json.Decoder(list[str])
 
 
 class Frame:
-    """A request without its items: the same for nearly all turns of a client's conversations, and then shared by them.
-    Immutable but for `memo`, where encoders keep what they made of it."""
+    """A request without its items. It is equal for nearly all turns of a client's conversations, which then share one.
+    Immutable except `memo`, where encoders keep what they derived from it."""
 
     __slots__ = ("fields", "memo", "teachable")
 
     def __init__(self, fields: Fields, prompts: Sequence[str | bytes] = ()) -> None:
         self.fields = fields
-        """Without the items."""
+        """All fields except the items."""
         self.teachable = _teachable(fields, prompts)
         self.memo: dict[object, object] = {}
 
 
 class Request:
-    """One request as the client sent it. Immutable but for `memo`, where encoders keep what they have recognised."""
+    """One request as the client sent it. Immutable except `memo`, where encoders keep what they have recognised."""
 
     __slots__ = ("_digest", "api", "body", "conversation", "frame", "memo", "prompts")
 
@@ -92,7 +92,7 @@ class Request:
 
     @property
     def items(self) -> list[Raw]:
-        """All items. Reads those that were not read yet."""
+        """All items. Reads the ones that are not read yet."""
         return self.conversation.since(0)
 
     @property
@@ -144,7 +144,7 @@ class Request:
 
 
 def bears_marks(api: str) -> bool:
-    """May the messages of `api` bear cache marks that no engine puts into a prompt?"""
+    """May the messages of `api` carry cache marks that no engine puts into a prompt?"""
     return api == "messages"
 
 
@@ -210,7 +210,7 @@ def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
 
 
 def _check_utf8(body: bytes) -> None:
-    """Piece by piece: a buffer of the body's size would cost three times as much as the check."""
+    """Check piece by piece: a buffer of the body's size would cost three times as much as the check."""
     view, done = memoryview(body), 0
     while done < len(body):
         end = done + _PIECE_BYTES
@@ -227,7 +227,7 @@ def _read_input(fields: ResponseFields) -> list[Raw]:
 
 
 def _read_prompts(fields: CompletionFields) -> list[str | bytes]:
-    """The four shapes of `prompt`, told apart by their first bytes."""
+    """The four shapes of `prompt`, which differ in their first bytes."""
     raw = given(fields.prompt)
     if not raw and given(fields.prompt_embeds):
         return []

@@ -22,7 +22,7 @@ read, is deleted when it is met: by the router (`Link.mend`), or by the script i
 | `{prefix}:2:names` | hash | `redis_ttl_s` twice, renewed at each record | a holder's number, by its name |
 | `{prefix}:2:live` | hash | as `names` | a living holder's horizon, last correction and name, by its number |
 | `{prefix}:2:h:NUMBER` | hash | `redis_ttl_s`, renewed at each record | a holder's clock, capacity and ages |
-| `{prefix}:2:s:HASH` | hash | `redis_ttl_s` + 600 s at most, renewed at each touch | a node: its blocks, who has them |
+| `{prefix}:2:s:HASH` | hash | `redis_ttl_s` + 600 s at most, renewed at each touch | a node: its blocks and holders |
 
 The last four are the prefix index; its scripts make them (`router/prefix/lua`). A holder is a worker's opaque id and
 its engine's generation. In `names`, `#last` is the highest number ever given, and `#epoch` changes when all was lost.

@@ -1,5 +1,5 @@
-"""HTTP towards the client: what a connection may do, and what one request is.
+"""HTTP towards the client: the rules for a connection, and the state of one request.
 
-Nouns: the *protocol* guards a connection; an *exchange* is one client request and its answer; *routes* say which path
-is what; a *tunnel* is a connection that has become a WebSocket.
+Nouns: the *protocol* guards a connection. An *exchange* is one client request and its answer. *Routes* say what each
+path is. A *tunnel* is a connection that has become a WebSocket.
 """

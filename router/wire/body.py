@@ -1,7 +1,7 @@
-"""Reading a request's body: whole, bounded alone and together with all others, and never a truncated one.
+"""Reads a request's body: whole, never truncated, bounded by itself and together with all other bodies.
 
-The bytes are kept as they came: they are parsed once and forwarded untouched. The protocol counts them where they come
-in, whether anybody has asked for them yet or not; a cycle's `held` is its share of what all may hold.
+The bytes are kept as they came: they are parsed once and forwarded untouched. The protocol counts them when they
+arrive, even before the application asks for them; a cycle's `held` is its share of the budget for all bodies.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,14 +17,14 @@ class ClientGoneError(Exception):
 
 
 class BodyBudget:
-    """How many bytes of request bodies are buffered in this process, and the most that may be."""
+    """The bytes of request bodies that are buffered in this process, and their limit."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.used_bytes = 0
 
     def hold(self) -> "HeldBody":
-        """Room for one body: empty, to be closed."""
+        """A share for one body, empty at first. The caller must close it."""
         return HeldBody(self)
 
 
@@ -38,13 +38,13 @@ class HeldBody:
         self._bytes = 0
         self._closed = False
         self.over = False
-        """There was no room for it."""
+        """True when there was no room for the body."""
         self.on_more: Callable[[], None] | None = None
         """Called when more of it has come."""
 
     def take(self, size: int) -> bool:
-        """Count `size` more bytes. False: throw them away, since nobody wants the body, or all bodies together would
-        be over the limit; then what was counted before is given up too."""
+        """Count `size` more bytes. Returns False when they must be thrown away, because the body is no longer wanted,
+        or because all bodies together would be over the limit; then this body's earlier bytes are given up too."""
         budget = self._budget
         if self._closed:
             return False
@@ -59,7 +59,7 @@ class HeldBody:
         return True
 
     def close(self) -> None:
-        """Give the room back, for good. May be called again."""
+        """Give the share back, for good. May be called again."""
         self._closed = True
         self._budget.used_bytes -= self._bytes
         self._bytes = 0
@@ -73,8 +73,8 @@ class HeldBody:
 
 
 def forget_body(cycle: Any) -> None:
-    """Nobody wants the body any more: what came of it goes, and its room is given back; what still comes is thrown
-    away. A client that was not told to go on may leave it out: then nobody knows where its next request begins."""
+    """Drop the body: its bytes and its share are given up, and bytes that still come are thrown away. A client that got
+    no 100 Continue may leave the body out: then it is unknown where its next request begins."""
     cycle.held.close()
     cycle.body = bytearray()
     if cycle.more_body and cycle.waiting_for_100_continue:
@@ -82,8 +82,7 @@ def forget_body(cycle: Any) -> None:
 
 
 def whole_body(cycle: Any, max_bytes: int) -> bytes | None:
-    """The body, if all of it has come before anybody asked: most have, and nothing need be waited for. Raises as
-    `read_body`."""
+    """The body, if all of it has come already, as most bodies have. Raises as `read_body`."""
     cycle.held.check()
     if cycle.more_body or cycle.disconnected or cycle.response_complete:
         return None
@@ -98,8 +97,8 @@ def whole_body(cycle: Any, max_bytes: int) -> bytes | None:
 async def read_body(
     receive: Receive, content_length: int | None, max_bytes: int, held: HeldBody, progressed: Callable[[], None]
 ) -> bytes:
-    """The whole body. Raises ApiError 413 or 429 over a limit, ClientGoneError when it stays incomplete. `progressed`
-    is called before every wait for more of it, and whenever more of it comes in."""
+    """The whole body. Raises ApiError 413 or 429 over a limit, and ClientGoneError when it stays incomplete.
+    `progressed` is called before every wait for more bytes, and whenever more bytes come."""
     if content_length is not None and content_length > max_bytes:
         raise too_large(max_bytes)
     held.on_more = progressed

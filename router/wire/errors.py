@@ -69,8 +69,8 @@ def error_body(style: Style, status: int, message: str, code: str | None = None,
 
 
 def error_event(style: Style, message: str) -> bytes:
-    """What ends a stream that broke in the middle: one complete SSE event (OpenAI's is followed by [DONE], as vLLM
-    does)."""
+    """The end of a stream that broke in the middle: one complete SSE event (OpenAI's is followed by [DONE], as vLLM
+    does it)."""
     if style == "anthropic":
         error: dict[str, object] = {"type": "error", "error": {"type": "api_error", "message": message}}
         return b"event: error\ndata: " + msgspec.json.encode(error) + b"\n\n"

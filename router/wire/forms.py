@@ -1,8 +1,8 @@
-"""The short fields of a form (multipart/form-data), read so strictly that no other reader finds others in it.
+"""Reads the short fields of a form (multipart/form-data), so strictly that no other reader can find other fields.
 
-What is not written as every HTTP client writes it is not read at all: a boundary with parameters beside it, text before
-the first part or after the last, names with escapes. Files may be large, and are searched in steps. Between
-two steps, and between two parts, others have their turn.
+A form that is not written as every HTTP client writes it is not read at all: a boundary with other parameters, text
+before the first part or after the last, names with escapes. Files may be large; they are searched in steps. Other tasks
+have their turn between two steps and between two parts.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ _DISPOSITION: Final = re.compile(
 _NAME: Final = re.compile(rb'(?<![A-Za-z*])name=(?:"([^"]*)"|([^\s;]+))', re.IGNORECASE)
 _HEADER: Final = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([^\r\n\x00]*)")
 STEP_BYTES: Final = 1 << 18
-"""What is searched in one go: 2 ms for the worst of contents."""
+"""Bytes searched in one go: 2 ms for the worst content."""
 MAX_PARTS: Final = 64
 MAX_HEAD_BYTES: Final = 4096
 MAX_VALUE_BYTES: Final = 256
 
 
 async def form_fields(content_type: bytes, body: bytes) -> list[tuple[str, str]] | None:
-    """The fields in their order, the long ones (files) with an empty value. None for a form that cannot be read."""
+    """The fields in order; long ones (files) have an empty value. None for a form that cannot be read."""
     kind = _CONTENT_TYPE.fullmatch(content_type)
     if kind is None:
         return None

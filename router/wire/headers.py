@@ -1,8 +1,8 @@
 """Which headers go through, in both directions.
 
-Everything end-to-end is kept as it came; hop-by-hop headers, and those that only this hop understands (the router's own
-key, the host), are not. Nothing is added but the request id. What the router reads of a header is what the worker will
-read: a header that may be there once is not accepted twice, and one that is dropped counts for nothing here.
+End-to-end headers are kept as they came. Hop-by-hop headers, and those that only this hop understands (the router's own
+key, the host), are dropped. Only the request id is added. The router and the worker must read the same headers: a
+header that may occur once is not accepted twice, and a header that is dropped has no effect here.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,10 +24,10 @@ HOP_BY_HOP = frozenset(
 )
 DROPPED_FROM_REQUEST = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"x-request-id", b"x-warmroute-admin-key"}
 DROPPED_FROM_ANSWER = HOP_BY_HOP | {b"location", b"content-location", b"refresh", b"alt-svc"}
-"""The last four would show a worker's own address, where nothing but the router is to call."""
+"""The last four would reveal a worker's address, which only the router may call."""
 CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 SINGLE = CREDENTIALS | {b"content-type"}
-"""Twice, and the first of them would count for some servers and the last for others."""
+"""Headers that may occur once: of two, some servers take the first and others the last."""
 NOT_UNDER_ANOTHER_NAME = DROPPED_FROM_REQUEST | SINGLE
 """Some servers read `content_length` as `content-length`: such a name is dropped."""
 VISIBLE = bytes(range(0x21, 0x7F))
@@ -87,12 +87,12 @@ class RequestHeaders:
             self._drop(hops)
 
     def replace(self, name: bytes, value: bytes) -> None:
-        """Workers get this value of the header, and nothing else that the client sent under its name."""
+        """Set the value that workers get for this header, in place of all that the client sent under its name."""
         self.forward = [pair for pair in self.forward if pair[0] != name]
         self.forward.append((name, value))
 
     def forget_keys(self, known: Callable[[bytes], bool]) -> None:
-        """Workers do not get the credentials that are `known`: they are the router's own."""
+        """Drop credentials that are `known`: they are the router's own, and workers must not get them."""
         self.forward = [pair for pair in self.forward if pair[0] not in CREDENTIALS or not known(pair[1])]
 
     def _note_single(self, name: bytes, value: bytes) -> None:
@@ -102,7 +102,7 @@ class RequestHeaders:
             self.authorization = value
 
     def _drop(self, hops: set[bytes]) -> None:
-        """What the client's `Connection` names is for this hop alone."""
+        """Drop the headers that the client's `Connection` names: they are for this hop only."""
         self.forward = [pair for pair in self.forward if pair[0] not in hops]
         if b"content-type" in hops:
             self.content_type = b""
@@ -125,8 +125,8 @@ class RequestHeaders:
 
 
 def response_headers(raw: RawHeaders, status: int) -> list[tuple[bytes, bytes]]:
-    """A worker's response headers for the client: the same bytes, without hop-by-hop headers, and without the length of
-    a body that the status does not have (uvicorn would insist on it)."""
+    """A worker's response headers for the client: the same bytes, without hop-by-hop headers, and without a body's
+    length if the status has no body (uvicorn would require it)."""
     kept = []
     extra: list[bytes] = []
     for name, value in raw:

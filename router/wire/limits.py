@@ -1,4 +1,4 @@
-"""A client's limits as HTTP says them: OpenAI's x-ratelimit headers, 429 with Retry-After, 403 for models."""
+"""A client's limits in HTTP: OpenAI's x-ratelimit headers, 429 with Retry-After, 403 for models."""
 
 from router.clients import Client, Refusal
 from router.wire.errors import ApiError
@@ -11,7 +11,7 @@ REASONS = {
 
 
 class ClientError(ApiError):
-    """A request that is refused because of who sent it. `reason` is a metric label."""
+    """A request that is refused because of its client's limits or rights. `reason` is a metric label."""
 
     def __init__(self, status: int, message: str, code: str, reason: str, retry_after_s: int | None = None) -> None:
         super().__init__(status, message, code, retry_after_s=retry_after_s)
@@ -38,7 +38,7 @@ def model_error(client: Client, param: str = "model") -> ClientError:
 
 
 def limit_headers(client: Client) -> list[tuple[bytes, bytes]]:
-    """What is left of the limits per minute; nothing for a client without any."""
+    """Headers with the rest of the limits per minute; none for a client without such limits."""
     headers: list[tuple[bytes, bytes]] = []
     for name, bucket in ((b"requests", client.requests), (b"tokens", client.tokens)):
         if bucket is not None:
@@ -49,7 +49,7 @@ def limit_headers(client: Client) -> list[tuple[bytes, bytes]]:
 
 
 def _duration(seconds: float) -> bytes:
-    """As OpenAI writes it: 120ms, 7.66s, 6m0s."""
+    """A duration as OpenAI writes it: 120ms, 7.66s, 6m0s."""
     if seconds < 1:
         return b"%dms" % round(seconds * 1000)
     minutes, rest = divmod(round(seconds, 2), 60)

@@ -21,7 +21,7 @@ from router.wire.routes import REALTIME, style_of
 from router.wire.tunnel import Tunnel
 
 PIPELINE_HELD_BYTES = 1 << 20
-"""How far ahead a client may pipeline. More than this while a response runs, and the connection is closed."""
+"""Bytes that a client may pipeline ahead. If it sends more while a response runs, the connection is closed."""
 MAX_PIPELINED = 64
 """Requests that may be parsed ahead: those that came in one read with the running one."""
 
@@ -29,18 +29,19 @@ FRAMING = (b"content-length", b"transfer-encoding")
 """Headers that say where a body ends."""
 
 TRAILERS: Any = deque(maxlen=0)
-"""Takes the place of the list of headers when they are complete. What follows a chunked body nobody has checked: no
-worker is to take it for a header, and there is no end to it."""
+"""Replaces the list of headers when they are complete. Trailers after a chunked body are unchecked and unbounded, and
+must never reach a worker as headers."""
 
 LINGER_S = 1.0
-"""How long the rest of a refused request is read and thrown away."""
+"""Seconds for which the rest of a refused request is read and thrown away."""
 
 TUNNEL = "warmroute.tunnel"
-"""The ASGI extension under which a handshake that may be granted finds its tunnel."""
+"""The ASGI extension that holds the tunnel of a handshake that may be granted."""
 
 CYCLE = "warmroute.cycle"
 """The ASGI scope's key for the running cycle: `disconnected` says why a task was cancelled, `close()` cuts the answer.
-Whoever serves takes it out: the two would hold each other, and a long request's would never be freed."""
+The code that serves the request removes it: scope and cycle would hold each other, and a long request's memory would
+never be freed."""
 
 
 HEADER_TIMEOUT_S = 10.0
@@ -57,11 +58,12 @@ class HttpLimits(msgspec.Struct, frozen=True):
     header_bytes: int = MAX_HEADER_BYTES
     header_timeout_s: float = HEADER_TIMEOUT_S
     gathered_bytes: int = 1 << 19
-    """So much of a body is read before the application is woken for it; about what the socket buffers hold anyway."""
+    """Bytes of a body that are read before the application is woken for it; about what the socket buffers hold
+    anyway."""
 
 
 class Leaving:
-    """Whether the router is about to go: what all connections of a server look at."""
+    """Whether the router is shutting down. All connections of a server read it."""
 
     __slots__ = ("now",)
 
@@ -70,7 +72,8 @@ class Leaving:
 
 
 class _BodyOnly:
-    """What a parser tells of a request whose headers another parser has read. It is the connection's last."""
+    """The callbacks of a parser for a request whose headers another parser has read. It is the connection's last
+    request."""
 
     def __init__(self, protocol: "GuardedProtocol") -> None:
         self.on_body = protocol.on_body
@@ -83,7 +86,7 @@ class GuardedProtocol(HttpToolsProtocol):
     limits = HttpLimits()
     leaving = Leaving()
     budget = BodyBudget(1 << 30)
-    """Of all bodies in this process, also those that nobody has asked for yet."""
+    """The budget of all bodies in this process, including those that the application has not asked for yet."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -93,13 +96,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._chunk_bytes = 0
         self._head_bytes = 0
-        """Received since the headers began, with all of the chunk in which they began: no less than their size."""
+        """Bytes received since the headers began, with all of the chunk in which they began: at least the headers'
+        size."""
         self._first_chunk_bytes = 0
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._held_room: HeldBody | None = None
         self._broken = False
-        """What comes is not read any more."""
+        """True when nothing more is read."""
         self._active: RequestResponseCycle | None = None
         self._tunnel: Tunnel | None = None
 
@@ -131,7 +135,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             self.waiting_since = self.waiting_since or time.monotonic()
         if self.pipeline:
-            self.flow.resume_reading()  # keep reading, or the client's leaving goes unseen
+            self.flow.resume_reading()  # keep reading, or the router would not notice that the client leaves
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= MAX_PIPELINED:
@@ -144,7 +148,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = self._first_chunk_bytes = self._chunk_bytes
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """As uvicorn's, without the white space behind the value, and bounded."""
+        """As uvicorn's, but bounded, and without white space after the value."""
         name, value = name.lower(), value.rstrip(b" \t")
         if len(self.headers) >= MAX_HEADERS:
             self._refuse(431, f"There are more than {MAX_HEADERS} request headers.")
@@ -177,12 +181,14 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def close_after_answer(self) -> None:
-        """Let the client's next request find another router. Idle connections stay: a request may be on its way."""
+        """Close the connection after the answer, so that the client's next request goes to another router. Idle
+        connections stay: a request may already be under way."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
 
     def _may_tunnel(self) -> bool:
-        """Is this a WebSocket handshake on the path that has them, behind nothing unanswered and without a body?"""
+        """Is this a WebSocket handshake on the path for them, without a body, and with no unanswered request before
+        it?"""
         headers = dict(self.headers)
         return (
             (self.cycle is None or self.cycle.response_complete)
@@ -231,7 +237,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _take_held(self) -> bytes:
-        """What is held; nothing is any more."""
+        """Take out the held bytes."""
         data = b"".join(self._held)
         self._held.clear()
         self._held_bytes = 0
@@ -283,7 +289,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @staticmethod
     def _cancel(running: RequestResponseCycle) -> None:
-        """Its client is gone, or has broken it off. Its task may not have begun, and then never does."""
+        """Cancel a request whose client is gone or has broken it off. If its task has not begun, it never does."""
         running.disconnected = True
         running.task.cancel()  # type: ignore[attr-defined]
         forget_body(running)
@@ -306,8 +312,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self._decline_upgrade(rest)
 
     def _decline_upgrade(self, rest: bytes) -> None:
-        """The parser reads no more after an offer to upgrade (HTTP/2 clients make it with any request), not even the
-        body: another one reads that, the request is answered as HTTP/1.1, then the connection closes."""
+        """The parser stops after an offer to upgrade (HTTP/2 clients make it with any request), even before the body.
+        Another parser reads the body, the request is answered as HTTP/1.1, and then the connection closes."""
         if self._broken:
             return
         cycle = self.cycle
@@ -321,8 +327,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self.data_received(rest)
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer and close. While a response runs, its bytes must not be mixed with ours: it is let finish first,
-        unless the broken bytes are its own request's body. One that has been answered gets no second answer."""
+        """Answer and close. A running response must not be mixed with these bytes: it finishes first, unless the broken
+        bytes are its own request's body. A request that has been answered gets no second answer."""
         if self._broken:
             return
         self._broken = True

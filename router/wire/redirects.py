@@ -1,5 +1,4 @@
-"""What a worker says of where else to look is not the client's: it would show a worker's own address, and nothing but
-the router answers there."""
+"""Refuses a worker's redirects: they would reveal a worker's address, which the client cannot call."""
 
 from http import HTTPStatus
 

@@ -1,8 +1,8 @@
-"""The one place where a request's head becomes bytes for a worker, and the last look at what is in it.
+"""Turns a request's head into bytes for a worker, and checks it a last time. No other code does this.
 
-Until here headers are pairs of name and value. What two parsers could read as two different requests does not pass:
-a name that is no token (RFC 9110, 5.6.2), a value or a target that could hold the end of a line, a second header that
-says where the body ends.
+Before this module headers are pairs of name and value. A head that two parsers could read as different requests is
+refused: a name that is no token (RFC 9110, 5.6.2), a value or a target that could hold the end of a line, a second
+header that says where the body ends.
 """
 
 import string
@@ -34,7 +34,7 @@ def request_head(line: tuple[bytes, bytes, bytes], host: bytes, headers: Headers
 
 
 def check_headers(headers: Headers) -> None:
-    """Raises ApiError 400 where a pair is more, or less, than one header of the client's to a worker."""
+    """Raises ApiError 400 where a pair could be read as no header, or as more than one."""
     names = [name for name, _ in headers]
     values = b"".join([value for _, value in headers])
     if not all(names) or b"".join(names).translate(None, _NAME_BYTES) or not _WRITTEN_HERE.isdisjoint(names):

@@ -1,5 +1,5 @@
-"""What a client may ask for in a request: the models that it may use, wherever a worker may look for one, and no
-connection from a worker to another machine."""
+"""Checks what a request asks for: only models that its client may use, in every field where a worker may look for one,
+and no connection from a worker to another machine."""
 
 from collections.abc import Set
 from typing import Final
@@ -14,11 +14,11 @@ from tokenizer_cache.fields import Fields, given
 from tokenizer_cache.once import fields_once
 
 ADAPTER_FIELDS = frozenset({"lora_path", "lora_id", "lora_name", "lora_request", "adapter", "adapter_id", "adapters"})
-"""Beside `model`: SGLang takes an adapter as `lora_path`; the others are other engines' names for it."""
+"""Fields beside `model` that name an adapter: SGLang's is `lora_path`; the others are other engines'."""
 
 
 TRANSFERS = ("ec_transfer_params", "bootstrap_host", "bootstrap_port", "bootstrap_room")
-"""Fields with which the two halves of a prefill/decode pair find each other: vLLM's and SGLang's."""
+"""Fields by which the two halves of a prefill/decode pair find each other: vLLM's and SGLang's."""
 
 MAX_QUERY_FIELDS: Final = 256
 """Of one request's query. A query of 64 KiB could hold 32,000, which take 20 ms to read."""
@@ -26,8 +26,9 @@ _PLAIN: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def check_transfers(fields: Fields) -> None:
-    """Raises ApiError 400 for fields that make an engine connect to a machine that the client names, to fetch or to
-    send the KV cache. The ids of the prompt, which vLLM takes in one of them, may stand there alone."""
+    """Raises ApiError 400 for fields that make an engine connect to a machine that the client names, to fetch or send
+    the KV cache. The prompt's ids, which vLLM takes in one of these fields, are allowed if nothing else stands
+    there."""
     wrong = next((name for name in TRANSFERS if given(getattr(fields, name))), "")
     if not wrong and _keys(fields.kv_transfer_params) - {"prompt_token_ids"}:
         wrong = "kv_transfer_params"
@@ -39,7 +40,7 @@ def check_transfers(fields: Fields) -> None:
 
 
 def _keys(raw: msgspec.Raw) -> Set[str]:
-    """The names in a JSON object. Of anything else: one that nobody gives."""
+    """The names in a JSON object. For anything else, a name that is never allowed."""
     if not (value := given(raw)):
         return frozenset()
     try:
@@ -50,7 +51,7 @@ def _keys(raw: msgspec.Raw) -> Set[str]:
 
 def check_fields(client: Client, body: bytes) -> None:
     """Raises ApiError for a JSON body in which another reader could find a model that `client` may not use. Costs
-    nothing for a client that may use all; else a pass over the body. `model` itself is for the caller to check."""
+    nothing for a client that may use all models, else one pass over the body. The caller checks `model` itself."""
     if client.spec.models is None:
         return
     fields = fields_once(body)
@@ -77,10 +78,13 @@ def check_query(client: Client, target: bytes) -> None:
 
 
 def check_unread(client: Client) -> None:
-    """Raises ClientError where the client has rights or limits that cannot be kept on a path that is not read."""
+    """Raises ClientError where the client has rights or limits that cannot be enforced on a path whose bodies are not
+    read."""
     spec = client.spec
     if spec.models is not None or spec.cache_salt or spec.uncached_tokens_per_minute is not None:
-        message = f"{client.label} has models, a limit on tokens or a cache of its own, which this path cannot keep."
+        message = (
+            f"{client.label} has a list of models, a limit on tokens or a cache salt, which this path cannot enforce."
+        )
         raise ClientError(403, message, "path_not_allowed", "path")
 
 

@@ -1,8 +1,8 @@
-"""Which path is what, and which paths of a worker clients may reach at all: those that are named here, and no others.
+"""What each path is, and which paths of a worker clients may reach: only those that are named here.
 
-An engine serves its control plane (caches, weights, adapters, profiles) on the same port as inference, and each of its
-versions brings more of it. So what is not in the list is answered 404. Paths are compared in one canonical spelling,
-and that spelling is what workers get: a worker cannot read in a path anything but what was compared here.
+An engine serves its control plane (caches, weights, adapters, profiles) on the same port as inference, and each version
+adds to it. So a path that is not in the list is answered 404. Paths are compared in one canonical spelling, and workers
+get that spelling: a worker cannot read another path than the one that was compared here.
 """
 
 import re
@@ -18,10 +18,10 @@ PROMPT_ROUTES: Final = {
     "/v1/responses": "responses",
     "/v1/messages": "messages",
 }
-"""POST: the prompt is read, and the request goes where its prefix is."""
+"""POST endpoints whose prompt is read: the request goes where its prefix is cached."""
 
 FORM_ENDPOINTS: Final = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations"})
-"""Their bodies are forms (multipart); all others are JSON."""
+"""Endpoints whose bodies are forms (multipart); all others are JSON."""
 
 COMPUTED_ENDPOINTS: Final = FORM_ENDPOINTS | {
     "/v1/embeddings",
@@ -36,16 +36,16 @@ COMPUTED_ENDPOINTS: Final = FORM_ENDPOINTS | {
     "/v1/classify",
     "/v1/audio/speech",
 }
-"""Routed by load. The model reads what is sent: clients with a limit on tokens pay for it."""
+"""Routed by load. The model reads the input, and clients with a limit on tokens pay for it."""
 
 TEXT_ENDPOINTS: Final = frozenset(
     {"/tokenize", "/v1/tokenize", "/detokenize", "/v1/detokenize", "/v1/messages/count_tokens"}
 )
-"""Routed by load. Nothing goes through the model, and nothing is charged."""
+"""Routed by load. The model computes nothing, and nothing is charged."""
 
 MODELS: Final = "/v1/models"
 OWN_ROUTES: Final = frozenset({"/health", "/ready", "/metrics", MODELS})
-"""Answered by the router itself, without a client key but for /v1/models."""
+"""Answered by the router itself. Only /v1/models needs a client key."""
 
 REALTIME: Final = b"/v1/realtime"
 """A WebSocket, relayed as bytes."""
@@ -53,7 +53,7 @@ REALTIME: Final = b"/v1/realtime"
 ADMIN_PREFIX: Final = "/admin"
 
 RESPONSE_ID: Final = re.compile(r"/v1/responses/(?P<id>resp_[A-Za-z0-9_.~:-]+)(?P<action>/cancel|/input_items)?")
-"""Stateful: only the worker that made the response knows it. `fullmatch` it."""
+"""Stored responses: only the worker that made a response knows it. Use `fullmatch`."""
 
 _OWN = frozenset(path.encode() for path in (*OWN_ROUTES, ADMIN_PREFIX))
 _OWN_PREFIXES = (b"/admin/", b"/v1/models/")
@@ -64,11 +64,11 @@ _POST = frozenset({"POST"})
 _ADDED = frozenset({"GET", "POST"})
 _RESPONSE_METHODS = {None: frozenset({"GET", "DELETE"}), "/cancel": _POST, "/input_items": frozenset({"GET"})}
 PREFLIGHT: Final = "OPTIONS"
-"""What browsers ask with before they send: a worker answers it (CORS), and it does nothing else."""
+"""The method of a browser's preflight request (CORS): a worker answers it, and it has no other effect."""
 
 
 class Paths:
-    """The allow-list. `added` are what the operator allows besides, each in its canonical spelling."""
+    """The allow-list. `added` are further paths that the operator allows, each in its canonical spelling."""
 
     def __init__(self, added: Iterable[str] = ()) -> None:
         self._methods = dict.fromkeys((*PROMPT_ROUTES, *COMPUTED_ENDPOINTS, *TEXT_ENDPOINTS), _POST)
@@ -88,8 +88,8 @@ class Paths:
 
 def canonical(raw_path: bytes) -> str:
     """The path of a request's target as it is compared and forwarded: escapes resolved once, no empty segment, no slash
-    at the end. Empty for what is no plain path then: dot segments, another escape, `;`, a backslash, a NUL, anything
-    that is not ASCII."""
+    at the end. Empty if the result is no plain path: with dot segments, another escape, `;`, a backslash, a NUL, or a
+    character that is not ASCII."""
     if (usual := _USUAL.get(raw_path)) is not None:
         return usual
     path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
@@ -103,13 +103,13 @@ def is_canonical(path: str) -> bool:
 
 
 def is_own(raw_path: bytes) -> bool:
-    """Is it one of the router's own pages? In this very spelling: a proxy in front that hides /metrics or /admin must
-    not be passed by another one."""
+    """Is it one of the router's own pages, in exactly this spelling? Another spelling must not pass a proxy in front
+    that hides /metrics or /admin."""
     return raw_path in _OWN or raw_path.startswith(_OWN_PREFIXES)
 
 
 def style_of(path: str) -> Style:
-    """The style of the errors of a path."""
+    """The style of a path's errors."""
     if path.startswith("/v1/messages"):
         return "anthropic"
     return "responses" if path.startswith("/v1/responses") else "openai"

@@ -1,15 +1,14 @@
-"""The client's side of a connection that is no longer HTTP: bytes in, bytes out, both with backpressure.
+"""The client's side of a connection that has become a WebSocket: bytes in, bytes out, both with backpressure.
 
-What the client sends is held, bounded, while the worker has not agreed or is slow; then nothing more is read. The
-frames of the answer are followed by their lengths alone, so that a close frame can be put between two of them, never
-into one.
+While the worker has not agreed or is slow, the client's bytes are held up to a bound; then nothing more is read. The
+answer's frames are tracked only by their lengths, so that a close frame can be put between two frames, never into one.
 """
 
 import asyncio
 from typing import Any
 
 HIGH_BYTES = 1 << 18
-"""More than this from the client, and it is read no further until the worker has taken it."""
+"""With more bytes than this from the client, it is read no further until the worker has taken them."""
 CLOSE = b"\x88"
 
 
@@ -25,7 +24,7 @@ class Tunnel:
         self._paused = False
 
     def feed(self, data: bytes) -> None:
-        """More has come from the client."""
+        """Take more bytes from the client."""
         self._held += data
         self._news.set()
         if len(self._held) > HIGH_BYTES and not self._paused:
@@ -33,7 +32,8 @@ class Tunnel:
             self._transport.pause_reading()
 
     async def read(self) -> bytes:
-        """What the client has sent; waits until there is something. That it leaves cancels the request's task."""
+        """The bytes that the client has sent; waits until there are some. If the client leaves, the request's task is
+        cancelled."""
         while not self._held:
             self._news.clear()
             await self._news.wait()
@@ -49,7 +49,7 @@ class Tunnel:
         self._transport.write(head)
 
     async def write(self, data: bytes) -> None:
-        """To the client; waits while it is slow."""
+        """Send bytes to the client; waits while it is slow."""
         self._transport.write(data)
         self._frames.follow(data)
         if self._flow.write_paused:
@@ -61,8 +61,8 @@ class Tunnel:
         return self._frames.closed
 
     def end(self, code: int, reason: str = "") -> None:
-        """Close the connection once all is written, with a close frame of `code` if the last frame is whole and none
-        was sent."""
+        """Close the connection once everything is written. A close frame of `code` is sent first, if the last frame is
+        whole and no close frame was sent."""
         if self._transport.is_closing():
             return
         if self._frames.whole and not self._frames.closed:
@@ -72,22 +72,21 @@ class Tunnel:
 
 
 class Frames:
-    """Where one frame of a WebSocket stream ends and the next begins. Understands lengths, nothing else (RFC 6455,
-    5.2)."""
+    """Tracks where one frame of a WebSocket stream ends and the next begins. It reads only lengths (RFC 6455, 5.2)."""
 
     def __init__(self) -> None:
         self._head = bytearray()
         self._body_bytes = 0
         self.closed = False
-        """A close frame has begun."""
+        """True when a close frame has begun."""
 
     @property
     def whole(self) -> bool:
-        """Nothing of a frame is missing."""
+        """True when no frame is incomplete."""
         return not self._head and not self._body_bytes
 
     def follow(self, data: bytes) -> None:
-        """These bytes come next."""
+        """Read the next bytes."""
         at = 0
         while at < len(data):
             if self._body_bytes:

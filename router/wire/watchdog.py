@@ -1,7 +1,7 @@
-"""Time limits for many requests at the price of one timer.
+"""Time limits for many requests at the cost of one timer.
 
-Each request says in which stage it is and until when; one task looks at all of them a few times a second and cancels
-the late ones. A timer per await would cost more than the await.
+Each request says in which stage it is and until when; one task checks all of them a few times a second and cancels the
+late ones. A timer per await would cost more than the await.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 TICK_S = 0.2
-"""How late a limit may strike. Limits are seconds; a finer tick would only burn CPU."""
+"""Seconds by which a limit may strike late. Limits are seconds; a finer tick would only burn CPU."""
 
 
 class Stage(Enum):
@@ -59,7 +59,7 @@ class Watch:
         self.deadline = self._clock() + limit_s
 
     def extend(self, stage: Stage, deadline: float) -> None:
-        """The same for who knows the time already (of this watchdog's clock)."""
+        """As `enter`, with a deadline by this watchdog's clock."""
         self.stage = stage
         self.deadline = deadline
 
@@ -80,7 +80,7 @@ class Watch:
         self._watches.pop(self, None)
         if self.fired and exc_type is asyncio.CancelledError and self._task is not None:
             self.fired = False
-            if self._task.uncancel() == 0:  # else somebody else cancelled as well, and that goes first
+            if self._task.uncancel() == 0:  # else another cancellation came too, and takes precedence
                 raise StageTimeoutError(self.stage) from None
 
 
@@ -96,7 +96,7 @@ class Watchdog:
         return Watch(self._watches, self._clock)
 
     def check(self) -> int:
-        """Strike all that are late. Returns how many."""
+        """Strike all late watches. Returns their number."""
         now = self._clock()
         late = [watch for watch in self._watches if watch.deadline < now]
         for watch in late:

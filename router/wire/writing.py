@@ -1,7 +1,7 @@
-"""Answers written straight to the client's connection: what uvicorn's `send` does, in one piece where that can be.
+"""Writes answers directly to the client's connection: what uvicorn's `send` does, in one write where possible.
 
 The head waits for the first piece of the body, so that a short answer is one system call. The cycle's state is kept as
-uvicorn keeps it, which reads it afterwards. Headers have been checked by who made them.
+uvicorn keeps it, because uvicorn reads it afterwards. The code that makes the headers has checked them.
 """
 
 from typing import Any
@@ -10,11 +10,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 BODYLESS = frozenset({204, 304})
 MAX_JOINED_BYTES = 1 << 16
-"""Larger pieces are not copied to save a system call."""
+"""Larger pieces are written separately: copying them costs more than a system call."""
 
 
 def opening(cycle: Any, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
-    """Begin the answer: its head, to be written with the first piece of the body. Names are in lower case."""
+    """Begin the answer: returns its head, which is written with the first piece of the body. Names are in lower
+    case."""
     cycle.response_started = True
     cycle.waiting_for_100_continue = False
     lines = [STATUS_LINE[status]]
@@ -26,7 +27,7 @@ def opening(cycle: Any, status: int, headers: list[tuple[bytes, bytes]]) -> byte
     if not cycle.keep_alive:
         lines.append(b"connection: close\r\n")
     if cycle.chunked_encoding is None and cycle.scope["method"] != "HEAD" and status not in BODYLESS:
-        if cycle.scope["http_version"] == "1.0":  # knows no chunks: its answer ends with the connection
+        if cycle.scope["http_version"] == "1.0":  # HTTP/1.0 has no chunks: its answer ends with the connection
             cycle.chunked_encoding, cycle.expected_content_length = False, None
         else:
             cycle.chunked_encoding = True
@@ -36,8 +37,8 @@ def opening(cycle: Any, status: int, headers: list[tuple[bytes, bytes]]) -> byte
 
 
 def write_chunk(cycle: Any, chunk: bytes) -> bool:
-    """Write a piece of a chunked answer that goes on: the one case that comes with every token. False when it is
-    another case, and `write_body` has to do it."""
+    """Write one piece of a chunked answer that continues, which happens for every token. Returns False in every other
+    case: then `write_body` must do it."""
     if not cycle.chunked_encoding or cycle.disconnected or cycle.flow.write_paused or not chunk:
         return False
     cycle.transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
@@ -45,8 +46,8 @@ def write_chunk(cycle: Any, chunk: bytes) -> bool:
 
 
 def write_body(cycle: Any, head: bytes, chunk: bytes, more: bool) -> None:
-    """Write a piece of any answer, with the head where that is not out; nothing behind the end of a complete one.
-    Raises RuntimeError where the answer is not as long as it said."""
+    """Write a piece of any answer, with the head if that is not written yet; nothing after the end of a complete
+    answer. Raises RuntimeError if the answer's length differs from its head."""
     if cycle.response_complete:
         return
     pieces = [head] if head else []

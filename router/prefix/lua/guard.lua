@@ -1,6 +1,6 @@
 end
 
--- What lies here may have been written by another hand. A verb that fails on it runs once more behind `mend`, which
+-- Another program may have written the data here. A verb that fails on it runs once more after `mend`, which
 -- deletes what no script of ours writes; should that not do, the nodes of this chain go. What the server itself refuses
 -- (memory, rights, a replica) is told as it is.
 local REFUSED = {'OOM', 'READONLY', 'NOPERM', 'NOREPLICAS', 'MISCONF', 'CLUSTERDOWN', 'MOVED', 'NOSCRIPT'}
@@ -80,7 +80,7 @@ local function mend()
   each_node(mend_node)
 end
 
--- Of whom the verb was about: the nodes of its chain, and the holders.
+-- The keys of the verb: the nodes of its chain, and the holders.
 local function clear()
   local keys = {}
   each_node(function(key) keys[#keys + 1] = key end)

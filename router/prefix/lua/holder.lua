@@ -17,7 +17,7 @@ local function allocate(name)
     if not whole(last, MOST) then error('unsound') end
     fresh = string.format('%.0f', last)
   until call('EXISTS', HOLDER .. fresh) == 0
-  for _, other in ipairs(call('HRANDFIELD', NAMES, 2)) do -- forget in passing who has been idle for too long
+  for _, other in ipairs(call('HRANDFIELD', NAMES, 2)) do -- also forget holders that have been idle for too long
     local old = sub(other, 1, 1) ~= '#' and call('HGET', NAMES, other)
     if old and call('EXISTS', HOLDER .. old) == 0 then
       call('HDEL', NAMES, other)

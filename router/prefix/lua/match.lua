@@ -1,9 +1,9 @@
--- Who holds how much of a chain: the deepest holders, and those of `also` that hold anything. Changes nothing.
+-- How much of a chain each holder has: the deepest holders, and those of `also` that hold anything. Changes nothing.
 -- The holders of a chain's segments are nested, but for what expired or was corrected: so the sizes of the segments say
 -- where holders end, and only these places are read, the deepest first. What is returned was seen at its depth.
 -- It costs by calls, and by bytes made in Lua, which are collected here too: so holders are asked about together.
 -- ARGV: the chain's heads and blocks, seconds now, names of `also`...
-local DEEPEST, PLACES, ENOUGH = 16, 4, 8 -- so many holders, or from that many places on fewer
+local DEEPEST, PLACES, ENOUGH = 16, 4, 8 -- at most 16 holders; after 4 places that were read, 8 are enough
 local READ_WHOLE, SAMPLED, READS, PROBES, CHECKS = 64, 12, 24, 32, 256
 about(ARGV[1], ARGV[2])
 local now = tonumber(ARGV[3])
@@ -160,7 +160,7 @@ local function gather(segment)
   if top == segment and nodes[1] and nodes[1][4] then top = segment - 1 end
 end
 
--- What those that were seen hold; `unsure` are those of whom nothing is alive there.
+-- What the holders that were seen hold; `unsure` are those that have nothing alive there.
 local unsure, reaches, unmet = {}, {}, {}
 for at = 2, #names do unmet[#unmet + 1] = names[at] or nil end
 local function judge()

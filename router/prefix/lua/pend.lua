@@ -7,7 +7,7 @@ open(ARGV[1], tonumber(ARGV[9]), tonumber(ARGV[10]))
 for at = floor((total - 1) / S) * S, 0, -S do
   for _, node in ipairs(grown(at, min(at + S, total), ARGV[7] == '1')) do
     local pieces, pendings = parse(node[4])
-    if #pendings < MAX_PENDINGS then -- more than that tells nobody anything new
+    if #pendings < MAX_PENDINGS then -- more than that add no information
       pendings[#pendings + 1] = {node[3], tonumber(ARGV[5]), tonumber(ARGV[6])}
     end
     store(node[1], number, pieces, pendings)
