@@ -10,7 +10,7 @@ TOO_MANY = 429
 
 
 class Sent(NamedTuple):
-    """One request and who sent it."""
+    """One request and its sender."""
 
     client: str
     result: Result

@@ -41,7 +41,7 @@ class Work:
 
 
 class Arrival(NamedTuple):
-    """When a request is sent, by whom, and which."""
+    """When a request is sent, by which client, and which request it is."""
 
     at_s: float
     client: str

@@ -1,7 +1,7 @@
 """The engine's side of one TCP connection: uvicorn's protocol, with what an emulator must know and do on top.
 
-Knows the moment that the client leaves, without a task that waits for it; can reset or drop the connection on command;
-takes a body of any size without pausing.
+It notices at once that the client leaves, without a task that waits for it; it can reset or drop the connection on
+command; it takes a body of any size without pausing.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class Connection:
         self._transport = transport
         self._lost = asyncio.Event()
         self.closed_here = False
-        """The engine itself closed it."""
+        """True when the engine itself closed it."""
         self.requests = 0
         """Requests that have begun to arrive on it."""
         self.on_lost: Callable[[], None] | None = None

@@ -1,4 +1,5 @@
-"""`/emulator/*`: what no engine has. Tests and drills look inside, ask for faults, and restart the engine."""
+"""`/emulator/*`: routes that no real engine has. Tests and drills use them to look inside, ask for faults, and
+restart."""
 
 import dataclasses
 import hashlib
@@ -100,7 +101,7 @@ class Control:
 
 
 class Other(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What shall be different after a restart; null leaves it."""
+    """Settings that change with a restart; null leaves one as it is."""
 
     kv_tokens: Annotated[int, msgspec.Meta(gt=0)] | None = None
     speed: Annotated[float, msgspec.Meta(gt=0)] | None = None

@@ -1,4 +1,4 @@
-"""Misbehaviour on command: what `POST /emulator/fault` asks for, and which request it strikes.
+"""Faults on command: what `POST /emulator/fault` asks for, and which requests it affects.
 
 A fault strikes the next `count` requests (all of them if null) whose path starts with `path`, then it is over.
 """
@@ -28,7 +28,7 @@ STATUS = "status_"
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One kind of misbehaviour, and its measure."""
+    """One kind of fault, and its parameters."""
 
     kind: str
     count: int | None = None

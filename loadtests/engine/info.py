@@ -1,4 +1,4 @@
-"""What an engine says about itself: health, models, version, metrics, and SGLang's own pages."""
+"""An engine's pages about itself: health, models, version, metrics, and SGLang's own pages."""
 
 import time
 from typing import Any

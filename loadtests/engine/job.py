@@ -9,15 +9,15 @@ from loadtests.engine.kv_pool import KvLease
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a job's hashes were made of, for those who compute hashes of their own."""
+    """The input of a job's hashes, for subscribers that compute their own hashes."""
 
     ids: Ids
-    """Of prompt and answer together."""
+    """Ids of prompt and answer together."""
     lora: str | None = None
     salt: str = ""
 
     def extra_keys(self, start: int, end: int) -> list[list[str] | None] | None:
-        """Per block from `start` to `end` what is hashed besides its tokens; None where that is nothing at all."""
+        """What is hashed besides the tokens, for each block from `start` to `end`; None where it is nothing."""
         of_all = [] if self.lora is None else [self.lora]
         keys = [[*of_all, self.salt] if self.salt and not place else of_all for place in range(start, end)]
         return [key or None for key in keys] if any(keys) else None

@@ -2,7 +2,7 @@
 
 Wire format of vLLM 0.24 and later: frames topic, sequence (8 bytes, big-endian, from 0 per process) and a msgpack array
 [seconds, events, rank] whose events are maps with their kind under `type`. What must not be broken: a stored block is
-told of only when the step that computes it has ended; one removal per physical block, duplicates included.
+published only when the step that computes it has ended; there is one removal per physical block, duplicates included.
 """
 
 import time
@@ -67,12 +67,12 @@ class Batch(msgspec.Struct, array_like=True):
 
 
 class KvEvents:
-    """What has happened to one engine's pool, until it is told."""
+    """The events of one engine's pool that are not published yet."""
 
     def __init__(self, block_tokens: int) -> None:
         self._block_tokens = block_tokens
         self._running: list[Event] = []
-        """Of the step that has not ended."""
+        """Events of the step that has not ended."""
         self._ended: list[Event] = []
 
     def stored(self, job: Job, start: int, end: int) -> None:
@@ -101,18 +101,18 @@ class KvEvents:
         self._ended.append(AllBlocksCleared())
 
     def step_ended(self) -> None:
-        """What was gathered since the last one can be told."""
+        """The events gathered since the last call may be published now."""
         self._ended += self._running
         self._running = []
 
     def take(self) -> list[Event]:
-        """What can be told, and is now."""
+        """Take the events that may be published."""
         taken, self._ended = self._ended, []
         return taken
 
 
 class KvFeed:
-    """One engine process's stream of batches, and the last ones for those who missed them."""
+    """One engine process's stream of batches, and its last batches for subscribers that missed them."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class KvFeed:
         self._buffer: deque[tuple[int, bytes]] = deque(maxlen=self.config.buffer_steps)
 
     def publish(self) -> None:
-        """Send what there is to tell; nothing when there is nothing."""
+        """Publish the finished events; nothing when there are none."""
         events = self.events.take()
         if not events:
             return

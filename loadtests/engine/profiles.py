@@ -1,7 +1,7 @@
 """Calibrated engines: how fast a model on given hardware prefills and decodes, and how much KV memory it has.
 
 The numbers are published measurements where there are any, else estimates from the hardware; each profile says which.
-They are never tuned until somebody's end result appears.
+They are never tuned to reproduce a published end result.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        # Small and quick, for demos and tests; resembles no hardware.
+        # Small and fast, for demos and tests; resembles no hardware.
         Profile("demo", 50_000, 0.004, 0.0, 262_144, 131_072, step_s=0.001),
         # One A100-40GB. KV capacity measured in Ranvier's audited runs (October 2026); rate and decode fitted to their
         # rows by a small event simulation. Attention at up to 8K tokens is within the rate.

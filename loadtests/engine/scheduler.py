@@ -47,7 +47,7 @@ class _Step:
         return self.start + steps * self.first_s + self.growth_s * steps * (steps - 1) / 2
 
     def stop_after(self, now: float) -> None:
-        """Shorten to the steps that have begun by `now`: somebody waits for the next boundary."""
+        """Shorten to the steps that have begun by `now`, because a job waits for the next boundary."""
         if self.repeat == 1 or self.end <= now:
             return
         low, high = 1, self.repeat

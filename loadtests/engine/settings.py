@@ -1,4 +1,4 @@
-"""What one emulated engine is: its name, its surface, its speed."""
+"""The settings of one emulated engine: its name, its HTTP surface, its speed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ class Settings:
     """`bytes`, or what `tokenizer_cache.load.load` takes."""
     profile: Profile = PROFILES["demo"]
     kind: str = "vllm"
-    """`vllm` or `sglang`: whose HTTP surface and metric names."""
+    """`vllm` or `sglang`: decides the HTTP surface and the metric names."""
     loras: tuple[str, ...] = ()
     api_key: str | None = None
     speed: float = 1.0
@@ -25,7 +25,8 @@ class Settings:
     kv_events: KvEventsConfig | None = None
     """Where to publish KV events."""
     shared_tier: str = ""
-    """URL of the Redis server whose engines share one second tier, of the profile's size; empty for one's own."""
+    """URL of the Redis server through which engines share one second tier of the profile's size; empty if this engine
+    has its own."""
     seed: int = 0
     """Changes the words of the answers."""
     pair_role: str = "null"

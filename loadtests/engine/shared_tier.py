@@ -1,7 +1,9 @@
-"""A pool of KV memory that engines in several processes share: blocks known to a Redis server, at a transfer's price.
+"""A pool of KV memory that engines in several processes share: a Redis server knows its blocks; reading costs transfer
+time.
 
-As with a Mooncake or LMCache store: what one engine has computed, all others can read. Only which blocks there are is
-kept in Redis, in one sorted set by when they were last used. Asked within a step, synchronously, as those stores are.
+It works like a Mooncake or LMCache store: all engines can read the blocks that one engine has computed. Redis keeps
+only which blocks exist, in one sorted set by the time of their last use. A step asks it synchronously, as with those
+stores.
 """
 
 from collections.abc import Sequence
@@ -46,8 +48,8 @@ class SharedTier:
         return index - start
 
     def read(self, hashes: Sequence[int]) -> float:
-        """Touch these blocks. Returns how many seconds reading them takes. One that another engine has just pushed out
-        was read before."""
+        """Touch these blocks. Returns the seconds that reading them takes. A block that another engine has just evicted
+        counts as read before."""
         self._use(hashes, only_kept=True)
         tokens = len(hashes) * self._block_tokens
         self.read_tokens += tokens

@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class SecondTier(Protocol):
-    """What an engine asks of one: this process's own memory, or a pool of several processes (`shared_tier`)."""
+    """The contract of a second tier: this process's own memory, or a pool of several processes (`shared_tier`)."""
 
     read_tokens: int
     """Tokens read since the start."""

@@ -1,10 +1,10 @@
 """What tokens cost: CPU per turn of agent conversations, from a body's bytes to its block chain.
 
 Replays recorded sessions (`--sessions FILE.jsonl.zst`: messages, and requests as spans of them) or made-up ones, in
-order, as a router does. Beside it stands the *limit*: the bare encoder on nothing but the text of the new messages,
-in a tokenizer of its own, so that neither warms the other's caches. The encoder of the limit is `tokenizers`, which the
-engines use; *quick* is the one that is used here where it gives the same ids. A *first sight* is what a session had
-said when it first was so large, given to an encoder that knows nothing. All in one run; prints Markdown.
+order, as a router does. Beside it stands the *limit*: the bare encoder on nothing but the text of the new messages, in
+a tokenizer of its own, so that neither warms the other's caches. The encoder of the limit is `tokenizers`, which the
+engines use; the *quick* encoder is tiktoken, which the router uses where it gives the same ids. A *first sight* is what
+a session had said when it first was so large, given to an encoder that knows nothing. All in one run; prints Markdown.
 """
 
 import argparse
@@ -55,12 +55,12 @@ class Turn(NamedTuple):
 
     @property
     def above_limit_us(self) -> float:
-        """What it took beyond the limit."""
+        """Microseconds beyond the limit."""
         return self.total_us - self.limit_us
 
     @property
     def above_quick_us(self) -> float:
-        """What it took beyond the quick encoder on nothing but the new text."""
+        """Microseconds beyond those of the quick encoder on only the new text."""
         return self.total_us - self.quick_limit_us
 
 

@@ -1,7 +1,7 @@
 """A small TCP balancer in front of routers: new connections go to those whose /ready says yes, in turn.
 
-It knows what any balancer knows: a health check every so often, and that a connection is refused. It does not try again
-once a byte has gone through.
+It acts like any balancer: it checks health at intervals, and notices refused connections. It does not retry once a byte
+has gone through.
 """
 
 import asyncio

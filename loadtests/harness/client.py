@@ -1,6 +1,6 @@
-"""The load: many streaming chat requests, each on a connection of its own, at little CPU per chunk.
+"""The load: many streaming chat requests, each on its own connection, at little CPU per chunk.
 
-Nothing is decoded: what counts is when the first byte comes and how the stream ends.
+Nothing is decoded: only the time of the first byte and the end of the stream count.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from loadtests.harness.results import End, Result, end_of
 
 HOST = "127.0.0.1"
 PATIENCE_S = 45.0
-"""A request that takes longer is counted as hung, and left."""
+"""A request that takes longer, in seconds, counts as hung and is abandoned."""
 _TAIL_BYTES = 1024
 
 
 class Call(asyncio.Protocol):
-    """One request and its answer. `done` is set when nothing more will come."""
+    """One request and its answer. `done` is set when the answer has ended."""
 
     def __init__(self, body: bytes, done: "asyncio.Future[None]", headers: bytes = b"") -> None:
         """`headers`: further header lines, each with its CRLF."""
@@ -63,14 +63,14 @@ class Call(asyncio.Protocol):
             self.done.set_result(None)
 
     def result(self, hung: bool) -> Result:
-        """Call once, when it is over or given up."""
+        """Call once, when the request has ended or is abandoned."""
         status = self._parser.get_status_code() if self._first_at else 0
         end = End.HUNG if hung else end_of(status, bool(self._first_at), self._tail, self._complete)
         return Result(self.started_at, self._first_at, time.perf_counter(), end, status, self._worker)
 
 
 async def ask(port: int, body: bytes, patience_s: float = PATIENCE_S, headers: bytes = b"") -> Result:
-    """Send one request and wait for its end. Never raises for what the server does."""
+    """Send one request and wait for its end. Never raises because of the server."""
     loop = asyncio.get_running_loop()
     call = Call(body, loop.create_future(), headers)
     try:

@@ -1,4 +1,4 @@
-"""Routers' clocks that are wrong, as on hosts of their own.
+"""Gives routers wrong clocks, as on separate hosts.
 
 The wall clock is that of libfaketime (Debian: `faketime`), and can be set while the router runs. The monotonic clock,
 which begins with each host's start, is moved by a time namespace of the kernel (which needs root).
@@ -11,12 +11,12 @@ from pathlib import Path
 
 LIBRARIES = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
 READ_AGAIN_S = 1
-"""How long the library keeps what it has read of its file: after twice as long it is certain that the clock is set."""
+"""Seconds for which the library caches its file: after twice this time the clock is certainly set."""
 HOUR_S = 3600
 
 
 def missing() -> str:
-    """What this machine lacks for it, or ""."""
+    """What this machine lacks for wrong clocks; "" for nothing."""
     if _library() is None:
         return "libfaketime is not installed"
     tried = subprocess.run((*_namespace(0), "true"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
@@ -24,7 +24,7 @@ def missing() -> str:
 
 
 class Clock:
-    """One router's. It is right until it is set."""
+    """One router's clock. It is right until it is set."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self._file = folder / f"clock-{number}"
@@ -37,10 +37,10 @@ class Clock:
             "NO_FAKE_STAT": 1,
         }
         self.command = ("env", *(f"{name}={value}" for name, value in variables.items()), *_namespace(number))
-        """Goes before the router's. Each has been up for some hours more than the one before."""
+        """Words before the router's command. Each router's host has been up for some hours more than the one before."""
 
     async def set(self, ahead_s: int) -> None:
-        """Set the wall clock wrong by `ahead_s` seconds; it is when this returns."""
+        """Set the wall clock wrong by `ahead_s` seconds. When this returns, the router has the new time."""
         self._write(ahead_s)
         await asyncio.sleep(2 * READ_AGAIN_S)
 

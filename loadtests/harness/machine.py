@@ -1,4 +1,4 @@
-"""On what something was measured, and how quiet it was there."""
+"""The machine of a measurement, and how busy it was."""
 
 import platform
 import shutil
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def machine() -> str:
-    """The processor, its cores, the kernel, and the commit of this checkout: what a table must be stamped with."""
+    """The processor, its cores, the kernel, and the commit of this checkout. Every table must carry them."""
     info = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     models = [text.partition(":")[2].strip() for text in info if text.startswith("model name")]
     name = models[0] if models else platform.processor()
@@ -33,7 +33,7 @@ class Ticks:
 
     busy: int
     stolen: int
-    """Given to other virtual machines while this one wanted to run."""
+    """Ticks that other virtual machines got while this one wanted to run."""
     all: int
 
     @classmethod

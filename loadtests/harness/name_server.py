@@ -1,4 +1,4 @@
-"""A small real DNS server, for names that change: UDP, and TCP for what does not fit."""
+"""A small real DNS server, for names that change: over UDP, and over TCP for long answers."""
 
 import asyncio
 import socket
@@ -50,7 +50,7 @@ class NameServer(asyncio.DatagramProtocol):
         return f"{HOST}:{self.port}"
 
     def set(self, name: str, kind: str, *values: str) -> None:
-        """What the name stands for from now on."""
+        """Set the name's records."""
         self.records.setdefault(name.rstrip(".") + ".", {})[kind] = list(values)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:

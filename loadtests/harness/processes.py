@@ -29,14 +29,14 @@ COUNTS = (
     *("warmroute_worker_in_flight", "warmroute_worker_queued_tokens", "warmroute_worker_held_tokens"),
     *("warmroute_requests_in_flight", "warmroute_buffered_body_bytes", "warmroute_index_pending"),
 )
-"""What a router counts up for a request and must count down, whatever becomes of it."""
+"""Gauges that a router raises for a request and must lower, however the request ends."""
 
 
 NO_TUNING: Mapping[str, float] = MappingProxyType({})
 
 
 class NotReady(RuntimeError):
-    """A process did not come up, or did not do in time what was waited for."""
+    """A process did not start, or did not reach an awaited state in time."""
 
 
 class Process:
@@ -48,22 +48,23 @@ class Process:
         self._command = [python, "-m", *command, "--host", HOST, "--port", str(port)]
         self._child: subprocess.Popen[bytes] | None = None
         self.under: Sequence[str] = ()
-        """Words before the command, such as `env NAME=VALUE`: of a program that becomes it and stays one process."""
+        """Words before the command, such as `env NAME=VALUE`, of a program that executes the command in the same
+        process."""
 
     def start(self) -> None:
-        """Does not wait until it serves."""
+        """Start the process, without waiting until it serves."""
         environ = {**os.environ, "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}
         self._child = subprocess.Popen([*self.under, *self._command], stdout=subprocess.DEVNULL, env=environ)
 
     def kill(self) -> None:
-        """SIGKILL: gone without a word."""
+        """Send SIGKILL, so that it ends without closing anything."""
         if self._child is not None:
             self._child.kill()
             self._child.wait()
             self._child = None
 
     async def stop(self) -> int:
-        """SIGTERM: waits until it has ended. Returns its exit code."""
+        """Send SIGTERM and wait until it has ended. Returns its exit code."""
         assert self._child is not None
         self._child.terminate()
         code = await asyncio.to_thread(self._child.wait, START_S)
@@ -118,7 +119,7 @@ class Engine(Process):
         return dict(json.loads((await self.call("GET", "/emulator/state"))[1]))
 
     async def fault(self, kind: str, **measure: object) -> None:
-        """Misbehave towards prompts; probes are answered as ever. `none` ends it."""
+        """Let the engine misbehave for prompts; it still answers probes normally. `none` ends it."""
         await self.call("POST", "/emulator/fault", {"kind": kind, "path": "/v1/chat/completions", **measure})
 
 
@@ -152,7 +153,7 @@ class Router(Process):
         return text
 
     async def left_over(self) -> dict[str, float]:
-        """What must be 0 when no request runs. Waits up to 2 s, then returns what is still counted."""
+        """The gauges that must be 0 when no request runs. Waits up to 2 s, then returns those that are not 0."""
         left: dict[str, float] = {}
         for _ in range(20):
             metrics = await self.metrics()

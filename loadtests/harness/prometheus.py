@@ -26,7 +26,7 @@ class Series(NamedTuple):
 
 
 class Prometheus:
-    """Asked over HTTP. The calls block: use a thread."""
+    """Sends queries over HTTP. The calls block: use a thread."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -49,7 +49,7 @@ class Prometheus:
 
 
 def numbers(found: Any) -> list[Series]:
-    """What of an answer can be drawn: samples that are numbers, series that have any."""
+    """The part of an answer that can be drawn: samples that are numbers, and series that have any."""
     kept = [Series(labels, [(t, float(v)) for t, v in points if float(v) == float(v)]) for labels, points in found]
     return [series for series in kept if series.points]
 
@@ -60,7 +60,7 @@ def binary() -> str | None:
 
 
 def configuration(targets: Sequence[str]) -> str:
-    """For Prometheus, in YAML: the routers, each second, and the alert rules."""
+    """Prometheus' configuration in YAML: it scrapes the routers each second and loads the alert rules."""
     addresses = ", ".join(f"'{target}'" for target in targets)
     return f"""
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}

@@ -1,4 +1,4 @@
-"""A TCP proxy that makes a network bad: later, or broken."""
+"""A TCP proxy that delays bytes or breaks connections, as a bad network does."""
 
 import asyncio
 from contextlib import suppress
@@ -10,7 +10,7 @@ CHUNK_BYTES = 1 << 16
 
 
 class Proxy:
-    """Listens on a port of its own and passes bytes on to `target`. `delay_s` is added in each direction."""
+    """Listens on its own port and passes bytes on to `target`. `delay_s` is added in each direction."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -37,7 +37,7 @@ class Proxy:
             await asyncio.wait(self._pipes)
 
     def reset(self) -> None:
-        """Reset every connection, in the middle of whatever it carries."""
+        """Reset every connection, even in the middle of an answer."""
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
@@ -55,7 +55,7 @@ class Proxy:
             pipe.add_done_callback(self._pipes.discard)
 
     async def _pipe(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        """Late bytes overtake none, and do not hold up those behind them."""
+        """Delayed bytes keep their order, and do not delay the bytes behind them further."""
         loop = asyncio.get_running_loop()
         last_at = 0.0
         with suppress(OSError):

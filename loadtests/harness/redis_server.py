@@ -1,4 +1,5 @@
-"""A Redis (or Valkey) process for load tests: started, killed, frozen, asked. Gone when its `async with` ends."""
+"""A Redis (or Valkey) process for load tests: it can be started, killed, frozen and asked, and ends with its `async
+with`."""
 
 import asyncio
 import random

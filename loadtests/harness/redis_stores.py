@@ -24,17 +24,17 @@ SENTINELS = 3
 SHARDS = 3
 SLOTS = 16384
 DOWN_AFTER_MS = 1000
-"""Of sentinels, and of a Cluster's nodes: one that does not answer for this long is taken for dead."""
+"""Sentinels, and a Cluster's nodes, take a server for dead that does not answer for this many milliseconds."""
 SETTLED_S = 30.0
 
 
 @dataclass(slots=True)
 class Store:
-    """One kind of Redis. `url` is what routers are told."""
+    """One kind of Redis. `url` is the routers' setting."""
 
     url: str
     servers: Sequence[RedisProcess]
-    """The first one is in charge of the routers' keys at the start."""
+    """The first server holds the routers' keys at the start."""
     proxy: Proxy = field(default_factory=lambda: Proxy(0))
 
 

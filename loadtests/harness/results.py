@@ -15,11 +15,11 @@ _OK = 200
 
 
 class End(Enum):
-    """The last thing that a client saw."""
+    """How a request ended, as its client saw it."""
 
     COMPLETE = "complete"
     ERROR_EVENT = "error event"
-    """The stream had begun, and said itself that it broke."""
+    """The stream had begun and ended with an error event."""
     FAILED = "failed"
     """No byte of an answer: an error status, or no connection."""
     SILENT = "silent"
@@ -44,11 +44,11 @@ class Result(NamedTuple):
         return self.first_at - self.started_at
 
     def lives_at(self, moment: float) -> bool:
-        """Was it sent then, and not ended?"""
+        """Was it sent by then, and not ended?"""
         return self.started_at <= moment < self.ended_at
 
     def waits_at(self, moment: float) -> bool:
-        """Was it sent then, without a first byte?"""
+        """Was it sent by then, and had no first byte?"""
         return self.started_at <= moment < (self.first_at or self.ended_at)
 
 

@@ -34,7 +34,7 @@ def _stats(root: int) -> dict[int, Stat]:
             try:
                 found[int(folder.name)] = Stat.parse((folder / "stat").read_text(), reaped=int(folder.name) == root)
             except (FileNotFoundError, ProcessLookupError):
-                continue  # it ended while we looked
+                continue  # it ended meanwhile
     return found
 
 
@@ -65,7 +65,7 @@ class Usage:
         return self.read()[0]
 
     def idle_ms_per_s(self, seconds: float) -> float:
-        """CPU that the router uses when it has nothing to do: probes, scrapes, timers."""
+        """CPU that an idle router uses for probes, scrapes and timers."""
         before = self.cpu_ms()
         time.sleep(seconds)
         return (self.cpu_ms() - before) / seconds

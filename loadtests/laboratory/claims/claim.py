@@ -1,4 +1,4 @@
-"""What a claim is, and what one run of one of its arms comes to."""
+"""A claim, and the figures of one run of one of its arms."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -35,8 +35,8 @@ class Figures:
     """Of answered prompts, per second."""
     output_tokens: float
     same_worker: float
-    """Of the requests whose prefix was asked for before, how many went where the last one went: what some call a cache
-    hit. 0 where scripts have no common prefix."""
+    """Share of the requests with a known prefix that went to the same worker as the last request with that prefix,
+    which some publications call a cache hit. 0 where scripts have no common prefix."""
 
 
 Runs = Mapping[str, Sequence[Figures]]
@@ -60,7 +60,7 @@ class Claim:
     name: str
     source: str
     conditions: str
-    """As far as they are known; then what is not."""
+    """The known conditions, then the unknown ones."""
     arms: Sequence[Arm]
     findings: Callable[[Runs], Sequence[Finding]]
 

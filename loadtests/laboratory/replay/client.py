@@ -1,4 +1,4 @@
-"""Sends one chat request and watches its stream. What must not be broken: it never raises for what a server does."""
+"""Sends one chat request and watches its stream. What must not be broken: it never raises because of the server."""
 
 import time
 from collections.abc import Callable, Mapping

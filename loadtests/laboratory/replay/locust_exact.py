@@ -10,7 +10,7 @@ from flask import Response, request
 from loadtests.laboratory.replay.record import Record
 from loadtests.laboratory.replay.summary import Slo, Summary, Times, summary
 
-if TYPE_CHECKING:  # importing locust patches threads and sockets: only who runs it may
+if TYPE_CHECKING:  # importing locust patches threads and sockets: only a locust run may do it
     from locust.web import WebUI
 
 TAB = "exact"

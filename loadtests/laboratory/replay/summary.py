@@ -1,4 +1,4 @@
-"""What a replay's records come to. Percentiles are exact: of the times themselves, not of bins."""
+"""Sums up a replay's records. Percentiles are exact: they are taken from the times, not from bins."""
 
 import math
 from collections import Counter

@@ -1,7 +1,7 @@
 """An engine under the virtual clock: the scheduler and KV pool of `loadtests.engine`, driven by events.
 
-The model is the same object that the HTTP engine drives in real time (`loadtests.engine.driver`); only who wakes it
-differs. Steps in which nothing can change are one event.
+The model is the same object that the HTTP engine drives in real time (`loadtests.engine.driver`); only the clock that
+drives it differs. Steps in which nothing can change are one event.
 """
 
 import math
@@ -39,7 +39,7 @@ class VirtualEngine:
         self._wake(self._timeline.now)
 
     def restart(self) -> None:
-        """The process is replaced: its jobs are lost (nothing more is told of them), its pool is empty."""
+        """Replace the process: its jobs are lost (their listeners hear no more), and its pool is empty."""
         self.generation += 1
         self.busy_before_s += self.scheduler.busy_s
         self._waking += 1

@@ -38,7 +38,7 @@ class Change(NamedTuple):
 
 
 class Answering(Protocol):
-    """Who asked, to be told what comes of it."""
+    """The sender of a request, which is told how the request ends."""
 
     job: Job
 

@@ -1,4 +1,4 @@
-"""What a sweep has found so far, in a file of JSON lines that only grows: an interrupted sweep goes on where it was.
+"""The results of a sweep, in a file of JSON lines that only grows: an interrupted sweep continues where it stopped.
 
 One line holds one run, so that arms and seeds can be added later under the same knees, in pairs with what is there.
 What must not be broken: runs of one file are comparable. The first line says under which settings they were made, and a
@@ -36,7 +36,7 @@ class RunKey(NamedTuple):
 
 
 class Kept:
-    """One file's. Every run is written as soon as it is told."""
+    """The results in one file. Every run is written as soon as it has ended."""
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         """Raises ValueError if the file was begun under other settings, or is none of a sweep."""

@@ -1,4 +1,4 @@
-"""What became of each request, and what a whole run comes to."""
+"""The outcome of each request, and the summary of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from statistics import fmean, pstdev
 import numpy as np
 
 GOOD_S = 1.0
-"""A first token within this is good, however little there was to compute."""
+"""A first token within this many seconds is good, however little there was to compute."""
 GOOD_FACTOR = 3.0
-"""Or within this many times what an idle worker needs that holds all that was ever computed anywhere."""
+"""It is also good within this many times the time of an idle worker with an infinite cache."""
 CURVE = (*range(1, 100), 99.5)
 """Percentiles of a run's curve."""
 
@@ -22,7 +22,7 @@ class Outcome:
     prompt_tokens: int
     answer_tokens: int
     ideal_tokens: int
-    """Of the prompt, computed before by anybody: what an infinite cache would hold."""
+    """Tokens of the prompt that any worker has computed before: what an infinite cache would hold."""
     least_s: float
     """Time to first token on an idle worker with that cache."""
     measured: bool = True

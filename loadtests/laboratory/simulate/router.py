@@ -77,7 +77,7 @@ class VirtualRouter:
         timeline.at(SCRAPE_INTERVAL_S * rng.random(), self._scrape, SCRAPE_INTERVAL_S)
 
     def route(self, asked: Asked) -> None:
-        """Send a request on its way."""
+        """Dispatch a request."""
         self.budget.request()
         self.attempt(asked, [])
 
@@ -148,7 +148,7 @@ class Attempt:
 
     @property
     def host(self) -> Host | None:
-        """Who was asked last."""
+        """The worker that was asked last."""
         return self._router.hosts[self._choice.worker.id] if self._choice is not None else None
 
     @property
@@ -158,7 +158,7 @@ class Attempt:
         return passage.predicted_tokens if passage is not None else 0
 
     def start(self, host: Host) -> None:
-        """Count it, record it as pending, and send it."""
+        """Count the request, record its prompt as pending, and send it."""
         choice = self._chosen
         choice.lease.__enter__()
         tokens, uncached = self._asked.prompt.tokens, self._asked.prompt.tokens - self.predicted_tokens

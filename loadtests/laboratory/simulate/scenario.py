@@ -51,11 +51,11 @@ class Scenario:
     host_kv_tokens: int = 0
     """The router's setting: what it believes that each worker's second tier holds."""
     sessions_named: bool = True
-    """False: clients say nothing of sessions, and rules that go by them go by the prompt's beginning."""
+    """False if clients do not name sessions: rules that use sessions then use the prompt's beginning."""
     prefix_caching: bool = True
     """False: workers compute every prompt whole."""
     patience_s: float = 120.0
-    """After the measured span, this long is waited for what has not ended."""
+    """Seconds that the run waits, after the measured span, for requests that have not ended."""
     warm_s: float = field(init=False)
 
     def __post_init__(self) -> None:

@@ -67,8 +67,8 @@ class Session:
         return Prompt(self._bytes, len(self._ints), self.now.prompt_tokens, BLOCK_TOKENS, exact=True, source="ids")
 
     def job(self) -> Job:
-        """The present turn, as the engine sees it. No later prompt finds what the answer adds: the next prompt
-        holds it as its template renders it, without the reasoning for one, and the router credits none of it."""
+        """The present turn, as the engine sees it. No later prompt finds the answer's blocks: the next prompt holds the
+        answer as its template renders it, for example without the reasoning, and the router does not credit it."""
         turn = self.now
         answer_blocks = (turn.prompt_tokens + turn.answer_tokens) // BLOCK_TOKENS - len(self._ints)
         made = [next(self._answers) & _MASK for _ in range(answer_blocks)]

@@ -18,12 +18,12 @@ class Timeline:
         return self.now
 
     def at(self, when: float, call: Callable[..., None], *arguments: Any) -> None:
-        """Have `call` called at `when`, or now if that is past."""
+        """Schedule `call` for `when`, or for now if that is past."""
         self._asked += 1
         heapq.heappush(self._next, (max(when, self.now), self._asked, call, arguments))
 
     def step(self) -> bool:
-        """Let the next thing happen. False when there is none."""
+        """Run the next call. Returns False when there is none."""
         if not self._next:
             return False
         self.now, _, call, arguments = heapq.heappop(self._next)
@@ -31,7 +31,7 @@ class Timeline:
         return True
 
     def run(self, until: float) -> None:
-        """Let everything happen that is due by `until`."""
+        """Run all calls that are due by `until`."""
         while self._next and self._next[0][0] <= until:
             self.step()
         self.now = max(self.now, until)

@@ -24,8 +24,8 @@ class Start(NamedTuple):
 
 
 def capped(scripts: Sequence[Script], max_think_s: float, max_tokens: int) -> list[Script]:
-    """Scripts without pauses longer than `max_think_s` (people who went home), and only those whose every prompt and
-    answer have at most `max_tokens` together."""
+    """Scripts with pauses cut to `max_think_s` (longer ones are people who left), and only those in which every prompt
+    with its answer has at most `max_tokens`."""
     return [
         Script(
             script.name,
@@ -99,7 +99,7 @@ class Mix:
         return self._composed(requests_per_s, warm_s, rng)
 
     def after(self, now_s: float, rng: random.Random) -> Start | None:
-        """What follows a session that is over now: nothing, since sessions start by themselves."""
+        """The session that follows an ended one: none, because sessions start independently."""
         return None
 
     def _composed(self, requests_per_s: float, warm_s: float, rng: random.Random) -> Iterator[Start]:

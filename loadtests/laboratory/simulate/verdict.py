@@ -29,7 +29,8 @@ MEASURES = (
     Measure("goodput", lambda s: s.goodput, True, 1.02),
 )
 MEAN = Measure("mean TTFT", lambda s: fmean(s.ttft_curve), False, 1.02)
-"""Of the curve of percentiles. No goal: it says who wins where one arm has the better p50, another the better p90."""
+"""Mean of the curve of percentiles. It is no goal: it shows which arm wins where one has the better p50 and another the
+better p90."""
 
 
 class Against(NamedTuple):

@@ -1,10 +1,9 @@
-"""Traces with text: recorded agent sessions (messages, and requests as spans of them), and request logs of one's own.
+"""Traces with text: recorded agent sessions (messages, and requests as spans of them), and the user's own request logs.
 
-Prompts become token ids by a *ruler*: the real tokenizer and chat template, or four bytes of text a token. A log of
-one's own is JSONL, one OpenAI chat request a line, in order of time:
-`{"t": 12.5, "session": "any id", "body": {"messages": [...], "tools": [...]}, "answer_tokens": 210, "took_s": 4.2}`.
-`t` is in seconds; `session` may be missing (then `body.user`, else every request stands alone); `usage` as OpenAI
-reports it may stand for `answer_tokens`.
+Prompts become token ids by a *ruler*: the real tokenizer and chat template, or four bytes of text a token. A request
+log is JSONL with one OpenAI chat request per line, in order of time: `{"t": 12.5, "session": "any id", "body":
+{"messages": [...], "tools": [...]}, "answer_tokens": 210, "took_s": 4.2}`. `t` is in seconds; `session` may be missing
+(then `body.user`, else every request stands alone); `usage` as OpenAI reports it may stand for `answer_tokens`.
 """
 
 import os
@@ -40,7 +39,7 @@ class Ruler(Protocol):
 
 
 class ByteRuler:
-    """Four bytes of text are one token: quick, and off by a quarter or so."""
+    """Four bytes of text are one token: fast, and wrong by about a quarter."""
 
     def measure(self, body: Mapping[str, Any]) -> Measured:
         ids = chat_ids(dict(body))
