@@ -7,17 +7,10 @@ import pytest
 
 from router.fleet.cache_loss import Turn
 from router.fleet.prefill_rate import PrefillRates
-from router.fleet.worker import Worker, WorkerState, chain_block_tokens
+from router.fleet.worker import Worker, WorkerState
 from router.fleet.worker_names import holder_name
 from router.fleet.workers import DuplicateWorkerError, Fleet, UnknownWorkerError
 from tests.router.fleets import a_load, facts, make_fleet, make_worker
-
-
-@pytest.mark.parametrize(
-    ("engine", "index"), [(0, 64), (1, 64), (16, 64), (32, 64), (64, 64), (48, 96), (128, 128), (528, 528)]
-)
-def test_the_index_block_is_a_multiple_of_the_engines_block(engine: int, index: int) -> None:
-    assert chain_block_tokens(engine) == index
 
 
 def test_groups_follow_what_workers_serve() -> None:
