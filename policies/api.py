@@ -52,15 +52,16 @@ class Candidate(NamedTuple):
     """Uncached prompt tokens per second that the worker's hardware class prefills (prior, then measured). Never 0."""
     alike: int
     """Requests dispatched there by this router, whose last byte has not come and whose prompts begin with the same
-    block: others that have a use for the same prefix. A conversation that nobody shares anything with has none."""
+    block: others that can use the same prefix. A conversation that shares its beginning with no other one has none."""
     strangers: int
     """Of those waiting in the engine, requests that no known router sent (last scrape)."""
     warmth: float
     """The share of its full speed that is expected of it now, above 0: below 1 for a worker that has just come into
     service. What has a price in time or load is divided by it."""
     stay_s: float
-    """Seconds from first token to last byte of those requests that are found there, as measured: each weighted by
-    itself, since a long one is found more often. So long memory is waited for."""
+    """Measured mean time, in seconds, for which the requests on this worker keep their memory, from first token to last
+    byte. Each is weighted by its own length, because a long one is found more often. A prompt that needs their memory
+    waits for about this many seconds."""
     held_share: float
     """Of `held_tokens`, the share that takes memory of its own, as measured (0..1): prompts that begin alike share
     blocks."""

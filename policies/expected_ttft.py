@@ -31,10 +31,11 @@ their answers. Danger: at 0.2, short sessions lose their worker."""
 
 COPY_WEIGHT = 9.0
 """Price of one more copy of a prefix that others use too, in computations of it, where the pool is full and what it
-holds is used again: copies of everything take as much memory again, for ever (a conversation that moves leaves nothing
-behind that anybody wants). Those alike in flight share it, so that a burst spreads. Danger: at 0, 150 shared prefixes
-that just fit into the fleet's memory push each other out (10 requests/s on eight workers: 83 % hits and a TTFT p90 of
-1.7 s instead of 94 % and 0.16 s); at 30, a burst of 48 waits for few copies (TTFT p50 2.6 s instead of 2.2)."""
+holds is used again: copies of everything take as much memory again, for ever (a conversation that moves leaves behind
+blocks that no request uses again). Requests alike in flight share the price, so that a burst spreads. Danger: at 0, 150
+shared prefixes that just fit into the fleet's memory push each other out (10 requests/s on eight workers: 83 % hits and
+a TTFT p90 of 1.7 s instead of 94 % and 0.16 s); at 30, a burst of 48 waits for few copies (TTFT p50 2.6 s instead of
+2.2)."""
 
 REUSE_REQUESTS = 400
 """Requests over which the share of prompts that is found cached is averaged."""
@@ -46,10 +47,11 @@ OWN_REQUESTS = 200
 """Requests over which each worker's own queue is averaged."""
 
 OWN_TIMES = 4
-"""A worker's price follows so many times its own queue where that is less than the fleet's: only who has next to none,
-because it has just come, is left out. Danger: without it, sessions stay at crowded workers while new ones are idle (a
-fleet that grows from two to eight: mean time to first token 1.3 times as long); with each worker's own queue alone, any
-that is idle for a moment draws sessions (over a sweep of 107 cells, 1.10 instead of 1.04 times the best p90)."""
+"""A worker's price follows this many times its own queue where that is less than the fleet's: so only a worker with
+nearly no queue, because it has just joined, is cheaper. Danger: without it, sessions stay at crowded workers while new
+ones are idle (a fleet that grows from two to eight: mean time to first token 1.3 times as long); with each worker's own
+queue alone, any that is idle for a moment draws sessions (over a sweep of 107 cells, 1.10 instead of 1.04 times the
+best p90)."""
 
 USUAL_KV_TOKENS = 500_000
 """Pool of a worker that does not tell its size, as far as filling it goes."""
@@ -127,12 +129,12 @@ class ExpectedTtft:
     and a busy one goes where least is computed.
 
     copies = (shared - cached) x (9 x reuse x filled / (1 + alike / 2) - 1.05 x alike / (1 + alike)), where that part of
-    the prompt that it shares with others is not held: the price of one more copy, less what the others spare who will
+    the prompt that it shares with others is not held: the price of one more copy, less what later requests save that
     find it there. `filled` is the share of the worker's pool that this router has filled so far, at most 1, `reuse` the
     share of prompts that was found cached lately. So one system prompt spreads over the fleet as fast as traffic needs
-    it, and a burst of one new document is prefilled on several workers. What is shared is not told: it is the least
+    it, and a burst of one new document is prefilled on several workers. The shared part is estimated: it is the least
     that requests with an equal beginning find held while others with that beginning are in flight. A conversation that
-    nobody shares anything with is alone in flight, and pays in full.
+    shares its beginning with no other one is alone in flight, and pays in full.
 
     memory wait = stay x (held x held_share + prompt - capacity) / capacity, where that is positive (`memory_wait_s`).
     """

@@ -1,4 +1,4 @@
-"""Policies of one's own: a class in a Python file, named `path/to/file.py:Class`, that serves and replays unchanged.
+"""Custom policies: a class in a Python file, named `path/to/file.py:Class`, that serves and replays unchanged.
 
 The file is code that runs in the router: give it a path that only its owner can write to. What must not be broken: a
 file that cannot be used is refused in one sentence before anything is served, whatever is wrong with it.
@@ -57,7 +57,7 @@ def _module(path: Path) -> ModuleType:
     sys.modules[key] = module  # dataclasses look themselves up there
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # somebody else's code: whatever it raises is what is wrong with it
+    except (Exception, SystemExit) as error:  # foreign code may raise anything: that is the error to report
         del sys.modules[key]
         raise ValueError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
     return module

@@ -1,5 +1,5 @@
-"""Background tasks: kept by reference, restarted when they crash, and their crash reported. Who starts them stops
-them."""
+"""Background tasks: they are kept by reference, and restarted and reported when they crash. The code that starts them
+stops them."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ RESTART_S = 1.0
 """Before the first restart; doubled with each that follows soon, to `MAX_RESTART_S`."""
 MAX_RESTART_S = 30.0
 STEADY_S = 60.0
-"""What has run so long did well: its next restart comes soon again."""
+"""After a task that ran for this many seconds, the next restart comes soon again."""
 log = logging.getLogger("warmroute")
 
 Start = Callable[[], Coroutine[object, object, None]]

@@ -79,12 +79,12 @@ class Scan:
 
 
 def _bytes_of(steps: int) -> int:
-    """Length of the first so many steps."""
+    """Length in bytes of the first `steps` steps."""
     return steps * STEP_BYTES if steps <= _EARLY_STEPS else _EARLY_BYTES + (steps - _EARLY_STEPS) * _LATE_STEP_BYTES
 
 
 def _steps_in(length: int) -> int:
-    """How many steps so many bytes have in full."""
+    """Number of whole steps in this many bytes."""
     return (
         length // STEP_BYTES if length <= _EARLY_BYTES else _EARLY_STEPS + (length - _EARLY_BYTES) // _LATE_STEP_BYTES
     )

@@ -40,7 +40,7 @@ from router.wire.watchdog import Watchdog
 log = logging.getLogger("warmroute")
 
 WARM_S = 20.0
-"""A process waits so long for workers and tokenizers before it listens."""
+"""A process waits at most this many seconds for workers and tokenizers before it listens."""
 WARM_LOOK_S = 0.02
 
 
@@ -177,7 +177,7 @@ class Router:
             background.start("clients' use", self.use.run)
 
     def _start_members(self, background: Background) -> None:
-        """Who is listed joins now; who is found, when it is."""
+        """Add the listed workers now; discovery adds others when it finds them."""
         members = self.members
         for url in self.common.settings.workers:
             members.membership.join(url, "listed")

@@ -15,7 +15,7 @@ def main() -> int:
         except EOFError:
             return 1
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    from router.build.run import serve  # noqa: PLC0415  (loads the whole router: not for who was orphaned at once)
+    from router.build.run import serve  # noqa: PLC0415  (loads the whole router: needless for a process that is orphaned at once)
 
     serve(settings, place)
     return 0

@@ -17,7 +17,7 @@ class Common:
 
     settings: Settings
     secret: bytes
-    """Signs what routers share: the setting `index_secret`, or random bytes, which nobody else knows."""
+    """Signs what routers share: the setting `index_secret`, or random bytes, which no other process knows."""
     rng: random.Random
     instruments: Instruments
     tuning: Tuning

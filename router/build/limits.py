@@ -17,7 +17,7 @@ from router.wire.routes import Paths
 
 
 def admission_of(settings: Settings, clients: Clients) -> Admission:
-    """Who may do what, and how much of it."""
+    """The clients' rights and limits."""
     worker_key = settings.worker_api_key.value if settings.worker_api_key else ""
     return Admission(
         clients=clients,
@@ -60,6 +60,6 @@ def room_limits(settings: Settings, tuning: Tuning) -> RoomLimits:
 
 
 def clients_of(settings: Settings) -> Clients:
-    """Who may ask. Raises KeysFileError."""
+    """The clients that may send requests. Raises KeysFileError."""
     path = Path(settings.keys_file) if settings.keys_file else None
     return Clients((key.value for key in settings.api_keys), path, time.monotonic)

@@ -1,4 +1,4 @@
-"""How workers are reached: which addresses are allowed, who resolves their names, what both sides show under TLS."""
+"""How workers are reached: which addresses are allowed, how names are resolved, and what both sides show under TLS."""
 
 import ssl
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The fleet: its workers, and who hears of its changes."""
+"""The fleet: its workers, and the listeners to its changes."""
 
 import asyncio
 import time

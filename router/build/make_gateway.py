@@ -34,7 +34,7 @@ from router.wire.watchdog import Watchdog
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayInputs:
-    """All that a request meets on its way."""
+    """Everything that a request passes through."""
 
     common: Common
     fleet: Fleet

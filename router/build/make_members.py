@@ -1,4 +1,5 @@
-"""Who is in the fleet: looked at by the prober, found by discovery, decided by operators here or elsewhere."""
+"""The members of the fleet: the prober asks them, discovery finds them, operators decide about them here or
+elsewhere."""
 
 import time
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Members:
 
 
 def make_members(common: Common, fleet: Fleet, dial: Dial, sharing: Sharing | None) -> Members:
-    """Nobody has joined yet."""
+    """No worker has joined yet."""
     settings = common.settings
     client = make_control_client(common, dial, settings.health_timeout_s)
     prober = Prober(fleet, client, time.monotonic, common.rng, _probe_config(common.tuning))

@@ -1,4 +1,5 @@
-"""Where token ids come from: which tokenizer and template each model has, and whom else to ask for them."""
+"""Where token ids come from: each model's tokenizer and template, and the workers and routers that are asked for
+them."""
 
 import time
 from collections.abc import Mapping
@@ -53,7 +54,7 @@ def make_prompts(common: Common, fleet: Fleet, dial: Dial, sharing: Sharing | No
 
 
 def _make_asker(common: Common, dial: Dial) -> TokenAsker:
-    """Asks workers for the token ids of prompts that nobody here can render."""
+    """Asks workers for the token ids of prompts that cannot be rendered here."""
     settings = common.settings
     client = make_control_client(common, dial, ASK_TIMEOUT_S)
     make_breaker = partial(Breaker, time.monotonic, common.tuning.breaker_failures, common.tuning.breaker_open_s)

@@ -57,10 +57,10 @@ class Resolver(AbstractResolver):
 
     def _complain(self, host: str, addresses: list[str]) -> None:
         """Log each name and answer once: the name is dialled again and again."""
-        told = (host, ",".join(sorted(addresses)))
-        if told not in self._refused and len(self._refused) < 1000:
-            self._refused.add(told)
-            log.warning("worker host %s resolves to %s, which worker_allow does not allow: not called", *told)
+        refused = (host, ",".join(sorted(addresses)))
+        if refused not in self._refused and len(self._refused) < 1000:
+            self._refused.add(refused)
+            log.warning("worker host %s resolves to %s, which worker_allow does not allow: not called", *refused)
 
 
 def _result(host: str, port: int, address: str) -> ResolveResult:

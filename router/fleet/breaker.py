@@ -16,7 +16,7 @@ broken; a longer time keeps a worker that is well again out of use."""
 WINDOW_S = 10
 """Span over which the share of failures is taken, in whole seconds (one bucket each)."""
 SATURATION_FACTOR = 4
-"""So many times `failures` requests must be shed one after the other before the breaker opens for 503s alone."""
+"""The breaker opens for 503s alone after this many times `failures` shed requests in a row."""
 _NEVER = float("-inf")
 _HTTP_SERVER_ERROR = 500
 _NOT_IMPLEMENTED = 501

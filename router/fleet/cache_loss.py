@@ -10,11 +10,12 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 MISSES = 3
-"""So many, each of another start (and another client, where they have keys), make the cache believed lost."""
+"""This many misses, each of another start (and of another client, where clients have keys), mean that the cache is
+lost."""
 MIN_PREDICTED_TOKENS = 512
 """Smaller predictions may miss by an engine's block."""
 ROOM_PARTS = 4
-"""What was written since must fit so many times into the room: LRU order and the room are known only roughly."""
+"""The tokens written since must fit this many times into the room: LRU order and the room are known only roughly."""
 MAX_STARTS = 128
 """Starts remembered per worker, at about 250 bytes."""
 
@@ -27,7 +28,7 @@ class Turn(NamedTuple):
     start_tokens: int
     """Length of that block."""
     client: str
-    """Label of who asked; empty where there are no keys."""
+    """The client's label; empty where there are no keys."""
     predicted_tokens: int
     cached_tokens: int
     written_tokens: int

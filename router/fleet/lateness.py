@@ -2,9 +2,10 @@
 
 An expectation counts the work that is known to be ahead. What it cannot know (a batch that is full, memory that does
 not suffice, other clients, a slower engine than believed) shows in first tokens that are overdue. Engines begin
-requests nearly in the order in which they come: one that others have overtaken waits for a reason of its own (a grammar
-that is compiled, a prompt in parts), and says nothing of those that come now. What an idle worker takes longer than
-expected is its way (a slow start, a rate that nobody measured), not a queue: it is learned, and expected too.
+requests nearly in the order in which they come: a request that others have overtaken waits for its own reason (a
+grammar that is compiled, a prompt in parts), and says nothing about new requests. The time that an idle worker always
+takes longer than expected (a slow start, a rate that was never measured) is no queue: it is learned, and expected from
+then on.
 """
 
 from collections.abc import Callable, Hashable
@@ -21,7 +22,7 @@ KEPT = 0.98
 
 
 class Punctuality:
-    """One worker's. Times are seconds of `clock`; requests are told by any handle of theirs."""
+    """One worker's lateness. Times are seconds of `clock`; any hashable handle stands for a request."""
 
     __slots__ = ("_alone", "_answered", "_clock", "_due", "_squares", "_stays", "usual_s")
 
@@ -67,8 +68,8 @@ class Punctuality:
 
     @property
     def stay_s(self) -> float:
-        """From the first token to the last byte, for which a request keeps its memory: the mean of those that are there
-        when somebody comes. The longer one stays, the likelier it is found, and a full pool is full of long ones (the
+        """Mean seconds for which a request keeps its memory, from the first token to the last byte, over the requests
+        that a new one finds there. A longer request is likelier to be found, so a full pool is full of long ones (the
         inspection paradox: squares over sums)."""
         return self._squares / self._stays
 

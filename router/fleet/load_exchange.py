@@ -21,11 +21,11 @@ from router.shared.script import command, read_script
 from router.shared.seal import Seal
 
 BEAT_S = 1.0
-"""An idle router writes and reads so often."""
+"""Seconds between two writes, and two reads, of an idle router."""
 GATHER_S = 0.005
-"""Changes within so long go out together."""
+"""Changes within this many seconds go out together."""
 FRESH_S = 0.002
-"""What was read so recently is not read again."""
+"""Parts that were read within this many seconds are not read again."""
 ORDER_S = 0.05
 """The order of workers by load follows what was read so often at most; candidates themselves are always looked up."""
 
@@ -74,7 +74,7 @@ class LoadExchange:
         return self._names
 
     def now_ms(self) -> int | None:
-        """Redis' time, None before it was told: the routers' own clocks may differ."""
+        """Redis' time in milliseconds; None before Redis has answered. The routers' own clocks may differ."""
         return None if self._time_offset is None else max(0, int((self._clock() + self._time_offset) * 1000))
 
     @property
@@ -100,7 +100,8 @@ class LoadExchange:
 
     def refresh(self) -> "asyncio.Future[Answer] | None":
         """Ask for the others' parts, together with what else is asked in this turn of the loop. The future is shared:
-        wait for it, do not await it. None: what is known is new enough, or there is nobody to ask."""
+        wait for it, do not await it. None when the known parts are new enough, or when no other router or no Redis can
+        be asked."""
         if self._reading is not None and not self._reading.done():
             return self._reading
         if not self._names or not self._link.responsive or self._clock() - self._read_at < FRESH_S:
@@ -160,7 +161,7 @@ class LoadExchange:
         self._link.tell(call).add_done_callback(self._written)
 
     def _written(self, done: "asyncio.Future[Answer]") -> None:
-        """Learn who lives, and Redis' time."""
+        """Learn which routers are alive, and Redis' time."""
         self._writing = False
         answer = None if done.cancelled() else done.result()
         if isinstance(answer, list) and answer and isinstance(answer[0], int) and 0 <= answer[0] < MAX_TIME_MS:

@@ -57,7 +57,7 @@ class Others:
         self._parts[router] = Part(raw, self._clock())
 
     def keep(self, routers: Iterable[str]) -> None:
-        """Only these live; of them, who has told nothing new for too long does not."""
+        """Keep only these routers, and of them only those that published something new recently."""
         self._parts = {router: self._parts[router] for router in routers if router in self._parts}
         self.expire()
 

@@ -8,7 +8,7 @@ enough of that. Requests prefilled side by side overlap, so the rate is rather t
 from router.engines import Load
 
 PRIOR_TOKENS = 65_536
-"""Weight of the configured rate, in tokens: after about so many computed ones the measurement rules."""
+"""Weight of the configured rate, in tokens: after about this many computed tokens the measurement dominates."""
 MEMORY = 0.98
 """What is kept of older measurements at each new one."""
 MIN_TOKENS = 1024

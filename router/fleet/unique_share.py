@@ -18,7 +18,8 @@ class HeldShare:
         self._used = 0.0
 
     def learn(self, held_tokens: int, used_tokens: float) -> None:
-        """So many prompt tokens are in flight and computed, and the engine references so many."""
+        """Learn from one look: `held_tokens` prompt tokens are in flight and computed, and the engine references
+        `used_tokens`."""
         if held_tokens > 0 and used_tokens > 0:
             self._held = self._held * MEMORY + held_tokens
             self._used = self._used * MEMORY + used_tokens

@@ -77,7 +77,7 @@ class Worker:
         self.draining = False
         self.healthy = False
         self.source = ""
-        """Who named it: `listed`, `admin`, or a source of discovery."""
+        """What named it: `listed`, `admin`, or a source of discovery."""
         self.labels = NO_LABELS
         self.on_idle: list[Callable[[], None]] = []
         """Called when the last request has ended. Several may wait for that."""
@@ -108,7 +108,7 @@ class Worker:
         )
 
     def suspect(self) -> None:
-        """A request failed there: somebody should look."""
+        """A request failed there: have the prober look at the worker."""
         if self.on_suspect is not None:
             self.on_suspect()
 
@@ -152,7 +152,7 @@ class Worker:
                 callback()
 
     def set_elsewhere(self, in_flight: int) -> None:
-        """Other routers have so many requests there. For the load orders."""
+        """Set how many requests other routers have there, for the load orders."""
         before = self.ordered_load
         self._ordered_elsewhere = in_flight
         self._reorder(before)

@@ -181,7 +181,8 @@ def _add_admin(app: FastAPI, state: ControlState) -> None:
 def _add_drain(app: FastAPI, state: ControlState, guarded: list[Any]) -> None:
     @app.post("/admin/workers/{worker_id}/drain", dependencies=guarded)
     async def drain(worker_id: str, wait_s: float = 0.0) -> dict[str, Any]:
-        """Give it nothing new. With `wait_s`, answer when nothing runs there any more, at the latest after so long."""
+        """Give the worker no new requests. With `wait_s`, answer when none runs there any more, or after `wait_s`
+        seconds."""
         worker = _known(lambda: state.fleet.drain(worker_id))
         state.decided(worker, Standing.DRAINING, False)
         if wait_s > 0:

@@ -129,7 +129,7 @@ class Gateway:
             self._finish(exchange)
 
     async def _cancelled(self, exchange: Exchange) -> None:
-        """The client has gone; or the drain time is over, and the client is told."""
+        """The client has gone; or the drain time is over, and the client gets an error."""
         if exchange.client_gone:
             exchange.outcome = "client_gone"
             return
@@ -183,7 +183,7 @@ class Gateway:
             exchange.cut()
 
     def _admit(self, exchange: Exchange, scope: Scope) -> Client:
-        """Who asks, entered: must leave. Raises ApiError."""
+        """The request's client, which has entered and must leave. Raises ApiError."""
         admission = self._admission
         exchange.request_id = f"{random.getrandbits(128):032x}"
         headers = exchange.headers = RequestHeaders(
@@ -239,8 +239,8 @@ class Gateway:
             raise ApiError(408, "The request body did not arrive in time.", "timeout") from None
 
     async def _serve_control(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The control plane would read any number of bytes before it asks for a key: it gets an operator's body whole,
-        and nobody else's at all."""
+        """The control plane would read any number of bytes before it asks for a key: so it gets an operator's body
+        whole, and no byte of other bodies."""
         exchange = Exchange(scope, receive, send, scope.pop(CYCLE))
         try:
             headers = exchange.headers = RequestHeaders(scope["headers"], False)

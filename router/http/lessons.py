@@ -1,4 +1,5 @@
-"""What an answer teaches, after its last byte: its client's charge, who made a stored response, what was really cached.
+"""What an answer teaches, after its last byte: its client's charge, which worker made a stored response, what was
+really cached.
 
 All of it is read out of what a worker wrote. The answer is out by then, so whatever goes wrong here costs the lesson
 alone: it is counted and logged, and never reaches the request.
@@ -42,7 +43,7 @@ class Lessons:
         except Exception as error:
             worker = exchange.worker.id if exchange.worker is not None else ""
             self._instruments.learn_skipped.add(1, (worker,))
-            # An error's own text may quote the prompt: its kind and its place are told.
+            # An error's text may quote the prompt: only its type and its place are logged.
             told = RuntimeError(type(error).__name__)
             log.error(
                 "an answer of worker %s taught nothing", worker, exc_info=told.with_traceback(error.__traceback__)

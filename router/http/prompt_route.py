@@ -243,7 +243,8 @@ class PromptRoute:
         return Choice(worker, lease, passage, prefill_s, body, name)
 
     def _must_wait(self, asked: Asked, decision: Decision, now: float) -> bool:
-        """Is every worker saturated, or does somebody wait already? A request that is tried again never waits."""
+        """Is every worker saturated, or does another request wait already? A request that is tried again never
+        waits."""
         return self._room.crowded(asked.group.name) or saturated(decision, self._bound_s, now)
 
     async def _wait_for_place(self, exchange: Exchange, asked: Asked) -> Decision:

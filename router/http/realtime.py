@@ -146,8 +146,8 @@ class RealtimeRoute:
         return group
 
     def _check_rights(self, client: Client, model: str) -> None:
-        """A session names its model again in its first event, and what it computes is not told: nobody reads that.
-        Raises ClientError unless the client may use all that the fleet serves, and without a limit on tokens."""
+        """A session names its model again in its first event, and its tokens are not reported: the router reads
+        neither. Raises ClientError unless the client may use all models of the fleet, without a limit on tokens."""
         if client.spec.uncached_tokens_per_minute is not None:
             raise ClientError(403, f"{client.label} has a limit on tokens.", "path_not_allowed", "path")
         if client.spec.models is not None and not (

@@ -15,7 +15,8 @@ from router.observe.record import RequestRecord
 FLUSH_S = 0.25
 MAX_WAITING_LINES = 50_000
 PIECE_BYTES = 4096
-"""Several processes may write to one pipe: only up to so much (PIPE_BUF) is one piece for it, and lines stay whole."""
+"""Several processes may write to one pipe: only a write of at most this many bytes (PIPE_BUF) is atomic, so that lines
+stay whole."""
 
 
 class AccessLine(msgspec.Struct, omit_defaults=True):

@@ -38,7 +38,7 @@ class Counter:
 
 
 class Series:
-    """One label's cells of a histogram, for who observes many values in a row."""
+    """One label's cells of a histogram, for code that observes many values in a row."""
 
     __slots__ = ("_bounds", "_cells")
 

@@ -113,7 +113,9 @@ class Instruments(Collector):
             "warmroute_client_requests", "Requests by the client's label and outcome.", ("client", "outcome")
         )
         self.client_refusals = Counter(
-            "warmroute_client_refusals", "Requests refused because of who sent them, by reason.", ("client", "reason")
+            "warmroute_client_refusals",
+            "Requests refused because of their client's rights or limits, by reason.",
+            ("client", "reason"),
         )
         self.client_prompt_tokens = Counter(
             "warmroute_client_prompt_tokens", "Prompt tokens of answered requests, by client.", ("client",)

@@ -29,7 +29,7 @@ from router.observe.trace_context import TRACEPARENT, TraceContext, trace_contex
 
 EXPORT_S = 5.0
 QUEUE_SPANS = 8192
-"""At most so many wait for the collector; what comes then is dropped."""
+"""At most this many spans wait for the collector; further ones are dropped."""
 BATCH_SPANS = 512
 GOOD = frozenset({"ok", "client_gone", "drained", "idle"})
 

@@ -46,7 +46,7 @@ FAULTS = {
 
 
 class Choice(msgspec.Struct):
-    """One attempt: where the request goes, the lease that counts it, and what the index is told."""
+    """One attempt: where the request goes, the lease that counts it, and what the index records."""
 
     worker: Worker
     lease: Lease
@@ -108,7 +108,7 @@ class Relay:
     async def run(
         self, exchange: Exchange, body: bytes | None, choose: Choose, dispatched: Callable[[Choice], None]
     ) -> None:
-        """Attempt until a worker answers. Raises ApiError when none does. `dispatched` is told of each attempt."""
+        """Attempt until a worker answers. Raises ApiError when none does. `dispatched` is called for each attempt."""
         failed = exchange.failed
         kind = ""
         self._budget.request()

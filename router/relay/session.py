@@ -35,7 +35,7 @@ class Session:
         self._tunnel.end(GOING_AWAY if self.outcome == "ok" else WORKER_DIED)
 
     async def ended(self, wait_s: float) -> bool:
-        """Has one side ended? Waits so long for it."""
+        """Has one side ended? Waits for it for at most `wait_s` seconds."""
         done, _ = await asyncio.wait(self._pumps, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         failed = [task for task in done if task.exception() is not None]
         if done and (failed or not self._tunnel.closed):

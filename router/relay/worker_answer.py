@@ -1,9 +1,9 @@
 """A worker's answer as it is read off its connection: no task is woken for a chunk that can be passed on at once.
 
 `WorkerConnection` is what aiohttp's connector dials and pools; reading is ours, with the parser that the server uses
-too. Whoever waits for an answer waits in `WorkerAnswer`. What must not be broken: bytes that no answer claims close the
-connection, and a connection goes back to the pool only after a whole answer to a whole request. Whatever a worker sends
-that is no body (heads, announcements, chunk extensions, trailers) is bounded, and none of it is kept but one head.
+too. The request's task waits for its answer in `WorkerAnswer`. What must not be broken: bytes that no answer claims
+close the connection, and a connection goes back to the pool only after a whole answer to a whole request. All bytes of
+a worker outside bodies (heads, 1xx responses, chunk extensions, trailers) are bounded, and only one head is kept.
 """
 
 import asyncio
@@ -77,8 +77,8 @@ class WorkerAnswer:
             await self._wait()
 
     async def read(self, pass_on: PassOn | None = None) -> bytes:
-        """The next bytes of the body that nobody has taken; b"" at its end. While waiting, chunks that are not the last
-        go to `pass_on`, as long as it takes them. Raises as `head`."""
+        """The next bytes of the body that were not taken yet; b"" at its end. While waiting, chunks that are not the
+        last go to `pass_on`, as long as it takes them. Raises as `head`."""
         self._pass_on = pass_on
         try:
             while not (self._chunks or self.ended):
@@ -154,7 +154,7 @@ class WorkerConnection(ResponseHandler):
 
     def expect(self, bodyless: bool, on_end: Callable[[], None], close: Callable[[], None]) -> WorkerAnswer:
         """The answer to the request that is about to be written. `bodyless`: to HEAD. `on_end` is called at its last
-        byte, `close` when somebody cuts it."""
+        byte, `close` when the answer is cut."""
         answer = self._answer = WorkerAnswer(self, close)
         self.used = True
         self._on_end = on_end
@@ -177,7 +177,7 @@ class WorkerConnection(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         answer = self._answer
         if answer is None:
-            self.close()  # nobody asked
+            self.close()  # bytes without a request
             return
         self._framing_bytes += len(data)
         try:
@@ -208,7 +208,8 @@ class WorkerConnection(ResponseHandler):
         self._framed = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser's: one header, or what follows a chunked body: that is dropped, for nobody has checked it."""
+        """Called by the parser for a header, or for a trailer after a chunked body. Trailers are dropped, because they
+        are not checked."""
         answer = self._answer
         if answer is None or answer.status:
             return

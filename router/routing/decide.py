@@ -19,7 +19,7 @@ from router.prefix.index import HASH_BYTES, Held, PrefixIndex
 from tokenizer_cache.prompt import Prompt
 
 SMALL_FLEET = 16
-"""Up to so many workers all are candidates; above, a sample is."""
+"""Up to this many workers are all candidates; of a larger fleet a sample is."""
 SAMPLED_LEAST_LOADED = 4
 SAMPLED_AT_RANDOM = 3
 MAX_CANDIDATES = 32
@@ -30,7 +30,7 @@ class NoWorkerError(Exception):
 
 
 class Sight(NamedTuple):
-    """What was found for one request: who could serve it, and who holds how much of its prompt."""
+    """What was found for one request: the workers that can serve it, and how much of its prompt each holder has."""
 
     workers: list[Worker]
     held: Mapping[str, Held]

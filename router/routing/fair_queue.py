@@ -1,9 +1,10 @@
-"""Who is next: start-time fair queueing over clients by the work they ask for, first come first served within one.
+"""Which request is next: start-time fair queueing over clients by the work they ask for; within a client, first come
+first served.
 
 Pure: no clock, no tasks. Each client has a *pass* that grows with what it was given, divided by its weight; the lowest
-pass is next. A client that comes anew starts at the pass of the one served last: who was away saved nothing, and owes
-nothing. When the queue is full, the client with the longest share of it loses its newest ticket, so a flood of one
-pushes out nobody else.
+pass is next. A client that returns starts at the pass of the one served last: while away it neither saved nor owed
+anything. When the queue is full, the client with the most tickets for its weight loses its newest one, so a flood from
+one client pushes out no other client.
 """
 
 from collections.abc import Collection
@@ -42,7 +43,7 @@ class FairQueue:
         return sum(self._counts.values())
 
     def has(self, group: str) -> bool:
-        """Does anybody wait for this group?"""
+        """Does any request wait for this group?"""
         return any(group in lanes for lanes in self._lanes.values())
 
     def enter(self, ticket: Ticket) -> Ticket | None:
@@ -69,7 +70,7 @@ class FairQueue:
             del self._lanes[ticket.client], self._counts[ticket.client]
 
     def next(self, blocked: Collection[str] = ()) -> Ticket | None:
-        """Whose turn it is among those whose group is not blocked; it stays in line. None: nobody's."""
+        """The next ticket whose group is not blocked; it stays in line. None if there is none."""
         for client in sorted(self._lanes, key=self._passes.__getitem__):
             heads = [next(iter(lane)) for group, lane in self._lanes[client].items() if group not in blocked]
             if heads:

@@ -29,7 +29,7 @@ class SharedOwners:
         self._seal = seal
 
     def learn(self, response_id: str, worker_id: str) -> None:
-        """Write it down; nobody waits."""
+        """Record the owner; no request waits for it."""
         place = self._place(response_id)
         value = self._seal.write(place, worker_id.encode())
         self._link.tell(command("SET", self._keys.response(place.hex()), value, "EX", RESPONSE_TTL_S))

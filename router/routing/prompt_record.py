@@ -41,7 +41,7 @@ class Passage:
         return self._exact
 
     def dispatched(self) -> None:
-        """The request is on its way to the worker: unless that is over already."""
+        """The request was sent to the worker. Does nothing if the record is no longer waiting."""
         if self.prompt.chain and self._phase is Phase.WAITING:
             self._pended = self.prompt.chain
             self._index.record(Record(self._holder, self._pended, State.PENDING))

@@ -1,9 +1,9 @@
 """Where requests wait for a place: turns are given one after another, and each turn decides with the load as it is.
 
-While somebody waits, the room looks a hundred times a second whether the next one can go: a place comes free by time
-(prefill is worked off), by answers that begin or end and by what engines report, and one look covers them all. Nobody
-waits longer than the time limit, and a request whose task is cancelled has left at once. What must not be broken: of
-two tickets, the later one's decision sees the earlier one's lease, so a free place is not given away twice.
+While a request waits, the room checks a hundred times a second whether the next one can go: a place becomes free by
+time (prefill is worked off), by answers that begin or end and by what engines report, and one check covers them all. No
+request waits longer than the time limit, and a request whose task is cancelled leaves at once. What must not be broken:
+of two tickets, the later one's decision sees the earlier one's lease, so a free place is not given away twice.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class RoomLimits(msgspec.Struct, frozen=True):
 
 
 class Verdict(NamedTuple):
-    """What a decision means for who waits: may it go, and what would it cost (uncached tokens)?"""
+    """What a decision means for the waiting request: may it go, and what would it cost (uncached tokens)?"""
 
     goes: bool
     cost_tokens: int
@@ -64,7 +64,7 @@ class WaitingRoom:
         return len(self._turns)
 
     def crowded(self, group: str) -> bool:
-        """Does anybody wait for `group`? Then who comes now stands in line."""
+        """Does any request wait for `group`? Then a new one stands in line."""
         return bool(self._turns) and self._queue.has(group)
 
     async def wait(
@@ -105,7 +105,7 @@ class WaitingRoom:
             self._look()
 
     def _look(self) -> None:
-        """Everything may have changed: whoever is next tries."""
+        """Let the next request try again: everything may have changed."""
         self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look) if self._turns else None
         self._blocked.clear()
         self._give()
@@ -131,8 +131,8 @@ class WaitingRoom:
         self._went_at = now
 
     def _leave(self, ticket: Ticket) -> None:
-        """Safe for a ticket that was pushed out. The next turn comes in the next round of the loop: by then the one
-        who goes has taken its lease."""
+        """Safe for a ticket that was pushed out. The next turn comes in the next round of the loop: by then the request
+        that goes has taken its lease."""
         self._queue.leave(ticket)
         self._turns.pop(ticket, None)
         if self._turn is ticket:

@@ -109,7 +109,7 @@ def choice(*words: str, metavar: str) -> Kind:
 
 
 def policy() -> Kind:
-    """A built-in policy's name, or a file and a class of one's own, which is loaded to see whether it can be used."""
+    """A built-in policy's name, or a file and a class, which is loaded to check whether it can be used."""
     names = ", ".join(sorted(policies.POLICIES))
 
     def read(given: object) -> str:

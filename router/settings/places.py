@@ -88,7 +88,8 @@ def dns_name() -> Kind:
 
 
 def name_server() -> Kind:
-    """A DNS server's address, and its port where that is not 53. No name: there is nobody yet to ask for it."""
+    """A DNS server's address, and its port where that is not 53. It cannot be a name: there is no server yet to resolve
+    it."""
 
     def read(given: object) -> str:
         try:

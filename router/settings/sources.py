@@ -53,8 +53,8 @@ def load(
     flags: Mapping[str, object], environ: Mapping[str, str], warn: Callable[[str], None] = log.warning
 ) -> Settings:
     """The settings of this process. `flags` maps setting names to texts, lists of texts (repeatable flags) or booleans
-    (switches). Reads the TOML file that `config` names and the files of keys. `warn` is told once of all that is given
-    and gone. Raises SettingsError."""
+    (switches). Reads the TOML file that `config` names and the files of keys. `warn` is called once with all given
+    settings that no longer exist. Raises SettingsError."""
     given = {name: Given(value, flag_of(name)) for name, value in flags.items()}
     variables = _from_environment(environ)
     sources = [given, variables]

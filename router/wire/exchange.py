@@ -81,7 +81,7 @@ class Exchange:
         self.cycle = cycle
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        """Canonical, or of no use to anybody: `routes.canonical`."""
+        """The canonical path, or a path that is refused: see `routes.canonical`."""
         query = scope["query_string"]
         path = self.path.encode("latin-1")
         self.target = path + b"?" + query if query else path
@@ -92,7 +92,7 @@ class Exchange:
         self.style: Style = "openai"
         self.request_id = ""
         self.client: Client | None = None
-        """Who asks; None until that is known."""
+        """The request's client; None until it is known."""
         self.model = ""
         self.stream = False
         self.prompt: Prompt | None = None
@@ -103,7 +103,7 @@ class Exchange:
         """Among how many workers was chosen."""
         self.trace: TraceContext | None = None
         self.group: ModelGroup | None = None
-        """Those who could serve it; None where only one worker can (the owner of a stored response)."""
+        """The workers that can serve it; None where only one can (the owner of a stored response)."""
         self.worker: Worker | None = None
         self.failed: list[Worker] = []
         self.attempts = 0
@@ -131,7 +131,7 @@ class Exchange:
 
     @property
     def client_gone(self) -> bool:
-        """The client's connection is closed: nobody reads any more."""
+        """True when the client's connection is closed."""
         return bool(self.cycle.disconnected)
 
     def others_available(self) -> bool:
