@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 class KeySet:
-    """A set of accepted keys. An empty set accepts every request."""
+    """A set of accepted keys. An empty set is false, and accepts none: its owner decides what that means."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = tuple(key.encode() for key in keys)

@@ -1,0 +1,77 @@
+"""The test of a module is found from the module's path: `router/relay/retry.py` has `tests/router/relay/test_retry.py`.
+
+A module without a file of its own stands below, beside the file that tests it, with the reason. Nothing else may.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parent.parent
+PRODUCT: Final = ("router", "tokenizer_cache", "policies")
+ENTRY: Final = frozenset({"__init__.py", "__main__.py"})
+ELSEWHERE: Final = {
+    # Wiring: it has no rule of its own, and every test of a whole router runs through it.
+    "router/build/test_app.py": "router/build: child common gauges make_dial make_fleet make_members make_prompts run",
+    "router/http/test_gateway.py": "router/build: make_gateway | router/http: control explain | router/wire: exchange",
+    "router/http/test_discovery.py": "router/build: make_discovery | router/members: membership source",
+    "router/http/test_tracing.py": "router/build: make_tracing | router/observe: tracing",
+    "router/http/test_drain.py": "router/build: server",
+    "router/settings/test_fields.py": "router/build: tuning | router/settings: conflicts routing serving setting",
+    # What clients and workers meet: tested over real sockets, through a whole router.
+    "router/http/test_clients.py": "router/wire: limits",
+    "router/http/test_paths.py": "router/wire: routes redirects",
+    "router/http/test_bad_input.py": "router/wire: errors",
+    "router/http/test_defaults.py": "router/relay: worker_client",
+    "router/http/test_own_faults.py": "router/dial: own_faults",
+    "router/http/test_tls.py": "router/dial: certificates",
+    "router/http/test_realtime.py": "router/relay: session",
+    "router/wire/test_rights.py": "router/http: load_route",
+    # Parts of one thing: their users' tests go through every line.
+    "router/engines/test_detect.py": "router/engines: unknown",
+    "router/engines/test_probe.py": "router/engines: metrics",
+    "router/fleet/test_workers.py": "router/fleet: groups labels worker worker_names",
+    "router/members/test_kubernetes.py": "router/dial: service_name | router/engines: slices",
+    "router/observe/test_metrics.py": "router/members: metrics | router/observe: instruments loop_lag",
+    "router/http/test_sglang_prompts.py": "router/prompts: metrics",
+    "router/prefix/test_contract.py": "router/prefix: index",
+    "router/prefix/test_radix.py": "router/prefix: node",
+    "router/prefix/test_shared.py": "router/prefix: answers upkeep verbs writer",
+    "router/processes/test_supervisor.py": "router/processes: embedded process_config siblings",
+    "router/prompts/test_ask.py": "router/engines: ids",
+    "router/shared/test_link.py": "router/shared: counters script wire",
+    "router/shared/test_rights.py": "router/shared: keys",
+    "test_docs.py": "router/settings: page",
+    "tokenizer_cache/test_encoder.py": "tokenizer_cache: counters messages prompt",
+    "tokenizer_cache/test_render.py": "tokenizer_cache: rules skeletons tail_renderer",
+    "tokenizer_cache/test_packaged.py": "tokenizer_cache: load tokenizer_files",
+    "tokenizer_cache/test_sglang_encoder.py": "tokenizer_cache/sglang: anthropic messages responses template",
+}
+
+
+def listed() -> list[str]:
+    """The paths of the modules above."""
+    rooms = [room.split(": ") for rooms in ELSEWHERE.values() for room in rooms.split(" | ")]
+    return [f"{folder}/{name}.py" for folder, names in rooms for name in names.split()]
+
+
+def modules() -> list[Path]:
+    paths = [path for package in PRODUCT for path in sorted((ROOT / package).rglob("*.py"))]
+    return [path.relative_to(ROOT) for path in paths if path.name not in ENTRY]
+
+
+def own_test(module: Path) -> Path:
+    return ROOT / "tests" / module.parent / f"test_{module.name}"
+
+
+@pytest.mark.parametrize("module", modules(), ids=str)
+def test_a_module_has_its_test_where_it_is_looked_for(module: Path) -> None:
+    assert own_test(module).exists() or str(module) in listed(), f"write {own_test(module).relative_to(ROOT)}"
+
+
+def test_the_list_names_what_there_is_and_no_more() -> None:
+    known = listed()
+    assert len(set(known)) == len(known)
+    assert [name for name in known if not (ROOT / name).exists() or own_test(Path(name)).exists()] == []
+    assert [name for name in ELSEWHERE if not (ROOT / "tests" / name).exists()] == []
