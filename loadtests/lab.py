@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _without_news_of_workers() -> Iterator[None]:
-    """What simulated routers log of their workers is part of the experiment; errors are told all the same."""
+    """Hide what simulated routers log about their workers, which is part of the experiment; errors are still logged."""
     log = logging.getLogger("warmroute")
     level = log.level
     log.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The sessions of `warmroute-lab replay` for people who use locust: `locust -f loadtests/locustfile.py --traces FILE`.
+"""The sessions of `warmroute-lab replay` for locust: `locust -f loadtests/locustfile.py --traces FILE`.
 
 A user is one session after the other: the next request comes after the answer and the recorded pause. Locust rounds the
 times that it keeps; the exact ones are kept here, printed at the end, and shown in the web UI's tab "Exact times". What
@@ -41,7 +41,7 @@ log = logging.getLogger("loadtests.locust")
 
 
 class Unanswered(Exception):
-    """What locust is told of a request that was not answered completely."""
+    """The failure that locust counts for a request that was not answered completely."""
 
 
 class Sessions:

@@ -58,4 +58,4 @@ class StickyUntilSaturated:
 
 
 def _warm_tokens(request: RequestFacts) -> float:
-    return max(1.0, AFFINITY_THRESHOLD * request.prompt_tokens)  # without a prompt nobody is warm
+    return max(1.0, AFFINITY_THRESHOLD * request.prompt_tokens)  # without a prompt no worker is warm

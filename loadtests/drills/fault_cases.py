@@ -145,8 +145,7 @@ async def promoted(site: Site) -> str:
 
 
 async def promoted_beside(site: Site) -> str:
-    """The server in charge is frozen, its replica is promoted; then it goes on, and is told that it is in charge no
-    more."""
+    """The primary is frozen and its replica is promoted; then the old primary continues and is demoted."""
     site.redis.send(signal.SIGSTOP)
     found_s = await _followed(site)
     await asyncio.sleep(max(0.0, LASTS_S - found_s))

@@ -35,7 +35,7 @@ class EngineApp:
     """One emulated engine. Made on the loop that serves it."""
 
     def __init__(self, settings: Settings, source: TokenSource, feed: KvFeed | None = None) -> None:
-        """`feed` is told what happens to the KV pool."""
+        """`feed` receives the events of the KV pool."""
         self.settings = settings
         self.engine = Engine(
             settings.profile, settings.speed, feed, shared_tier(settings.profile, settings.shared_tier)

@@ -53,7 +53,7 @@ class Job:
     origin: Origin | None = field(default=None, repr=False)
     """For KV events only."""
     stored: int = 0
-    """Blocks from the start of the chain that a second tier need not be told of: found in the pool, or written."""
+    """Blocks from the start of the chain that need not be written to a second tier: found in the pool, or written."""
     lease: KvLease | None = field(default=None, repr=False)
 
     @property

@@ -54,18 +54,18 @@ class Router:
         self,
         settings: Settings,
         access_stream: BinaryIO | None = None,
-        place: ProcessConfig | None = None,
+        config: ProcessConfig | None = None,
         tuning: Tuning = DEFAULTS,
     ) -> None:
         self.common = common = common_of(settings, tuning)
-        self.place = place
+        self.config = config
         self.link_counters = LinkCounters(common.instruments.restarts)
         self.tree = make_tree(common)
         self.sharing = make_sharing(common, self.tree, self.link_counters)
         self.index = self.sharing.index if self.sharing else self.tree
         self.fleet = make_fleet(common, self.index, self.sharing)
         self.dial = make_dial(settings)
-        self.prompts = make_prompts(common, self.fleet, self.dial, self.sharing, journal_of(place))
+        self.prompts = make_prompts(common, self.fleet, self.dial, self.sharing, journal_of(config))
         self.members = make_members(common, self.fleet, self.dial, self.sharing)
         self.clients = clients_of(settings)
         self.use = make_shared_use(common, self.sharing, self.clients) if self.sharing else None
@@ -80,7 +80,7 @@ class Router:
         self.server = make_server(self.gateway, settings, self.body_budget, tuning.header_timeout_s)
         self.renewal = make_renewal(settings, self.dial, self.server.config.ssl, self.sharing)
         self.page = self._make_page()
-        self.siblings = Siblings(place, self.page.render) if place else None
+        self.siblings = Siblings(config, self.page.render) if config else None
         self._stack = AsyncExitStack()
 
     def _gateway_inputs(self) -> GatewayInputs:
@@ -169,7 +169,7 @@ class Router:
         """What a router does for others, and they for it."""
         self._stack.push_async_callback(sharing.load.leave)
         background.start("redis memory", sharing.upkeep.watch)
-        background.start("redis refill", sharing.upkeep.tell)
+        background.start("redis refill", sharing.upkeep.refill)
         background.start("fleet load", sharing.load.run)
         if self.members.registry is not None:
             background.start("shared registry", self.members.registry.run)
@@ -197,6 +197,6 @@ class Router:
 
     def _knows_workers(self) -> bool:
         workers = self.fleet.workers.values()
-        if self.place is not None:
+        if self.config is not None:
             return any(worker.available() for worker in workers)
         return not any(worker.reason == NOT_PROBED for worker in workers)

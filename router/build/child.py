@@ -1,5 +1,5 @@
-"""`python -m router.build.child`: one router process, started by the supervisor, which writes settings and place to
-its standard input."""
+"""`python -m router.build.child`: one router process, started by the supervisor, which writes settings and process
+config to its standard input."""
 
 import os
 import sys
@@ -11,13 +11,13 @@ def main() -> int:
     """Run the router. Returns the exit code."""
     with os.fdopen(CHANNEL_FD, "rb", buffering=0, closefd=False) as channel:
         try:
-            settings, place = unpacked(channel)
+            settings, config = unpacked(channel)
         except EOFError:
             return 1
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     from router.build.run import serve  # noqa: PLC0415  (loads the whole router: needless for a process that is orphaned at once)
 
-    serve(settings, place)
+    serve(settings, config)
     return 0
 
 

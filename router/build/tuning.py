@@ -1,4 +1,4 @@
-"""What a router takes that no operator sets: each value is a constant at the place that uses it.
+"""Values of a router that no operator sets: each is a constant at the place that uses it.
 
 A test or a drill gives the router other values, so that it need not wait as long, or so that a run repeats.
 """

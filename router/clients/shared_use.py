@@ -81,7 +81,7 @@ class SharedUse:
         self._clock = clock
         self._numbers: dict[str, int] = {}
         self._heard: dict[str, Heard] = {}
-        self._told: dict[int, Row] = {}
+        self._published: dict[int, Row] = {}
         self._idle = 0
         self._read_at = float("-inf")
 
@@ -95,15 +95,15 @@ class SharedUse:
         """Publish and read, if there is a reason to."""
         limited = {self._number(client): client for client in self._clients.all if client.limited}
         rows = {number: client.taken for number, client in limited.items() if client.taken != NOTHING}
-        self._idle = 0 if rows != self._told else self._idle + 1
+        self._idle = 0 if rows != self._published else self._idle + 1
         now_ms = self._routers.now_ms()
         if limited and self._link.connected and self._idle % IDLE_BEATS == 0 and now_ms is not None:
-            self._told = rows
-            self._tell(rows, now_ms)
+            self._published = rows
+            self._publish(rows, now_ms)
             await self._read(limited, now_ms)
         self._count_elsewhere(limited)
 
-    def _tell(self, rows: Mapping[int, Row], now_ms: int) -> None:
+    def _publish(self, rows: Mapping[int, Row], now_ms: int) -> None:
         raw = self._publisher.write(msgspec.msgpack.encode(rows), now_ms)
         self._link.tell(command("SET", self._keys.use(self._routers.name), raw, "EX", USE_TTL_S))
 
@@ -117,15 +117,15 @@ class SharedUse:
         now = self._clock()
         whole = now - self._read_at <= GAP_S
         self._read_at = now
-        for told in self._receiver.news(names, answers, now_ms):
+        for news in self._receiver.news(names, answers, now_ms):
             try:
-                rows = msgspec.msgpack.decode(told.body, type=Rows)
+                rows = msgspec.msgpack.decode(news.body, type=Rows)
             except msgspec.DecodeError:
                 self._link.counters.refused.add(1, ("use",))
                 continue
-            known = self._heard.get(told.router)
-            self._heard[told.router] = Heard(now, rows)
-            if whole and (told.number <= NEW_COUNTS if known is None else now - known.at <= GAP_S):
+            known = self._heard.get(news.router)
+            self._heard[news.router] = Heard(now, rows)
+            if whole and (news.number <= NEW_COUNTS if known is None else now - known.at <= GAP_S):
                 _charge(limited, rows, known.rows if known is not None else {})
 
     def _count_elsewhere(self, limited: Mapping[int, Client]) -> None:

@@ -40,8 +40,8 @@ class Running:
                 del self.alike[prefix]
 
     def queue(self, tokens: int, rate: float, free_at: float) -> float:
-        """`tokens` uncached prompt tokens more wait there, behind what others queued before, none of it before
-        `free_at`. Returns when they should be computed, at `rate` tokens per second."""
+        """Queue `tokens` more uncached prompt tokens, behind those of earlier requests and not before `free_at`.
+        Returns when they should be computed, at `rate` tokens per second."""
         self.queued_tokens += tokens
         self._prefill_ends = max(free_at, self._prefill_ends) + tokens / rate
         return self._prefill_ends

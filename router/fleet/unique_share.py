@@ -1,11 +1,11 @@
-"""How much memory the prompts in flight take of their own: requests that begin alike share blocks in the engine.
+"""The share of the held tokens that takes its own memory: requests that begin alike share blocks in the engine.
 
-Nobody tells a router which. But engines export how much of their KV memory is referenced, and what the router believes
-to be held is known: the one over the other, while nothing waits, is the share.
+No engine reports which blocks are shared. But engines export how much of their KV memory is referenced, and the router
+knows how many tokens it believes to be held: the first divided by the second, while nothing waits, is the share.
 """
 
 MEMORY = 0.9
-"""What is kept of older looks at each new one: some ten of them count, ten or twenty seconds."""
+"""Weight that older looks keep at each new one: about ten looks count, which is ten to twenty seconds."""
 
 
 class HeldShare:

@@ -83,7 +83,7 @@ class Worker:
         """Called when the last request has ended. Several may wait for that."""
         self.on_suspect: Callable[[], None] | None = None
         self.on_load: Callable[[Worker], None] | None = None
-        """Told after each change of the three counters."""
+        """Called after each change of the three counters."""
         self.elsewhere: Callable[[float], Elsewhere] | None = None
         """What other routers have there, at a time of the clock; None without others."""
         self._ordered_elsewhere = 0

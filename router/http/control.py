@@ -57,7 +57,7 @@ class ControlState:
         self.draining = draining
         self.prompts: PromptRoute | None = None
         self.decided: Callable[[Worker, Standing, bool], None] = lambda worker, standing, added: None
-        """Told what was decided here about a worker, and whether it was added here."""
+        """Called with each decision made here about a worker, and whether it was added here."""
         self.spread_s = 0.0
         """Until other routers know of it."""
         self.started_at = int(time.time())

@@ -21,7 +21,7 @@ from router.http.lessons import Lessons
 from router.observe.metrics import Instruments
 from router.prefix.index import PrefixIndex
 from router.prompts.ask import TokenAsker
-from router.prompts.encoders import EncoderSet, told_by
+from router.prompts.encoders import EncoderSet, worker_ids_encoder_of
 from router.prompts.encoding import INLINE_BYTES, EncodePool, Encoder
 from router.prompts.forward_ids import body_with_ids, write_ids
 from router.prompts.reading import Reading
@@ -169,7 +169,7 @@ class PromptRoute:
 
     def _unknown_model(self, client: Client | None) -> ApiError:
         if not self._fleet.groups:
-            return ApiError(503, "No worker has told yet which models it serves.", "no_worker", retry_after_s=1)
+            return ApiError(503, "No worker has reported yet which models it serves.", "no_worker", retry_after_s=1)
         names = [name for name in self._fleet.groups if client is None or client.may_use(name)]
         served = ", ".join(sorted(names)[:20])
         return ApiError(404, f"The model does not exist here. Served: {served}.", "model_not_found", "model")
@@ -288,7 +288,7 @@ class PromptRoute:
         encoder = asked.encoders[choice.format]
         if asked.prompts[choice.format].ask:
             passage.dispatched()
-            self._tell(asked, choice)
+            self._ask_for_ids(asked, choice)
             return
         if encoder.tail_bytes(asked.request) > INLINE_BYTES:
             self._encode_later(encoder, asked, choice, passage)
@@ -315,27 +315,27 @@ class PromptRoute:
         if prompt is None:
             passage.unknown()
         elif prompt.ask:
-            self._tell(asked, choice)
+            self._ask_for_ids(asked, choice)
         else:
             if self._recall is not None:
                 self._recall.check(asked.encoders[choice.format], asked.request, prompt)
             asked.prompts[choice.format] = prompt
             passage.encoded(prompt)
 
-    def _tell(self, asked: Asked, choice: Choice) -> None:
-        """Ask the worker for the ids of what cannot be exact here; without an answer the prompt is text."""
-        told = told_by(asked.encoders[choice.format])
-        if told is None:
+    def _ask_for_ids(self, asked: Asked, choice: Choice) -> None:
+        """Ask the worker for the ids of a prompt that cannot be exact here; without an answer the prompt is text."""
+        from_workers = worker_ids_encoder_of(asked.encoders[choice.format])
+        if from_workers is None:
             return
 
         request = asked.request
 
         def done(ids: Sequence[int] | None) -> None:
-            learn = partial(told.as_text, request) if ids is None else partial(told.learn, request, ids)
+            learn = partial(from_workers.as_text, request) if ids is None else partial(from_workers.learn, request, ids)
             if max(len(request.body), len(ids or ())) <= LONG_BYTES:
                 self._encoded(asked, choice, learn())
             else:
-                self._pool.run((id(told), request.digest), learn, partial(self._encoded, asked, choice))
+                self._pool.run((id(from_workers), request.digest), learn, partial(self._encoded, asked, choice))
 
         self._asker.ask(choice.worker, request, done)
 

@@ -14,7 +14,7 @@ from router.prefix.answers import Outcome
 SETTLED_S = 15.0
 """A holder is not forgotten twice within this many seconds: the second notice is of the same loss, seen later here."""
 LATE_S = 60.0
-"""An answer that left Redis before it was told of a removal arrives within this many seconds."""
+"""An answer that left Redis before a removal was written arrives within this many seconds."""
 MAX_KNOWN = 20_000
 """Number of holders that are remembered: every restart of an engine makes a new holder."""
 
@@ -29,8 +29,8 @@ class _KnownHolder(NamedTuple):
 class _Removal(NamedTuple):
     number: int | None
     """The number that is removed; None for any number."""
-    told_at: float | None = None
-    """When Redis was told; from then on only late answers name the holder."""
+    written_at: float | None = None
+    """When the removal was written; from then on only late answers name the holder."""
 
 
 class Holders:
@@ -110,18 +110,20 @@ class Holders:
             self._removals[holder] = _Removal(known.number)
 
     def removals(self) -> list[tuple[str, int | None]]:
-        """The removals that Redis must still be told of."""
-        return [(holder, removal.number) for holder, removal in self._removals.items() if removal.told_at is None]
+        """The removals that must still be written to Redis."""
+        return [(holder, removal.number) for holder, removal in self._removals.items() if removal.written_at is None]
 
     def removed(self, holder: str) -> None:
-        """Redis was told of the removal: answers that it gives from now on are true."""
+        """The removal was written to Redis: answers that it gives from now on are true."""
         now = self._clock()
         removal = self._removals.pop(holder, None)
         if removal is not None and removal.number is not None:
-            self._removals[holder] = removal._replace(told_at=now)
+            self._removals[holder] = removal._replace(written_at=now)
             self._numbers.pop(holder, None)
         settled = [
-            name for name, each in self._removals.items() if each.told_at is not None and each.told_at < now - LATE_S
+            name
+            for name, each in self._removals.items()
+            if each.written_at is not None and each.written_at < now - LATE_S
         ]
         for name in settled:
             del self._removals[name]

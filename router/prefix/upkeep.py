@@ -19,7 +19,7 @@ from router.shared.script import command
 
 LOOK_S = 2.0
 """Seconds between two looks at the memory: what is written meanwhile may go over the limit."""
-TELL_S = 0.005
+REFILL_S = 0.005
 """Seconds between two chains that are written."""
 QUEUED = 32
 """When more records than this wait, the chains wait for them."""
@@ -73,7 +73,7 @@ class Upkeep:
             self._complained = True
             log.warning("Redis does not report its memory (%s): redis_max_memory_bytes is not enforced", info.detail)
 
-    async def tell(self) -> None:
+    async def refill(self) -> None:
         """Write what this router knows, oldest first, whenever Redis has lost its data."""
         while True:
             await self._lost.wait()
@@ -86,6 +86,6 @@ class Upkeep:
                         await self._index.flush()
                     self._index.batcher.submit(Record(holder, chain, State.CONFIRMED))
                     self.restored += 1
-                    await asyncio.sleep(TELL_S)
+                    await asyncio.sleep(REFILL_S)
             if self.restored > before:
                 log.info("wrote %d chains to Redis that it had lost", self.restored - before)

@@ -27,7 +27,7 @@ MAX_AT_ONCE: Final = 4
 MAX_ASKED_BYTES: Final = 1 << 20
 """The prompts of longer bodies are compared as text."""
 
-Told = Callable[[Sequence[int] | None], None]
+GotIds = Callable[[Sequence[int] | None], None]
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class TokenAsker:
             return False
         return any(self._way(worker, request) is not None for worker in workers)
 
-    def ask(self, worker: Worker, request: Request, done: Told) -> None:
+    def ask(self, worker: Worker, request: Request, done: GotIds) -> None:
         """Ask in the background; `done` gets the ids, or None where the worker does not give them."""
         answerer, way = self._answerer(worker), self._way(worker, request)
         if answerer is None or way is None:
@@ -89,7 +89,7 @@ class TokenAsker:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _ask(self, url: str, answerer: _Answerer, way: Way, request: Request, done: Told) -> None:
+    async def _ask(self, url: str, answerer: _Answerer, way: Way, request: Request, done: GotIds) -> None:
         answerer.running += 1
         answerer.breaker.begin()
         try:
@@ -130,6 +130,6 @@ class TokenAsker:
             known = self._answerers[worker.id] = _Answerer(facts, self._make_breaker(), WAYS.get(facts.engine, ()))
         return known
 
-    def _end(self, outcome: str, ids: Sequence[int] | None, done: Told) -> None:
+    def _end(self, outcome: str, ids: Sequence[int] | None, done: GotIds) -> None:
         self._count.add(1, (outcome,))
         done(ids)

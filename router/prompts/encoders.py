@@ -190,7 +190,7 @@ class EncoderSet:
         return WorkerIdsEncoder(text, settings.secret, may_ask)
 
 
-def told_by(encoder: Encoder) -> WorkerIdsEncoder | None:
+def worker_ids_encoder_of(encoder: Encoder) -> WorkerIdsEncoder | None:
     """The encoder that takes ids from workers, behind this encoder."""
     return (
         encoder.from_workers

@@ -258,7 +258,7 @@ class Relay:
 
 
 def own_headers(exchange: Exchange, choice: Choice, echoed: bool) -> list[tuple[bytes, bytes]]:
-    """The request id where the worker did not echo it, and the decision where it may be told."""
+    """The request id where the worker did not echo it, and the decision where clients may see it."""
     own = [] if echoed else [(b"x-request-id", exchange.request_id.encode("latin-1"))]
     if exchange.client is not None:
         own += limit_headers(exchange.client)

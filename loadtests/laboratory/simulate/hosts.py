@@ -38,7 +38,7 @@ class Change(NamedTuple):
 
 
 class Answering(Protocol):
-    """The sender of a request, which is told how the request ends."""
+    """The sender of a request, which learns how the request ends."""
 
     job: Job
 

@@ -15,7 +15,7 @@ NAME = "oracle"
 
 
 class Oracle:
-    """A policy that is told when sessions end, as no real one can be."""
+    """A policy that knows when sessions end, which no real policy can know."""
 
     scope: ClassVar[Literal["few", "all"]] = "all"
     reasons: ClassVar[tuple[str, ...]] = ("pinned", "placed")

@@ -2,7 +2,7 @@ end
 
 -- Another program may have written the data here. A verb that fails on it runs once more after `mend`, which
 -- deletes what no script of ours writes; should that not do, the nodes of this chain go. What the server itself refuses
--- (memory, rights, a replica) is told as it is.
+-- (memory, rights, a replica) is returned as it is.
 local REFUSED = {'OOM', 'READONLY', 'NOPERM', 'NOREPLICAS', 'MISCONF', 'CLUSTERDOWN', 'MOVED', 'NOSCRIPT'}
 
 local function refused_by_server(failure)

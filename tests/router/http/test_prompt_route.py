@@ -131,7 +131,7 @@ async def test_a_short_prompt_is_encoded_at_once() -> None:
 class KnownElsewhere:
     """Another router knows the prompt."""
 
-    async def find(self, encoder: Encoder, request: Request, prompt: Prompt) -> Prompt:
+    async def find(self, encoder: Encoder, request: Request, prompt: Prompt, pool: EncodePool) -> Prompt:
         return replace(prompt, known_blocks=200)
 
 

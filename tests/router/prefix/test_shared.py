@@ -36,7 +36,7 @@ async def router_on(server: RedisServer, clock: Clock) -> AsyncIterator[tuple[Li
     upkeep = Upkeep(index, link, check, SharedLimits(max_memory_bytes=1 << 40))
     async with link, index, Background() as background:
         background.start("watch", upkeep.watch)
-        background.start("tell", upkeep.tell)
+        background.start("refill", upkeep.refill)
         await until(lambda: link.connected)
         await index.flush()
         yield link, index, upkeep

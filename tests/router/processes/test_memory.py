@@ -10,7 +10,7 @@ from router.processes.process_config import ProcessConfig
 from tokenizer_cache.journal import JournalEntry
 
 
-def place(folder: Path, number: int = 0, count: int = 2) -> ProcessConfig:
+def config(folder: Path, number: int = 0, count: int = 2) -> ProcessConfig:
     return ProcessConfig(number, count, folder, ())
 
 
@@ -25,13 +25,13 @@ def test_the_folder_is_private_and_in_memory_where_there_is_such_a_place() -> No
 
 def test_a_single_process_and_one_whose_folder_is_on_disk_tell_nobody(tmp_path: Path) -> None:
     assert journal_of(None) is None
-    assert journal_of(place(IN_MEMORY / "x", count=1)) is None
-    assert journal_of(place(tmp_path)) is None
+    assert journal_of(config(IN_MEMORY / "x", count=1)) is None
+    assert journal_of(config(tmp_path)) is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_memory_is_a_warning_and_no_failure(caplog: pytest.LogCaptureFixture) -> None:
-    assert journal_of(place(IN_MEMORY / "no such folder")) is None
+    assert journal_of(config(IN_MEMORY / "no such folder")) is None
     assert "no shared memory" in caplog.text
 
 
@@ -39,7 +39,7 @@ def test_no_memory_is_a_warning_and_no_failure(caplog: pytest.LogCaptureFixture)
 def test_siblings_find_each_other() -> None:
     folder = private_folder()
     try:
-        one, other = journal_of(place(folder, 0)), journal_of(place(folder, 1))
+        one, other = journal_of(config(folder, 0)), journal_of(config(folder, 1))
         assert one is not None
         assert other is not None
         got: list[bytes] = []

@@ -14,7 +14,7 @@ from router.fleet.breaker import Breaker
 from router.fleet.workers import Fleet
 from router.observe.instruments import Counter
 from router.prompts.ask import TokenAsker
-from router.prompts.encoders import MAX_ENCODERS, EncoderSet, EncoderSettings, TokenSource, told_by
+from router.prompts.encoders import MAX_ENCODERS, EncoderSet, EncoderSettings, TokenSource, worker_ids_encoder_of
 from router.prompts.encoding import Encoder
 from tests.router.fake_worker import client
 from tests.router.fleets import MODEL, facts, make_fleet
@@ -67,7 +67,7 @@ async def test_until_a_tokenizer_is_there_workers_tell(file: Path) -> None:
     fleet = make_fleet(1)
     encoders = make(fleet, TokenSource(str(file)))
     before = encoder(encoders, fleet)
-    assert told_by(before) is before
+    assert worker_ids_encoder_of(before) is before
     await loaded(encoders)
     after = encoder(encoders, fleet)
     assert isinstance(after, PromptEncoder)
