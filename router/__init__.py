@@ -7,6 +7,6 @@ settings), `processes` (several on one port), `settings`, `http` (what answers),
 they say of themselves), `shared` (Redis), `observe`, `dial` (where workers may be).
 
 Nouns: a *worker* is one engine endpoint; a *prompt* is what the engine will see; a *candidate* is a snapshot of a
-worker for one request; a *selection* is the policy's answer; a *lease* is a running request. Life of a request: ask
-(`http/prompt_route.py`), decide (`routing/decide.py`), act (`relay/relay.py`), learn (`http/lessons.py`).
+worker for one request; a *selection* is the policy's answer; a *lease* is a running request. Life of a request:
+`http/loop.py`.
 """

@@ -40,7 +40,6 @@ def realtime_limits(settings: Settings, tuning: Tuning) -> RealtimeLimits:
         handshake_s=HANDSHAKE_S,
         idle_s=tuning.realtime_idle_s,
         drain_s=min(tuning.realtime_drain_s, settings.drain_timeout_s / 2),
-        max_attempts=settings.max_attempts,
     )
 
 

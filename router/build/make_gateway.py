@@ -1,5 +1,6 @@
 """The request's path, put together from a router's parts: the gateway, its routes, and the control plane beside it."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +13,18 @@ from router.build.make_members import Members
 from router.build.make_prompts import Prompts
 from router.build.make_sharing import Sharing
 from router.clients import Clients
+from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
 from router.http.control import ControlState, control_app
-from router.http.gateway import Admission, Gateway, Parts, Tracer
+from router.http.explain import Explainer
+from router.http.gateway import Admission, Gateway, Parts, Tracer, Ways
+from router.http.late_tokens import LateTokens
+from router.http.lessons import Lessons
 from router.http.load_route import LoadRoute
-from router.http.prompt_route import PromptRoute, PromptTools
-from router.http.realtime import Dialer, RealtimeRoute
+from router.http.loop import Loop, Steps, Way
+from router.http.prompt_route import PromptRoute
+from router.http.realtime import Dialer, RealtimeRoute, Sessions
+from router.members.entry import Standing
 from router.members.registry import SPREAD_S
 from router.observe.access_log import AccessLog
 from router.prefix.index import PrefixIndex
@@ -26,8 +33,10 @@ from router.prompts.reading import Reading
 from router.relay.relay import Relay, RelayLimits
 from router.relay.retry import RATIO, RetryBudget
 from router.relay.worker_client import WorkerClient
+from router.routing.choose import Chooser
 from router.routing.decide import Decider
 from router.routing.owners import ResponseOwners, SharedOwners
+from router.routing.recognition import Recognition
 from router.routing.waiting_room import WaitingRoom
 from router.wire.watchdog import Watchdog
 
@@ -56,47 +65,68 @@ class GatewayInputs:
 
 def make_gateway(inputs: GatewayInputs) -> Gateway:
     """Every route, behind the one door."""
-    settings, fleet = inputs.common.settings, inputs.fleet
-    decider, relay, owners = _decider(inputs), _relay(inputs), _owners(inputs)
-    tools = _prompt_tools(inputs, decider, relay, owners)
-    prompts = PromptRoute(tools, settings.policy, settings.forward_token_ids)
-    others = LoadRoute(fleet, decider, relay, owners, Reading(inputs.prompts.reader, inputs.prompts.pool))
-    limits = realtime_limits(settings, inputs.common.tuning)
-    dialer = Dialer(inputs.dial.resolver, limits, inputs.dial.tls)
-    realtime = RealtimeRoute(fleet, decider, dialer, limits, inputs.draining)
-    admission = admission_of(settings, inputs.clients)
-    control: Any = control_app(_control_state(inputs, prompts, admission))
+    common, fleet, prompts = inputs.common, inputs.fleet, inputs.prompts
+    steps = _steps(inputs)
+    reading = Reading(prompts.reader, prompts.pool)
+    route = PromptRoute(fleet, reading, prompts.encoders)
+    explainer = Explainer(route, steps.recognition, steps.chooser, steps.policy_name)
+    relay = _relay(inputs)
+    ways = Ways(
+        prompts=Way(route, relay),
+        others=Way(LoadRoute(fleet, reading), relay),
+        realtime=Way(RealtimeRoute(fleet), _sessions(inputs)),
+    )
+    admission = admission_of(common.settings, inputs.clients)
+    control: Any = control_app(_control_state(inputs, explainer, admission))
     return Gateway(
         admission,
         Parts(
-            prompts=prompts,
-            others=others,
-            realtime=realtime,
+            loop=Loop(steps),
+            ways=ways,
             control=control,
             watchdog=inputs.watchdog,
-            instruments=inputs.common.instruments,
+            instruments=common.instruments,
             access_log=inputs.access_log,
             tracing=inputs.tracing,
         ),
     )
 
 
-def _decider(inputs: GatewayInputs) -> Decider:
+def _steps(inputs: GatewayInputs) -> Steps:
+    common, prompts = inputs.common, inputs.prompts
+    settings, instruments = common.settings, common.instruments
+    index = TimedIndex(inputs.index, instruments.match)
+    recall = inputs.sharing.recall if inputs.sharing else None
+    owners = _owners(inputs)
+    return Steps(
+        owners=owners,
+        recognition=Recognition(prompts.pool, recall, instruments.degraded, settings.forward_token_ids),
+        chooser=Chooser(inputs.fleet, _decider(inputs, index), inputs.room),
+        index=index,
+        late_tokens=LateTokens(prompts.pool, prompts.asker, recall),
+        lessons=Lessons(inputs.fleet, owners, instruments),
+        budget=RetryBudget(RATIO, settings.max_attempts),
+        instruments=instruments,
+        policy_name=settings.policy,
+        forward_ids=settings.forward_token_ids,
+    )
+
+
+def _decider(inputs: GatewayInputs, index: PrefixIndex) -> Decider:
     common = inputs.common
     policy = policies.build(common.settings.policy, common.rng)
-    index = TimedIndex(inputs.index, common.instruments.match)
     return Decider(policy, index, common.rng, load=inputs.sharing.load if inputs.sharing else None)
 
 
 def _relay(inputs: GatewayInputs) -> Relay:
     settings = inputs.common.settings
-    return Relay(
-        inputs.client,
-        inputs.watchdog,
-        RelayLimits(settings.first_byte_timeout_s, settings.silence_timeout_s, settings.client_timeout_s),
-        RetryBudget(RATIO, settings.max_attempts),
-        inputs.common.instruments,
-    )
+    limits = RelayLimits(settings.first_byte_timeout_s, settings.silence_timeout_s, settings.client_timeout_s)
+    return Relay(inputs.client, inputs.watchdog, limits, inputs.common.instruments.inter_token)
+
+
+def _sessions(inputs: GatewayInputs) -> Sessions:
+    limits = realtime_limits(inputs.common.settings, inputs.common.tuning)
+    return Sessions(Dialer(inputs.dial.resolver, limits, inputs.dial.tls), limits, inputs.draining)
 
 
 def _owners(inputs: GatewayInputs) -> ResponseOwners:
@@ -105,29 +135,21 @@ def _owners(inputs: GatewayInputs) -> ResponseOwners:
     return ResponseOwners(inputs.fleet, shared)
 
 
-def _prompt_tools(inputs: GatewayInputs, decider: Decider, relay: Relay, owners: ResponseOwners) -> PromptTools:
-    prompts = inputs.prompts
-    return PromptTools(
-        fleet=inputs.fleet,
-        decider=decider,
-        index=inputs.index,
-        reader=prompts.reader,
-        encoders=prompts.encoders,
-        pool=prompts.pool,
-        relay=relay,
-        owners=owners,
-        room=inputs.room,
-        instruments=inputs.common.instruments,
-        asker=prompts.asker,
-        recall=inputs.sharing.recall if inputs.sharing else None,
+def _control_state(inputs: GatewayInputs, explainer: Explainer, admission: Admission) -> ControlState:
+    members = inputs.members
+    registry = members.registry
+    return ControlState(
+        members=members.membership,
+        page=inputs.page,
+        clients=admission.clients,
+        admin_keys=admission.admin_keys,
+        draining=inputs.draining,
+        explainer=explainer,
+        decided=registry.decide if registry is not None else _ignore,
+        spread_s=SPREAD_S if registry is not None else 0.0,
+        started_at=int(time.time()),
     )
 
 
-def _control_state(inputs: GatewayInputs, prompts: PromptRoute, admission: Admission) -> ControlState:
-    members = inputs.members
-    state = ControlState(members.membership, inputs.page, admission.clients, admission.admin_keys, inputs.draining)
-    state.prompts = prompts
-    if members.registry is not None:
-        state.decided = members.registry.decide
-        state.spread_s = SPREAD_S
-    return state
+def _ignore(worker: Worker, standing: Standing, added: bool) -> None:
+    """Nobody else is told."""

@@ -126,15 +126,15 @@ class Client:
 class Charge:
     """What one request takes of its client's uncached tokens: first as predicted, then as the engine reports."""
 
-    __slots__ = ("_client", "tokens")
+    __slots__ = ("client", "tokens")
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
         self.tokens = 0
 
     def set(self, tokens: int) -> None:
         """Change the charge to `tokens`. 0 gives everything back."""
-        self._client.take_tokens(tokens - self.tokens)
+        self.client.take_tokens(tokens - self.tokens)
         self.tokens = tokens
 
 

@@ -6,6 +6,7 @@ Nothing here is on a request's way to a worker. The admin API has a key of its o
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -19,9 +20,8 @@ from router.clients.keys import KeySet
 from router.dial.allow import MAX_URL, BadUrlError, NotAllowedError
 from router.fleet.others import NOTHING
 from router.fleet.worker import Worker, WorkerState
-from router.fleet.workers import DuplicateWorkerError, UnknownWorkerError
-from router.http.explain import explain
-from router.http.prompt_route import PromptRoute
+from router.fleet.workers import DuplicateWorkerError, Fleet, UnknownWorkerError
+from router.http.explain import Explainer
 from router.members.entry import Standing
 from router.members.membership import Membership
 from router.wire.errors import ApiError, error_body
@@ -37,30 +37,27 @@ class NewWorker(BaseModel):
     """As the setting `worker` takes it, and as `worker_allow` allows it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ControlState:
     """What the control plane needs to see and may change."""
 
-    def __init__(
-        self,
-        members: Membership,
-        page: Callable[[], Awaitable[bytes]],
-        clients: Clients,
-        admin_keys: KeySet,
-        draining: Callable[[], bool],
-    ) -> None:
-        self.members = members
-        self.fleet = members.fleet
-        self.page = page
-        """Makes the metrics page, off the event loop."""
-        self.clients = clients
-        self.admin_keys = admin_keys
-        self.draining = draining
-        self.prompts: PromptRoute | None = None
-        self.decided: Callable[[Worker, Standing, bool], None] = lambda worker, standing, added: None
-        """Called with each decision made here about a worker, and whether it was added here."""
-        self.spread_s = 0.0
-        """Until other routers know of it."""
-        self.started_at = int(time.time())
+    members: Membership
+    page: Callable[[], Awaitable[bytes]]
+    """Makes the metrics page, off the event loop."""
+    clients: Clients
+    admin_keys: KeySet
+    draining: Callable[[], bool]
+    explainer: Explainer
+    decided: Callable[[Worker, Standing, bool], None]
+    """Called with each decision made here about a worker, and whether it was added here."""
+    spread_s: float
+    """Until other routers know of it."""
+    started_at: int
+
+    @property
+    def fleet(self) -> Fleet:
+        """The workers."""
+        return self.members.fleet
 
 
 def control_app(state: ControlState) -> FastAPI:
@@ -173,9 +170,9 @@ def _add_admin(app: FastAPI, state: ControlState) -> None:
     @app.post("/admin/explain", dependencies=guarded)
     async def explain_request(request: Request, path: str = "/v1/chat/completions") -> dict[str, Any]:
         """A request's body in; per candidate cached tokens, load, cost, and the reason out. Nothing is sent."""
-        if path not in PROMPT_ROUTES or state.prompts is None:
+        if path not in PROMPT_ROUTES:
             raise ApiError(400, f"path must be one of {', '.join(PROMPT_ROUTES)}.", "invalid_request", "path")
-        return await explain(state.prompts, PROMPT_ROUTES[path], await request.body())
+        return await state.explainer.explain(PROMPT_ROUTES[path], await request.body())
 
 
 def _add_drain(app: FastAPI, state: ControlState, guarded: list[Any]) -> None:

@@ -17,21 +17,22 @@ import msgspec
 
 from router.clients import Client, Clients
 from router.clients.keys import KeySet
-from router.http.load_route import LoadRoute
-from router.http.prompt_route import PromptRoute
-from router.http.realtime import RealtimeRoute
+from router.http.loop import Loop, Way
+from router.http.progress import Progress
+from router.http.realtime import Handshake
 from router.observe.access_log import AccessLog
 from router.observe.metrics import Instruments
-from router.observe.record import ERROR_STATUS, RequestRecord
+from router.observe.record import RequestRecord
 from router.observe.trace_context import TRACEPARENT, TraceContext
+from router.relay.relay import Reply
 from router.wire.body import ClientGoneError, forget_body, read_body, whole_body
 from router.wire.errors import ApiError
 from router.wire.exchange import Exchange, Receive, Scope, Send
 from router.wire.headers import RequestHeaders
 from router.wire.limits import ClientError, limit_error
-from router.wire.protocol import CYCLE, TUNNEL
+from router.wire.protocol import CYCLE
 from router.wire.rights import check_query
-from router.wire.routes import MODELS, PROMPT_ROUTES, Paths, canonical, endpoint_label, is_own, style_of
+from router.wire.routes import MODELS, Paths, canonical, is_own
 from router.wire.watchdog import Stage, StageTimeoutError, Watch, Watchdog
 
 MAX_CONTROL_BYTES = 1 << 16
@@ -39,6 +40,7 @@ MAX_CONTROL_BYTES = 1 << 16
 EXPLAIN = b"/admin/explain"
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 """Others mean tunnels, echoes or other protocols, and some servers do not know them."""
+RawHeaders = list[tuple[bytes, bytes]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 log = logging.getLogger("warmroute")
 
@@ -72,13 +74,21 @@ class Admission(msgspec.Struct, frozen=True):
     session_header: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """How each kind of request is served."""
+
+    prompts: Way[Reply]
+    others: Way[Reply]
+    realtime: Way[Handshake]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What the gateway hands requests to, and reports to."""
 
-    prompts: PromptRoute
-    others: LoadRoute
-    realtime: RealtimeRoute
+    loop: Loop
+    ways: Ways
     control: App
     watchdog: Watchdog
     instruments: Instruments
@@ -91,9 +101,8 @@ class Gateway:
 
     def __init__(self, admission: Admission, parts: Parts) -> None:
         self._admission = admission
-        self._prompts = parts.prompts
-        self._others = parts.others
-        self._realtime = parts.realtime
+        self._loop = parts.loop
+        self._ways = parts.ways
         self._control = parts.control
         self._watchdog = parts.watchdog
         self._instruments = parts.instruments
@@ -112,63 +121,54 @@ class Gateway:
         if path == MODELS:
             await self._serve_control(scope, receive, send)
             return
-        exchange = Exchange(scope, receive, send, scope.pop(CYCLE))
+        await self._serve(Exchange(scope, receive, scope.pop(CYCLE)), scope["headers"])
+
+    async def _serve(self, exchange: Exchange, raw_headers: RawHeaders) -> None:
+        progress, outcome = Progress(), "ok"
         self.in_flight += 1
         try:
-            await self._answer(exchange, scope)
+            outcome = await self._answer(exchange, raw_headers, progress)
         except asyncio.CancelledError:
-            await self._cancelled(exchange)
+            outcome = "client_gone" if exchange.client_gone else "shutdown"
+            if outcome == "shutdown":  # the drain time is over, and the client is told
+                await self._fail(exchange, ApiError(503, "The router is shutting down.", outcome, retry_after_s=1))
         except ClientGoneError:
-            exchange.outcome = "client_gone"
+            outcome = "client_gone"
         except Exception:
             log.exception("request %s failed inside the router", exchange.request_id)
-            exchange.outcome = "router_error"
+            outcome = "router_error"
             await self._fail(exchange, ApiError(500, "The router failed to handle this request."))
         finally:
             self.in_flight -= 1
-            self._finish(exchange)
+            self._finish(progress.record(exchange, outcome))
 
-    async def _cancelled(self, exchange: Exchange) -> None:
-        """The client has gone; or the drain time is over, and the client gets an error."""
-        if exchange.client_gone:
-            exchange.outcome = "client_gone"
-            return
-        exchange.outcome = "shutdown"
-        await self._fail(exchange, ApiError(503, "The router is shutting down.", "shutdown", retry_after_s=1))
-
-    async def _answer(self, exchange: Exchange, scope: Scope) -> None:
-        api = PROMPT_ROUTES.get(exchange.path, "") if exchange.method == "POST" else ""
-        exchange.api = api
-        exchange.style = style_of(exchange.path)
-        exchange.endpoint = endpoint_label(exchange.path)
+    async def _answer(self, exchange: Exchange, raw_headers: RawHeaders, progress: Progress) -> str:
+        """Returns how it ended."""
         client: Client | None = None
         try:
-            client = self._admit(exchange, scope)
-            if (tunnel := scope["extensions"].get(TUNNEL)) is not None:
+            client = self._admit(exchange, raw_headers)
+            if exchange.tunnel is not None:
                 exchange.received_at = exchange.clock()
-                await self._realtime.serve(exchange, tunnel)
-                return
+                return await self._loop.serve(exchange, self._ways.realtime, b"", progress)
             self._admission.paths.check(exchange.path, exchange.method)
             check_query(client, exchange.target)
             body = await self._read(exchange, self._admission.max_body_bytes)
             exchange.received_at = exchange.clock()
-            if api:
-                await self._prompts.serve(exchange, body)
-            else:
-                await self._others.serve(exchange, body or None)
+            way = self._ways.prompts if exchange.api else self._ways.others
+            return await self._loop.serve(exchange, way, body, progress)
         except ApiError as error:
             forget_body(exchange.cycle)
             self._count_refused(exchange, error)
             await self._fail(exchange, error)
+            return error.outcome
         finally:
             forget_body(exchange.cycle)
             if client is not None:
                 client.leave()
 
     def _count_refused(self, exchange: Exchange, error: ApiError) -> None:
-        if exchange.outcome != "ok":
+        if error.outcome != "refused":
             return
-        exchange.outcome = "refused"
         self._instruments.client_errors.add(1, (str(error.status),))
         if isinstance(error, ClientError) and exchange.client is not None:
             self._instruments.client_refusals.add(1, (exchange.client.label, error.reason))
@@ -182,17 +182,17 @@ class Gateway:
         except StageTimeoutError:
             exchange.cut()
 
-    def _admit(self, exchange: Exchange, scope: Scope) -> Client:
+    def _admit(self, exchange: Exchange, raw_headers: RawHeaders) -> Client:
         """The request's client, which has entered and must leave. Raises ApiError."""
         admission = self._admission
         exchange.request_id = f"{random.getrandbits(128):032x}"
         headers = exchange.headers = RequestHeaders(
-            scope["headers"], admission.forward_credentials, admission.session_header
+            raw_headers, admission.forward_credentials, admission.session_header
         )
         if admission.forward_credentials and admission.admin_keys:
             headers.forget_keys(admission.admin_keys.accepts)
         if self._tracing is not None:
-            context = exchange.trace = self._tracing.begin(scope["headers"])
+            context = exchange.trace = self._tracing.begin(raw_headers)
             headers.replace(TRACEPARENT, context.header)
         if headers.request_id:
             exchange.request_id = headers.request_id.decode("latin-1")
@@ -200,7 +200,7 @@ class Gateway:
             raise ApiError(400, "The request target must be an absolute path.", "invalid_target")
         if exchange.method not in METHODS:
             raise ApiError(405, "This method is not served here.", "method_not_allowed")
-        if headers.upgrade == b"websocket" and TUNNEL not in scope["extensions"]:
+        if headers.upgrade == b"websocket" and exchange.tunnel is None:
             raise ApiError(501, "WebSocket connections are served at GET /v1/realtime only.", "not_implemented")
         client = self._identify(exchange, headers.authorization)
         if self.in_flight > admission.max_in_flight:
@@ -241,7 +241,7 @@ class Gateway:
     async def _serve_control(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The control plane would read any number of bytes before it asks for a key: so it gets an operator's body
         whole, and no byte of other bodies."""
-        exchange = Exchange(scope, receive, send, scope.pop(CYCLE))
+        exchange = Exchange(scope, receive, scope.pop(CYCLE))
         try:
             headers = exchange.headers = RequestHeaders(scope["headers"], False)
             body = b""
@@ -280,9 +280,8 @@ class Gateway:
 
         return watched
 
-    def _finish(self, exchange: Exchange) -> None:
+    def _finish(self, record: RequestRecord) -> None:
         """Count, trace and log, whatever happened."""
-        record = _record_of(exchange)
         self._instruments.finished(record)
         if self._tracing is not None:
             self._tracing.end(record)
@@ -298,37 +297,3 @@ def _with_body(body: bytes, receive: Receive) -> Receive:
         return messages.pop() if messages else await receive()
 
     return read
-
-
-def _record_of(exchange: Exchange) -> RequestRecord:
-    outcome, usage = exchange.outcome, exchange.usage
-    if outcome == "ok" and exchange.status >= ERROR_STATUS:
-        outcome = f"status_{exchange.status // 100}xx"
-    return RequestRecord(
-        ended_ts=time.time(),
-        ended_at=exchange.clock(),
-        request_id=exchange.request_id,
-        method=exchange.method,
-        path=exchange.endpoint if exchange.api else exchange.path,
-        endpoint=exchange.endpoint,
-        status=exchange.status,
-        outcome=outcome,
-        started_at=exchange.started_at,
-        received_at=exchange.received_at,
-        queued_s=exchange.queued_s,
-        dispatched_at=exchange.dispatched_at,
-        first_byte_at=exchange.first_byte_at,
-        model=exchange.model,
-        client=exchange.client.label if exchange.client is not None else "",
-        worker=exchange.worker.id if exchange.worker is not None else "",
-        attempts=exchange.attempts,
-        reason=exchange.reason,
-        candidates=exchange.candidates,
-        source=exchange.source,
-        stream=exchange.stream,
-        prompt_tokens=exchange.prompt.tokens if exchange.prompt is not None else 0,
-        predicted_cached_tokens=exchange.predicted_cached,
-        cached_tokens=usage.cached_tokens if usage is not None else None,
-        completion_tokens=usage.completion_tokens if usage is not None else None,
-        trace=exchange.trace,
-    )

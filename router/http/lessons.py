@@ -6,111 +6,141 @@ alone: it is counted and logged, and never reaches the request.
 """
 
 import logging
-from typing import TYPE_CHECKING
 
-from router.clients import ANONYMOUS, Client
+import msgspec
+
+from router.clients import ANONYMOUS, Charge, Client
 from router.engines.usage import Usage
 from router.fleet.cache_loss import Turn
 from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
 from router.observe.metrics import Instruments
 from router.prefix.index import HASH_BYTES
-from router.relay.relay import Choice
+from router.relay.attempt import ERROR_STATUS, Attempt
+from router.routing.asked import Asked
 from router.routing.owners import ResponseOwners
-from router.routing.prompt_record import Passage
+from router.routing.prompt_record import PromptRecord
 from router.wire.exchange import Exchange
-
-if TYPE_CHECKING:
-    from router.http.prompt_route import Asked
+from router.wire.limits import limit_error
+from tokenizer_cache.request import Request
 
 log = logging.getLogger("warmroute")
 
 
+class Lesson(msgspec.Struct, frozen=True):
+    """What was learned, for the request's record."""
+
+    usage: Usage | None = None
+    prompt_tokens: int = 0
+
+
+def charge_of(asked: Asked) -> Charge | None:
+    """What the request takes of its client's tokens; None where it takes none. Raises ClientError when they are used
+    up."""
+    client = asked.client
+    if client is None or not asked.charged:
+        return None
+    if refusal := client.check_tokens():
+        raise limit_error(client, refusal)
+    charge = Charge(client)
+    if asked.least_tokens:
+        charge.set(asked.least_tokens)
+    return charge
+
+
 class Lessons:
-    """Taken once for each prompt request, on every path."""
+    """Taken once for each request, on every path."""
 
     def __init__(self, fleet: Fleet, owners: ResponseOwners, instruments: Instruments) -> None:
         self._fleet = fleet
         self._owners = owners
         self._instruments = instruments
 
-    def take(self, exchange: Exchange, asked: "Asked", answered: Choice | None) -> None:
-        """Charge the client, and learn from the attempt that was `answered`; None where none was. Never raises."""
+    def take(self, exchange: Exchange, asked: Asked, charge: Charge | None, answered: Attempt | None) -> Lesson:
+        """Charge the client, and learn from the attempt that was answered; None where none was. Never raises."""
         try:
-            self._settle(exchange, asked)
-            if answered is not None and exchange.status < 400:
-                self._learn(exchange, asked, answered)
+            usage = self._settle(exchange, asked, charge) if charge is not None else None
+            if answered is None or asked.request is None or exchange.status >= ERROR_STATUS:
+                return Lesson(usage)
+            return Lesson(usage, self._learn(exchange, answered, asked.request, usage))
         except Exception as error:
-            worker = exchange.worker.id if exchange.worker is not None else ""
+            worker = answered.worker.id if answered is not None else ""
             self._instruments.learn_skipped.add(1, (worker,))
             # An error's text may quote the prompt: only its type and its place are logged.
             told = RuntimeError(type(error).__name__)
             log.error(
                 "an answer of worker %s taught nothing", worker, exc_info=told.with_traceback(error.__traceback__)
             )
+            return Lesson()
 
-    def _settle(self, exchange: Exchange, asked: "Asked") -> None:
-        """What its client pays, on every path: what the engine reports, else what was predicted; nothing where there
+    def _settle(self, exchange: Exchange, asked: Asked, charge: Charge) -> Usage | None:
+        """What its client pays, on every path: what the engine reports, else what was expected; nothing where there
         was no answer, unless it was the client that did not wait for it."""
-        client, charge = exchange.client, asked.charge
-        if client is None or charge is None:
-            return
-        if exchange.status >= 400 or not (exchange.started or exchange.client_gone):
+        if exchange.status >= ERROR_STATUS or not (exchange.started or exchange.client_gone):
             charge.set(0)
-            return
-        usage = exchange.usage = exchange.answer.usage()
-        tokens = charge.tokens
-        if usage is not None and (paid := usage.paid_for(len(asked.request.body))) is not None:
-            tokens = paid
-            charge.set(max(0, tokens - usage.cached_tokens) if usage.cached_tokens is not None else charge.tokens)
-        label = (client.label,)
+            return None
+        usage = exchange.answer.usage()
+        paid = usage.paid_for(len(asked.body or b"")) if usage is not None else None
+        if asked.request is None:
+            if usage is not None and paid is not None:
+                charge.set(max(0, paid - (usage.cached_tokens or 0)))
+            return None
+        self._settle_prompt(charge, usage, paid)
+        return usage
+
+    def _settle_prompt(self, charge: Charge, usage: Usage | None, paid: int | None) -> None:
+        tokens = charge.tokens if paid is None else paid
+        if usage is not None and paid is not None and usage.cached_tokens is not None:
+            charge.set(max(0, paid - usage.cached_tokens))
+        label = (charge.client.label,)
         self._instruments.client_prompt_tokens.add(tokens, label)
         self._instruments.client_uncached_tokens.add(charge.tokens, label)
         self._instruments.client_completion_tokens.add((usage and usage.completion_tokens) or 0, label)
 
-    def _learn(self, exchange: Exchange, asked: "Asked", choice: Choice) -> None:
+    def _learn(self, exchange: Exchange, answered: Attempt, request: Request, usage: Usage | None) -> int:
+        """Returns the prompt's tokens, as they are known here."""
+        asked, worker, record = answered.asked, answered.worker, answered.record
         if exchange.api == "responses":
-            self._owners.learn(exchange.answer.head, choice.worker)
-        passage, usage = choice.passage, exchange.usage
-        if passage is None:
-            return
-        exchange.prompt = passage.prompt
-        label = (choice.worker.id,)
-        self._instruments.prompts.add(1, (exchange.source,))
-        self._instruments.prompt_tokens.add(passage.prompt.tokens, label)
+            self._owners.learn(exchange.answer.head, worker)
+        if record is None:
+            return 0
+        label = (worker.id,)
+        self._instruments.prompts.add(1, (answered.choice.source,))
+        self._instruments.prompt_tokens.add(record.prompt.tokens, label)
         if usage is None or usage.prompt_tokens is None:
             self._instruments.learn_skipped.add(1, label)
-            passage.finished(None)
-            return
-        passage.finished(usage.completion_tokens)
-        asked.encoders[choice.format].observe(asked.request, usage.prompt_tokens)
-        if passage.prompt.exact and passage.prompt.tokens != usage.prompt_tokens:
-            self._instruments.token_mismatches.add(1, (exchange.model,))
-        self._compare(exchange.client, choice.worker, passage, usage)
+            record.finished(None)
+            return record.prompt.tokens
+        record.finished(usage.completion_tokens)
+        asked.encoders[answered.choice.format].observe(request, usage.prompt_tokens)
+        if record.prompt.exact and record.prompt.tokens != usage.prompt_tokens:
+            self._instruments.token_mismatches.add(1, (asked.model,))
+        self._compare(asked.client, worker, record, usage)
+        return record.prompt.tokens
 
-    def _compare(self, client: Client | None, worker: Worker, passage: Passage, usage: Usage) -> None:
+    def _compare(self, client: Client | None, worker: Worker, record: PromptRecord, usage: Usage) -> None:
         """What was predicted to be cached, against what was."""
         instruments, label = self._instruments, (worker.id,)
         prompt_tokens, cached_tokens = usage.prompt_tokens, usage.cached_tokens
-        if prompt_tokens is None or cached_tokens is None or not passage.prompt.teachable:
+        if prompt_tokens is None or cached_tokens is None or not record.prompt.teachable:
             instruments.learn_skipped.add(1, label)
             return
-        predicted = passage.predicted_tokens
+        predicted = record.predicted_tokens
         instruments.reported_prompt_tokens.add(prompt_tokens, label)
         instruments.predicted_cached_tokens.add(predicted, label)
         instruments.cached_tokens.add(cached_tokens, label)
         instruments.overpredicted_tokens.add(max(0, predicted - cached_tokens), label)
-        self._fleet.reported(worker, _turn_of(client, passage, usage))
+        self._fleet.reported(worker, _turn_of(client, record, usage))
 
 
-def _turn_of(client: Client | None, passage: Passage, usage: Usage) -> Turn:
-    """What an engine's usage says of the prompt of `passage`."""
-    prompt, cached = passage.prompt, usage.cached_tokens or 0
+def _turn_of(client: Client | None, record: PromptRecord, usage: Usage) -> Turn:
+    """What an engine's usage says of the prompt of `record`."""
+    prompt, cached = record.prompt, usage.cached_tokens or 0
     return Turn(
         start=prompt.chain[:HASH_BYTES],
         start_tokens=prompt.block_tokens,
         client="" if client is None or client.label == ANONYMOUS else client.label,
-        predicted_tokens=passage.predicted_tokens,
+        predicted_tokens=record.predicted_tokens,
         cached_tokens=cached,
         written_tokens=max(0, (usage.prompt_tokens or 0) - cached) + max(0, usage.completion_tokens or 0),
     )

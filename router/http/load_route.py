@@ -5,24 +5,19 @@ What a model computes for them is charged to a client with a limit on tokens: as
 then what the engine reports.
 """
 
-from collections.abc import Collection
 from functools import partial
 
 import msgspec
 
-from router.clients import Charge, Client
+from router.clients import Client
 from router.fleet.groups import ModelGroup
-from router.fleet.lease import Lease
-from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
 from router.prompts.reading import Reading
-from router.relay.relay import Choice, Relay
-from router.routing.decide import Decider, NoWorkerError
-from router.routing.owners import ResponseOwners
+from router.routing.asked import Asked
 from router.wire.errors import ApiError
 from router.wire.exchange import Exchange
 from router.wire.forms import form_fields
-from router.wire.limits import limit_error, model_error
+from router.wire.limits import model_error
 from router.wire.rights import ADAPTER_FIELDS, check_fields, check_unread
 from router.wire.routes import COMPUTED_ENDPOINTS, FORM_ENDPOINTS, RESPONSE_ID
 from tokenizer_cache.prompt import BadRequest
@@ -39,39 +34,24 @@ class _Named(msgspec.Struct):
 class LoadRoute:
     """Everything that is routed by load alone."""
 
-    def __init__(self, fleet: Fleet, decider: Decider, relay: Relay, owners: ResponseOwners, reading: Reading) -> None:
+    def __init__(self, fleet: Fleet, reading: Reading) -> None:
         self._fleet = fleet
-        self._decider = decider
-        self._relay = relay
-        self._owners = owners
         self._reading = reading
 
-    async def serve(self, exchange: Exchange, body: bytes | None) -> None:
-        """Answer one request to a path that `Paths` has let through. Raises ApiError."""
-        stored = RESPONSE_ID.fullmatch(exchange.path)
-        model = None if stored else await self._model(exchange, body or b"")
-        charge = _charge(exchange, body)
-        owner = await self._owners.find(stored["id"]) if stored else None
-        group = self._group(exchange, model)
-        exchange.group = group if owner is None else None
-
-        async def choose(failed: Collection[Worker]) -> Choice:
-            if owner is not None:
-                if owner in failed or not owner.available():
-                    raise NoWorkerError
-                exchange.reason = "owner"
-                return Choice(owner, Lease(owner, 0, 0), None, 0.0)
-            sight = await self._decider.look(group, {}, failed)
-            decision = self._decider.choose(sight, {}, exchange.headers.session)
-            exchange.reason = decision.selection.reason
-            exchange.candidates = len(decision.candidates)
-            return Choice(decision.worker, Lease(decision.worker, 0, 0), None, 0.0)
-
-        try:
-            await self._relay.run(exchange, body, choose, lambda choice: None)
-        finally:
-            if charge is not None:
-                _settle(exchange, charge, len(body or b""))
+    async def read(self, exchange: Exchange, body: bytes) -> Asked:
+        """What is asked, on a path that `Paths` has let through. Raises ApiError."""
+        stored, client = RESPONSE_ID.fullmatch(exchange.path), exchange.client
+        model = None if stored else await self._model(exchange, body)
+        return Asked(
+            group=self._group(model),
+            model=model or "",
+            body=body or None,
+            client=client,
+            session=exchange.headers.session,
+            response_id=stored["id"] if stored else "",
+            charged=client is not None and client.tokens is not None and exchange.path in COMPUTED_ENDPOINTS,
+            least_tokens=_least_tokens(exchange, body),
+        )
 
     async def _model(self, exchange: Exchange, body: bytes) -> str | None:
         """The model that a body names. Bodies that cannot be read are left to the worker. Raises ApiError for bad JSON,
@@ -91,13 +71,10 @@ class LoadRoute:
         except BadRequest as error:
             raise ApiError(400, error.message, "invalid_request", error.param) from None
 
-    def _group(self, exchange: Exchange, model: str | None) -> ModelGroup:
-        if model is None:
-            return self._fleet.everyone
-        group = self._fleet.group(model)
+    def _group(self, model: str | None) -> ModelGroup:
+        group = self._fleet.everyone if model is None else self._fleet.group(model)
         if group is None:
             raise ApiError(404, "The model does not exist here.", "model_not_found", "model")
-        exchange.model = model
         return group
 
 
@@ -106,28 +83,10 @@ def _check_model(client: Client | None, model: str | None) -> None:
         raise model_error(client)
 
 
-def _charge(exchange: Exchange, body: bytes | None) -> Charge | None:
-    """Take what the body may hold from the client's tokens. Raises ClientError when they are used up."""
-    client = exchange.client
-    if client is None or client.tokens is None or exchange.path not in COMPUTED_ENDPOINTS:
-        return None
-    if refusal := client.check_tokens():
-        raise limit_error(client, refusal)
-    charge = Charge(client)
+def _least_tokens(exchange: Exchange, body: bytes) -> int:
+    """What the body may hold: taken at first, until the engine reports."""
     per_token = AUDIO_BYTES_PER_TOKEN if exchange.path in FORM_ENDPOINTS else TEXT_BYTES_PER_TOKEN
-    charge.set(1 + len(body or b"") // per_token)
-    return charge
-
-
-def _settle(exchange: Exchange, charge: Charge, body_bytes: int) -> None:
-    """What the engine reports, else what was taken; nothing where there was no answer, unless it was the client that
-    did not wait for it."""
-    if exchange.status >= 400 or not (exchange.started or exchange.client_gone):
-        charge.set(0)
-        return
-    usage = exchange.answer.usage()
-    if usage is not None and (tokens := usage.paid_for(body_bytes)) is not None:
-        charge.set(max(0, tokens - (usage.cached_tokens or 0)))
+    return 1 + len(body) // per_token
 
 
 def _model_of_json(client: Client | None, body: bytes) -> str | None:

@@ -20,20 +20,18 @@ from router.clients import Client
 from router.dial.certificates import WorkerTls
 from router.dial.own_faults import is_own_fault
 from router.dial.resolver import Resolver
-from router.fleet.breaker import Fault
-from router.fleet.groups import ModelGroup
-from router.fleet.lease import Lease
 from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
+from router.relay.attempt import Attempt
+from router.relay.retry import AttemptOutcome, answered
 from router.relay.session import Session
-from router.routing.decide import Decider, NoWorkerError
+from router.routing.asked import Asked
 from router.wire.errors import ApiError, exhausted
 from router.wire.exchange import Exchange
 from router.wire.headers import BODYLESS, DROPPED_FROM_ANSWER, response_headers
 from router.wire.limits import ClientError, model_error
 from router.wire.redirects import check_redirect
 from router.wire.request_head import UPGRADE, request_head
-from router.wire.tunnel import Tunnel
 
 TICK_S = 0.5
 HANDSHAKE_S = 30.0
@@ -50,20 +48,18 @@ MAX_HEAD_BYTES = 65536
 MAX_REFUSAL_BYTES = 65536
 SWITCHING = 101
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?")
-_RETRIED = frozenset({502, 503, 504})
 
 
 class RealtimeLimits(msgspec.Struct, frozen=True):
-    """Seconds, and how often to try."""
+    """Seconds."""
 
     connect_s: float
     handshake_s: float
     idle_s: float
     drain_s: float
-    max_attempts: int
 
 
-class _Answer(NamedTuple):
+class Handshake(NamedTuple):
     """A worker's answer to the handshake."""
 
     status: int
@@ -73,63 +69,28 @@ class _Answer(NamedTuple):
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
+    def hang_up(self) -> None:
+        """End the connection, after a moment for the worker to take what was sent to it last."""
+        self.writer.close()
+        asyncio.get_running_loop().call_later(LINGER_S, self.writer.transport.abort)
+
 
 class HandshakeError(Exception):
-    """The worker did not answer the handshake. `fault` says why."""
+    """The worker did not answer the handshake. `kind` says why, as the relay's failures do."""
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.value)
-        self.fault = fault
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
 
 
 class RealtimeRoute:
-    """Relays WebSocket sessions."""
+    """Reads a handshake."""
 
-    def __init__(
-        self,
-        fleet: Fleet,
-        decider: Decider,
-        dialer: "Dialer",
-        limits: RealtimeLimits,
-        draining: Callable[[], bool],
-    ) -> None:
+    def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._decider = decider
-        self._dialer = dialer
-        self._limits = limits
-        self._draining = draining
 
-    async def serve(self, exchange: Exchange, tunnel: Tunnel) -> None:
-        """One session, from its handshake to its end. Raises ApiError where there is none."""
-        group = self._group(exchange)
-        failed: list[Worker] = []
-        while True:
-            worker = await self._choose(exchange, group, failed)
-            exchange.worker = worker
-            exchange.attempts += 1
-            worker.breaker.begin()
-            try:
-                with Lease(worker, 0, 0):
-                    exchange.dispatched_at = exchange.dispatched_at or exchange.clock()
-                    answer = await self._dialer.ask(worker, exchange)
-                    last = len(failed) + 1 >= self._limits.max_attempts
-                    if answer.status in _RETRIED and not last:
-                        answer.writer.close()
-                        raise HandshakeError(Fault.SATURATED)
-                    worker.breaker.success()
-                    await self._use(exchange, tunnel, worker, answer)
-                    return
-            except HandshakeError as error:
-                worker.breaker.failure(error.fault)
-                worker.suspect()
-                failed.append(worker)
-                if len(failed) >= self._limits.max_attempts:
-                    exchange.outcome = "worker_failed"
-                    raise ApiError(502, "No worker could answer this request.", "worker_failed") from None
-            finally:
-                worker.breaker.abandon()
-
-    def _group(self, exchange: Exchange) -> ModelGroup:
+    async def read(self, exchange: Exchange, body: bytes) -> Asked:
+        """Which model is meant. Raises ApiError."""
         query = exchange.target.partition(b"?")[2].decode("latin-1")
         named = parse_qs(query, keep_blank_values=True).get("model", [""])
         if len(named) > 1:  # which of them counts would be the engine's choice
@@ -137,13 +98,10 @@ class RealtimeRoute:
         model = named[0]
         if exchange.client is not None:
             self._check_rights(exchange.client, model)
-        if not model:
-            return self._fleet.everyone
-        group = self._fleet.group(model)
+        group = self._fleet.group(model) if model else self._fleet.everyone
         if group is None:
             raise ApiError(404, "The model does not exist here.", "model_not_found", "model")
-        exchange.model = model
-        return group
+        return Asked(group=group, model=model, client=exchange.client, session=exchange.headers.session)
 
     def _check_rights(self, client: Client, model: str) -> None:
         """A session names its model again in its first event, and its tokens are not reported: the router reads
@@ -155,31 +113,36 @@ class RealtimeRoute:
         ):
             raise model_error(client)
 
-    async def _choose(self, exchange: Exchange, group: ModelGroup, failed: list[Worker]) -> Worker:
-        try:
-            sight = await self._decider.look(group, {}, failed)
-            decision = self._decider.choose(sight, {}, exchange.headers.session)
-        except NoWorkerError:
-            exchange.outcome = "no_worker"
-            raise ApiError(503, "No healthy worker serves this request at the moment.", "no_worker") from None
-        exchange.reason = decision.selection.reason
-        exchange.candidates = len(decision.candidates)
-        return decision.worker
 
-    async def _use(self, exchange: Exchange, tunnel: Tunnel, worker: Worker, answer: _Answer) -> None:
+class Sessions:
+    """Carries handshakes to workers, and then what both sides say."""
+
+    def __init__(self, dialer: "Dialer", limits: RealtimeLimits, draining: Callable[[], bool]) -> None:
+        self._dialer = dialer
+        self._limits = limits
+        self._draining = draining
+
+    async def ask(self, exchange: Exchange, attempt: Attempt) -> AttemptOutcome[Handshake]:
+        """Ask for the session. Raises ApiError for what is no worker's fault."""
         try:
-            if answer.status != SWITCHING:
-                await _refuse(exchange, answer)
-                return
-            exchange.started = True
-            exchange.status = SWITCHING
-            tunnel.begin(_head(exchange, answer.headers))
-            # The session is no HTTP answer any more: uvicorn must neither end it nor report that it has no end.
-            exchange.cycle.response_started = exchange.cycle.disconnected = True
-            exchange.outcome = await self._session(Session(tunnel, answer.reader, answer.writer), worker)
-        finally:
-            answer.writer.close()
-            asyncio.get_running_loop().call_later(LINGER_S, answer.writer.transport.abort)
+            handshake = await self._dialer.ask(attempt.worker, exchange)
+        except HandshakeError as error:
+            return AttemptOutcome(error.kind)
+        attempt.hang_up = handshake.hang_up
+        return answered(handshake.status, handshake)
+
+    async def relay(self, exchange: Exchange, attempt: Attempt, reply: Handshake) -> AttemptOutcome[Handshake]:
+        """Relay the session until one side ends, or the worker's refusal. Raises UnservedError for a redirect."""
+        check_redirect(reply.status)
+        attempt.answered(reply.status)
+        if reply.status != SWITCHING:
+            await _refuse(exchange, reply)
+            return AttemptOutcome()
+        assert exchange.tunnel is not None
+        exchange.tunnel.begin(_head(exchange, reply.headers))
+        exchange.switch()
+        session = Session(exchange.tunnel, reply.reader, reply.writer)
+        return AttemptOutcome(note=await self._session(session, attempt.worker))
 
     async def _session(self, session: Session, worker: Worker) -> str:
         """Relay until one side ends, or has to. Returns the outcome."""
@@ -206,7 +169,7 @@ class Dialer:
         self._limits = limits
         self._tls = tls
 
-    async def ask(self, worker: Worker, exchange: Exchange) -> _Answer:
+    async def ask(self, worker: Worker, exchange: Exchange) -> Handshake:
         """The worker's answer to the client's handshake. Raises HandshakeError, and ApiError as `request_head` does."""
         url = URL(worker.url)
         request = _request(url, exchange)
@@ -214,12 +177,11 @@ class Dialer:
             async with asyncio.timeout(self._limits.connect_s):
                 reader, writer = await self._connect(url)
         except TimeoutError:
-            raise HandshakeError(Fault.TIMEOUT) from None
+            raise HandshakeError("connect_timeout") from None
         except (OSError, ssl.SSLError) as error:
             if is_own_fault(error):
-                exchange.outcome = "router_error"
                 raise exhausted() from None
-            raise HandshakeError(Fault.CONNECT) from None
+            raise HandshakeError("connect") from None
         try:
             async with asyncio.timeout(self._limits.handshake_s):
                 writer.write(request)
@@ -228,11 +190,11 @@ class Dialer:
         except BaseException as error:
             writer.transport.abort()
             if isinstance(error, TimeoutError):
-                raise HandshakeError(Fault.TIMEOUT) from None
+                raise HandshakeError("handshake_timeout") from None
             if isinstance(error, OSError | ValueError | asyncio.IncompleteReadError | asyncio.LimitOverrunError):
-                raise HandshakeError(Fault.RESET) from None
+                raise HandshakeError("reset") from None
             raise
-        return _Answer(status, headers, body, reader, writer)
+        return Handshake(status, headers, body, reader, writer)
 
     async def _connect(self, url: URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         host, port = url.host or "", url.port or 0
@@ -296,9 +258,8 @@ async def _refusal(status: int, headers: list[tuple[bytes, bytes]], reader: asyn
     return body
 
 
-async def _refuse(exchange: Exchange, answer: _Answer) -> None:
+async def _refuse(exchange: Exchange, answer: Handshake) -> None:
     """The worker did not agree: its answer is the client's."""
-    check_redirect(exchange, answer.status)
     headers = [pair for pair in response_headers(answer.headers, answer.status) if pair[0] != b"content-length"]
     if answer.status not in BODYLESS:
         headers.append((b"content-length", b"%d" % len(answer.body)))

@@ -1,5 +1,6 @@
 """One attempt at one worker: the request goes there, the answer comes back.
 
-Nouns: a *choice* is one attempt; the *worker client* keeps connections to workers; a *worker answer* is read off one of
-them; the *budget* says whether another attempt may follow a failed one.
+Nouns: an *attempt* counts a request as a worker's, from dispatch to its last byte; its *outcome* says what came of it,
+and `retry` what comes next; the *worker client* keeps connections to workers; a *worker answer* is read off one of
+them; the *budget* bounds the attempts that follow failed ones.
 """

@@ -1,4 +1,4 @@
-"""One prompt's way through the index at one worker: pending at dispatch, confirmed at the first byte, dropped on
+"""What the index is told of one prompt at one worker: pending at dispatch, confirmed at the first byte, dropped on
 failure.
 
 The exact chain usually arrives after dispatch; until then an estimate stands for the unseen tail. Whatever the order
@@ -20,7 +20,7 @@ class Phase(Enum):
     FAILED = "failed"
 
 
-class Passage:
+class PromptRecord:
     """Writes the records of one attempt. Methods may come in any order and more than once."""
 
     __slots__ = ("_exact", "_holder", "_index", "_pended", "_phase", "_recorded", "predicted_tokens", "prompt")

@@ -38,6 +38,9 @@ ANTHROPIC_TYPES = {
 class ApiError(Exception):
     """An answer that Warmroute itself gives instead of a worker's. `retry_after_s` becomes a Retry-After header."""
 
+    outcome = "refused"
+    """How the request ended, as metrics name it."""
+
     def __init__(
         self,
         status: int,
@@ -54,9 +57,19 @@ class ApiError(Exception):
         self.retry_after_s = retry_after_s
 
 
-def exhausted() -> ApiError:
+class UnservedError(ApiError):
+    """A request that was let in, and that no worker answered, or not to the end."""
+
+    def __init__(
+        self, outcome: str, status: int, message: str, code: str | None = None, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(status, message, code, retry_after_s=retry_after_s)
+        self.outcome = outcome
+
+
+def exhausted() -> UnservedError:
     """The router has no file or port left to call a worker with."""
-    return ApiError(503, "The router can open no more connections.", "router_exhausted", retry_after_s=1)
+    return UnservedError("router_error", 503, "The router can open no more connections.", "router_exhausted", 1)
 
 
 def error_body(style: Style, status: int, message: str, code: str | None = None, param: str | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""One client request and its answer: what was asked, what was decided, what went out, when.
+"""One client request and its answer: what came in, and what goes out.
 
 The answer is started once; until then it can still become an error, after that only an error event or a cut. Once it
 is complete nothing is written any more, whatever fails afterwards: the next bytes on the connection are the next
@@ -7,77 +7,58 @@ answer's.
 
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 from router.clients import Client
-from router.engines.usage import AnswerEnds, Usage
-from router.fleet.groups import ModelGroup
-from router.fleet.worker import Worker
+from router.engines.usage import AnswerEnds
 from router.observe.trace_context import TraceContext
 from router.wire.errors import ApiError, Style, error_body, error_event
 from router.wire.headers import RequestHeaders
 from router.wire.limits import limit_headers
+from router.wire.routes import PROMPT_ROUTES, endpoint_label, style_of
+from router.wire.tunnel import TUNNEL, Tunnel
 from router.wire.writing import opening, write_body
-from tokenizer_cache.prompt import Prompt
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Scope = dict[str, Any]
 
-EVENT_STREAM = "text/event-stream"
 JSON = (b"content-type", b"application/json")
 
 
 class Exchange:
-    """The state of one request. Plain fields: logs, metrics and the relay read and write them."""
+    """A client's request as it came in, which the gateway notes, and the answer as it goes out."""
 
     __slots__ = (
         "_opening",
         "answer",
         "api",
-        "attempts",
-        "candidates",
         "client",
         "clock",
-        "content_type",
         "cycle",
         "decision_headers",
-        "dispatched_at",
         "endpoint",
         "extensible",
-        "failed",
-        "first_byte_at",
-        "group",
         "headers",
         "method",
-        "model",
-        "outcome",
         "path",
-        "predicted_cached",
-        "prompt",
-        "queued_s",
-        "reason",
         "receive",
         "received_at",
         "request_id",
-        "send",
-        "source",
         "started",
         "started_at",
         "status",
-        "stream",
         "style",
         "target",
         "trace",
-        "usage",
-        "worker",
+        "tunnel",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, cycle: Any) -> None:
+    def __init__(self, scope: Scope, receive: Receive, cycle: Any) -> None:
         self.clock = time.monotonic
         self.started_at = self.clock()
         self.receive = receive
-        self.send = send
         self.cycle = cycle
         self.method: str = scope["method"]
         self.path: str = scope["path"]
@@ -86,66 +67,44 @@ class Exchange:
         path = self.path.encode("latin-1")
         self.target = path + b"?" + query if query else path
         """As workers get it: the canonical path, and the query as it came."""
+        self.api = PROMPT_ROUTES.get(self.path, "") if self.method == "POST" else ""
+        self.endpoint = endpoint_label(self.path)
+        self.style: Style = style_of(self.path)
+        self.tunnel: Tunnel | None = scope["extensions"].get(TUNNEL)
+        """Where a WebSocket session would run."""
         self.headers: RequestHeaders
-        self.api = ""
-        self.endpoint = "other"
-        self.style: Style = "openai"
         self.request_id = ""
         self.client: Client | None = None
-        """The request's client; None until it is known."""
-        self.model = ""
-        self.stream = False
-        self.prompt: Prompt | None = None
-        self.predicted_cached = 0
-        self.source = ""
-        self.reason = ""
-        self.candidates = 0
-        """Among how many workers was chosen."""
+        """Who asks; None until that is known."""
         self.trace: TraceContext | None = None
-        self.group: ModelGroup | None = None
-        """The workers that can serve it; None where only one can (the owner of a stored response)."""
-        self.worker: Worker | None = None
-        self.failed: list[Worker] = []
-        self.attempts = 0
+        self.decision_headers = False
         self.received_at = 0.0
-        self.queued_s = 0.0
-        """Time spent waiting for a worker to become free."""
-        self.dispatched_at = 0.0
-        self.first_byte_at = 0.0
+        """The last byte of the request was in."""
         self.status = 0
-        self.outcome = "ok"
         self.started = False
         self._opening = b""
-        self.content_type = ""
         self.extensible = False
         """What was sent of the answer is a stream to which an event can be added: neither compressed nor of a declared
         length."""
-        self.decision_headers = False
         self.answer = AnswerEnds()
-        self.usage: Usage | None = None
-
-    @property
-    def streams(self) -> bool:
-        """The answer is a stream of events."""
-        return self.content_type.startswith(EVENT_STREAM)
 
     @property
     def client_gone(self) -> bool:
         """True when the client's connection is closed."""
         return bool(self.cycle.disconnected)
 
-    def others_available(self) -> bool:
-        """Could a worker that is neither the chosen one nor has failed take this request?"""
-        group = self.group
-        return group is not None and any(
-            worker is not self.worker and worker not in self.failed and worker.available() for worker in group.workers
-        )
-
     def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """The answer's status and headers, once. They go out with the first piece of the body."""
         self.started = True
         self.status = status
         self._opening = opening(self.cycle, status, headers)
+
+    def switch(self) -> None:
+        """The connection belongs to a session now, and is no HTTP answer any more: uvicorn must neither end it nor
+        report that it has no end."""
+        self.started = True
+        self.status = HTTPStatus.SWITCHING_PROTOCOLS
+        self.cycle.response_started = self.cycle.disconnected = True
 
     @property
     def complete(self) -> bool:

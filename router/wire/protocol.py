@@ -18,7 +18,7 @@ from router.wire.body import BodyBudget, HeldBody, forget_body
 from router.wire.errors import Style, error_body
 from router.wire.framing import MAX_HEADERS, flaw
 from router.wire.routes import REALTIME, style_of
-from router.wire.tunnel import Tunnel
+from router.wire.tunnel import TUNNEL, Tunnel
 
 PIPELINE_HELD_BYTES = 1 << 20
 """Bytes that a client may pipeline ahead. If it sends more while a response runs, the connection is closed."""
@@ -34,9 +34,6 @@ must never reach a worker as headers."""
 
 LINGER_S = 1.0
 """Seconds for which the rest of a refused request is read and thrown away."""
-
-TUNNEL = "warmroute.tunnel"
-"""The ASGI extension that holds the tunnel of a handshake that may be granted."""
 
 CYCLE = "warmroute.cycle"
 """The ASGI scope's key for the running cycle: `disconnected` says why a task was cancelled, `close()` cuts the answer.

@@ -7,6 +7,8 @@ answer's frames are tracked only by their lengths, so that a close frame can be 
 import asyncio
 from typing import Any
 
+TUNNEL = "warmroute.tunnel"
+"""The ASGI extension under which a handshake that may be granted finds its tunnel."""
 HIGH_BYTES = 1 << 18
 """With more bytes than this from the client, it is read no further until the worker has taken them."""
 CLOSE = b"\x88"

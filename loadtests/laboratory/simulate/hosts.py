@@ -15,6 +15,7 @@ from loadtests.engine.tier import Tier
 from loadtests.laboratory.simulate.engine import VirtualEngine
 from loadtests.laboratory.simulate.timeline import Timeline
 from router.engines import Facts, Load, ModelCard
+from router.relay.retry import AttemptOutcome, answered
 
 MODEL = "lab"
 
@@ -46,8 +47,8 @@ class Answering(Protocol):
 
     def finished(self) -> None: ...
 
-    def failed(self, kind: str) -> None:
-        """`kind` as `router.relay.relay` names failures."""
+    def failed(self, outcome: AttemptOutcome[None]) -> None:
+        """As the router names what came of an attempt."""
         ...
 
 
@@ -66,17 +67,17 @@ class Host:
     def ask(self, asking: Answering) -> None:
         """A request arrives."""
         if self.condition is Condition.AWAY:
-            self._timeline.at(self._timeline.now, asking.failed, "connect")
+            self._timeline.at(self._timeline.now, asking.failed, AttemptOutcome("connect"))
             return
         if self.condition is Condition.FAILS:
-            self._timeline.at(self._timeline.now, asking.failed, "status_500")
+            self._timeline.at(self._timeline.now, asking.failed, answered(500))
             return
         self._asking[asking.job] = asking
         try:
             self.engine.submit(asking.job)
         except ValueError:
             del self._asking[asking.job]
-            self._timeline.at(self._timeline.now, asking.failed, "status_400")
+            self._timeline.at(self._timeline.now, asking.failed, answered(400))
 
     def become(self, condition: Condition) -> None:
         """Change the condition now."""
@@ -85,7 +86,7 @@ class Host:
             self.engine.restart()
             lost, self._asking = self._asking, {}
             for asking in lost.values():
-                asking.failed("reset")
+                asking.failed(AttemptOutcome("reset"))
         for tell in self.on_change:
             tell()
 

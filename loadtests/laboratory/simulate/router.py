@@ -1,5 +1,5 @@
-"""One router under the virtual clock: the serving fleet, decider, leases, passages, breakers and retry budget, with
-events in the place of sockets.
+"""One router under the virtual clock: the serving fleet, decider, leases, prompt records, breakers and retry budget,
+with events in the place of sockets.
 
 What is left out: the time that the router itself takes, the network, and the encoder (prompts are known exactly).
 """
@@ -7,6 +7,7 @@ What is left out: the time that the router itself takes, the network, and the en
 import random
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from loadtests.engine.job import Job
@@ -23,29 +24,29 @@ from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
 from router.prefix.index import HASH_BYTES, Record
 from router.prefix.residency import Limits
-from router.relay.relay import RETRIED_STATUS, Choice
-from router.relay.retry import RATIO, RetryBudget
-from router.routing.decide import Decider, NoWorkerError, prefix_of
-from router.routing.prompt_record import Passage
+from router.relay.attempt import Attempt
+from router.relay.retry import RATIO, AttemptOutcome, Next, RetryBudget, next_attempt
+from router.routing.asked import Asked
+from router.routing.choose import choice_of, others_available
+from router.routing.decide import Decider, NoWorkerError
 from router.settings import Settings
 from tokenizer_cache.prompt import Prompt
 
 NO_WORKER = "no_worker"
-_RETRIED = frozenset({"connect", "reset", *(f"status_{status}" for status in RETRIED_STATUS)})
 Result = TypeVar("Result")
 Build = Callable[[random.Random], Policy]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One request, as a router reads it."""
+class Order:
+    """One request, as a client makes it."""
 
     prompt: Prompt
     session: bytes
     job: Callable[[], Job]
     """A fresh one for every attempt."""
-    first_byte: Callable[["Attempt"], None]
-    ended: Callable[["Attempt"], None]
+    first_byte: Callable[["Try"], None]
+    ended: Callable[["Try"], None]
     """Finished or failed for good."""
 
 
@@ -76,27 +77,23 @@ class VirtualRouter:
         self.view.on_record.append(self._recorded)
         timeline.at(SCRAPE_INTERVAL_S * rng.random(), self._scrape, SCRAPE_INTERVAL_S)
 
-    def route(self, asked: Asked) -> None:
+    def route(self, order: Order) -> None:
         """Dispatch a request."""
         self.budget.request()
-        self.attempt(asked, [])
-
-    def attempt(self, asked: Asked, failed: list[Worker]) -> None:
-        """Choose a worker and ask it."""
         group = self.fleet.groups[MODEL]
-        prompts = {worker.format: asked.prompt for worker in group.workers[:1]}
-        sight = _now(self.decider.look(group, prompts, failed))
+        prompts = {worker.format: order.prompt for worker in group.workers[:1]}
+        self.attempt(order, Asked(group=group, session=order.session, stream=True, prompts=prompts), ())
+
+    def attempt(self, order: Order, asked: Asked, failed: tuple[Worker, ...]) -> None:
+        """Choose a worker and ask it."""
+        sight = _now(self.decider.look(asked.group, asked.prompts, failed))
         try:
-            decision = self.decider.choose(sight, prompts, asked.session)
+            decision = self.decider.choose(sight, asked.prompts, asked.session)
         except NoWorkerError:
-            asked.ended(Attempt(self, asked, None, failed))
+            order.ended(Try(self, order, None, failed))
             return
-        worker, candidate = decision.worker, decision.selection.candidate
-        prefix = prefix_of(asked.prompt)
-        lease = Lease(worker, asked.prompt.tokens, candidate.uncached_tokens, tells=True, prefix=prefix)
-        passage = Passage(self.view, worker.holder, asked.prompt, candidate.cached_tokens)
-        worker.breaker.begin()
-        Attempt(self, asked, Choice(worker, lease, passage, 0.0), failed).start(self.hosts[worker.id])
+        attempt = Attempt(asked, choice_of(asked, decision), len(failed) + 1, self.view)
+        Try(self, order, attempt, failed).start(self.hosts[attempt.worker.id])
 
     def _watch(self, host: Host) -> None:
         worker = self.fleet.add(host.url)
@@ -128,93 +125,96 @@ class VirtualRouter:
             mirror.record(record.holder.partition(".")[0], record)
 
 
-class Attempt:
-    """One request at one worker (`choice` is None when there was none to choose)."""
+class Try:
+    """One attempt under the virtual clock (`attempt` is None when there was no worker to choose)."""
 
-    def __init__(self, router: VirtualRouter, asked: Asked, choice: Choice | None, failed: list[Worker]) -> None:
+    def __init__(
+        self, router: VirtualRouter, order: Order, attempt: Attempt | None, failed: tuple[Worker, ...]
+    ) -> None:
         self._router = router
-        self._asked = asked
-        self._choice = choice
+        self._order = order
+        self._attempt = attempt
         self._failed = failed
         self._echoes: list[tuple[Mirror, Lease]] = []
-        self.kind = NO_WORKER if choice is None else ""
+        self.kind = NO_WORKER if attempt is None else ""
         """How it failed; empty when it was answered."""
-        self.job = asked.job()
+        self.job = order.job()
 
     @property
     def attempts(self) -> int:
         """How many workers were asked."""
-        return len(self._failed) + (self._choice is not None)
+        return len(self._failed) + (self._attempt is not None)
 
     @property
     def host(self) -> Host | None:
         """The worker that was asked last."""
-        return self._router.hosts[self._choice.worker.id] if self._choice is not None else None
+        return self._router.hosts[self._attempt.worker.id] if self._attempt is not None else None
 
     @property
     def predicted_tokens(self) -> int:
         """Tokens of the prompt that were believed to be cached."""
-        passage = self._choice.passage if self._choice is not None else None
-        return passage.predicted_tokens if passage is not None else 0
+        return self._attempt.choice.cached_tokens if self._attempt is not None else 0
 
     def start(self, host: Host) -> None:
         """Count the request, record its prompt as pending, and send it."""
-        choice = self._chosen
-        choice.lease.__enter__()
-        tokens, uncached = self._asked.prompt.tokens, self._asked.prompt.tokens - self.predicted_tokens
-        self._echoes = [(mirror, mirror.lease(choice.worker.id, tokens, uncached)) for mirror in self._router.mirrors]
-        if choice.passage is not None:
-            choice.passage.dispatched()
+        attempt = self._running.__enter__()
+        choice, record = attempt.choice, attempt.record
+        tokens, uncached = choice.prompt_tokens, choice.uncached_tokens
+        self._echoes = [(mirror, mirror.lease(attempt.worker.id, tokens, uncached)) for mirror in self._router.mirrors]
+        if record is not None:
+            record.dispatched()
         host.ask(self)
 
     def first_byte(self) -> None:
         """Prefill is done."""
-        choice = self._chosen
-        choice.computed()
-        choice.worker.breaker.success()
+        self._running.answered(HTTPStatus.OK)
         for mirror, lease in self._echoes:
             mirror.first_byte(lease)
-        self._asked.first_byte(self)
+        self._order.first_byte(self)
 
     def finished(self) -> None:
         """The last token came."""
-        choice = self._chosen
+        attempt = self._running
         self._leave()
-        choice.worker.breaker.whole()
-        if choice.passage is not None:
-            choice.passage.finished(self.job.answer_tokens)
-        self._router.fleet.reported(choice.worker, self._turn())
-        self._asked.ended(self)
+        attempt.worker.breaker.whole()
+        if attempt.record is not None:
+            attempt.record.finished(self.job.answer_tokens)
+        self._router.fleet.reported(attempt.worker, self._turn())
+        self._order.ended(self)
 
-    def failed(self, kind: str) -> None:
-        """The worker failed it: try another one while no byte has come."""
-        choice, router = self._chosen, self._router
-        begun = self.job.made > 0
+    def failed(self, outcome: AttemptOutcome[None]) -> None:
+        """The worker did not answer as it should: what the router would do now."""
+        attempt, router = self._running, self._router
+        if self.job.made > 0:
+            outcome = AttemptOutcome(outcome.kind, started=True)
+        tried = (*self._failed, attempt.worker)
+        others = others_available(attempt.asked, tried)
+        step = next_attempt(outcome, attempt.number, others, router.budget.left)
+        if step is Next.ANSWER:
+            attempt.answered(outcome.status)
         self._leave()
-        choice.failed()
-        if kind != "status_400":
-            choice.blame(kind)
-        self._failed.append(choice.worker)
-        if begun or kind not in _RETRIED or not router.budget.allows(kind, len(self._failed)):
-            self.kind = kind
-            self._asked.ended(self)
+        if step is not Next.ANSWER:
+            attempt.blame(outcome.kind)
+        if step is Next.AGAIN:
+            router.budget.spend(outcome.kind)
+            router.attempt(self._order, attempt.asked, tried)
             return
-        router.budget.spend(kind)
-        router.attempt(self._asked, self._failed)
+        self.kind = outcome.kind or f"status_{outcome.status}"
+        self._order.ended(self)
 
     def _turn(self) -> Turn:
-        prompt, job = self._asked.prompt, self.job
+        prompt, job = self._order.prompt, self.job
         written = prompt.tokens - job.cached_tokens + job.answer_tokens
         start = prompt.chain[:HASH_BYTES]
         return Turn(start, prompt.block_tokens, "", self.predicted_tokens, job.cached_tokens, written)
 
     @property
-    def _chosen(self) -> Choice:
-        assert self._choice is not None
-        return self._choice
+    def _running(self) -> Attempt:
+        assert self._attempt is not None
+        return self._attempt
 
     def _leave(self) -> None:
-        self._chosen.lease.__exit__(None, None, None)
+        self._running.__exit__(None, None, None)
         for mirror, lease in self._echoes:
             mirror.end(lease)
 

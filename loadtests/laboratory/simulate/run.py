@@ -11,7 +11,7 @@ from loadtests.laboratory.simulate import oracle
 from loadtests.laboratory.simulate.hosts import Host
 from loadtests.laboratory.simulate.outcomes import Outcome, Summary, summary
 from loadtests.laboratory.simulate.pace import cold_s
-from loadtests.laboratory.simulate.router import Asked, Attempt, Build, VirtualRouter
+from loadtests.laboratory.simulate.router import Build, Order, Try, VirtualRouter
 from loadtests.laboratory.simulate.scenario import Scenario
 from loadtests.laboratory.simulate.sessions import Session
 from loadtests.laboratory.simulate.shared import Mirror
@@ -101,11 +101,11 @@ class Run:
         self.outcomes.append(outcome)
         self._left += measured
 
-        def first_byte(attempt: Attempt) -> None:
+        def first_byte(attempt: Try) -> None:
             outcome.first_byte, job = self._timeline.now, attempt.job
             outcome.cached_tokens, outcome.loaded_tokens = job.cached_tokens, job.loaded_tokens
 
-        def ended(attempt: Attempt) -> None:
+        def ended(attempt: Try) -> None:
             self._left -= measured
             self._ended(session, outcome, attempt)
 
@@ -115,11 +115,11 @@ class Run:
             return made
 
         name = session.name if self.scenario.sessions_named else b""
-        asked = Asked(session.prompt(), name, job, first_byte, ended)
+        order = Order(session.prompt(), name, job, first_byte, ended)
         routers = self._routers
-        routers[int(self._rng.random() * len(routers))].route(asked)
+        routers[int(self._rng.random() * len(routers))].route(order)
 
-    def _ended(self, session: Session, outcome: Outcome, attempt: Attempt) -> None:
+    def _ended(self, session: Session, outcome: Outcome, attempt: Try) -> None:
         outcome.error, outcome.attempts = attempt.kind, attempt.attempts
         outcome.preempted = attempt.job.preempted
         outcome.worker = attempt.host.url if attempt.host is not None else ""

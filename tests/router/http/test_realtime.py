@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from router.fleet.worker import Worker
+from router.http.realtime import Sessions
 from router.settings import Secret
 from tests.router.clients.files import table, write
 from tests.router.fake_worker import Answer, FakeWorker, models, vllm
@@ -120,6 +121,24 @@ async def test_a_handshake_that_fails_goes_to_another_worker() -> None:
         assert len(two.asked) == 3
 
 
+async def test_a_handshake_is_retried_as_any_request_is() -> None:
+    """After a 500 too, and what nobody else can take is answered by the worker itself."""
+    async with (
+        RealtimeWorker().serving() as one,
+        RealtimeWorker().serving() as two,
+        running_router(one.url, two.url) as router,
+    ):
+        one.refuse = two.refuse = HTTPStatus.INTERNAL_SERVER_ERROR
+        with pytest.raises(InvalidStatus) as refused:
+            async with session(router):
+                pass
+        assert refused.value.response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
+        assert refused.value.response.body == b"no room\n"
+        assert (len(one.asked), len(two.asked)) == (1, 1)
+        assert (await router.metrics())['warmroute_retries_total{cause="status_500"}'] == 1
+        await router.settles()
+
+
 @pytest.mark.parametrize("status", [HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED])
 async def test_a_refusal_is_the_workers_own(status: HTTPStatus) -> None:
     async with pair() as (router, worker):
@@ -158,7 +177,9 @@ async def handshake(router: RunningRouter, path: str = QUERY, key: str = "") -> 
 async def test_a_workers_odd_refusal_ends_in_time(answer: Answer, statuses: tuple[int, ...], told: bytes) -> None:
     worker = FakeWorker({**vllm(), "/v1/models": models(MODEL), "/v1/realtime": answer})
     async with worker, running_router(worker.url) as router:
-        dialer = router.parts.gateway._realtime._dialer
+        sessions = router.parts.gateway._ways.realtime.carrier
+        assert isinstance(sessions, Sessions)
+        dialer = sessions._dialer
         dialer._limits = msgspec.structs.replace(dialer._limits, handshake_s=0.3)
         async with asyncio.timeout(3):
             status, data = await handshake(router)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.prefix.index import Record, State
-from router.routing.prompt_record import Passage
+from router.routing.prompt_record import PromptRecord
 from tokenizer_cache.prompt import Prompt
 
 
@@ -51,14 +51,14 @@ EXACT = Prompt(chain=b"k" * 8 + b"exact___", known_blocks=2, tokens=140, block_t
 SHORT = Prompt(chain=b"", known_blocks=0, tokens=9, block_tokens=64, exact=True, source="encoded")
 
 
-def passage(prompt: Prompt = GUESS) -> tuple[Notebook, Passage]:
+def prompt_record(prompt: Prompt = GUESS) -> tuple[Notebook, PromptRecord]:
     notebook = Notebook()
-    return notebook, Passage(notebook, "w", prompt, 64)  # type: ignore[arg-type]
+    return notebook, PromptRecord(notebook, "w", prompt, 64)  # type: ignore[arg-type]
 
 
 @given(st.permutations(["encoded", "computed", "failed", "finished"]), st.integers(0, 4), st.booleans())
 def test_pendings_balance_and_failures_confirm_nothing_new(events: list[str], cut: int, sent: bool) -> None:
-    notebook, subject = passage()
+    notebook, subject = prompt_record()
     if sent:
         subject.dispatched()
     for event in events[:cut]:
@@ -77,7 +77,7 @@ def test_pendings_balance_and_failures_confirm_nothing_new(events: list[str], cu
 
 
 def test_tokens_before_the_first_byte() -> None:
-    notebook, subject = passage()
+    notebook, subject = prompt_record()
     subject.dispatched()
     subject.encoded(EXACT)
     assert notebook.pendings() == {EXACT.chain: 1}
@@ -87,7 +87,7 @@ def test_tokens_before_the_first_byte() -> None:
 
 
 def test_tokens_after_the_first_byte() -> None:
-    notebook, subject = passage()
+    notebook, subject = prompt_record()
     subject.dispatched()
     subject.computed()
     assert not notebook.of(State.CONFIRMED), "an estimate must never be confirmed"
@@ -97,7 +97,7 @@ def test_tokens_after_the_first_byte() -> None:
 
 
 def test_generated_blocks_are_told_at_the_end() -> None:
-    notebook, subject = passage(EXACT)
+    notebook, subject = prompt_record(EXACT)
     subject.dispatched()
     subject.computed()
     subject.finished(640)
@@ -107,7 +107,7 @@ def test_generated_blocks_are_told_at_the_end() -> None:
 
 
 def test_a_failure_after_an_estimated_prefill_takes_the_claim_back() -> None:
-    notebook, subject = passage(EXACT)
+    notebook, subject = prompt_record(EXACT)
     subject.dispatched()
     subject.computed()
     subject.failed()
@@ -115,7 +115,7 @@ def test_a_failure_after_an_estimated_prefill_takes_the_claim_back() -> None:
 
 
 def test_a_prompt_that_cannot_be_encoded_claims_nothing() -> None:
-    notebook, subject = passage()
+    notebook, subject = prompt_record()
     subject.dispatched()
     subject.unknown()
     subject.computed()
@@ -125,7 +125,7 @@ def test_a_prompt_that_cannot_be_encoded_claims_nothing() -> None:
 
 
 def test_a_prompt_shorter_than_a_block_leaves_no_record() -> None:
-    notebook, subject = passage(SHORT)
+    notebook, subject = prompt_record(SHORT)
     subject.dispatched()
     subject.computed()
     subject.finished(3)

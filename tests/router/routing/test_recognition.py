@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from router.http.prompt_route import Asked, PromptRoute, PromptTools
-from router.observe.instruments import Histogram
-from router.observe.metrics import Instruments
+from router.observe.instruments import Counter
 from router.prompts.encoding import INLINE_BYTES, EncodePool, Encoder
-from router.routing.waiting_room import RoomLimits, WaitingRoom
+from router.routing.asked import Asked
+from router.routing.recognition import Recognition
 from tests.router.fleets import MODEL, make_fleet
 from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request, parse
@@ -47,7 +46,7 @@ class SlowEncoder:
 
 
 class Case:
-    """A route with one request that is not known."""
+    """One request that is not known."""
 
     def __init__(
         self, share: float, prompt: Prompt = ESTIMATE, tail_bytes: int = 2 * INLINE_BYTES, recall: Any = None
@@ -58,13 +57,11 @@ class Case:
         (name,) = {worker.format for worker in group.workers}
         self.encoder = SlowEncoder(tail_bytes)
         self.pool = EncodePool(1)
-        self.instruments = Instruments()
-        tools: dict[str, Any] = dict.fromkeys(PromptTools.__dataclass_fields__)
-        room = WaitingRoom(RoomLimits(1.0, 1.0, 1), time.monotonic, Histogram("w", "", ("client",)))
-        tools |= {"recall": recall, "fleet": fleet, "pool": self.pool, "instruments": self.instruments, "room": room}
-        self._route = PromptRoute(PromptTools(**tools), "expected_ttft", encode_wait_share=share)
-        body = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
-        self._asked = Asked(parse("chat", body), group, {name: self.encoder}, {name: prompt})
+        self.degraded = Counter("degraded", "", ("reason",))
+        self._recognition = Recognition(self.pool, recall, self.degraded, wait_share=share)
+        request = parse("chat", b'{"model":"m","messages":[{"role":"user","content":"hello"}]}')
+        encoders = {name: self.encoder}
+        self._asked = Asked(group=group, model=MODEL, request=request, encoders=encoders, prompts={name: prompt})
 
     def leave(self) -> None:
         """All its workers go."""
@@ -74,10 +71,10 @@ class Case:
         """The prompt that is decided on, and the seconds that it took."""
         began = time.perf_counter()
         async with self.pool:
-            await self._route.wait_for_unknown(self._asked)
+            asked = await self._recognition.complete(self._asked)
             took_s = time.perf_counter() - began
             self.encoder.go.set()
-        (prompt,) = self._asked.prompts.values()
+        (prompt,) = asked.prompts.values()
         return prompt, took_s
 
 
@@ -87,7 +84,7 @@ async def test_a_new_prompt_waits_for_its_tokens() -> None:
     prompt, took_s = await case.wait()
     assert prompt is EXACT
     assert 0.04 < took_s < ESTIMATE.tokens / RATE
-    assert not case.instruments.degraded.values
+    assert not case.degraded.values
 
 
 async def test_the_wait_ends_at_its_share_of_the_prefill() -> None:
@@ -95,7 +92,7 @@ async def test_the_wait_ends_at_its_share_of_the_prefill() -> None:
     prompt, took_s = await case.wait()
     assert prompt is ESTIMATE
     assert took_s == pytest.approx(0.1, abs=0.08)
-    assert case.instruments.degraded.values == {("encoding",): 1}
+    assert case.degraded.values == {("encoding",): 1}
 
 
 @pytest.mark.parametrize(

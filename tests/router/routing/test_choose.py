@@ -1,0 +1,101 @@
+"""What an attempt is made of a decision; who else could be tried; when a request waits."""
+
+from random import Random
+
+import pytest
+
+import policies
+from router.fleet.lease import Lease
+from router.observe.instruments import Histogram
+from router.prefix.residency import Limits
+from router.prefix.tree import TreeIndex
+from router.routing.asked import Asked
+from router.routing.choose import Chooser, at_owner, choice_of, others_available
+from router.routing.decide import Decider, NoWorkerError
+from router.routing.waiting_room import RoomLimits, WaitingRoom
+from tests.router.fleets import MODEL, make_fleet
+from tokenizer_cache.prompt import Prompt
+from tokenizer_cache.request import parse
+
+PROMPT = Prompt(chain=b"k" * 16, known_blocks=2, tokens=150, block_tokens=64, exact=True, source="encoded")
+REQUEST = parse("chat", b'{"model":"m","messages":[{"role":"user","content":"hello"}]}')
+
+
+class Case:
+    """A fleet of two, and a request for its model."""
+
+    def __init__(self, bound_s: float = 1.0) -> None:
+        self.fleet = make_fleet(2)
+        self.group = self.fleet.groups[MODEL]
+        self.one, self.two = self.group.workers
+        clock = lambda: 0.0  # noqa: E731
+        index = TreeIndex(Limits(), clock, lambda error: None)
+        rng = Random(1)
+        room = WaitingRoom(RoomLimits(bound_s, 1.0, 1), clock, Histogram("w", "", ("client",)))
+        self.chooser = Chooser(self.fleet, Decider(policies.build("expected_ttft", rng), index, rng), room, clock)
+        self.asked = Asked(
+            group=self.group, model=MODEL, request=REQUEST, prompts={self.one.format: PROMPT}, stream=True
+        )
+
+
+async def test_a_choice_says_what_is_expected_of_its_worker() -> None:
+    case = Case()
+    choice = choice_of(case.asked, await case.chooser.decide(case.asked, (case.one,)))
+    assert choice.worker is case.two
+    assert (choice.candidates, choice.prompt, choice.format) == (1, PROMPT, case.two.format)
+    assert (choice.prompt_tokens, choice.cached_tokens, choice.uncached_tokens) == (150, 0, 150)
+    assert (choice.source, choice.charged_tokens, choice.tells) == ("encoded", 150, True)
+    assert choice.prefix == PROMPT.chain[:8]
+    assert choice.prefill_s == pytest.approx(150 / 8000)
+
+
+async def test_without_a_prompt_the_load_decides_and_nothing_is_expected() -> None:
+    case = Case()
+    asked = Asked(group=case.group)
+    with Lease(case.one, 0, 0):
+        choice = choice_of(asked, await case.chooser.decide(asked))
+    assert (choice.worker, choice.prompt, choice.prompt_tokens, choice.prefix) == (case.two, None, 0, b"")
+
+
+async def test_who_failed_is_not_chosen_again() -> None:
+    case = Case()
+    with pytest.raises(NoWorkerError):
+        await case.chooser.decide(case.asked, (case.one, case.two))
+
+
+def test_an_owner_is_the_only_choice() -> None:
+    case = Case()
+    choice = at_owner(case.asked, case.one, ())
+    assert (choice.worker, choice.reason, choice.charged_tokens, choice.uncached_tokens) == (case.one, "owner", 150, 0)
+    with pytest.raises(NoWorkerError):
+        at_owner(case.asked, case.one, (case.one,))
+    case.fleet.on_unhealthy(case.one.id, "away")
+    with pytest.raises(NoWorkerError):
+        at_owner(case.asked, case.one, ())
+
+
+def test_others_are_those_that_were_not_tried_and_can_take_it() -> None:
+    case = Case()
+    assert others_available(case.asked, (case.one,))
+    assert not others_available(case.asked, (case.one, case.two))
+    assert not others_available(Asked(group=case.group, owner=case.one), (case.one,))
+    case.fleet.on_unhealthy(case.two.id, "away")
+    assert not others_available(case.asked, (case.one,))
+
+
+@pytest.mark.parametrize(("bound_s", "prompt", "waits"), [(1.0, True, True), (0.0, True, False), (1.0, False, False)])
+async def test_only_prompts_wait_and_only_where_that_is_wanted(bound_s: float, prompt: bool, waits: bool) -> None:
+    case = Case(bound_s)
+    asked = case.asked if prompt else Asked(group=case.group)
+    with Lease(case.one, 90_000, 90_000), Lease(case.two, 90_000, 90_000):
+        assert case.chooser.must_wait(asked, await case.chooser.decide(asked)) is waits
+
+
+def test_a_group_is_looked_up_anew() -> None:
+    case = Case()
+    assert case.chooser.renewed(case.asked) is case.asked
+    case.fleet.add("http://w9:8000")
+    case.fleet.on_groups.clear()
+    renewed = case.chooser.renewed(case.asked)
+    assert renewed.group is case.fleet.groups[MODEL]
+    assert case.chooser.renewed(Asked(group=case.group)).group is case.group
