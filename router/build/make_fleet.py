@@ -41,5 +41,5 @@ def _make_worker(common: Common, load: LoadExchange | None, url: str) -> Worker:
 
 def _set_capacities(settings: Settings, fleet: Fleet, index: PrefixIndex) -> None:
     for worker in fleet.workers.values():
-        own = worker.kv_capacity_tokens or settings.default_kv_tokens
+        own = worker.pool.capacity_tokens or settings.default_kv_tokens
         index.set_capacity(worker.holder, (own + settings.host_kv_tokens) // worker.chain_block_tokens)

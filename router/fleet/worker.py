@@ -5,6 +5,7 @@ index: id and engine generation, so that a restarted engine starts with nothing,
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 
 from router.engines import Facts, Load, ModelCard
@@ -38,6 +39,30 @@ def chain_block_tokens(engine_block_tokens: int) -> int:
     return -(-MIN_CHAIN_BLOCK_TOKENS // block) * block
 
 
+@dataclass(frozen=True, slots=True)
+class KvPool:
+    """What a worker's facts say of its KV cache."""
+
+    capacity_tokens: int = 0
+    """0 when unknown."""
+    align_tokens: int = 1
+    """Cached tokens are a multiple of this."""
+    caches: bool = True
+    """False when its prefix cache is switched off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What the engine reported when it was last scraped."""
+
+    waiting: int = 0
+    """Requests waiting in the engine."""
+    strangers: int = 0
+    """Of these, requests that no router sent."""
+    kv_usage: float = 0.0
+    """Share of KV blocks that running requests reference, 0..1."""
+
+
 class Worker:
     """One OpenAI-compatible engine endpoint. Counters change through `Lease` only; state through `Fleet` only."""
 
@@ -59,14 +84,8 @@ class Worker:
         self.facts: Facts | None = None
         self.load: Load | None = None
         self.prefill_rate = prefill_rate
-        self.waiting = 0
-        self.strangers = 0
-        """Of those waiting in the engine, requests that no router sent; as of the last look."""
-        self.kv_usage = 0.0
-        self.kv_capacity_tokens = 0
-        self.align_tokens = 1
-        self.caches = True
-        """False when its prefix cache is switched off."""
+        self.pool = KvPool()
+        self.gauges = Gauges()
         self.format = ""
         """Name of its prompt format: workers of one format share a chain."""
         self.chain_block_tokens = MIN_CHAIN_BLOCK_TOKENS
@@ -128,10 +147,10 @@ class Worker:
     def room_tokens(self) -> int:
         """What fits into the KV pool beside the running requests. 0 where that is not known: ranks have a pool each,
         and while requests wait, an engine short of memory evicts before it admits."""
-        if self.waiting or self.facts is None or self.facts.dp_size > 1:
+        if self.gauges.waiting or self.facts is None or self.facts.dp_size > 1:
             return 0
-        held = max(self.known().held_tokens, round(self.kv_usage * self.kv_capacity_tokens))
-        return max(0, self.kv_capacity_tokens - held)
+        held = max(self.known().held_tokens, round(self.gauges.kv_usage * self.pool.capacity_tokens))
+        return max(0, self.pool.capacity_tokens - held)
 
     @property
     def in_service(self) -> bool:

@@ -8,7 +8,7 @@ from router.fleet.cache_loss import Turn
 from router.fleet.groups import ModelGroup, groups_of
 from router.fleet.labels import Labels
 from router.fleet.prefill_rate import PrefillRates
-from router.fleet.worker import Worker, WorkerState
+from router.fleet.worker import Gauges, KvPool, Worker, WorkerState
 from router.fleet.worker_names import holder_name
 
 log = logging.getLogger("warmroute")
@@ -97,9 +97,11 @@ class Fleet:
         worker.generation = facts.generation or worker.generation
         changed = worker.facts is None or worker.facts != facts
         worker.facts = facts
-        worker.kv_capacity_tokens = facts.kv_capacity_tokens
-        worker.align_tokens = max(1, facts.block_tokens)
-        worker.caches = facts.prefix_caching
+        worker.pool = KvPool(
+            capacity_tokens=facts.kv_capacity_tokens,
+            align_tokens=max(1, facts.block_tokens),
+            caches=facts.prefix_caching,
+        )
         worker.set_format(facts)
         if restarted:
             self.on_restart(worker_id)
@@ -122,14 +124,13 @@ class Fleet:
             root = worker.models[0].root if worker.models else ""
             worker.prefill_rate = self._rates.learn(f"{worker.format} {root}", worker.load, load)
             worker.load = load
-            worker.waiting = load.waiting
-            worker.kv_usage = load.kv_usage
             worker.cache_loss.scraped(load.prefill_tokens_sum + (load.generated_tokens_total or 0))
             known = worker.known()
-            worker.strangers = min(load.waiting, max(0, load.running + load.waiting - known.in_flight))
+            strangers = min(load.waiting, max(0, load.running + load.waiting - known.in_flight))
+            worker.gauges = Gauges(waiting=load.waiting, strangers=strangers, kv_usage=load.kv_usage)
             if not load.waiting:
                 computed = known.held_tokens - known.queued_tokens
-                worker.held_share.learn(computed, load.kv_usage * worker.kv_capacity_tokens)
+                worker.held_share.learn(computed, load.kv_usage * worker.pool.capacity_tokens)
 
     def reported(self, worker: Worker, turn: Turn) -> None:
         """What an engine said of one request. Where hits that must come do not, it dropped its cache without

@@ -160,13 +160,13 @@ def prefix_of(prompt: Prompt) -> bytes:
 
 def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: float) -> Candidate:
     """A snapshot of `worker` for `prompt`. Credit is floored to the worker's alignment and to prompt - 1."""
+    pool, gauges, running = worker.pool, worker.gauges, worker.running
     tokens = cached = 0
     if prompt is not None:
         tokens = prompt.tokens
-        if held is not None and worker.caches:
-            cached = cached_tokens(held.pending_blocks, prompt, worker.align_tokens)
+        if held is not None and pool.caches:
+            cached = cached_tokens(held.pending_blocks, prompt, pool.align_tokens)
     others = NOTHING if worker.elsewhere is None else worker.elsewhere(now)
-    running = worker.running
     return candidate(
         worker=worker.id,
         cached_tokens=cached,
@@ -174,12 +174,12 @@ def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: 
         queued_tokens=(running.ahead(now, worker.prefill_rate) if running.queued_tokens else 0) + others.queued_tokens,
         in_flight=running.in_flight + others.in_flight,
         held_tokens=running.held_tokens + others.held_tokens,
-        waiting=worker.waiting,
-        kv_usage=worker.kv_usage,
-        kv_capacity_tokens=worker.kv_capacity_tokens,
+        waiting=gauges.waiting,
+        kv_usage=gauges.kv_usage,
+        kv_capacity_tokens=pool.capacity_tokens,
         prefill_rate=worker.prefill_rate,
         alike=running.alike.get(prefix_of(prompt), 0) if running.alike and prompt is not None else 0,
-        strangers=worker.strangers,
+        strangers=gauges.strangers,
         warmth=worker.warmth.share(now),
         stay_s=running.punctuality.stay_s,
         held_share=worker.held_share.value,

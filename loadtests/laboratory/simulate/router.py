@@ -117,7 +117,7 @@ class VirtualRouter:
 
     def _set_capacities(self) -> None:
         for worker in self.fleet.workers.values():
-            tokens = worker.kv_capacity_tokens + self._settings.host_kv_tokens
+            tokens = worker.pool.capacity_tokens + self._settings.host_kv_tokens
             self.view.set_capacity(worker.holder, tokens // worker.chain_block_tokens)
 
     def _recorded(self, record: Record) -> None:

@@ -111,7 +111,7 @@ def test_who_waits_in_the_engine_and_was_sent_by_no_router(
     for _ in range(ours):
         worker.count_in_flight(1)
     fleet.on_load(worker.id, a_load(running=running, waiting=waiting))
-    assert (worker.waiting, worker.strangers) == (waiting, strangers)
+    assert (worker.gauges.waiting, worker.gauges.strangers) == (waiting, strangers)
 
 
 def turn(start: str, cached: int, predicted: int = 5000) -> Turn:

@@ -11,6 +11,7 @@ import policies
 from policies.api import candidate
 from router.fleet.lease import Lease
 from router.fleet.others import Elsewhere
+from router.fleet.worker import Gauges, KvPool
 from router.fleet.workers import Fleet
 from router.prefix.index import HASH_BYTES, Held, Record, State
 from router.prefix.residency import Limits
@@ -134,7 +135,7 @@ def test_pending_prefill_counts_as_cached_and_its_work_as_queue() -> None:
 def test_a_worker_without_a_prefix_cache_gets_no_credit() -> None:
     setting = Setting(1)
     worker = setting.group.workers[0]
-    worker.caches = False
+    worker.pool = KvPool(caches=False)
     assert candidate_of(worker, prompt(10), Held(10, 10), 0.0).cached_tokens == 0
 
 
@@ -175,8 +176,8 @@ def test_every_figure_of_a_worker_is_in_the_field_of_its_name() -> None:
     worker.prefill_rate = 12.5
     worker.queue_prefill(4_000)
     worker.running.in_flight, worker.running.held_tokens, worker.running.alike = 50, 60_000, {prefix_of(asked): 7}
-    worker.waiting, worker.strangers, worker.kv_usage = 8, 9, 0.125
-    worker.kv_capacity_tokens = 11_000
+    worker.gauges = Gauges(waiting=8, strangers=9, kv_usage=0.125)
+    worker.pool = KvPool(capacity_tokens=11_000, align_tokens=16)
     worker.warmth.ramp_s = 100.0
     now = time.monotonic()
     worker.warmth.begin()
