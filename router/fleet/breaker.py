@@ -24,7 +24,7 @@ _UNAVAILABLE = 503
 
 
 class BreakerState(Enum):
-    """Where a breaker stands."""
+    """The states of a breaker."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -32,7 +32,7 @@ class BreakerState(Enum):
 
 
 class Fault(Enum):
-    """What a worker did wrong."""
+    """The faults of a worker."""
 
     CONNECT = "connect"
     """No connection: refused, unreachable, TLS."""
@@ -45,11 +45,12 @@ class Fault(Enum):
     ERROR = "error"
     """An answer of 500 and above, other than 501 and 503."""
     SATURATED = "saturated"
-    """503: alive, and will not take more at present."""
+    """503: the worker is alive and takes no more requests at present."""
 
 
 def fault_of_status(status: int) -> Fault | None:
-    """What an HTTP status says of the worker; None where the worker did its part (501 too: it will never do that)."""
+    """The fault that an HTTP status means; None where the worker did its part (also for 501, which it will never
+    serve)."""
     if status < _HTTP_SERVER_ERROR or status == _NOT_IMPLEMENTED:
         return None
     return Fault.SATURATED if status == _UNAVAILABLE else Fault.ERROR

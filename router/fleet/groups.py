@@ -1,4 +1,4 @@
-"""The workers that serve one model: what a decision chooses among. Built anew by `Fleet` when any of it changes."""
+"""The workers that serve one model: what a decision chooses among. `Fleet` builds it again when any of it changes."""
 
 from collections.abc import Iterable
 

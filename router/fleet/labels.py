@@ -1,4 +1,4 @@
-"""What an operator says of a worker, where it is named: which models are sent there, and its role."""
+"""An operator's labels for a worker, given where it is named: the models that are sent there, and its role."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from router.engines import ModelCard
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What an operator says of a worker, beyond what it says itself."""
+    """An operator's labels for a worker."""
 
     models: frozenset[str] = frozenset()
     """The only models for which it gets requests, adapters of these included; empty: all that it serves."""
@@ -15,7 +15,7 @@ class Labels:
     """A word by which routers choose their workers."""
 
     def serves(self, card: ModelCard) -> bool:
-        """Is it to get requests for this model?"""
+        """May the worker get requests for this model?"""
         return not self.models or card.id in self.models or card.parent in self.models
 
 

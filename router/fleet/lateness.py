@@ -11,7 +11,7 @@ then on.
 from collections.abc import Callable, Hashable
 
 STAY_S = 5.0
-"""Believed of a worker of which nothing is known: the median answer of recorded agents takes 4.9 s."""
+"""Assumed for a worker without measurements: the median answer of recorded agents takes 4.9 s."""
 LEARN = 0.1
 """Weight of the last one in the running mean here."""
 
@@ -31,20 +31,21 @@ class Punctuality:
         self._answered: dict[Hashable, float] = {}
         self._due: dict[Hashable, float] = {}
         self._alone: Hashable = None
-        """The last one that found the worker idle."""
+        """The last request that found the worker idle."""
         self.usual_s = 0.0
-        """Taken longer than expected by those, in the mean of the last ones."""
+        """Mean seconds by which such requests took longer than expected, lately."""
         self._stays = STAY_S * PRIOR_STAYS
         self._squares = STAY_S * self._stays
 
     def dispatched(self, request: Hashable, due: float) -> None:
-        """Its first token is expected by `due`."""
+        """Note that a request's first token is expected by `due`."""
         if not self._due and not self._answered:
             self._alone = request
         self._due[request] = due
 
     def answered(self, request: Hashable) -> None:
-        """Its first token has come: it and those that it has overtaken say nothing any more. Safe to call again."""
+        """Note that its first token has come: it and the requests that it has overtaken no longer count as overdue.
+        Safe to call again."""
         now = self._clock()
         self._answered.setdefault(request, now)
         waiting = self._due
@@ -58,7 +59,7 @@ class Punctuality:
                     return
 
     def ended(self, request: Hashable) -> None:
-        """It is over, with a first token or without."""
+        """Note that a request has ended, with or without a first token."""
         self._due.pop(request, None)
         answered_at = self._answered.pop(request, None)
         if answered_at is not None:
@@ -74,7 +75,7 @@ class Punctuality:
         return self._squares / self._stays
 
     def late_s(self, now: float) -> float:
-        """For how long the next first token is overdue; 0 when it is not, or nothing is awaited."""
+        """Seconds by which the next first token is overdue; 0 when it is not, or none is awaited."""
         for due in self._due.values():
             return max(0.0, now - due - self.usual_s)
         return 0.0

@@ -27,11 +27,11 @@ GATHER_S = 0.005
 FRESH_S = 0.002
 """Parts that were read within this many seconds are not read again."""
 ORDER_S = 0.05
-"""The order of workers by load follows what was read so often at most; candidates themselves are always looked up."""
+"""Seconds between two updates of the order of workers by load; candidates' own loads are always current."""
 
 MAX_STRING_BYTES = MAX_PART_BYTES + 64
 MAX_PARTS_BYTES = 4 << 20
-"""Of all routers' parts together: a reply must stay below the bounds of the link."""
+"""Bytes of all routers' parts together: a reply must stay below the bounds of the link."""
 MAX_TIME_MS = 1 << 50
 NAME = re.compile(rb"[0-9A-Za-z]{1,32}")
 

@@ -39,7 +39,7 @@ class NewWorker(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlState:
-    """What the control plane needs to see and may change."""
+    """The state that the control plane reads and may change."""
 
     members: Membership
     page: Callable[[], Awaitable[bytes]]
@@ -51,7 +51,7 @@ class ControlState:
     decided: Callable[[Worker, Standing, bool], None]
     """Called with each decision made here about a worker, and whether it was added here."""
     spread_s: float
-    """Until other routers know of it."""
+    """Seconds until other routers know of a decision."""
     started_at: int
 
     @property
@@ -74,7 +74,7 @@ def control_app(state: ControlState) -> FastAPI:
 def _add_pages(app: FastAPI, state: ControlState) -> None:
     @app.get("/health")
     async def health() -> dict[str, str]:
-        """The process lives and its event loop turns."""
+        """The process is alive and its event loop runs."""
         return {"status": "ok"}
 
     @app.get("/ready")
@@ -86,7 +86,7 @@ def _add_pages(app: FastAPI, state: ControlState) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        """Prometheus text format, rendered off the event loop: of all processes, whichever is asked."""
+        """Prometheus text format for all processes, rendered off the event loop."""
         return Response(await state.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/v1/models")
@@ -124,7 +124,7 @@ def _card(state: ControlState, name: str) -> dict[str, Any]:
 
 
 def _guard(state: ControlState) -> list[Any]:
-    """The dependency that asks for the admin key."""
+    """The dependency that checks the admin key."""
 
     async def admin(request: Request) -> None:
         if not state.admin_keys:
@@ -222,7 +222,7 @@ def describe(worker: Worker) -> dict[str, Any]:
 
 
 async def _idle(worker: Worker, wait_s: float, spread_s: float) -> None:
-    """Wait until nothing runs there, through whichever router it came."""
+    """Wait until no request of any router runs on the worker."""
     idle = asyncio.Event()
     worker.on_idle.append(idle.set)
     try:

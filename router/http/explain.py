@@ -1,4 +1,4 @@
-"""What would be decided for a request, and why, per candidate. Nothing is sent, nothing is recorded."""
+"""Shows the decision for a request and its reason, per candidate. It sends and records nothing."""
 
 import time
 from dataclasses import dataclass

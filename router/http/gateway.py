@@ -36,29 +36,30 @@ from router.wire.routes import MODELS, Paths, canonical, is_own
 from router.wire.watchdog import Stage, StageTimeoutError, Watch, Watchdog
 
 MAX_CONTROL_BYTES = 1 << 16
-"""Of a body for the control plane, which reads JSON on the event loop: 1 ms. `EXPLAIN` takes a prompt request's."""
+"""Largest body for the control plane, which reads JSON on the event loop in 1 ms. `EXPLAIN` takes one as large as a
+prompt request's."""
 EXPLAIN = b"/admin/explain"
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-"""Others mean tunnels, echoes or other protocols, and some servers do not know them."""
+"""The accepted methods. Others mean tunnels, echoes or other protocols, and some servers do not know them."""
 RawHeaders = list[tuple[bytes, bytes]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 log = logging.getLogger("warmroute")
 
 
 class Tracer(Protocol):
-    """What a trace needs of each request. Never blocks, never fails."""
+    """The calls that tracing needs for each request. Never blocks, never fails."""
 
     def begin(self, raw_headers: list[tuple[bytes, bytes]]) -> TraceContext:
-        """Where a request stands, by its headers: the worker gets this context in place of the client's."""
+        """The request's trace context, from its headers. The worker gets it instead of the client's."""
         ...
 
     def end(self, record: RequestRecord) -> None:
-        """It is over."""
+        """The request has ended."""
         ...
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """What is let in."""
+    """The rules for admitting requests."""
 
     clients: Clients
     paths: Paths
@@ -66,7 +67,7 @@ class Admission(msgspec.Struct, frozen=True):
     forward_credentials: bool
     """Pass the client's own Authorization on: only where the router has no keys of its own and no worker key."""
     worker_authorization: bytes
-    """What workers get in its place; empty for nothing."""
+    """The Authorization that workers get instead; empty for none."""
     max_in_flight: int
     max_body_bytes: int
     body_timeout_s: float
@@ -271,7 +272,7 @@ class Gateway:
         return bool(keys) and keys.accepts(headers.admin_key or headers.authorization)
 
     def _watched(self, send: Send, watch: Watch) -> Send:
-        """`send`, for which a client that reads nothing is not waited for without end."""
+        """`send` with a time limit for a client that reads nothing."""
 
         async def watched(message: dict[str, Any]) -> None:
             watch.enter(Stage.CLIENT_STALL, self._admission.body_timeout_s)

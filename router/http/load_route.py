@@ -32,7 +32,7 @@ class _Named(msgspec.Struct):
 
 
 class LoadRoute:
-    """Everything that is routed by load alone."""
+    """The routes that go by load alone."""
 
     def __init__(self, fleet: Fleet, reading: Reading) -> None:
         self._fleet = fleet

@@ -35,7 +35,7 @@ from router.wire.request_head import UPGRADE, request_head
 
 TICK_S = 0.5
 HANDSHAKE_S = 30.0
-"""For a worker to answer a handshake: it computes nothing before."""
+"""Seconds for a worker to answer a handshake, for which it computes nothing."""
 IDLE_S = 300.0
 """A session on which nothing passes for this many seconds is closed: its client may be gone without a word, and the
 lease would stay for ever. Audio sessions send several messages a second."""
@@ -43,7 +43,7 @@ DRAIN_S = 30.0
 """Seconds after its worker or the router began to drain at which a session is closed with 1001, so that its client
 connects to another. A session has no end of its own to wait for."""
 LINGER_S = 2.0
-"""For a worker to take what was sent to it last."""
+"""Seconds for a worker to read the last bytes that were sent to it."""
 MAX_HEAD_BYTES = 65536
 MAX_REFUSAL_BYTES = 65536
 SWITCHING = 101

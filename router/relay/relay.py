@@ -25,7 +25,7 @@ from router.wire.writing import write_chunk
 
 EVENT_STREAM = "text/event-stream"
 MAX_HELD_BYTES = 1 << 20
-"""Of what comes before the first byte; more than this, and it is let through."""
+"""Bytes held before the first byte of the answer; when more come, they are passed on."""
 PREAMBLE = (b":", b"event: response.created\n", b"event: response.queued\n", b"event: response.in_progress\n")
 _FRAME_END = re.compile(rb"\r?\n\r?\n")
 
@@ -90,7 +90,8 @@ class Relay:
         return AttemptOutcome()
 
     async def _relay_body(self, exchange: Exchange, model: str, reply: Reply, watch: Watch) -> None:
-        """Chunk by chunk, as they come: written where they are read, as long as the client keeps up."""
+        """Relay the answer's chunks as they come: each is written in the call that reads it, as long as the client
+        keeps up."""
         cycle, clock, keep = exchange.cycle, exchange.clock, exchange.answer.add
         response, chunk = reply
         gaps = self._inter_token.series((model,)) if _streams(response) else None

@@ -1,8 +1,8 @@
 """What becomes of an attempt: is it the answer, may another worker be tried, or is it over?
 
 `next_attempt` is the only place that says so: for prompts, for what is routed by load, for WebSocket handshakes and for
-the simulator. A budget keeps retries a small share of traffic, so that a fleet in trouble is not given more work for
-it. A refused connection cost no worker anything and is not counted against it.
+the simulator. A budget keeps retries a small share of traffic, so that an overloaded fleet does not get more work. A
+refused connection cost no worker anything and is free.
 """
 
 from enum import Enum
@@ -116,7 +116,7 @@ class RetryBudget:
         self.left = Budget(RESERVE if ratio > 0 else 0.0, max_attempts)
 
     def request(self) -> None:
-        """A new request came."""
+        """Count a new request."""
         if self.left.retries < RESERVE:
             self.left = self.left._replace(retries=self.left.retries + self._ratio)
 

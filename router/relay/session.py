@@ -20,7 +20,7 @@ class Session:
         self._pumps: set[asyncio.Task[None]] = set()
         self.clock = asyncio.get_running_loop().time
         self.last = self.clock()
-        """When something passed last, either way."""
+        """When bytes passed last, in either direction."""
         self.outcome = "ok"
 
     async def __aenter__(self) -> Self:
@@ -43,14 +43,15 @@ class Session:
         return bool(done)
 
     async def _up(self) -> None:
-        """Client to worker. That the client leaves cancels the request's task, and this with it."""
+        """Copy bytes from the client to the worker. When the client leaves, the request's task is cancelled, and this
+        with it."""
         while True:
             self._writer.write(await self._tunnel.read())
             self.last = self.clock()
             await self._writer.drain()
 
     async def _down(self) -> None:
-        """Worker to client."""
+        """Copy bytes from the worker to the client."""
         while data := await self._reader.read(CHUNK_BYTES):
             self.last = self.clock()
             await self._tunnel.write(data)

@@ -15,14 +15,14 @@ from aiohttp.client_exceptions import ClientError
 from aiohttp.client_proto import ResponseHandler
 
 MAX_HEADER_BYTES = 65536
-"""Of all that comes before the answer's head is complete, announcements included; and of all that comes after it
-without any of the body: chunk extensions, trailers."""
+"""Limit of all bytes before the answer's head is complete, including 1xx responses; and of all bytes after it that are
+not body: chunk extensions, trailers."""
 MAX_HEADERS = 256
-"""Of one head. Clients take fewer than 64 KiB would hold: Python's own 100, nginx's 8 KiB."""
+"""Most headers of one head. Clients accept fewer than 64 KiB could hold: Python 100 headers, nginx 8 KiB."""
 READ_BUFFER_BYTES = 1 << 18
-"""Answer bytes held per request while the client is slower than the worker; then the worker is made to wait."""
+"""Answer bytes held per request while the client is slower than the worker; with more, the worker must wait."""
 ANNOUNCEMENTS = frozenset({100, 102, 103})
-"""Statuses that do not answer yet."""
+"""Statuses before the final answer."""
 ANSWERS = range(200, 600)
 """Not 101: the router never asks for another protocol."""
 _BODYLESS = frozenset({204, 304})
@@ -33,11 +33,11 @@ VERSIONS = ("1.0", "1.1")
 
 RawHeaders = list[tuple[bytes, bytes]]
 PassOn = Callable[[bytes], bool]
-"""Takes a chunk at once, or refuses it (False): then it is kept, and the waiting task is woken."""
+"""Takes a chunk at once. If it returns False, the chunk is kept and the waiting task is woken."""
 
 
 class MalformedAnswerError(ClientError):
-    """What the worker wrote is no HTTP answer that could be relayed."""
+    """The worker's bytes are no HTTP answer that can be relayed."""
 
 
 class WorkerAnswer:
@@ -108,7 +108,7 @@ class WorkerAnswer:
     # For the connection -------------------------------------------------------------------------------------------
 
     def take(self, chunk: bytes) -> None:
-        """Some of the body has come."""
+        """Take a part of the body."""
         if chunk:
             pass_on = self._pass_on
             if pass_on is not None and not self.ended and not self._chunks and pass_on(chunk):
@@ -120,7 +120,7 @@ class WorkerAnswer:
         self._wake()
 
     def fail(self, error: Exception) -> None:
-        """It will not be completed."""
+        """Note that the answer will not be completed."""
         self._error = error
         self._wake()
 
@@ -135,7 +135,7 @@ class WorkerConnection(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.used = False
-        """A request went over it: that it then fails is no fault of the worker's."""
+        """True when a request went over it before: then a failure may only mean that the connection was stale."""
         self._http = httptools.HttpResponseParser(self)
         self._answer: WorkerAnswer | None = None
         self._on_end: Callable[[], None] | None = None
@@ -149,7 +149,7 @@ class WorkerConnection(ResponseHandler):
 
     @property
     def should_close(self) -> bool:
-        """Must not be used again."""
+        """True when the connection must not be used again."""
         return bool(self._should_close or self._answer is not None or not self.is_connected())
 
     def expect(self, bodyless: bool, on_end: Callable[[], None], close: Callable[[], None]) -> WorkerAnswer:
@@ -163,7 +163,7 @@ class WorkerConnection(ResponseHandler):
         return answer
 
     def hold_on(self) -> None:
-        """Let the worker wait."""
+        """Stop reading, so that the worker waits."""
         if self.transport is not None:
             self.transport.pause_reading()
 
@@ -267,7 +267,7 @@ class WorkerConnection(ResponseHandler):
         """The worker has closed its side: so does the router."""
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The end, which is also that of an answer whose length nothing else tells."""
+        """The connection ended, which also ends an answer without a given length."""
         answer = self._answer
         if answer is not None:
             if exc is None and answer.status and not self._framed:

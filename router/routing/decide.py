@@ -147,7 +147,7 @@ class Decider:
 
 
 def request_facts(prompts: Mapping[str, Prompt], session: bytes) -> RequestFacts:
-    """What a policy may know of the request."""
+    """The facts of the request that a policy may use."""
     for prompt in prompts.values():
         return RequestFacts(prompt_tokens=prompt.tokens, session=session, prefix=prefix_of(prompt))
     return RequestFacts(prompt_tokens=0, session=session, prefix=b"")

@@ -47,7 +47,8 @@ class FairQueue:
         return any(group in lanes for lanes in self._lanes.values())
 
     def enter(self, ticket: Ticket) -> Ticket | None:
-        """Stand in line. Returns the ticket that must leave for it, already taken out: another's, or this very one."""
+        """Add a ticket to the line. If the queue was full, returns the ticket that was removed for it: another one, or
+        this one."""
         self._arrivals += 1
         ticket.number = self._arrivals
         if ticket.client not in self._lanes:
@@ -57,7 +58,7 @@ class FairQueue:
         return self._push_out() if len(self) > self._max_tickets else None
 
     def leave(self, ticket: Ticket) -> None:
-        """Out of the line, for whatever reason; again is fine."""
+        """Remove a ticket from the line. May be called again."""
         lanes = self._lanes.get(ticket.client, {})
         lane = lanes.get(ticket.group, {})
         if ticket not in lane:
@@ -78,7 +79,7 @@ class FairQueue:
         return None
 
     def served(self, ticket: Ticket, cost: float) -> None:
-        """It goes, and takes `cost` of what is scarce. Before `leave`."""
+        """Charge `cost` to the client of a ticket that goes. Call before `leave`."""
         at = self._passes.get(ticket.client, self._reached)
         self._reached = max(self._reached, at)
         self._passes[ticket.client] = at + cost / ticket.weight

@@ -1,7 +1,8 @@
 """Which worker made which stored response: stateful calls must go back to it.
 
-In this process's memory and bounded; where routers share a Redis also there, so that a follow-up may reach another
-one. What Redis says is only believed as far as it names a worker of the fleet. An unknown id is answered so.
+Owners are kept in this process's memory, bounded, and also in Redis where routers share one, so that a follow-up may
+reach another router. An owner from Redis is believed only if it is a worker of the fleet. A request with an unknown id
+is answered 404.
 """
 
 import re
@@ -21,7 +22,7 @@ _RESPONSE_ID = re.compile(rb'"id"\s*:\s*"(resp_[\w.:-]{1,200})"')
 
 
 class SharedOwners:
-    """The same in Redis, signed, under keyed hashes of the ids, for a day."""
+    """Owners in Redis: signed, under keyed hashes of the ids, for a day."""
 
     def __init__(self, link: Link, keys: Keys, seal: Seal) -> None:
         self._link = link

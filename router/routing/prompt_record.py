@@ -37,7 +37,7 @@ class PromptRecord:
 
     @property
     def settled(self) -> bool:
-        """Nothing more is to be encoded for this request."""
+        """True when the exact chain is known: nothing more must be encoded."""
         return self._exact
 
     def dispatched(self) -> None:
@@ -59,7 +59,7 @@ class PromptRecord:
             self.dispatched()
 
     def unknown(self) -> None:
-        """The exact chain will not be known: what the estimate claimed is taken back, and nothing will be confirmed."""
+        """The exact chain will not be known: the estimate's records are taken back, and no block will be confirmed."""
         if self._pended:
             self._index.record(Record(self._holder, self._pended, State.DROPPED))
             self._pended = b""
@@ -73,7 +73,7 @@ class PromptRecord:
             self._confirm()
 
     def failed(self) -> None:
-        """The attempt ended before its first byte, or was refused: nothing was computed that can be relied upon."""
+        """The attempt ended before its first byte, or was refused: no block can be assumed to be computed."""
         if self._phase is Phase.FAILED:
             return
         was_computed = self._phase is Phase.COMPUTED

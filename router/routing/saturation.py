@@ -1,7 +1,7 @@
 """The wait before a request's prefill begins at a worker, in seconds, from what is known of the worker's load.
 
-It is the greatest of what three views say, not their sum: they see the same queue. Each alone is blind somewhere: the
-router's own count knows no other clients, the engine's gauge is as old as the last scrape, memory says nothing of
+It is the largest of three estimates, not their sum: they see the same queue. Each misses something: the router's own
+count does not know other clients, the engine's gauge is as old as the last scrape, and memory says nothing about
 compute.
 """
 

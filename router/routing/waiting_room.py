@@ -1,4 +1,4 @@
-"""Where requests wait for a place: turns are given one after another, and each turn decides with the load as it is.
+"""Where requests wait for a place: they get their turns one after another, and each turn decides with the current load.
 
 While a request waits, the room checks a hundred times a second whether the next one can go: a place becomes free by
 time (prefill is worked off), by answers that begin or end and by what engines report, and one check covers them all. No
@@ -23,7 +23,7 @@ QUEUE_SHARE = 0.25
 """Share of the requests in flight that may wait here: the others run at workers or upload. Of the default 4,096 it is
 1,024. Danger: with 1, a saturated fleet's line leaves no place for requests that other models could take."""
 MIN_COST_TOKENS = 256
-"""What a request takes at least, of which everything is cached: its answer has a price too."""
+"""Smallest cost of a request, even if its prompt is cached whole: its answer costs something too."""
 MAX_RETRY_AFTER_S = 60
 PACE = 0.05
 
@@ -46,7 +46,7 @@ class Verdict(NamedTuple):
 
 
 class WaitingRoom:
-    """All that wait in this router."""
+    """All requests that wait in this router."""
 
     def __init__(self, limits: RoomLimits, clock: Callable[[], float], waits: Histogram) -> None:
         self.limits = limits
