@@ -152,4 +152,4 @@ def _control_state(inputs: GatewayInputs, explainer: Explainer, admission: Admis
 
 
 def _ignore(worker: Worker, standing: Standing, added: bool) -> None:
-    """Nobody else is told."""
+    """Without a registry, decisions stay in this router."""

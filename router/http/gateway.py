@@ -131,7 +131,7 @@ class Gateway:
             outcome = await self._answer(exchange, raw_headers, progress)
         except asyncio.CancelledError:
             outcome = "client_gone" if exchange.client_gone else "shutdown"
-            if outcome == "shutdown":  # the drain time is over, and the client is told
+            if outcome == "shutdown":  # the drain time is over, and the client gets an error
                 await self._fail(exchange, ApiError(503, "The router is shutting down.", outcome, retry_after_s=1))
         except ClientGoneError:
             outcome = "client_gone"

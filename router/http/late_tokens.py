@@ -24,7 +24,7 @@ MIN_PREFILL_S = 0.05
 
 
 class _Sent(NamedTuple):
-    """A prompt on its way."""
+    """A prompt whose request was dispatched."""
 
     request: Request
     record: PromptRecord
@@ -33,7 +33,7 @@ class _Sent(NamedTuple):
 
 
 class LateTokens:
-    """Completes the records of prompts that are on their way."""
+    """Completes the records of prompts whose requests were dispatched."""
 
     def __init__(self, pool: EncodePool, asker: TokenAsker, recall: Recall | None) -> None:
         self._pool = pool
@@ -84,7 +84,7 @@ class LateTokens:
             sent.record.encoded(prompt)
 
     def _ask(self, sent: _Sent) -> None:
-        """Ask the worker for the ids of what cannot be exact here; without an answer the prompt is text."""
+        """Ask the worker for the ids of a prompt that cannot be exact here; without an answer the prompt is text."""
         told = worker_ids_encoder_of(sent.encoder)
         if told is not None:
             self._asker.ask(sent.worker, sent.request, partial(self._told, sent, told))

@@ -33,7 +33,7 @@ class Route(Protocol):
     """Reads one kind of request."""
 
     async def read(self, exchange: Exchange, body: bytes) -> Asked:
-        """What is asked. Raises ApiError."""
+        """The request as it was read. Raises ApiError."""
         ...
 
 
@@ -60,7 +60,7 @@ class Way(Generic[R]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """What the loop takes its steps with."""
+    """The objects that the loop's steps use."""
 
     owners: ResponseOwners
     recognition: Recognition
@@ -123,8 +123,8 @@ class Loop:
             progress.lesson = steps.lessons.take(exchange, asked, charge, answered)
 
     async def _choose(self, asked: Asked, failed: tuple[Worker, ...], kind: str, progress: Progress) -> Choice:
-        """Decide, or wait for a worker first; what is tried again never waits. Raises ApiError where nobody is left
-        after an attempt that failed with `kind`."""
+        """Decide, or wait for a worker first; a request that is tried again never waits. Raises ApiError where no
+        worker is left after an attempt that failed with `kind`."""
         chooser = self._steps.chooser
         try:
             if asked.owner is not None:
@@ -143,7 +143,7 @@ class Loop:
         return choice_of(asked, decision)
 
     def _begin(self, asked: Asked, choice: Choice, charge: Charge | None, progress: Progress) -> Attempt:
-        """What must happen before anything is awaited: the next decision has to see this one."""
+        """Take the lease before anything is awaited: the next decision must see this one."""
         steps, request = self._steps, asked.request
         progress.choice = choice
         progress.attempts += 1

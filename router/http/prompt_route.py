@@ -1,4 +1,4 @@
-"""Requests with a prompt: read the body, find who serves its model, and recognise the prompt."""
+"""Requests with a prompt: reads the body, finds the workers of its model, and recognises the prompt."""
 
 from functools import partial
 
@@ -26,7 +26,7 @@ class PromptRoute:
         self._encoders = encoders
 
     async def read(self, exchange: Exchange, body: bytes) -> Asked:
-        """What is asked. Raises ApiError."""
+        """The request as it was read. Raises ApiError."""
         return await self.ask(exchange.api, body, exchange.client, exchange.headers.session)
 
     async def ask(self, api: str, body: bytes, client: Client | None = None, session: bytes = b"") -> Asked:

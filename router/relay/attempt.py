@@ -27,19 +27,19 @@ FAULTS = {
     "handshake_timeout": Fault.TIMEOUT,
     "status_503": Fault.SATURATED,
 }
-"""What a failed attempt says of the worker; anything else is an ERROR."""
+"""The worker's fault in each kind of failed attempt; every other kind is an ERROR."""
 ERROR_STATUS = 400
 
 
 class Attempt:
-    """What was asked, where it goes, the lease that counts it, and what the index is told."""
+    """The request, the worker that it goes to, the lease that counts it, and the record that it writes to the index."""
 
     __slots__ = ("_answered", "asked", "body", "choice", "hang_up", "lease", "number", "record", "worker")
 
     def __init__(
         self, asked: Asked, choice: Choice, number: int, index: PrefixIndex, body: bytes | None = None
     ) -> None:
-        """`number` counts from 1. `body` is what this worker gets in place of the client's."""
+        """`number` counts from 1. `body` is the body that this worker gets instead of the client's."""
         worker = self.worker = choice.worker
         self.asked = asked
         self.choice = choice
@@ -102,6 +102,6 @@ class Attempt:
         return replace(self.asked, prompts={**self.asked.prompts, self.choice.format: record.prompt})
 
     def _drop(self) -> None:
-        """Nothing was computed that can be relied upon."""
+        """No block can be assumed to be computed."""
         if self.record is not None:
             self.record.failed()

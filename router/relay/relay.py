@@ -46,7 +46,7 @@ class RelayLimits(msgspec.Struct, frozen=True):
 
 
 class Relay:
-    """The way of one request to a worker and back. Stateless between requests."""
+    """Relays requests to workers and answers back. Stateless between requests."""
 
     def __init__(self, client: WorkerClient, watchdog: Watchdog, limits: RelayLimits, inter_token: Histogram) -> None:
         self._client = client
@@ -144,7 +144,7 @@ def _streams(answer: WorkerAnswer) -> bool:
 
 
 def own_headers(exchange: Exchange, attempt: Attempt, echoed: bool) -> list[tuple[bytes, bytes]]:
-    """The request id where the worker did not echo it, and the decision where it may be told."""
+    """The request id where the worker did not echo it, and the decision where clients may see it."""
     own = [] if echoed else [(b"x-request-id", exchange.request_id.encode("latin-1"))]
     if exchange.client is not None:
         own += limit_headers(exchange.client)

@@ -79,8 +79,8 @@ class Budget(NamedTuple):
 
 
 def next_attempt(outcome: AttemptOutcome[R], attempts: int, others: bool, budget: Budget) -> Next:
-    """What follows from the outcome of the last of so many attempts. `others`: a worker that was not tried could take
-    the request. Pure."""
+    """The step after the outcome of attempt number `attempts`. `others`: a worker that was not tried can take the
+    request. Pure."""
     kind = outcome.kind
     if not kind:
         return Next.ANSWER
@@ -93,7 +93,7 @@ def next_attempt(outcome: AttemptOutcome[R], attempts: int, others: bool, budget
 
 
 def gave_up(kind: str) -> UnservedError:
-    """What the client is told when the last attempt failed so; empty where there was nobody to ask."""
+    """The client's error when the last attempt failed with `kind`; `kind` is empty where there was no worker to ask."""
     if not kind:
         message = "No healthy worker serves this request at the moment."
         return UnservedError("no_worker", 503, message, "no_worker", 1)
@@ -103,7 +103,7 @@ def gave_up(kind: str) -> UnservedError:
 
 
 def broke_off(kind: str) -> UnservedError:
-    """What the client is told when an answer that has begun will not be completed."""
+    """The client's error when an answer that has begun will not be completed."""
     did = "fell silent" if kind == "silence_timeout" else "stopped"
     return UnservedError(kind, 502, f"The worker {did} in the middle of its answer.")
 

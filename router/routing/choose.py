@@ -27,9 +27,9 @@ class Choice(msgspec.Struct, frozen=True):
     format: str
     """The worker's, when it was chosen: another engine may be there before the answer's end."""
     candidates: int = 0
-    """Among how many workers was chosen."""
+    """Number of workers among which it was chosen."""
     prompt: Prompt | None = None
-    """In that format; None where nothing is recorded of it."""
+    """The prompt in that format; None where nothing is recorded of it."""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     uncached_tokens: int = 0
@@ -76,7 +76,7 @@ class Chooser:
         return self._decider.costs(decision, asked.prompts, asked.session)
 
     def must_wait(self, asked: Asked, decision: Decision) -> bool:
-        """Is every worker saturated, or does somebody wait already? What has no prompt never waits."""
+        """Is every worker saturated, or does another request wait already? A request without a prompt never waits."""
         if not self._bound_s or asked.request is None:
             return False
         return self._room.crowded(asked.group.name) or saturated(decision, self._bound_s, self._clock())

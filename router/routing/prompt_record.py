@@ -1,5 +1,4 @@
-"""What the index is told of one prompt at one worker: pending at dispatch, confirmed at the first byte, dropped on
-failure.
+"""Records one prompt at one worker in the index: pending at dispatch, confirmed at the first byte, dropped on failure.
 
 The exact chain usually arrives after dispatch; until then an estimate stands for the unseen tail. Whatever the order
 of events (tokens, first byte, failure, end), each PENDING is taken back exactly once and only computed blocks are

@@ -1,4 +1,4 @@
-"""What is known of a request before the decision: who owns it, and the tokens of its prompt.
+"""What is known about a request before the decision: the worker that owns it, and the tokens of its prompt.
 
 The decision does not wait for the encoder: what is known of the conversation is exact at once, the unseen tail is
 estimated, and encoded after dispatch. Only a prompt of which nothing is known waits for it, a few milliseconds.
@@ -100,7 +100,7 @@ def _is_known(prompt: Prompt) -> bool:
 
 
 def _prefill_s(asked: Asked, name: str, prompt: Prompt) -> float:
-    """What computing the prompt's unknown part takes a worker of this format: what is risked by deciding now."""
+    """Seconds in which a worker of this format prefills the prompt's unknown part: the risk of deciding now."""
     tokens = prompt.tokens - prompt.known_blocks * prompt.block_tokens
     rates = (worker.prefill_rate for worker in asked.group.workers if worker.format == name)
     return tokens / max(rates, default=math.inf)  # none is left: nothing is risked

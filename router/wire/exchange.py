@@ -66,7 +66,7 @@ class Exchange:
         query = scope["query_string"]
         path = self.path.encode("latin-1")
         self.target = path + b"?" + query if query else path
-        """As workers get it: the canonical path, and the query as it came."""
+        """The target that workers get: the canonical path, and the query as it came."""
         self.api = PROMPT_ROUTES.get(self.path, "") if self.method == "POST" else ""
         self.endpoint = endpoint_label(self.path)
         self.style: Style = style_of(self.path)
@@ -75,7 +75,7 @@ class Exchange:
         self.headers: RequestHeaders
         self.request_id = ""
         self.client: Client | None = None
-        """Who asks; None until that is known."""
+        """The request's client; None until it is known."""
         self.trace: TraceContext | None = None
         self.decision_headers = False
         self.received_at = 0.0
