@@ -15,13 +15,16 @@ ELSEWHERE: Final = {
     # Wiring: it has no rule of its own, and every test of a whole router runs through it.
     "router/build/test_app.py": "router/build: child common gauges make_dial make_fleet make_members make_prompts run",
     "router/http/test_gateway.py": "router/build: make_gateway | router/http: control explain | router/wire: exchange",
-    "router/http/test_discovery.py": "router/build: make_discovery | router/members: membership source",
+    "router/http/test_discovery.py": "router/build: make_discovery | router/members: source",
     "router/http/test_tracing.py": "router/build: make_tracing | router/observe: tracing",
     "router/http/test_drain.py": "router/build: server",
     "router/settings/test_fields.py": "router/build: tuning | router/settings: conflicts routing serving setting",
     # What clients and workers meet: tested over real sockets, through a whole router.
     "router/http/test_clients.py": "router/wire: limits",
     "router/http/test_paths.py": "router/wire: routes redirects",
+    "router/http/test_faults.py": "router/http: loop progress prompt_route",
+    "router/http/test_told_prompts.py": "router/http: late_tokens",
+    "router/routing/test_recognition.py": "router/routing: asked",
     "router/http/test_bad_input.py": "router/wire: errors",
     "router/http/test_defaults.py": "router/relay: worker_client",
     "router/http/test_own_faults.py": "router/dial: own_faults",
@@ -31,7 +34,6 @@ ELSEWHERE: Final = {
     # Parts of one thing: their users' tests go through every line.
     "router/engines/test_detect.py": "router/engines: unknown",
     "router/engines/test_probe.py": "router/engines: metrics",
-    "router/fleet/test_workers.py": "router/fleet: groups labels worker worker_names",
     "router/members/test_kubernetes.py": "router/dial: service_name | router/engines: slices",
     "router/observe/test_metrics.py": "router/members: metrics | router/observe: instruments loop_lag",
     "router/http/test_sglang_prompts.py": "router/prompts: metrics",
