@@ -72,6 +72,7 @@ def check_both_ways(engine: str, template: str, api: str, bodies: list[bytes]) -
             assert said(encoder.encode(request)) == truth[body]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("api", APIS)

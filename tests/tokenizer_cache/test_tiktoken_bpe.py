@@ -128,6 +128,7 @@ def test_the_model_is_left_as_it_was() -> None:
     assert json.loads(raw.to_str()) == json.loads(before)
 
 
+@pytest.mark.slow
 def test_the_libraries_know_the_same_characters() -> None:
     """Each reads classes of characters from tables of its own. A new release of either may know more characters."""
     every = "".join(chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000)

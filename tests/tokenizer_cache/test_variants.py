@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.tokenizer_cache import variants
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", ["chat", "messages", "responses", "completions"])
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())

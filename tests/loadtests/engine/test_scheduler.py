@@ -229,6 +229,7 @@ def stories(draw: st.DrawFn) -> list[tuple[float, Job, float | None]]:
     return story
 
 
+@pytest.mark.slow
 @given(stories())
 @settings(max_examples=150, deadline=None)
 def test_whatever_happens_all_ends_and_nothing_is_held(story: list[tuple[float, Job, float | None]]) -> None:

@@ -91,6 +91,7 @@ async def real(made: list[Request], speed: float) -> list[Seen]:
     return [seen(one, one.first_token or 0.0) for one in jobs]
 
 
+@pytest.mark.slow
 async def test_one_after_the_other_both_clocks_give_the_same() -> None:
     made = [request._replace(at_s=3.0 * number) for number, request in enumerate(requests(24, 1.0, seed=1))]
     expected = virtual(made)
@@ -102,6 +103,7 @@ async def test_one_after_the_other_both_clocks_give_the_same() -> None:
     assert max(whole[16:]) > 600  # what was held is evicted
 
 
+@pytest.mark.slow
 async def test_under_load_both_clocks_agree_within_noise() -> None:
     """The virtual engine gets the requests when the real one got them; what is left is how late timers fire."""
     made = requests(40, 0.06, seed=2)
