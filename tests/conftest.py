@@ -80,7 +80,9 @@ def _parts(item: pytest.Function) -> Iterator[Any]:
 
 def _starts(part: Any, harmless: set[int]) -> bool:
     """Can this function or class reach a start? `harmless` remembers what cannot."""
-    todo, seen = [part], {id(part)} | harmless
+    if id(part) in harmless:
+        return False
+    todo, seen = [part], {id(part)}
     while todo:
         for code, names in _codes(todo.pop()):
             if not STARTS.isdisjoint(code.co_names):
@@ -88,7 +90,7 @@ def _starts(part: Any, harmless: set[int]) -> bool:
             for value in _values(code, names):
                 if isinstance(value, ModuleType) and value.__name__ in PROCESS_MODULES:
                     return True
-                if _is_ours(value) and id(value) not in seen:
+                if id(value) not in seen and id(value) not in harmless and _is_ours(value):
                     seen.add(id(value))
                     todo.append(value)
     harmless |= seen
