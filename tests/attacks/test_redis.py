@@ -20,6 +20,8 @@ from router.shared.seal import Seal
 from tests.attacks.redis_site import ADMIN, TAG, WORDS, Site, keys_of
 from tests.servers import RedisServer
 
+pytestmark = pytest.mark.alone
+
 KINDS = {
     "check": "check",
     "workers": "workers",

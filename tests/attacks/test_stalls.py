@@ -28,6 +28,8 @@ from tests.router.http.scripted_worker import STREAM_HEAD, chunk
 from tests.routers import MODEL, chat, running_router
 from tests.tokenizer_cache.small import CHATML, small_raw
 
+pytestmark = pytest.mark.alone
+
 PAIRS: Final = 10
 MOST_S: Final = 0.015
 """By so much a heavy body may lengthen the longest gap."""

@@ -16,6 +16,8 @@ from router.engines.metrics import MAX_BLOCK_TOKENS, MAX_KV_TOKENS, MAX_RANKS, M
 from router.engines.prometheus_text import MAX_SAMPLES
 from tests.router.fake_worker import SGLANG_INFO, Answer, FakeWorker, as_json, client, models, sglang, sglang_rank, vllm
 
+pytestmark = pytest.mark.alone
+
 DEEP = b"[" * 100_000
 NUMBERS = [
     "-1",
