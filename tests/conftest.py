@@ -5,6 +5,7 @@ through every helper that it can call, until one of them opens a listening socke
 the mark that does so all the same fails, so the mark is true.
 """
 
+import gc
 import sys
 from collections.abc import Iterator
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -58,6 +59,20 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         yield
     finally:
         GUARD.on = False
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected and imported out of later garbage collections: they take milliseconds then."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Collect what a file has left behind at its end. At any other moment the traceback of a forgotten task may be
+    formatted while Python compiles something, which Python 3.11.7 answers with a SystemError in an innocent test."""
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
