@@ -16,7 +16,7 @@ class Proxy:
         self.target = target
         self.delay_s = 0.0
         self.port = 0
-        self._pipes: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
@@ -30,11 +30,13 @@ class Proxy:
     ) -> None:
         if self._server is not None:
             self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        writers = list(self._writers)
         self.reset()
-        for pipe in self._pipes:
-            pipe.cancel()
-        if self._pipes:
-            await asyncio.wait(self._pipes)
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
     def reset(self) -> None:
         """Reset every connection, even in the middle of an answer."""
@@ -43,16 +45,22 @@ class Proxy:
         self._writers.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        self._follow(asyncio.current_task())
         try:
             far_reader, far_writer = await asyncio.open_connection(HOST, self.target)
         except OSError:
             writer.transport.abort()
             return
-        self._writers |= {writer, far_writer}
+        self._writers.add(far_writer)
         for source, sink in ((reader, far_writer), (far_reader, writer)):
-            pipe = asyncio.create_task(self._pipe(source, sink))
-            self._pipes.add(pipe)
-            pipe.add_done_callback(self._pipes.discard)
+            self._follow(asyncio.create_task(self._pipe(source, sink)))
+
+    def _follow(self, task: asyncio.Task[None] | None) -> None:
+        """Have it end with the proxy."""
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _pipe(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         """Delayed bytes keep their order, and do not delay the bytes behind them further."""
@@ -66,7 +74,6 @@ class Proxy:
                 else:
                     loop.call_at(last_at, _write, sink, data)
         sink.transport.abort()
-        self._writers.discard(sink)
 
 
 def _write(sink: asyncio.StreamWriter, data: bytes) -> None:
