@@ -118,6 +118,8 @@ class FakeWorker:
             writer.write(body)
         else:
             for byte in body:
+                if writer.is_closing():
+                    return
                 writer.write(bytes([byte]))
                 await writer.drain()
                 await asyncio.sleep(answer.drip_s)
