@@ -22,10 +22,11 @@ def saturated(decision: Decision, bound_s: float, now: float) -> bool:
 
 
 def wait_s(candidate: Candidate, punctuality: Punctuality, now: float) -> float:
-    """Seconds until the engine would begin this candidate's prompt. Pure. 0 for an idle worker, even where the prompt
-    can never fit: nothing that runs there would free the memory."""
+    """Seconds until the engine would begin this candidate's prompt. Pure. For a prompt that can never fit no memory is
+    waited for: nothing that runs there would free enough, the engine refuses it at once, and others wait behind it."""
     rate = candidate.prefill_rate
     ahead = candidate.queued_tokens / rate + punctuality.late_s(now)
     engine = WAITING_TOKENS * candidate.waiting / rate
     prompt_tokens = candidate.cached_tokens + candidate.uncached_tokens
-    return max(ahead, engine, memory_wait_s(candidate, prompt_tokens) if candidate.held_tokens else 0.0)
+    fits = prompt_tokens <= candidate.kv_capacity_tokens
+    return max(ahead, engine, memory_wait_s(candidate, prompt_tokens) if fits else 0.0)

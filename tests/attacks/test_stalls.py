@@ -1,9 +1,9 @@
 """No body of up to 1 MB stalls a running stream: a real router, real sockets, one stream with a chunk every 3 ms.
 
-Each kind of body is sent in pairs with a small one, and the longest gap between two chunks of the stream is compared:
-medians of the pairs, since machines are noisy. What other processes take of the machine is no stall: of a gap, no more
-is counted than the CPU time that all threads of this process spent in it. The worker and the clients have an event loop
-of their own, in a thread.
+Each kind of body is sent in pairs with a small one, and the longest gap between two chunks of the stream is compared.
+Few pairs are enough where none shows a stall; else the median of many decides, since machines are noisy. What other
+processes take of the machine is no stall: of a gap, no more is counted than the CPU time that all threads of this
+process spent in it. The worker and the clients have an event loop of their own, in a thread.
 """
 
 import asyncio
@@ -28,18 +28,17 @@ from tests.router.http.scripted_worker import STREAM_HEAD, chunk
 from tests.routers import MODEL, chat, running_router
 from tests.tokenizer_cache.small import CHATML, small_raw
 
-pytestmark = [
-    pytest.mark.alone,
-    pytest.mark.skip(reason="times out since requests are served by one loop: to be mended"),
-]
+pytestmark = pytest.mark.alone
 
-PAIRS: Final = 10
+FEW, MANY = 3, 10
+"""Pairs of each kind."""
 MOST_S: Final = 0.015
 """By so much a heavy body may lengthen the longest gap."""
 PERIOD_S: Final = 0.003
 CHAT: Final = "/v1/chat/completions"
 FREE, LIMITED, ADMIN = "key-free", "key-limited", "admin"
 CLIENT: Final = f'models = ["{MODEL}"]\ncache_salt = "own"'
+LIGHT: Final = post("/v1/completions", {"model": MODEL, "prompt": "hello"}, f"authorization: Bearer {FREE}")
 ANSWER: Final = b'{"id":"x","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}'
 
 
@@ -208,12 +207,9 @@ async def test_no_body_stalls_a_stream(scene: Scene, tmp_path: Path) -> None:
 
         await outside.call(outside.listen(router.port))
         for kind, key in scene.kinds:
-            light = post("/v1/completions", {"model": MODEL, "prompt": "hello"}, f"authorization: Bearer {FREE}")
-            pairs = [await gap(heavy(kind, number, key)) - await gap(light) for number in range(PAIRS)]
+            pairs: list[float] = []
+            while len(pairs) < FEW or (len(pairs) < MANY and max(pairs) > MOST_S):
+                pairs.append(await gap(heavy(kind, len(pairs), key)) - await gap(LIGHT))
             longer[kind] = statistics.median(pairs)
-        print(
-            {k: v for k, v in (await router.metrics()).items() if "token_asks" in k or "prompts_total" in k},
-            set(outside.worker.asked),
-        )
         await outside.call(outside.hang_up())
     assert {kind: f"{1000 * gap_s:.1f} ms" for kind, gap_s in longer.items() if gap_s > MOST_S} == {}

@@ -141,6 +141,18 @@ async def test_a_light_client_is_not_starved_by_a_heavy_one(tmp_path: Path) -> N
         assert {(await task).status_code for task in flood} == {200}
 
 
+async def test_nobody_waits_behind_a_prompt_that_can_never_fit() -> None:
+    async with site() as (router, _):
+        answering = asyncio.create_task(router.client.post(CHAT, json=chat("x", stream=True, max_tokens=100_000)))
+        await arrived(router, 1)
+        (worker,) = router.parts.fleet.workers.values()
+        await router.client.post(CHAT, json=chat("word " * 2 * worker.pool.capacity_tokens, max_tokens=1))
+        assert (await ask(router, 1)).status_code == 200
+        assert not any("queue_wait_seconds_count" in name for name in await router.metrics())
+        assert not answering.done()
+        answering.cancel()
+
+
 async def test_a_drain_finishes_those_who_wait() -> None:
     async with site(drain_timeout_s=20) as (router, engine):
         burst = asyncio.gather(*(ask(router, number) for number in range(10)))

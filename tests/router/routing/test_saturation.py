@@ -25,7 +25,13 @@ def of(**changes: Any) -> float:
 def test_an_idle_worker_makes_nobody_wait() -> None:
     assert of() == 0
     assert of(uncached_tokens=10_000_000, kv_capacity_tokens=0) == 0
-    assert of(uncached_tokens=200_000) == 0, "what can never fit is not the router's to judge"
+
+
+def test_memory_is_not_waited_for_where_it_can_never_suffice() -> None:
+    assert of(uncached_tokens=100_001) == 0
+    assert of(uncached_tokens=100_001, held_tokens=99_000, stay_s=60.0) == 0
+    assert of(uncached_tokens=100_000, held_tokens=99_000, stay_s=60.0) > 59
+    assert of(uncached_tokens=100_001, queued_tokens=20_000) == 2, "what is before it is waited for all the same"
 
 
 def test_prefill_ahead_and_lateness_add_up() -> None:
