@@ -1,10 +1,19 @@
-"""Ports on this machine without a listener."""
+"""Ports on this machine without a listener.
+
+What is given here lies below the ports that the kernel gives to connections and to listeners that take any: between
+two runs of a server nothing else gets its port.
+"""
 
 import socket
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import cycle
 
 HOST = "127.0.0.1"
+GIVEN = range(10_000, 32_600)
+"""Linux gives those from 32,768 on, other systems from 49,152 on."""
+BLOCK = 200
+"""Ports of one process."""
 
 
 class NoFreePortError(RuntimeError):
@@ -12,12 +21,25 @@ class NoFreePortError(RuntimeError):
 
 
 def ports(count: int) -> list[int]:
-    """Free ports, drawn by the kernel: another run at the same time gets others."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in sockets:
-            sock.bind((HOST, 0))
-        return [int(sock.getsockname()[1]) for sock in sockets]
+    """Free ports that no other process is given, nor this one until it has been given all its others."""
+    own = _own_ports()
+    return [next(port for port in own if is_free(port)) for _ in range(count)]
+
+
+@cache
+def _own_ports() -> Iterator[int]:
+    """This process's block, for ever around. The block is taken by the UDP port of its first number, which is kept
+    until the process ends."""
+    for first in range(GIVEN.start, GIVEN.stop, BLOCK):
+        mark = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            mark.bind((HOST, first))
+        except OSError:
+            mark.close()
+        else:
+            mark.detach()
+            return cycle(range(first, first + BLOCK))
+    raise NoFreePortError("all ports are taken by other processes")
 
 
 def free_ports(wanted: Sequence[int]) -> list[int]:

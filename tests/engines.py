@@ -27,6 +27,7 @@ import uvloop
 from loadtests.engine.profiles import PROFILES, Profile
 from loadtests.engine.server import bound_socket, make_server, token_source
 from loadtests.engine.settings import Settings
+from loadtests.ports import ports
 
 START_S = 20.0
 HOST = "127.0.0.1"
@@ -36,8 +37,7 @@ class RunningEngine:
     """What tests do with an engine, wherever it runs."""
 
     def __init__(self) -> None:
-        self.port = 0
-        """Chosen at the first start, and kept."""
+        (self.port,) = ports(1)
 
     @property
     def url(self) -> str:
@@ -109,7 +109,6 @@ class EngineThread(RunningEngine):
     def start(self) -> Self:
         assert self._thread is None, "it runs already"
         sock = bound_socket(HOST, self.port)
-        self.port = sock.getsockname()[1]
         ready = threading.Event()
 
         async def serve() -> None:
@@ -167,9 +166,7 @@ class EngineProcess(RunningEngine):
         command = [sys.executable, "-m", "loadtests.engine", "--host", HOST, "--port", str(self.port), *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        url = self._process.stdout.readline().strip()
-        assert url, "the engine did not start"
-        self.port = int(url.rpartition(":")[2])
+        assert self._process.stdout.readline(), "the engine did not start"
         deadline = time.monotonic() + START_S
         while True:
             try:

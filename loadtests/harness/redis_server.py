@@ -2,7 +2,6 @@
 with`."""
 
 import asyncio
-import random
 import shutil
 import signal
 import subprocess
@@ -12,12 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from loadtests.ports import free_ports
+from loadtests.ports import ports
 from router.processes.embedded import find_server
 
 START_S = 10.0
-PORTS = range(17_100, 22_000)
-"""Below the ports that the kernel gives to connections: no other process gets a killed server's port meanwhile."""
 HOST = "127.0.0.1"
 
 
@@ -29,7 +26,7 @@ class RedisProcess:
 
     def __init__(self, **directives: str) -> None:
         self.program = shutil.which("redis-server") or find_server()
-        self.port = free_ports([random.choice(PORTS)])[0]
+        (self.port,) = ports(1)
         self.url = f"redis://{HOST}:{self.port}"
         self.folder = Path(tempfile.mkdtemp(prefix="warmroute-redis-"))
         self.directives = {**self.defaults, **directives}

@@ -1,7 +1,6 @@
 """The demo: everything comes up, answers, and nothing stays behind."""
 
 import asyncio
-import os
 import re
 import signal
 import sys
@@ -11,14 +10,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loadtests.ports import free_ports
+from loadtests.ports import ports
 
 ROOT = Path(__file__).parents[2]
 JSON = {"content-type": "application/json"}
 
 
 async def start(*flags: str) -> Process:
-    port = free_ports([20000 + os.getpid() % 10000])[0]
+    port = ports(1)[0]
     command = [sys.executable, "-m", "loadtests.demo", "--port", str(port), *flags]
     return await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
 

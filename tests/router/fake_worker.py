@@ -10,6 +10,7 @@ from typing import Self
 
 import httpx
 
+from loadtests.ports import ports
 from router.engines import control_client
 
 
@@ -45,7 +46,7 @@ class FakeWorker:
         self.sent: list[tuple[str, bytes]] = []
         """Bodies that came, by path."""
         self._news = asyncio.Event()
-        self._port = 0
+        (self._port,) = ports(1)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -55,7 +56,6 @@ class FakeWorker:
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         assert self._server is not None

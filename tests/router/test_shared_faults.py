@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
+from loadtests.ports import ports
 from router.fleet.worker_names import worker_id
 from router.settings import Secret
 from tests.engines import EngineThread
 from tests.router.http.site import CHAT
-from tests.router.http.test_drain import free_port
 from tests.routers import RunningRouter, chat, running_router
 from tests.servers import RedisServer
 
@@ -108,7 +108,7 @@ async def test_no_request_fails_or_waits(redis: RedisServer, strike: Callable[[R
 async def test_a_killed_routers_load_is_gone_within_five_seconds(redis: RedisServer) -> None:
     with EngineThread(model="m") as engine:
         engine.fault("hang_after", path=CHAT)
-        command = [sys.executable, "-m", "router", "serve", "--port", str(port := free_port()), "--tokenizer", "off"]
+        command = [sys.executable, "-m", "router", "serve", "--port", str(port := ports(1)[0]), "--tokenizer", "off"]
         command += ["--worker", engine.url, "--redis", redis.url, "--no-access-log"]
         environ = {**os.environ, "WARMROUTE_INDEX_SECRET": SECRET}
         other = await asyncio.create_subprocess_exec(*command, env=environ, stderr=asyncio.subprocess.DEVNULL)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import redis
 
+from loadtests.ports import ports
+
 
 class Spent(NamedTuple):
     """The server's own time for scripts since the last look, in microseconds."""
@@ -59,9 +61,7 @@ def started(binary: str) -> Iterator[Server]:
     path = shutil.which(binary)
     if path is None:
         raise SystemExit(f"{binary} is not installed: name a server with --binary")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    (port,) = ports(1)
     with tempfile.TemporaryDirectory() as folder:
         settings = ["--port", str(port), "--save", "", "--dir", folder]
         process = subprocess.Popen([path, *settings], stdout=subprocess.DEVNULL)

@@ -1,7 +1,11 @@
 """Reading a metrics page, and a process that is asked, killed and gone."""
 
+import socket
+
+import pytest
+
 from loadtests.harness.client import ask, chat
-from loadtests.harness.processes import Engine, samples, total
+from loadtests.harness.processes import Engine, NotReady, samples, total
 from loadtests.harness.results import End
 from loadtests.ports import ports
 
@@ -20,6 +24,14 @@ def test_samples_are_summed_by_their_first_label() -> None:
     assert total(found, "warmroute_worker_in_flight") == 3
     assert total(found, "warmroute_retries_total") == 3
     assert total(found, "absent") == 0
+
+
+async def test_one_that_cannot_start_is_told_at_once() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(NotReady, match="has ended with exit code 1"):
+            await Engine(other.getsockname()[1]).__aenter__()
 
 
 async def test_streams_end_as_the_engine_ends_them() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from loadtests.ports import ports
 from tests.engines import EngineThread
 from tests.router.http.raw import post, wire
 from tests.router.http.scripted_worker import STREAM_HEAD, ScriptedWorker, chunk
@@ -20,12 +20,6 @@ from tests.routers import MODEL, chat, running_router
 KEY = {"x-warmroute-admin-key": "admin"}
 SLOW = {"delay_s": 0.05, "path": CHAT}
 STREAM = chat("hello", stream=True, max_tokens=16)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @asynccontextmanager
@@ -66,7 +60,7 @@ async def _refused(port: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_lets_running_streams_finish_and_takes_nothing_new(number: signal.Signals) -> None:
-    port = free_port()
+    (port,) = ports(1)
     with EngineThread(model=MODEL) as engine:
         async with served(port, "--worker", engine.url) as process, wire(port) as idle, wire(port) as client:
             await idle.send(post(CHAT, GOOD[CHAT]))
@@ -86,7 +80,7 @@ async def test_a_signal_lets_running_streams_finish_and_takes_nothing_new(number
 
 
 async def test_a_balancer_has_the_drain_delay_to_notice() -> None:
-    port = free_port()
+    (port,) = ports(1)
     with EngineThread(model=MODEL) as engine:
         flags = ("--worker", engine.url, "--drain-delay-s", "30")
         async with served(port, *flags) as process, wire(port) as idle, wire(port) as client:
@@ -110,7 +104,7 @@ async def test_a_balancer_has_the_drain_delay_to_notice() -> None:
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 async def test_what_outlasts_the_drain_time_is_told_so(stream: bool) -> None:
-    port = free_port()
+    (port,) = ports(1)
     with EngineThread(model=MODEL) as engine:
         async with served(port, "--worker", engine.url, "--drain-timeout-s", "1") as process, wire(port) as client:
             engine.fault("hang_after" if stream else "hang_before", path=CHAT)
@@ -130,7 +124,7 @@ async def test_a_frame_that_the_drain_time_cuts_is_ended_before_the_error_event(
         writer.write(STREAM_HEAD + chunk(b'data: {"half": '))
         await reader.read()
 
-    port = free_port()
+    (port,) = ports(1)
     async with (
         ScriptedWorker(half_a_frame) as worker,
         served(port, "--worker", worker.url, "--drain-timeout-s", "1") as process,

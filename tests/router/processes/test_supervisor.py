@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from loadtests.ports import ports
 from tests.engines import EngineThread
 from tests.router.http.site import CHAT
-from tests.router.http.test_drain import free_port
 from tests.routers import chat
 
 PROCESSES = 2
@@ -72,7 +72,7 @@ async def until(condition: Callable[[], Awaitable[bool]], limit_s: float = 20) -
 @asynccontextmanager
 async def supervised(*flags: str) -> AsyncIterator[Served]:
     """All processes ready."""
-    port = free_port()
+    (port,) = ports(1)
     command = [sys.executable, "-m", "router", "serve", "--processes", str(PROCESSES), "--port", str(port)]
     command += ["--tokenizer", "off", "--no-access-log", "--admin-api-key", "admin"]
     process = await asyncio.create_subprocess_exec(*command, *flags, stderr=asyncio.subprocess.DEVNULL)
@@ -226,7 +226,7 @@ async def test_what_can_never_start_is_given_up() -> None:
     flags = ("--tls-certificate", no_key, "--tls-key", no_key)
     command = [sys.executable, "-m", "router", "serve", "--processes", "2", "--worker", "http://127.0.0.1:1"]
     process = await asyncio.create_subprocess_exec(
-        *command, "--port", str(free_port()), *flags, stderr=asyncio.subprocess.PIPE
+        *command, "--port", str(ports(1)[0]), *flags, stderr=asyncio.subprocess.PIPE
     )
     try:
         _, said = await asyncio.wait_for(process.communicate(), 40)

@@ -7,10 +7,11 @@ from contextlib import ExitStack
 
 import pytest
 
+from loadtests.ports import ports
 from router.shared.address import Endpoint, UnreachableError, parse_address
 from router.shared.script import command
 from tests.router.shared.conftest import make_link, running_link, until
-from tests.servers import RedisServer, binaries, free_port
+from tests.servers import RedisServer, binaries
 
 
 def test_urls() -> None:
@@ -93,7 +94,7 @@ async def test_sentinel_says_who_is_in_charge_and_a_failover_is_followed(
 async def test_an_unknown_service_is_no_address(sentinel: tuple[RedisServer, RedisServer, RedisServer]) -> None:
     with pytest.raises(UnreachableError):
         await parse_address(f"redis+sentinel://127.0.0.1:{sentinel[2].port}/other").find("key")
-    async with make_link(f"redis+sentinel://127.0.0.1:{free_port()}/main") as link:
+    async with make_link(f"redis+sentinel://127.0.0.1:{ports(1)[0]}/main") as link:
         await until(lambda: link.counters.connect_failures.values[()] >= 1)
 
 
@@ -105,7 +106,7 @@ async def test_a_host_that_never_answers_does_not_hide_the_others(kind: str) -> 
             primary = stack.enter_context(RedisServer())
             asked = stack.enter_context(RedisServer("valkey").as_sentinel(primary.port))
         else:
-            settings = {"cluster_enabled": "yes", "cluster_port": str(free_port())}
+            settings = {"cluster_enabled": "yes", "cluster_port": str(ports(1)[0])}
             primary = asked = stack.enter_context(RedisServer(**settings))
             stack.enter_context(primary.client()).execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         hosts = f"127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{asked.port}"
@@ -115,7 +116,7 @@ async def test_a_host_that_never_answers_does_not_hide_the_others(kind: str) -> 
 
 @pytest.mark.parametrize("flavour", binaries())
 async def test_a_cluster_node_is_found_by_the_key(flavour: str) -> None:
-    with RedisServer(flavour, cluster_enabled="yes", cluster_port=str(free_port())) as node:
+    with RedisServer(flavour, cluster_enabled="yes", cluster_port=str(ports(1)[0])) as node:
         with node.client() as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             await until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"))

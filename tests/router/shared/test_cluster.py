@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import pytest
 
+from loadtests.ports import ports
 from router.shared.address import Endpoint, parse_address
 from router.shared.failure import Failure, FailureKind
 from router.shared.script import command
 from tests.router.shared.conftest import running_link, until
 from tests.router.shared.test_rights import rules
-from tests.servers import RedisServer, free_port
+from tests.servers import RedisServer
 
 SHARDS = 3
 BOUNDS = (0, 5461, 10922, 16384)
@@ -39,7 +40,7 @@ def cluster() -> Iterator[Cluster]:
     """For all tests, as it takes seconds to form; the last one breaks it."""
     settings = {"cluster_enabled": "yes", "cluster_node_timeout": "500"}
     with ExitStack() as stack:
-        buses = [free_port() for _ in range(SHARDS + 1)]
+        buses = ports(SHARDS + 1)
         nodes = [stack.enter_context(RedisServer(**settings, cluster_port=str(bus))) for bus in buses]
         *primaries, replica = nodes
         clients = [stack.enter_context(node.client()) for node in nodes]

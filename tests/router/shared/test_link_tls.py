@@ -9,11 +9,12 @@ import pytest
 import redis
 import trustme
 
+from loadtests.ports import ports
 from router.shared.address import Endpoint, parse_address
 from router.shared.link import Link
 from router.shared.script import command
 from tests.router.shared.conftest import make_link, running_link, until
-from tests.servers import RedisServer, binaries, free_port
+from tests.servers import RedisServer, binaries
 
 HOST = "127.0.0.1"
 pytestmark = pytest.mark.skipif("redis" not in binaries(), reason="no redis-server with TLS")
@@ -103,7 +104,7 @@ async def test_sentinel_is_asked_over_tls_too_and_followed(ca: trustme.CA, tmp_p
         TlsServer(given, **replication, replicaof=f"{HOST} {primary.port}"),
     ):
         watcher = RedisServer("redis")
-        port = free_port()
+        (port,) = ports(1)
         tls = [f"tls-port {port}", *(f"{name.replace('_', '-')} {value}" for name, value in given.items())]
         with watcher.as_sentinel(primary.port, *tls, "tls-replication yes"):
             url = f"rediss+sentinel://{HOST}:{port}/main?ssl_ca_certs={given['tls_ca_cert_file']}&{shown(given)}"

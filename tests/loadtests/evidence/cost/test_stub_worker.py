@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.evidence.cost import bodies, stub_worker
 from loadtests.evidence.cost.client import Load
+from loadtests.ports import ports
 
 
 def _events(raw: bytes) -> Iterator[bytes]:
@@ -48,9 +48,7 @@ def test_metrics_state_the_kv_capacity_as_vllm_does() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_runs_its_phases_against_it(stream: bool) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = ports(1)
     fleet: list[stub_worker.Worker] = []
     fleet.append(stub_worker.Worker(port, fleet, stub_worker.Pace(4, 0.0)))
     loop = asyncio.get_running_loop()
