@@ -77,9 +77,9 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what reaches a start."""
-    harmless: set[int] = set()
+    known: dict[int, bool] = {}
     for item in items:
-        if isinstance(item, pytest.Function) and any(_starts(part, harmless) for part in _parts(item)):
+        if isinstance(item, pytest.Function) and any(_starts(part, known) for part in _parts(item)):
             item.add_marker(pytest.mark.integration)
 
 
@@ -93,23 +93,43 @@ def _parts(item: pytest.Function) -> Iterator[Any]:
         yield from (definition.func for definition in definitions)
 
 
-def _starts(part: Any, harmless: set[int]) -> bool:
-    """Can this function or class reach a start? `harmless` remembers what cannot."""
-    if id(part) in harmless:
-        return False
-    todo, seen = [part], {id(part)}
+def _starts(part: Any, known: dict[int, bool]) -> bool:
+    """Can this function or class reach a start? `known` remembers the answer for all that was looked at."""
+    if id(part) in known:
+        return known[id(part)]
+    todo, came_from = [part], {id(part): 0}
     while todo:
-        for code, names in _codes(todo.pop()):
-            if not STARTS.isdisjoint(code.co_names):
-                return True
-            for value in _values(code, names):
-                if isinstance(value, ModuleType) and value.__name__ in PROCESS_MODULES:
-                    return True
-                if id(value) not in seen and id(value) not in harmless and _is_ours(value):
-                    seen.add(id(value))
-                    todo.append(value)
-    harmless |= seen
+        at = todo.pop()
+        if known.get(id(at)) or _starts_itself(at):
+            _remember(id(at), came_from, known)
+            return True
+        for value in _reached(at):
+            if id(value) not in came_from and known.get(id(value), True):
+                came_from[id(value)] = id(at)
+                todo.append(value)
+    known.update(dict.fromkeys(came_from, False))
     return False
+
+
+def _remember(reached: int, came_from: dict[int, int], known: dict[int, bool]) -> None:
+    """All on the way to what has been reached can reach a start."""
+    while reached:
+        known[reached] = True
+        reached = came_from[reached]
+
+
+def _starts_itself(part: Any) -> bool:
+    return any(
+        not STARTS.isdisjoint(code.co_names)
+        or any(isinstance(value, ModuleType) and value.__name__ in PROCESS_MODULES for value in _values(code, names))
+        for code, names in _codes(part)
+    )
+
+
+def _reached(part: Any) -> Iterator[Any]:
+    """The functions and classes of this repository that its code names."""
+    for code, names in _codes(part):
+        yield from filter(_is_ours, _values(code, names))
 
 
 def _values(code: CodeType, names: dict[str, Any]) -> Iterator[Any]:
