@@ -1,14 +1,16 @@
 """Messages and responses through the official SDKs."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anthropic
 import httpx
-import openai
 import pytest
 
 from tests.engines import EngineThread, quick_profile
+
+if TYPE_CHECKING:
+    import anthropic
+    import openai
 
 TOOL: Any = {
     "name": "weather",
@@ -19,18 +21,24 @@ LONG = "The same words open every request of this test, so that blocks are share
 
 
 @pytest.fixture
-def claude(engine: EngineThread) -> Iterator[anthropic.Anthropic]:
+def claude(engine: EngineThread) -> Iterator["anthropic.Anthropic"]:
+    import anthropic
+
     with anthropic.Anthropic(base_url=engine.url, api_key="none", max_retries=0) as opened:
         yield opened
 
 
 @pytest.fixture
-def sdk(engine: EngineThread) -> Iterator[openai.OpenAI]:
+def sdk(engine: EngineThread) -> Iterator["openai.OpenAI"]:
+    import openai
+
     with openai.OpenAI(base_url=f"{engine.url}/v1", api_key="none", max_retries=0) as opened:
         yield opened
 
 
-def test_messages_whole_and_streamed_are_equal(claude: anthropic.Anthropic) -> None:
+def test_messages_whole_and_streamed_are_equal(claude: "anthropic.Anthropic") -> None:
+    import anthropic
+
     asked: Any = {
         "model": "m",
         "max_tokens": 5,
@@ -50,7 +58,7 @@ def test_messages_whole_and_streamed_are_equal(claude: anthropic.Anthropic) -> N
     assert final.usage.output_tokens == 5
 
 
-def test_messages_tool_use(claude: anthropic.Anthropic) -> None:
+def test_messages_tool_use(claude: "anthropic.Anthropic") -> None:
     asked: Any = {
         "model": "m",
         "max_tokens": 5,
@@ -67,12 +75,14 @@ def test_messages_tool_use(claude: anthropic.Anthropic) -> None:
     assert set(whole.content[0].input) == {"town"}
 
 
-def test_messages_errors(claude: anthropic.Anthropic) -> None:
+def test_messages_errors(claude: "anthropic.Anthropic") -> None:
+    import anthropic
+
     with pytest.raises(anthropic.NotFoundError):
         claude.messages.create(model="other", max_tokens=1, messages=[{"role": "user", "content": "x"}])
 
 
-def test_responses_whole_and_streamed_are_equal(sdk: openai.OpenAI) -> None:
+def test_responses_whole_and_streamed_are_equal(sdk: "openai.OpenAI") -> None:
     whole = sdk.responses.create(model="m", input="hello", instructions="Be short.", max_output_tokens=5)
     types = []
     with sdk.responses.stream(model="m", input="hello", instructions="Be short.", max_output_tokens=5) as stream:
@@ -86,7 +96,7 @@ def test_responses_whole_and_streamed_are_equal(sdk: openai.OpenAI) -> None:
     assert whole.usage.output_tokens == 5
 
 
-def test_a_response_is_kept_and_can_be_continued(sdk: openai.OpenAI) -> None:
+def test_a_response_is_kept_and_can_be_continued(sdk: "openai.OpenAI") -> None:
     first = sdk.responses.create(model="m", input=LONG)
     assert sdk.responses.retrieve(first.id).output_text == first.output_text
     second = sdk.responses.create(model="m", input="go on", previous_response_id=first.id)
@@ -98,7 +108,9 @@ def test_a_response_is_kept_and_can_be_continued(sdk: openai.OpenAI) -> None:
     assert second.usage.input_tokens_details.cached_tokens == known // 16 * 16
 
 
-def test_a_response_that_is_not_stored_is_not_found(sdk: openai.OpenAI) -> None:
+def test_a_response_that_is_not_stored_is_not_found(sdk: "openai.OpenAI") -> None:
+    import openai
+
     answer = sdk.responses.create(model="m", input="hello", store=False)
     with pytest.raises(openai.NotFoundError):
         sdk.responses.retrieve(answer.id)
@@ -106,7 +118,7 @@ def test_a_response_that_is_not_stored_is_not_found(sdk: openai.OpenAI) -> None:
         sdk.responses.create(model="m", input="go on", previous_response_id=answer.id)
 
 
-def test_responses_call_functions(sdk: openai.OpenAI) -> None:
+def test_responses_call_functions(sdk: "openai.OpenAI") -> None:
     tool: Any = {"type": "function", "name": "weather", "parameters": TOOL["input_schema"], "strict": False}
     asked: Any = {"model": "m", "tools": [tool], "input": [{"role": "user", "content": "call the tool"}]}
     whole: Any = sdk.responses.create(**asked).output[0]

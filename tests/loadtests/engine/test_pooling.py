@@ -3,13 +3,14 @@
 import math
 
 import httpx
-import openai
 import pytest
 
 from tests.engines import EngineThread
 
 
 def test_embeddings_are_unit_vectors(engine: EngineThread) -> None:
+    import openai
+
     with openai.OpenAI(base_url=f"{engine.url}/v1", api_key="none") as sdk:
         answer = sdk.embeddings.create(model="m", input=["one", "two", "one"], encoding_format="float")
     first, second, third = (row.embedding for row in answer.data)

@@ -1,12 +1,14 @@
 """Chat and completions through OpenAI's own SDK: what it cannot read is not OpenAI-compatible."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import openai
 import pytest
 
 from tests.engines import EngineThread
+
+if TYPE_CHECKING:
+    import openai
 
 WEATHER: Any = {
     "type": "function",
@@ -20,12 +22,14 @@ NOW: Any = {"type": "function", "function": {"name": "now"}}
 
 
 @pytest.fixture
-def sdk(engine: EngineThread) -> Iterator[openai.OpenAI]:
+def sdk(engine: EngineThread) -> Iterator["openai.OpenAI"]:
+    import openai
+
     with openai.OpenAI(base_url=f"{engine.url}/v1", api_key="none", max_retries=0) as opened:
         yield opened
 
 
-def test_a_whole_chat(sdk: openai.OpenAI) -> None:
+def test_a_whole_chat(sdk: "openai.OpenAI") -> None:
     answer = sdk.chat.completions.create(model="m", messages=[{"role": "user", "content": "hello"}], n=2)
     assert [choice.index for choice in answer.choices] == [0, 1]
     assert answer.choices[0].message.content != answer.choices[1].message.content
@@ -35,7 +39,7 @@ def test_a_whole_chat(sdk: openai.OpenAI) -> None:
     assert len((answer.choices[0].message.content or "").split()) == 16
 
 
-def test_a_streamed_chat_with_two_choices(sdk: openai.OpenAI) -> None:
+def test_a_streamed_chat_with_two_choices(sdk: "openai.OpenAI") -> None:
     texts = ["", ""]
     stream = sdk.chat.completions.create(
         model="m", messages=[{"role": "user", "content": "hello"}], n=2, max_tokens=5, stream=True
@@ -49,7 +53,7 @@ def test_a_streamed_chat_with_two_choices(sdk: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("max_tokens", [1, 2, 9])
 @pytest.mark.parametrize("tool", [WEATHER, NOW])
-def test_a_tool_call_is_the_same_streamed_and_whole(sdk: openai.OpenAI, tool: Any, max_tokens: int) -> None:
+def test_a_tool_call_is_the_same_streamed_and_whole(sdk: "openai.OpenAI", tool: Any, max_tokens: int) -> None:
     asked: Any = {
         "model": "m",
         "messages": [{"role": "user", "content": "call the tool"}],
@@ -70,12 +74,12 @@ def test_a_tool_call_is_the_same_streamed_and_whole(sdk: openai.OpenAI, tool: An
     assert streamed.function.arguments == called.function.arguments
 
 
-def test_tools_alone_call_nothing(sdk: openai.OpenAI) -> None:
+def test_tools_alone_call_nothing(sdk: "openai.OpenAI") -> None:
     answer = sdk.chat.completions.create(model="m", messages=[{"role": "user", "content": "hello"}], tools=[WEATHER])
     assert answer.choices[0].message.content
 
 
-def test_completions(sdk: openai.OpenAI) -> None:
+def test_completions(sdk: "openai.OpenAI") -> None:
     whole = sdk.completions.create(model="m", prompt="Once upon a time", max_tokens=6)
     stream = sdk.completions.create(model="m", prompt="Once upon a time", max_tokens=6, stream=True)
     chunks = list(stream)
@@ -83,7 +87,9 @@ def test_completions(sdk: openai.OpenAI) -> None:
     assert chunks[-1].choices[0].finish_reason == "length"
 
 
-def test_errors_are_the_sdk_s_own(sdk: openai.OpenAI) -> None:
+def test_errors_are_the_sdk_s_own(sdk: "openai.OpenAI") -> None:
+    import openai
+
     with pytest.raises(openai.NotFoundError, match="does not exist"):
         sdk.chat.completions.create(model="other", messages=[{"role": "user", "content": "hello"}])
     with pytest.raises(openai.BadRequestError, match="not be empty"):
