@@ -48,7 +48,6 @@ ELSEWHERE: Final = {
     "tokenizer_cache/test_encoder.py": "tokenizer_cache: counters messages prompt",
     "tokenizer_cache/test_render.py": "tokenizer_cache: rules skeletons tail_renderer",
     "tokenizer_cache/test_packaged.py": "tokenizer_cache: load tokenizer_files",
-    "tokenizer_cache/test_sglang_encoder.py": "tokenizer_cache/sglang: anthropic messages responses template",
 }
 
 
