@@ -8,7 +8,7 @@ comma := ,
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-header
 wanted = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))$(1), sep="\n")'
 
-.PHONY: help run test quick check check-deploy bench format docs lock
+.PHONY: help run test quick coverage check check-deploy bench format docs lock
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -28,7 +28,10 @@ test: check ## format, lint, types, layers and all tests: what CI runs
 quick: $(VENV)/.installed-test ## the tests that start no server and are not slow, in parallel: under a minute
 	$(BIN)/pytest -m 'not integration and not slow' -n auto $(ARGS)
 
-check: $(VENV)/.installed-test ## the same without the tests
+coverage: $(VENV)/.installed-test ## the share of lines and branches that the tests run, in the processes that they start too
+	$(BIN)/pytest --cov -n auto --dist loadfile -m 'not alone' $(ARGS)
+
+check: $(VENV)/.installed-test ## what `make test` does before the tests
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy

@@ -26,11 +26,10 @@ from router.relay.attempt import Attempt
 from router.relay.retry import AttemptOutcome, answered
 from router.relay.session import Session
 from router.routing.asked import Asked
-from router.wire.errors import ApiError, exhausted
+from router.wire.errors import ApiError, check_redirect, exhausted
 from router.wire.exchange import Exchange
 from router.wire.headers import BODYLESS, DROPPED_FROM_ANSWER, response_headers
 from router.wire.limits import ClientError, model_error
-from router.wire.redirects import check_redirect
 from router.wire.request_head import UPGRADE, request_head
 
 TICK_S = 0.5

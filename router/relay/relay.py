@@ -15,11 +15,10 @@ from router.relay.attempt import Attempt
 from router.relay.retry import AttemptOutcome, answered
 from router.relay.worker_answer import WorkerAnswer
 from router.relay.worker_client import OWN, Outgoing, WorkerClient, WorkerFailure
-from router.wire.errors import exhausted
+from router.wire.errors import check_redirect, exhausted
 from router.wire.exchange import Exchange
 from router.wire.headers import response_headers
 from router.wire.limits import limit_headers
-from router.wire.redirects import check_redirect
 from router.wire.watchdog import Stage, StageTimeoutError, Watch, Watchdog
 from router.wire.writing import write_chunk
 

@@ -4,6 +4,7 @@ OpenAI: `{"error": {message, type, param, code}}`; Anthropic: `{"type": "error",
 error inside a running stream is an event of that API. Messages never quote the prompt.
 """
 
+from http import HTTPStatus
 from typing import Literal
 
 import msgspec
@@ -70,6 +71,14 @@ class UnservedError(ApiError):
 def exhausted() -> UnservedError:
     """The router has no file or port left to call a worker with."""
     return UnservedError("router_error", 503, "The router can open no more connections.", "router_exhausted", 1)
+
+
+def check_redirect(status: int) -> None:
+    """Raises UnservedError for a worker's redirect in place of an answer: it would reveal a worker's address, which the
+    client cannot call. 304 is an answer."""
+    if 300 <= status < 400 and status != HTTPStatus.NOT_MODIFIED:
+        message = "The worker answered with a redirect, which is not passed on."
+        raise UnservedError("worker_failed", 502, message, "worker_redirected")
 
 
 def error_body(style: Style, status: int, message: str, code: str | None = None, param: str | None = None) -> bytes:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from router.dial.service_name import ServiceName, read_service
+from router.dial.service_name import read_service
 from router.fleet.labels import Labels
 from router.members.endpoint_slices import EndpointSlice, labels_of, specs_of
 from router.members.source import WorkerSpec
@@ -67,12 +67,3 @@ def test_labels_of_the_service_name_models_and_role() -> None:
     }
     assert labels_of(labels) == Labels(frozenset({"qwen3-32b", "m"}), "chat")
     assert labels_of({}) == Labels()
-
-
-def test_how_services_are_named() -> None:
-    assert read_service("vllm") == ServiceName("http", "", "vllm", "", 0)
-    assert read_service("https://llm/vllm:8000") == ServiceName("https", "llm", "vllm", "", 8000)
-    assert read_service("llm/vllm:http") == ServiceName("http", "llm", "vllm", "http", 0)
-    for wrong in ("", "a/b/c", "../x", "Vllm", "vllm:99999", "vllm?x=1", "ftp://vllm", "a b"):
-        with pytest.raises(ValueError, match="must be"):
-            read_service(wrong)
