@@ -32,7 +32,7 @@ def test_what_the_models_do_not_know_is_dropped() -> None:
 
 
 def test_content_stands_behind_the_role_and_parts_stand_last() -> None:
-    named = {"role": "assistant", "name": "n", "reasoning_content": "r"}
+    named: dict[str, Any] = {"role": "assistant", "name": "n", "reasoning_content": "r"}
     assert list(shown(content="a", **named)) == ["role", "content", "name", "reasoning_content"]
     assert list(shown(True, content=TEXTS, **named)) == ["role", "name", "reasoning_content", "content"]
 
