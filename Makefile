@@ -29,7 +29,7 @@ quick: $(VENV)/.installed-test ## the tests that start no server and are not slo
 	$(BIN)/pytest -m 'not integration and not slow' -n auto $(ARGS)
 
 coverage: $(VENV)/.installed-test ## the share of lines and branches that the tests run, in the processes that they start too
-	$(BIN)/pytest --cov -n auto --dist loadfile -m 'not alone' $(ARGS)
+	$(BIN)/pytest --cov --timeout 300 -n auto --dist loadfile -m 'not alone' $(ARGS)
 
 check: $(VENV)/.installed-test ## what `make test` does before the tests
 	$(BIN)/ruff format --check $(CODE)
