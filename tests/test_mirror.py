@@ -23,6 +23,7 @@ ELSEWHERE: Final = {
     "router/http/test_faults.py": "router/http: loop progress prompt_route",
     "router/http/test_told_prompts.py": "router/http: late_tokens",
     "router/routing/test_recognition.py": "router/routing: asked",
+    "router/sessions/test_admission.py": "router/sessions: session turn",
     "router/http/test_defaults.py": "router/relay: worker_client",
     "router/http/test_tls.py": "router/dial: certificates",
     "router/http/test_realtime.py": "router/relay: session",

@@ -31,6 +31,7 @@ from router.processes.siblings import Siblings
 from router.prompts.metrics import EncoderCollector
 from router.relay.worker_client import CONNECT_TIMEOUT_S, WorkerClient
 from router.routing.waiting_room import WaitingRoom
+from router.sessions.admission import SessionAdmission
 from router.settings import Settings
 from router.shared.counters import LinkCounters
 from router.tasks import Background
@@ -69,6 +70,7 @@ class Router:
         self.members = make_members(common, self.fleet, self.dial, self.sharing)
         self.clients = clients_of(settings)
         self.use = make_shared_use(common, self.sharing, self.clients) if self.sharing else None
+        self.admission = self._make_admission()
         self.room = WaitingRoom(room_limits(settings, tuning), time.monotonic, common.instruments.queue_wait)
         self.body_budget = BodyBudget(settings.max_buffered_bytes)
         self.client = WorkerClient(CONNECT_TIMEOUT_S, self.dial.resolver, self.dial.tls)
@@ -83,6 +85,17 @@ class Router:
         self.siblings = Siblings(config, self.page.render) if config else None
         self._stack = AsyncExitStack()
 
+    def _make_admission(self) -> SessionAdmission:
+        settings, sharing = self.common.settings, self.sharing
+        one_process = self.config is None
+
+        def alone() -> bool:
+            return one_process and (sharing is None or sharing.load.routers <= 1)
+
+        admission = SessionAdmission(settings.session_wait_s, settings.host_kv_tokens, alone=alone)
+        self.fleet.on_forget.append(admission.forget)
+        return admission
+
     def _gateway_inputs(self) -> GatewayInputs:
         return GatewayInputs(
             common=self.common,
@@ -94,6 +107,7 @@ class Router:
             prompts=self.prompts,
             clients=self.clients,
             room=self.room,
+            admission=self.admission,
             client=self.client,
             watchdog=self.watchdog,
             access_log=self.access_log,

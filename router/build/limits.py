@@ -11,7 +11,7 @@ from router.http.gateway import Admission
 from router.http.realtime import HANDSHAKE_S, RealtimeLimits
 from router.prefix.residency import Limits
 from router.relay.worker_client import CONNECT_TIMEOUT_S
-from router.routing.waiting_room import RoomLimits
+from router.routing.line import RoomLimits
 from router.settings import Settings
 from router.wire.routes import Paths
 

@@ -38,6 +38,7 @@ from router.routing.decide import Decider
 from router.routing.owners import ResponseOwners, SharedOwners
 from router.routing.recognition import Recognition
 from router.routing.waiting_room import WaitingRoom
+from router.sessions.admission import SessionAdmission
 from router.wire.watchdog import Watchdog
 
 
@@ -54,6 +55,7 @@ class GatewayInputs:
     prompts: Prompts
     clients: Clients
     room: WaitingRoom
+    admission: SessionAdmission
     client: WorkerClient
     watchdog: Watchdog
     access_log: AccessLog
@@ -101,7 +103,7 @@ def _steps(inputs: GatewayInputs) -> Steps:
     return Steps(
         owners=owners,
         recognition=Recognition(prompts.pool, recall, instruments.degraded, settings.forward_token_ids),
-        chooser=Chooser(inputs.fleet, _decider(inputs, index), inputs.room),
+        chooser=Chooser(inputs.fleet, _decider(inputs, index), inputs.room, inputs.admission),
         index=index,
         late_tokens=LateTokens(prompts.pool, prompts.asker, recall),
         lessons=Lessons(inputs.fleet, owners, instruments),

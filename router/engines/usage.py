@@ -20,6 +20,8 @@ MAX_TOKENS = 1 << 27
 MAX_UNSEEN_TOKENS = 1 << 20
 """A client pays for at most one token per byte and this many more: for media by URL, and for what the worker stores."""
 _BRACE = re.compile(rb"[{}]")
+_TOOL_CALL = re.compile(rb'"(?:tool_calls|tool_use)"[,}]|"(?:function_call|custom_tool_call|local_shell_call)"[,}]')
+"""A finish or stop reason, or the type of an output item."""
 _VALUE = re.compile(rb'"usage"\s*:\s*\{')
 
 
@@ -74,6 +76,10 @@ class AnswerEnds:
     def last(self, count: int) -> bytes:
         """The last few bytes relayed."""
         return b"".join((*self._head[-2:], *self._tail))[-count:]
+
+    def calls_tool(self) -> bool:
+        """Does the answer end with a tool call, as its own fields say? In its text the quotes would be escaped."""
+        return _TOOL_CALL.search(b"".join((*self._head, *self._tail))[-KEPT_BYTES:]) is not None
 
     def usage(self) -> Usage | None:
         """The last `usage` object that says anything; None when there is none."""

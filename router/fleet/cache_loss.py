@@ -20,7 +20,7 @@ MAX_STARTS = 128
 """Starts remembered per worker, at about 250 bytes."""
 
 
-class Turn(NamedTuple):
+class CacheReport(NamedTuple):
     """What an engine said of one prompt."""
 
     start: bytes
@@ -64,7 +64,7 @@ class CacheLoss:
         self._written += max(0, written_tokens - self._scraped - self._own)
         self._scraped, self._own = written_tokens, 0
 
-    def reported(self, turn: Turn, room_tokens: int) -> bool:
+    def reported(self, turn: CacheReport, room_tokens: int) -> bool:
         """Take one finished request in. `room_tokens`: what fits into the KV pool beside the running requests, 0 where
         a miss says nothing now. True when the cache must be believed lost."""
         lost = False
@@ -89,7 +89,7 @@ class CacheLoss:
         self._missed.clear()
         self._touched.clear()
 
-    def _miss(self, turn: Turn, touch: _Touch | None, room_tokens: int) -> bool:
+    def _miss(self, turn: CacheReport, touch: _Touch | None, room_tokens: int) -> bool:
         if touch is None or not self._kept(touch, room_tokens):
             return False
         if not self._missed or not self._kept(self._first, room_tokens):

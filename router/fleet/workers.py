@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from router.engines import Facts, Load
-from router.fleet.cache_loss import Turn
+from router.fleet.cache_loss import CacheReport
 from router.fleet.groups import ModelGroup, groups_of
 from router.fleet.labels import Labels
 from router.fleet.prefill_rate import PrefillRates
@@ -132,7 +132,7 @@ class Fleet:
                 computed = known.held_tokens - known.queued_tokens
                 worker.held_share.learn(computed, load.kv_usage * worker.pool.capacity_tokens)
 
-    def reported(self, worker: Worker, turn: Turn) -> None:
+    def reported(self, worker: Worker, turn: CacheReport) -> None:
         """What an engine said of one request. Where hits that must come do not, it dropped its cache without
         restarting: what is believed of it is forgotten."""
         lost = worker.cache_loss.reported(turn, worker.room_tokens())

@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from router.http.prompt_route import PromptRoute
 from router.relay.retry import gave_up
 from router.routing.choose import Chooser
@@ -23,11 +25,15 @@ class Explainer:
 
     async def explain(self, api: str, body: bytes) -> dict[str, Any]:
         """The decision as JSON. Raises ApiError like the request itself would."""
-        asked = await self.recognition.complete(await self.prompts.ask(api, body))
+        asked = self.chooser.arrived(await self.recognition.complete(await self.prompts.ask(api, body)))
         try:
             decision = await self.chooser.decide(asked)
+            waits = decision is None
+            if decision is None:
+                decision = await self.chooser.decide(replace(asked, turn=None))
         except NoWorkerError:
             raise gave_up("") from None
+        assert decision is not None
         costs = self.chooser.costs(asked, decision)
         prompt = asked.prompts.get(decision.worker.format)
         now = time.monotonic()
@@ -39,6 +45,7 @@ class Explainer:
             "prompt_tokens": prompt.tokens if prompt is not None else 0,
             "exact": prompt.exact if prompt is not None else False,
             "source": prompt.source if prompt is not None else "",
+            "waits_for_memory": waits,
             "candidates": [
                 {**candidate._asdict(), "cost": cost, "wait_s": wait_s(candidate, worker.running.punctuality, now)}
                 for candidate, worker, cost in rows

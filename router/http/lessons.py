@@ -11,7 +11,7 @@ import msgspec
 
 from router.clients import ANONYMOUS, Charge, Client
 from router.engines.usage import Usage
-from router.fleet.cache_loss import Turn
+from router.fleet.cache_loss import CacheReport
 from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
 from router.observe.metrics import Instruments
@@ -104,6 +104,9 @@ class Lessons:
             self._owners.learn(exchange.answer.head, worker)
         if record is None:
             return 0
+        if asked.turn is not None:
+            told = (usage.completion_tokens, usage.cached_tokens) if usage is not None else (None, None)
+            asked.turn.learn(exchange.answer.calls_tool(), *told)
         label = (worker.id,)
         self._instruments.prompts.add(1, (answered.choice.source,))
         self._instruments.prompt_tokens.add(record.prompt.tokens, label)
@@ -133,10 +136,10 @@ class Lessons:
         self._fleet.reported(worker, _turn_of(client, record, usage))
 
 
-def _turn_of(client: Client | None, record: PromptRecord, usage: Usage) -> Turn:
+def _turn_of(client: Client | None, record: PromptRecord, usage: Usage) -> CacheReport:
     """What an engine's usage says of the prompt of `record`."""
     prompt, cached = record.prompt, usage.cached_tokens or 0
-    return Turn(
+    return CacheReport(
         start=prompt.chain[:HASH_BYTES],
         start_tokens=prompt.block_tokens,
         client="" if client is None or client.label == ANONYMOUS else client.label,

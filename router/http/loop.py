@@ -93,7 +93,7 @@ class Loop:
         try:
             if asked.response_id:
                 asked = await with_owner(asked, steps.owners)
-            asked = await steps.recognition.complete(asked)
+            asked = steps.chooser.arrived(await steps.recognition.complete(asked))
             while True:
                 choice = await self._choose(asked, failed, outcome.kind, progress)
                 attempt = self._begin(asked, choice, charge, progress)
@@ -130,7 +130,7 @@ class Loop:
             if asked.owner is not None:
                 return at_owner(asked, asked.owner, failed)
             decision = await chooser.decide(asked, failed)
-            if not failed and chooser.must_wait(asked, decision):
+            if decision is None or (not failed and chooser.must_wait(asked, decision)):
                 began = time.monotonic()
                 try:
                     decision = await chooser.wait(asked)

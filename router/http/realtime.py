@@ -24,7 +24,7 @@ from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
 from router.relay.attempt import Attempt
 from router.relay.retry import AttemptOutcome, answered
-from router.relay.session import Session
+from router.relay.session import RealtimeSession
 from router.routing.asked import Asked
 from router.wire.errors import ApiError, check_redirect, exhausted
 from router.wire.exchange import Exchange
@@ -140,10 +140,10 @@ class Sessions:
         assert exchange.tunnel is not None
         exchange.tunnel.begin(_head(exchange, reply.headers))
         exchange.switch()
-        session = Session(exchange.tunnel, reply.reader, reply.writer)
+        session = RealtimeSession(exchange.tunnel, reply.reader, reply.writer)
         return AttemptOutcome(note=await self._session(session, attempt.worker))
 
-    async def _session(self, session: Session, worker: Worker) -> str:
+    async def _session(self, session: RealtimeSession, worker: Worker) -> str:
         """Relay until one side ends, or has to. Returns the outcome."""
         drained_at: float | None = None
         async with session:

@@ -34,7 +34,7 @@ ERROR_STATUS = 400
 class Attempt:
     """The request, the worker that it goes to, the lease that counts it, and the record that it writes to the index."""
 
-    __slots__ = ("_answered", "asked", "body", "choice", "hang_up", "lease", "number", "record", "worker")
+    __slots__ = ("_answered", "_computed", "asked", "body", "choice", "hang_up", "lease", "number", "record", "worker")
 
     def __init__(
         self, asked: Asked, choice: Choice, number: int, index: PrefixIndex, body: bytes | None = None
@@ -52,10 +52,13 @@ class Attempt:
         self.hang_up: Callable[[], None] | None = None
         """Cuts the connection to the worker, unless the answer is complete."""
         self._answered = False
+        self._computed = False
 
     def __enter__(self) -> Self:
         self.worker.breaker.begin()
         self.lease.__enter__()
+        if self.asked.turn is not None:
+            self.asked.turn.begin(self.worker)
         return self
 
     def __exit__(
@@ -64,6 +67,9 @@ class Attempt:
         try:
             self.lease.__exit__(exc_type, exc, traceback)
         finally:
+            if self.asked.turn is not None:
+                prompt = self.record.prompt if self.record is not None else None
+                self.asked.turn.left(prompt, self._computed)
             if not self._answered:
                 self._drop()
                 self.worker.breaker.abandon()
@@ -72,6 +78,7 @@ class Attempt:
 
     def computed(self) -> None:
         """Prefill is done there."""
+        self._computed = True
         self.lease.first_byte()
         if self.record is not None:
             self.record.computed()

@@ -10,7 +10,7 @@ CHUNK_BYTES = 65536
 GOING_AWAY, WORKER_DIED = 1001, 1011
 
 
-class Session:
+class RealtimeSession:
     """Relays inside its `async with`, after which the client's connection is ended, with a close frame if need be."""
 
     def __init__(self, tunnel: Tunnel, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

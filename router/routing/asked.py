@@ -8,6 +8,7 @@ from router.clients import Client
 from router.fleet.groups import ModelGroup
 from router.fleet.worker import Worker
 from router.prompts.encoding import Encoder
+from router.sessions.turn import Turn
 from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import Request
 
@@ -35,3 +36,5 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     encoders: Mapping[str, Encoder] = {}
     prompts: Mapping[str, Prompt] = {}
     """By the formats that the group's workers use."""
+    turn: Turn | None = None
+    """Whose turn of a session it is, once that was looked for."""

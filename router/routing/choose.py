@@ -5,18 +5,25 @@ a wait in the router.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
+from router.fleet.groups import ModelGroup
 from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
 from router.routing.asked import Asked
-from router.routing.decide import Decider, Decision, NoWorkerError, prefix_of
+from router.routing.decide import SMALL_FLEET, Decider, Decision, NoWorkerError, Sight, prefix_of
 from router.routing.saturation import saturated
 from router.routing.waiting_room import Verdict, WaitingRoom
+from router.sessions.admission import SessionAdmission
+from router.sessions.turn import Turn
+from router.wire.errors import ApiError, UnservedError
 from tokenizer_cache.prompt import Prompt
+
+LEAST_TOO_LONG = 1024
+"""No worker's memory is smaller than this many tokens: shorter prompts are not compared with it."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -58,46 +65,148 @@ class Chooser:
     """Decides, and knows when to wait."""
 
     def __init__(
-        self, fleet: Fleet, decider: Decider, room: WaitingRoom, clock: Callable[[], float] = time.monotonic
+        self,
+        fleet: Fleet,
+        decider: Decider,
+        room: WaitingRoom,
+        admission: SessionAdmission,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._fleet = fleet
         self._decider = decider
         self._room = room
+        self._admission = admission
         self._clock = clock
         self._bound_s = room.limits.bound_s
 
-    async def decide(self, asked: Asked, failed: Collection[Worker] = ()) -> Decision:
-        """Look and choose, without those that have failed it. Raises NoWorkerError."""
+    def arrived(self, asked: Asked) -> Asked:
+        """The same, with the session whose turn it is. Raises ApiError 400 for a prompt that no worker's KV memory
+        holds."""
+        for prompt in asked.prompts.values():
+            if prompt.exact and prompt.tokens > LEAST_TOO_LONG and too_long(prompt, asked.group):
+                message = f"The prompt's {prompt.tokens} tokens do not fit into the KV memory of any worker."
+                raise ApiError(400, message, "context_length_exceeded")
+        turn = self._admission.arrive(asked.group.name, asked.prompts)
+        return asked if turn is None else replace(asked, turn=turn)
+
+    async def decide(self, asked: Asked, failed: Collection[Worker] = ()) -> Decision | None:
+        """Look and choose, without those that have failed it; None if there is no room for it anywhere. A request that
+        has failed once goes wherever it can. Raises NoWorkerError."""
         sight = await self._decider.look(asked.group, asked.prompts, failed)
-        return self._decider.choose(sight, asked.prompts, asked.session)
+        return self.choose(asked, sight, bool(failed))
+
+    def choose(self, asked: Asked, sight: Sight, anywhere: bool = False) -> Decision | None:
+        """The decision on what was seen. Pure but for the policy's own counters."""
+        places: Sequence[Worker] = sight.workers
+        if asked.turn is not None and not anywhere and places:
+            places = self._admission.places(asked.turn, places)
+            if not places and len(sight.workers) < len(asked.group.workers):  # a sample of a large fleet
+                places = self._admission.places(asked.turn, available(asked.group))[:SMALL_FLEET]
+            if not places:
+                return None
+        return self._decider.choose(Sight(places, sight.held), asked.prompts, asked.session)
 
     def costs(self, asked: Asked, decision: Decision) -> list[float]:
         """The policy's cost for each candidate of `decision`: to explain it."""
         return self._decider.costs(decision, asked.prompts, asked.session)
 
-    def must_wait(self, asked: Asked, decision: Decision) -> bool:
-        """Is every worker saturated, or does another request wait already? A request without a prompt never waits."""
-        if not self._bound_s or asked.request is None:
+    def must_wait(self, asked: Asked, decision: Decision | None) -> bool:
+        """Is there no room, is every worker saturated, or does another request wait already? A request without a prompt
+        never waits, and a turn whose memory is kept not for those that wait for room."""
+        if decision is None:
+            return True
+        if not self._bound_s or not asked.prompts or self._admission.pinned(asked.turn):
             return False
         return self._room.crowded(asked.group.name) or saturated(decision, self._bound_s, self._clock())
 
     async def wait(self, asked: Asked) -> Decision:
-        """Wait for a place, and decide when there is one: workers may have come and gone meanwhile."""
+        """Wait for a place, and decide when there is one: workers may have come and gone meanwhile. Raises ClientError,
+        and UnservedError for a new session when there are too many."""
 
-        async def decide() -> Decision:
+        async def decide() -> Decision | None:
             return await self.decide(self.renewed(asked))
 
         assert asked.client is not None
-        return await self._room.wait(asked.client, asked.group.name, decide, self._judge)
+        search = self.search(asked)
+        if search is not None and search.hopeless():
+            raise no_room(search.round_s())
+        try:
+            decision = await self._room.wait(asked.client, asked.group.name, decide, self.judge, search)
+        finally:
+            if search is not None:
+                search.end()
+        assert decision is not None
+        return decision
+
+    def search(self, asked: Asked) -> "Search | None":
+        """For room in the workers' KV memory; None for what needs none. It must be ended."""
+        return Search(self._admission, self._fleet, asked, asked.turn) if asked.turn is not None else None
 
     def renewed(self, asked: Asked) -> Asked:
         """The same with its group as it is now."""
         group = self._fleet.group(asked.model)
         return asked if group is None or group is asked.group else replace(asked, group=group)
 
-    def _judge(self, decision: Decision) -> Verdict:
-        full = saturated(decision, self._bound_s, self._clock())
+    def judge(self, decision: Decision | None) -> Verdict:
+        """May it go, and at what cost?"""
+        if decision is None:
+            return Verdict(False, 0)
+        full = bool(self._bound_s) and saturated(decision, self._bound_s, self._clock())
         return Verdict(not full, decision.selection.candidate.uncached_tokens)
+
+
+class Search:
+    """One turn's search for room."""
+
+    def __init__(self, admission: SessionAdmission, fleet: Fleet, asked: Asked, turn: Turn) -> None:
+        self._admission = admission
+        self._fleet = fleet
+        self._asked = asked
+        self._turn = turn
+
+    def found(self) -> bool:
+        """Is there room now? Where no worker is left there is nothing to wait for."""
+        workers = self._workers()
+        found = not workers or self._admission.has_room(self._turn, workers)
+        if not found:
+            self._admission.wait(self._turn)
+        return found
+
+    def claim(self) -> None:
+        """Have room made."""
+        self._admission.claim(self._turn, self._workers())
+
+    def hopeless(self) -> bool:
+        """Is it a new session, and are there too many?"""
+        workers = self._workers()
+        return not self._admission.has_room(self._turn, workers) and self._admission.too_many(self._turn, workers)
+
+    def round_s(self) -> float:
+        """Seconds in which all that wait are loaded once."""
+        return self._admission.round_s(self._turn.group, self._workers())
+
+    def end(self) -> None:
+        """It has found room, or looks no more."""
+        self._admission.go(self._turn)
+
+    def _workers(self) -> list[Worker]:
+        return available(self._fleet.group(self._asked.model) or self._asked.group)
+
+
+def too_long(prompt: Prompt, group: ModelGroup) -> bool:
+    """Does the prompt need more KV memory than every worker has?"""
+    return bool(group.workers) and all(0 < worker.pool.capacity_tokens < prompt.tokens for worker in group.workers)
+
+
+def available(group: ModelGroup) -> list[Worker]:
+    """Those that may be given a request now."""
+    return [worker for worker in group.workers if worker.available()]
+
+
+def no_room(round_s: float) -> UnservedError:
+    """A new session's error: the fleet's memory is promised to others for longer than a client should wait."""
+    message = "Too many sessions share the workers' KV memory at the moment."
+    return UnservedError("no_room", 503, message, "no_room", min(60, max(1, round(round_s))))
 
 
 def choice_of(asked: Asked, decision: Decision) -> Choice:

@@ -7,7 +7,7 @@ without being carried out.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from policies.api import Candidate, Policy, RequestFacts, Selection, candidate
@@ -32,7 +32,7 @@ class NoWorkerError(Exception):
 class Sight(NamedTuple):
     """What was found for one request: the workers that can serve it, and how much of its prompt each holder has."""
 
-    workers: list[Worker]
+    workers: Sequence[Worker]
     held: Mapping[str, Held]
 
 
@@ -42,7 +42,7 @@ class Decision(NamedTuple):
     worker: Worker
     selection: Selection
     candidates: list[Candidate]
-    workers: list[Worker]
+    workers: Sequence[Worker]
     """The candidates' workers, in the same order."""
 
 

@@ -7,8 +7,22 @@ anything. When the queue is full, the client with the most tickets for its weigh
 one client pushes out no other client.
 """
 
-from collections.abc import Collection
+import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class RoomSearch(Protocol):
+    """Finds a place in the workers' KV memory for one request."""
+
+    def found(self) -> bool:
+        """Is there one now?"""
+        ...
+
+    def claim(self) -> None:
+        """It has waited for the bound: have room made for it."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -19,10 +33,18 @@ class Ticket:
     weight: float
     group: str
     """The model it asks for: what its turn depends on."""
+    room: "RoomSearch | None" = None
+    """Its search for KV memory; None for a request that needs none."""
+    since: float = 0.0
+    """It waits since then."""
+    lacks_room: bool = False
+    """At the last look there was no room for it."""
     number: int = 0
     """Order of arrival. Set by the queue."""
     out: bool = False
     """Pushed out by the queue, which was full."""
+    late: bool = False
+    """Its time is over."""
 
 
 Lane = dict[Ticket, None]
@@ -70,13 +92,10 @@ class FairQueue:
         if not lanes:
             del self._lanes[ticket.client], self._counts[ticket.client]
 
-    def next(self, blocked: Collection[str] = ()) -> Ticket | None:
-        """The next ticket whose group is not blocked; it stays in line. None if there is none."""
+    def in_order(self) -> Iterator[Ticket]:
+        """All tickets as they stand in line: by their clients' passes; of one client as they came."""
         for client in sorted(self._lanes, key=self._passes.__getitem__):
-            heads = [next(iter(lane)) for group, lane in self._lanes[client].items() if group not in blocked]
-            if heads:
-                return min(heads, key=lambda ticket: ticket.number)
-        return None
+            yield from heapq.merge(*self._lanes[client].values(), key=_number)
 
     def served(self, ticket: Ticket, cost: float) -> None:
         """Charge `cost` to the client of a ticket that goes. Call before `leave`."""
@@ -96,3 +115,7 @@ class FairQueue:
         self.leave(newest)
         newest.out = True
         return newest
+
+
+def _number(ticket: Ticket) -> int:
+    return ticket.number

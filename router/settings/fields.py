@@ -98,6 +98,15 @@ class Settings(RoutingSettings):
         "willing to wait.",
     )
 
+    session_wait_s: float = setting(
+        SATURATION,
+        120.0,
+        kinds.number(0, 3600, SECONDS),
+        "Sessions that do not fit into the workers' KV memory together take turns. A session waits for this many "
+        "seconds. Then the one whose memory was kept for longest makes room. 0: all go to their workers at once, and "
+        "push each other out. Keep it below your clients' patience. See docs/sessions.md.",
+    )
+
     client_timeout_s: float = setting(
         TIMES,
         60.0,

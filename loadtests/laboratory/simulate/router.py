@@ -1,5 +1,5 @@
-"""One router under the virtual clock: the serving fleet, decider, leases, prompt records, breakers and retry budget,
-with events in the place of sockets.
+"""One router under the virtual clock: the serving fleet, decider, sessions, line, leases, prompt records, breakers and
+retry budget, with events in the place of sockets.
 
 What is left out: the time that the router itself takes, the network, and the encoder (prompts are known exactly).
 """
@@ -15,24 +15,32 @@ from loadtests.laboratory.simulate.hosts import MODEL, Condition, Host
 from loadtests.laboratory.simulate.shared import Mirror, View
 from loadtests.laboratory.simulate.timeline import Timeline
 from policies.api import Policy
+from router.build.limits import room_limits
+from router.build.tuning import DEFAULTS
 from router.engines.probe import SCRAPE_INTERVAL_S
 from router.fleet.breaker import Breaker
-from router.fleet.cache_loss import Turn
+from router.fleet.cache_loss import CacheReport
 from router.fleet.lease import Lease
 from router.fleet.prefill_rate import PrefillRates
 from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
+from router.observe.instruments import Histogram
 from router.prefix.index import HASH_BYTES, Record
 from router.prefix.residency import Limits
 from router.relay.attempt import Attempt
 from router.relay.retry import RATIO, AttemptOutcome, Next, RetryBudget, next_attempt
 from router.routing.asked import Asked
-from router.routing.choose import choice_of, others_available
-from router.routing.decide import Decider, NoWorkerError
+from router.routing.choose import Chooser, choice_of, others_available
+from router.routing.decide import Decider, Decision, NoWorkerError
+from router.routing.fair_queue import Ticket
+from router.routing.waiting_room import WaitingRoom
+from router.sessions.admission import SessionAdmission
 from router.settings import Settings
 from tokenizer_cache.prompt import Prompt
 
 NO_WORKER = "no_worker"
+LOOK_S = 0.25
+"""How often the line is looked at beside each end of a request. A serving router looks 25 times as often."""
 Result = TypeVar("Result")
 Build = Callable[[random.Random], Policy]
 
@@ -68,7 +76,14 @@ class VirtualRouter:
         )
         self.fleet.on_forget.append(self.view.remove_worker)
         self.fleet.on_groups.append(self._set_capacities)
-        self.decider = Decider(build(rng), self.view, rng, clock)
+        self.admission = SessionAdmission(
+            settings.session_wait_s, settings.host_kv_tokens, clock, lambda: not self.mirrors
+        )
+        self.fleet.on_forget.append(self.admission.forget)
+        room = WaitingRoom(room_limits(settings, DEFAULTS), clock, Histogram("wait", "", ("client",)))
+        self.line = room.line
+        self.chooser = Chooser(self.fleet, Decider(build(rng), self.view, rng, clock), room, self.admission, clock)
+        self._looking = self._stirred = False
         self.budget = RetryBudget(RATIO, settings.max_attempts)
         self.mirrors: list[Mirror] = []
         self.hosts: dict[str, Host] = {}
@@ -78,22 +93,77 @@ class VirtualRouter:
         timeline.at(SCRAPE_INTERVAL_S * rng.random(), self._scrape, SCRAPE_INTERVAL_S)
 
     def route(self, order: Order) -> None:
-        """Dispatch a request."""
+        """Dispatch a request, now or after a wait."""
         self.budget.request()
         group = self.fleet.groups[MODEL]
         prompts = {worker.format: order.prompt for worker in group.workers[:1]}
-        self.attempt(order, Asked(group=group, session=order.session, stream=True, prompts=prompts), ())
+        asked = Asked(group=group, model=MODEL, session=order.session, stream=True, prompts=prompts)
+        self.attempt(order, self.chooser.arrived(asked), ())
 
     def attempt(self, order: Order, asked: Asked, failed: tuple[Worker, ...]) -> None:
-        """Choose a worker and ask it."""
-        sight = _now(self.decider.look(asked.group, asked.prompts, failed))
+        """Choose a worker and ask it, or stand in line."""
         try:
-            decision = self.decider.choose(sight, asked.prompts, asked.session)
+            decision = _now(self.chooser.decide(asked, failed))
         except NoWorkerError:
             order.ended(Try(self, order, None, failed))
             return
+        if decision is None or (not failed and self.chooser.must_wait(asked, decision)):
+            self._wait(order, asked)
+        else:
+            self._start(order, asked, decision, failed)
+
+    def _start(self, order: Order, asked: Asked, decision: Decision, failed: tuple[Worker, ...]) -> None:
         attempt = Attempt(asked, choice_of(asked, decision), len(failed) + 1, self.view)
         Try(self, order, attempt, failed).start(self.hosts[attempt.worker.id])
+
+    def _wait(self, order: Order, asked: Asked) -> None:
+        search = self.chooser.search(asked)
+        if search is not None and search.hopeless():
+            order.ended(Try(self, order, None, (), "no_room"))
+            return
+        ticket, line = Ticket("", 1.0, MODEL, search), self.line
+
+        def leave() -> None:
+            line.leave(ticket)
+            if search is not None:
+                search.end()
+            self._timeline.at(self._timeline.now, line.give)
+
+        def try_it() -> None:
+            if ticket.out or ticket.late:
+                leave()
+                order.ended(Try(self, order, None, (), "queue_full" if ticket.out else "queue_timeout"))
+                return
+            decision = _now(self.chooser.decide(self.chooser.renewed(asked)))
+            verdict = self.chooser.judge(decision)
+            if decision is None or not verdict.goes:
+                line.stay(ticket, try_it)
+                return
+            line.went(ticket, verdict.cost_tokens)
+            leave()
+            self._start(order, asked, decision, ())
+
+        line.enter(ticket, try_it)
+        self.stir()
+        if not self._looking:
+            self._looking = True
+            self._timeline.at(self._timeline.now + LOOK_S, self._look_again)
+
+    def stir(self) -> None:
+        """Something has changed: whoever waits may go."""
+        if len(self.line) and not self._stirred:
+            self._stirred = True
+            self._timeline.at(self._timeline.now, self._look)
+
+    def _look(self) -> None:
+        self._stirred = False
+        self.line.look()
+
+    def _look_again(self) -> None:
+        self._looking = bool(len(self.line))
+        if self._looking:
+            self.line.look()
+            self._timeline.at(self._timeline.now + LOOK_S, self._look_again)
 
     def _watch(self, host: Host) -> None:
         worker = self.fleet.add(host.url)
@@ -129,14 +199,19 @@ class Try:
     """One attempt under the virtual clock (`attempt` is None when there was no worker to choose)."""
 
     def __init__(
-        self, router: VirtualRouter, order: Order, attempt: Attempt | None, failed: tuple[Worker, ...]
+        self,
+        router: VirtualRouter,
+        order: Order,
+        attempt: Attempt | None,
+        failed: tuple[Worker, ...],
+        refused: str = NO_WORKER,
     ) -> None:
         self._router = router
         self._order = order
         self._attempt = attempt
         self._failed = failed
         self._echoes: list[tuple[Mirror, Lease]] = []
-        self.kind = NO_WORKER if attempt is None else ""
+        self.kind = refused if attempt is None else ""
         """How it failed; empty when it was answered."""
         self.job = order.job()
 
@@ -180,6 +255,8 @@ class Try:
         if attempt.record is not None:
             attempt.record.finished(self.job.answer_tokens)
         self._router.fleet.reported(attempt.worker, self._turn())
+        if attempt.asked.turn is not None:
+            attempt.asked.turn.learn(False, self.job.answer_tokens, self.job.cached_tokens)
         self._order.ended(self)
 
     def failed(self, outcome: AttemptOutcome[None]) -> None:
@@ -202,11 +279,11 @@ class Try:
         self.kind = outcome.kind or f"status_{outcome.status}"
         self._order.ended(self)
 
-    def _turn(self) -> Turn:
+    def _turn(self) -> CacheReport:
         prompt, job = self._order.prompt, self.job
         written = prompt.tokens - job.cached_tokens + job.answer_tokens
         start = prompt.chain[:HASH_BYTES]
-        return Turn(start, prompt.block_tokens, "", self.predicted_tokens, job.cached_tokens, written)
+        return CacheReport(start, prompt.block_tokens, "", self.predicted_tokens, job.cached_tokens, written)
 
     @property
     def _running(self) -> Attempt:
@@ -217,6 +294,7 @@ class Try:
         self._running.__exit__(None, None, None)
         for mirror, lease in self._echoes:
             mirror.end(lease)
+        self._router.stir()
 
 
 def _now(looking: Coroutine[Any, Any, Result]) -> Result:

@@ -41,7 +41,11 @@ class Run:
         shared = tier_of(profiles[0]) if scenario.shared_tier else None
         self.hosts = [Host(timeline, number, profile, shared) for number, profile in enumerate(profiles)]
         count = scenario.routers.count
-        settings = Settings(host_kv_tokens=scenario.host_kv_tokens)
+        settings = Settings(
+            host_kv_tokens=scenario.host_kv_tokens,
+            session_wait_s=scenario.session_wait_s,
+            queue_timeout_s=scenario.queue_timeout_s,
+        )
         self._routers = [
             VirtualRouter(timeline, self.hosts, build, random.Random(f"{n} {seed}"), settings) for n in range(count)
         ]

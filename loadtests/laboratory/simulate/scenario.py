@@ -9,7 +9,9 @@ from loadtests.laboratory.simulate.hosts import Change
 from loadtests.laboratory.simulate.pace import cold_s
 from loadtests.laboratory.simulate.traffic import Mix, Start
 from loadtests.laboratory.traces.script import BLOCK_TOKENS
+from router.settings import Settings
 
+SERVED = Settings()
 ROOM = 1.1
 """Least size of a KV pool, in longest prompts: below, a prompt could never run."""
 
@@ -54,6 +56,10 @@ class Scenario:
     """False if clients do not name sessions: rules that use sessions then use the prompt's beginning."""
     prefix_caching: bool = True
     """False: workers compute every prompt whole."""
+    session_wait_s: float = SERVED.session_wait_s
+    """The router's setting: 0 for no admission of sessions."""
+    queue_timeout_s: float = SERVED.queue_timeout_s
+    """The router's setting."""
     patience_s: float = 120.0
     """Seconds that the run waits, after the measured span, for requests that have not ended."""
     warm_s: float = field(init=False)

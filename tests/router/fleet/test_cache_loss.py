@@ -5,14 +5,14 @@ from collections import OrderedDict
 
 import pytest
 
-from router.fleet.cache_loss import MAX_STARTS, CacheLoss, Turn
+from router.fleet.cache_loss import MAX_STARTS, CacheLoss, CacheReport
 
 ROOM = 100_000
 BLOCK = 64
 
 
-def turn(start: str, cached: int, client: str = "", predicted: int = 5000, written: int = 100) -> Turn:
-    return Turn(start.encode(), BLOCK, client, predicted, cached, written)
+def turn(start: str, cached: int, client: str = "", predicted: int = 5000, written: int = 100) -> CacheReport:
+    return CacheReport(start.encode(), BLOCK, client, predicted, cached, written)
 
 
 def first(loss: CacheLoss, *starts: str, client: str = "") -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from router.fleet.cache_loss import Turn
+from router.fleet.cache_loss import CacheReport
 from router.fleet.prefill_rate import PrefillRates
 from router.fleet.worker import Worker, WorkerState
 from router.fleet.worker_names import holder_name
@@ -114,8 +114,8 @@ def test_who_waits_in_the_engine_and_was_sent_by_no_router(
     assert (worker.gauges.waiting, worker.gauges.strangers) == (waiting, strangers)
 
 
-def turn(start: str, cached: int, predicted: int = 5000) -> Turn:
-    return Turn(start.encode(), 64, "", predicted, cached, 100)
+def turn(start: str, cached: int, predicted: int = 5000) -> CacheReport:
+    return CacheReport(start.encode(), 64, "", predicted, cached, 100)
 
 
 def began(fleet: Fleet, worker: Worker) -> None:

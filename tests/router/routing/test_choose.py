@@ -6,13 +6,16 @@ import pytest
 
 import policies
 from router.fleet.lease import Lease
+from router.fleet.worker import Worker
 from router.observe.instruments import Histogram
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
 from router.routing.asked import Asked
 from router.routing.choose import Chooser, at_owner, choice_of, others_available
-from router.routing.decide import Decider, NoWorkerError
-from router.routing.waiting_room import RoomLimits, WaitingRoom
+from router.routing.decide import Decider, Decision, NoWorkerError
+from router.routing.line import RoomLimits
+from router.routing.waiting_room import WaitingRoom
+from router.sessions.admission import SessionAdmission
 from tests.router.fleets import MODEL, make_fleet
 from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import parse
@@ -32,15 +35,23 @@ class Case:
         index = TreeIndex(Limits(), clock, lambda error: None)
         rng = Random(1)
         room = WaitingRoom(RoomLimits(bound_s, 1.0, 1), clock, Histogram("w", "", ("client",)))
-        self.chooser = Chooser(self.fleet, Decider(policies.build("expected_ttft", rng), index, rng), room, clock)
+        self.admission = SessionAdmission(60.0, clock=clock)
+        decider = Decider(policies.build("expected_ttft", rng), index, rng)
+        self.chooser = Chooser(self.fleet, decider, room, self.admission, clock)
         self.asked = Asked(
             group=self.group, model=MODEL, request=REQUEST, prompts={self.one.format: PROMPT}, stream=True
         )
 
 
+async def decided(case: Case, asked: Asked, *failed: Worker) -> Decision:
+    decision = await case.chooser.decide(asked, failed)
+    assert decision is not None
+    return decision
+
+
 async def test_a_choice_says_what_is_expected_of_its_worker() -> None:
     case = Case()
-    choice = choice_of(case.asked, await case.chooser.decide(case.asked, (case.one,)))
+    choice = choice_of(case.asked, await decided(case, case.asked, case.one))
     assert choice.worker is case.two
     assert (choice.candidates, choice.prompt, choice.format) == (1, PROMPT, case.two.format)
     assert (choice.prompt_tokens, choice.cached_tokens, choice.uncached_tokens) == (150, 0, 150)
@@ -53,7 +64,7 @@ async def test_without_a_prompt_the_load_decides_and_nothing_is_expected() -> No
     case = Case()
     asked = Asked(group=case.group)
     with Lease(case.one, 0, 0):
-        choice = choice_of(asked, await case.chooser.decide(asked))
+        choice = choice_of(asked, await decided(case, asked))
     assert (choice.worker, choice.prompt, choice.prompt_tokens, choice.prefix) == (case.two, None, 0, b"")
 
 
@@ -99,3 +110,26 @@ def test_a_group_is_looked_up_anew() -> None:
     renewed = case.chooser.renewed(case.asked)
     assert renewed.group is case.fleet.groups[MODEL]
     assert case.chooser.renewed(Asked(group=case.group)).group is case.group
+
+
+async def test_a_turn_that_finds_no_room_must_wait_and_one_that_failed_goes_anywhere() -> None:
+    case = Case()
+    for worker in (case.one, case.two):
+        other = case.admission.arrive(MODEL, {case.one.format: Prompt(bytes(8), 1, 99_000, 64, True, "ids")})
+        assert other is not None
+        other.begin(worker)
+    asked = case.chooser.arrived(case.asked)
+    assert asked.turn is not None
+    assert await case.chooser.decide(asked) is None
+    assert case.chooser.must_wait(asked, None)
+    assert not case.chooser.judge(None).goes
+    again = await case.chooser.decide(asked, (case.one,))
+    assert again is not None
+    assert again.worker is case.two
+    search = case.chooser.search(asked)
+    assert search is not None
+    assert not search.found()
+    assert case.admission.climate(MODEL).waiting == {asked.turn: None}
+    assert search.round_s() > 0
+    search.end()
+    assert case.admission.climate(MODEL).waiting == {}

@@ -8,7 +8,8 @@ import pytest
 
 from router.clients import Client, ClientSpec
 from router.observe.instruments import Histogram
-from router.routing.waiting_room import RoomLimits, Verdict, WaitingRoom
+from router.routing.line import RoomLimits
+from router.routing.waiting_room import Verdict, WaitingRoom
 from router.wire.limits import ClientError
 
 

@@ -80,9 +80,9 @@ def test_affinity_comes_near_the_infinite_cache_and_round_robin_does_not() -> No
 @pytest.mark.parametrize(("rate", "ratio", "seed"), [(20.0, 1.2, 2), (14.0, 1.5, 1)])
 def test_a_fleet_short_of_memory_is_not_believed_to_have_lost_its_cache(rate: float, ratio: float, seed: int) -> None:
     mix = Mix(growing(60, shared=0))
-    run = Run(
-        Scenario("test", mix, rate, fleet(PROFILES["demo"], 4, mix, rate, ratio), requests=600), "expected_ttft", seed
-    )
+    workers_of = fleet(PROFILES["demo"], 4, mix, rate, ratio)
+    crowded = Scenario("test", mix, rate, workers_of, requests=600, session_wait_s=0)
+    run = Run(crowded, "expected_ttft", seed)
     forgotten: list[str] = []
     workers = [worker for router in run._routers for worker in router.fleet.workers.values()]
     for router in run._routers:
@@ -137,7 +137,7 @@ def test_a_prompt_that_fits_no_worker_is_an_error_and_nobodys_fault() -> None:
 
 
 def test_a_second_tier_gives_back_what_memory_was_too_small_for() -> None:
-    poor = scenario(4.0, requests=150)
+    poor = dataclasses.replace(scenario(4.0, requests=150), session_wait_s=0, queue_timeout_s=3600)
     with_tier = [dataclasses.replace(profile, tier_tokens=1 << 21) for profile in poor.profiles]
     own, pool = (dataclasses.replace(poor, profiles=with_tier, shared_tier=shared) for shared in (False, True))
     without, host, shared = (played("round_robin", of=one)[1] for one in (poor, own, pool))

@@ -47,7 +47,7 @@ def test_the_slow_worker_gets_less_from_whoever_looks_at_load() -> None:
     _, aware, _ = play("slow_worker")
     _, blind, _ = play("slow_worker", "round_robin")
     shares = [sum(o.worker == "http://worker-0" for o in run) / len(run) for run in (aware, blind)]
-    assert shares[0] < 0.2 < shares[1]
+    assert shares[0] < 0.7 * shares[1], "the line helps a rule that is blind, too"
 
 
 def test_fast_500s_of_one_worker_in_the_middle_third_are_asked_again() -> None:
@@ -71,7 +71,7 @@ def test_a_lost_worker_comes_back_and_works() -> None:
 def test_a_fleet_that_grows_is_used() -> None:
     scenario, outcomes, _ = play("fleet_grows")
     grown_s = scenario.warm_s + scenario.measured_s / 3
-    before = {outcome.worker for outcome in outcomes if outcome.arrived < grown_s - 1 and not outcome.error}
+    before = {outcome.worker for outcome in outcomes if outcome.first_byte < grown_s and not outcome.error}
     after = {outcome.worker for outcome in outcomes if outcome.arrived > grown_s}
     assert before == {"http://worker-0"}
     assert len(after) > 1

@@ -17,7 +17,7 @@ from loadtests.laboratory.simulate.traffic import Mix
 from loadtests.laboratory.simulate.traps import burst, shared_system_prompt
 from router.engines import Facts, Load
 from router.fleet.breaker import Breaker, Fault
-from router.fleet.cache_loss import Turn
+from router.fleet.cache_loss import CacheReport
 from router.fleet.groups import ModelGroup
 from router.fleet.lease import Lease
 from router.fleet.worker import Worker
@@ -66,7 +66,7 @@ class Tape:
     def on_load(self, its: Fleet, worker_id: str, load: Load) -> None:
         self.write("load", self.named(its.workers[worker_id]), *dataclasses.astuple(load))
 
-    def reported(self, its: Fleet, worker: Worker, turn: Turn) -> None:
+    def reported(self, its: Fleet, worker: Worker, turn: CacheReport) -> None:
         self.write("report", self.named(worker), turn.start.hex(), *turn[1:])
 
     def enter(self, its: Lease) -> None:

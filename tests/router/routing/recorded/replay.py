@@ -13,7 +13,7 @@ import policies
 from policies.api import Candidate, Policy, RequestFacts, Selection, candidate
 from router.engines import Facts, Load, ModelCard
 from router.fleet.breaker import Breaker, Fault
-from router.fleet.cache_loss import Turn
+from router.fleet.cache_loss import CacheReport
 from router.fleet.lease import Lease
 from router.fleet.others import Elsewhere
 from router.fleet.prefill_rate import PrefillRates
@@ -152,7 +152,7 @@ class Replay:
         worker.set_elsewhere(in_flight)
 
     def report(self, name: str, start: str, *turn: Any) -> None:
-        self._fleet.reported(self._workers[name], Turn(bytes.fromhex(start), *turn))
+        self._fleet.reported(self._workers[name], CacheReport(bytes.fromhex(start), *turn))
 
     def begin(self, name: str) -> None:
         self._workers[name].breaker.begin()

@@ -1,0 +1,143 @@
+"""The line in front of the workers: whose turn it is to try, and who has waited for too long.
+
+Pure but for the clock: the serving router looks a hundred times a second, the simulator under its own clock. What must
+not be broken: one request tries at a time, so that of two the later one's decision sees the earlier one's lease.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from router.routing.fair_queue import FairQueue, Ticket
+
+MIN_COST_TOKENS = 256
+"""Smallest cost of a request, even if its prompt is cached whole: its answer costs something too."""
+MOST_SEARCHES = 64
+"""Requests for one model that look for room, or have it made, at one look. Danger: with all of a long line, a look
+takes longer than the time to the next one."""
+MAX_RETRY_AFTER_S = 60
+PACE = 0.05
+
+
+class RoomLimits(msgspec.Struct, frozen=True):
+    """What waits how long. Times in seconds."""
+
+    bound_s: float
+    """A worker is saturated for what would wait there longer than this; 0: nothing waits for that."""
+    timeout_s: float
+    """The longest wait for a worker that is not saturated."""
+    max_requests: int
+
+
+class Line:
+    """All requests that wait in this router. Each is called when it may try, when it was pushed out, and when its time
+    is over; its ticket says which."""
+
+    def __init__(self, limits: RoomLimits, clock: Callable[[], float]) -> None:
+        self.limits = limits
+        self._clock = clock
+        self._queue = FairQueue(limits.max_requests)
+        self._calls: dict[Ticket, Callable[[], None] | None] = {}
+        """What is called at a ticket's turn; None while it tries."""
+        self._trying: Ticket | None = None
+        self._blocked: set[str] = set()
+        self._searches: dict[str, int] = {}
+        """Searches for room at this look that found none, by group."""
+        self._gap_s = 1.0
+        self._went_at = -math.inf
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def crowded(self, group: str) -> bool:
+        """Does any request wait for `group`? Then a new one stands in line."""
+        return bool(self._calls) and self._queue.has(group)
+
+    @property
+    def tickets(self) -> Iterator[Ticket]:
+        """Those in line, as they came."""
+        return iter(self._calls)
+
+    def enter(self, ticket: Ticket, call: Callable[[], None]) -> None:
+        """Stand in line. Somebody else's newest ticket, or this one, may be pushed out for it."""
+        ticket.since = self._clock()
+        self._calls[ticket] = call
+        pushed_out = self._queue.enter(ticket)
+        if pushed_out is not None:
+            self._call(pushed_out)
+
+    def look(self) -> None:
+        """Let the next one try again: everything may have changed."""
+        self._blocked.clear()
+        self._searches.clear()
+        self._end_waits()
+        self.give()
+
+    def give(self) -> None:
+        """Let the next one try, unless one tries already."""
+        if self._trying is None:
+            ticket = next(filter(self._may_try, self._queue.in_order()), None)
+            if ticket is not None:
+                self._trying = ticket
+                self._call(ticket)
+
+    def stay(self, ticket: Ticket, call: Callable[[], None]) -> None:
+        """It tried, and must wait on: so must the others of its group, until the next look."""
+        self._blocked.add(ticket.group)
+        self._calls[ticket] = call
+        self._trying = None
+        self.give()
+
+    def went(self, ticket: Ticket, cost_tokens: int) -> None:
+        """It goes to a worker. Call before `leave`."""
+        now = self._clock()
+        self._queue.served(ticket, MIN_COST_TOKENS + cost_tokens)
+        self._gap_s += PACE * (min(now - self._went_at, float(MAX_RETRY_AFTER_S)) - self._gap_s)
+        self._went_at = now
+
+    def leave(self, ticket: Ticket) -> bool:
+        """It does not wait any more. Safe for a ticket that was pushed out. Returns whether it was trying: then `give`
+        must be called once it has taken its lease."""
+        self._queue.leave(ticket)
+        self._calls.pop(ticket, None)
+        if self._trying is not ticket:
+            return False
+        self._trying = None
+        return True
+
+    @property
+    def retry_after_s(self) -> int:
+        """The time in which the line so far should have gone."""
+        return min(max(1, math.ceil(len(self._calls) * self._gap_s)), MAX_RETRY_AFTER_S)
+
+    def _may_try(self, ticket: Ticket) -> bool:
+        if ticket.group in self._blocked or self._calls[ticket] is None:
+            return False
+        if ticket.room is None:
+            return True
+        searches = self._searches.get(ticket.group, 0)
+        if searches == MOST_SEARCHES:
+            return False
+        ticket.lacks_room = not ticket.room.found()
+        self._searches[ticket.group] = searches + ticket.lacks_room
+        return not ticket.lacks_room
+
+    def _end_waits(self) -> None:
+        now, limits = self._clock(), self.limits
+        claims = 0
+        for ticket in list(self._calls):
+            waited_s = now - ticket.since
+            if ticket.lacks_room and ticket.room is not None:
+                if claims < MOST_SEARCHES:
+                    claims += 1
+                    ticket.room.claim()
+            elif waited_s >= limits.timeout_s and self._calls[ticket] is not None:
+                ticket.late = True
+                self._queue.leave(ticket)
+                self._call(ticket)
+
+    def _call(self, ticket: Ticket) -> None:
+        call, self._calls[ticket] = self._calls[ticket], None
+        if call is not None:
+            call()

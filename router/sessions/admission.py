@@ -1,0 +1,316 @@
+"""Who may use which worker's KV memory: as many sessions as fit, each until others have waited for long enough.
+
+A turn of a session that is inside goes at once. Others go where there is room, and wait where there is none. What must
+not be broken: room is given once (whoever begins is counted before the next one is asked), and a place that was taken
+is given back on every path.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from router.fleet.worker import Worker
+from router.sessions.book import SessionBook
+from router.sessions.climate import Climate
+from router.sessions.footprint import footprint_of
+from router.sessions.session import Ending, Session
+from router.sessions.turn import Turn
+from router.sessions.working_set import WorkingSet
+from tokenizer_cache.prompt import Prompt
+
+OVER = 0.05
+"""Share of the memory by which sessions inside may outgrow it before one of them leaves."""
+
+LOADING_SHARE = 0.2
+"""Share of the workers' time that may go into loading sessions that have waited for less than the bound."""
+MAX_GROUPS = 1024
+
+
+class SessionAdmission:
+    """One router's. `bound_s`: for how long a turn waits at most before the session that is inside for longest makes
+    room for it, 0 for no admission at all; `extra_tokens`: KV tokens of each worker's host; `alone`: no other router
+    sends to these workers. Where several do, none knows what the others let in, so none holds back."""
+
+    def __init__(
+        self,
+        bound_s: float,
+        extra_tokens: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        alone: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.bound_s = bound_s
+        self.book = SessionBook()
+        self.sets: dict[str, WorkingSet] = {}
+        """By holder: a restarted engine has kept nothing."""
+        self.rotated = 0
+        """Sessions that made room for one that had waited."""
+        self.expired = 0
+        """Sessions whose lease ended before they came back."""
+        self._extra_tokens = extra_tokens
+        self._clock = clock
+        self._climates: dict[str, Climate] = {}
+        self._alone = alone
+
+    def climate(self, group: str) -> Climate:
+        """What the sessions of this model are like."""
+        climate = self._climates.get(group)
+        if climate is None:
+            if len(self._climates) >= MAX_GROUPS:
+                del self._climates[next(iter(self._climates))]
+            climate = self._climates[group] = Climate()
+        return climate
+
+    def arrive(self, group: str, prompts: Mapping[str, Prompt]) -> Turn | None:
+        """Whose turn a request is; None for what has no block to know it by. Changes nothing."""
+        if not self.bound_s:
+            return None
+        prompt = next(iter(prompts.values()), None)
+        if prompt is None or not prompt.chain:
+            return None
+        found = self.book.find(prompt)
+        before = found.session.anchors if found.session is not None else ()
+        needed = footprint_of(prompt, before)
+        wanted = needed._replace(tokens=needed.tokens + int(self.climate(group).answer_tokens))
+        return Turn(self, group, wanted, self._clock(), found)
+
+    def places(self, turn: Turn | None, workers: Sequence[Worker]) -> Sequence[Worker]:
+        """Those of `workers` to which the turn may go now, in their order; none if it must wait."""
+        if turn is None or not self._alone():
+            return workers
+        now, climate = self._clock(), self.climate(turn.group)
+        climate.judge(workers, now, self._capacity_of(workers))
+        if not climate.waits:
+            return workers
+        home = turn.session.place if turn.session is not None else None
+        if home is not None and climate.waiting:
+            stays = [worker for worker in workers if self.sets.get(worker.holder) is home]
+            if stays:
+                return stays
+        return [worker for worker in workers if self._has_room(turn, worker, now)]
+
+    def has_room(self, turn: Turn, workers: Iterable[Worker]) -> bool:
+        """Is there any place for a turn that waits?"""
+        now = self._clock()
+        return not self.climate(turn.group).waits or any(self._has_room(turn, worker, now) for worker in workers)
+
+    def pinned(self, turn: Turn | None) -> bool:
+        """Does it go at once, while others wait for room?"""
+        return turn is not None and turn.inside and bool(self.climate(turn.group).waiting) and self._alone()
+
+    def wait(self, turn: Turn) -> None:
+        """It waits for room from now on. May be called again."""
+        climate = self.climate(turn.group)
+        climate.waiting[turn] = None
+        self._came(turn, climate)
+
+    def go(self, turn: Turn) -> None:
+        """It does not wait any more, whatever became of it. May be called again."""
+        self.climate(turn.group).waiting.pop(turn, None)
+        if turn.claim is not None:
+            turn.claim.claims.pop(turn, None)
+            turn.claim = None
+
+    def _came(self, turn: Turn, climate: Climate) -> None:
+        """The pause before it is over: learned once."""
+        session = turn.session
+        if not turn.came and session is not None and session.turns:
+            climate.returned(session.ending, turn.arrived_at - session.ended_at)
+        turn.came = True
+
+    def too_many(self, turn: Turn, workers: Sequence[Worker]) -> bool:
+        """Would a new session wait for longer than the bound, because one round of loads takes that long already?"""
+        if turn.session is not None or turn.parent is not None or not workers:
+            return False
+        return self.round_s(turn.group, workers) > self.bound_s
+
+    def round_s(self, group: str, workers: Sequence[Worker]) -> float:
+        """Seconds in which `workers` compute all that waits for room."""
+        tokens = sum(turn.wanted.tokens for turn in self.climate(group).waiting)
+        return tokens / max(1.0, sum(worker.prefill_rate for worker in workers))
+
+    def claim_after_s(self, group: str, workers: Sequence[Worker]) -> float:
+        """Room is made for a turn that has waited for this many seconds."""
+        round_s = self.round_s(group, workers)
+        return min(self.bound_s, round_s / LOADING_SHARE) + round_s / 2
+
+    def claim(self, turn: Turn, workers: Sequence[Worker]) -> None:
+        """The turn has waited for the bound: the sessions that are inside for longest make room for it, each at the
+        end of its turn. May be called again: more leave if it is not enough."""
+        now = self._clock()
+        if turn.claim is None:
+            if now - turn.arrived_at < self.claim_after_s(turn.group, workers):
+                return
+            worker = self._claimed(turn, workers, now)
+            if worker is None:
+                return
+            turn.claim = self.sets[worker.holder]
+            turn.claim.claims[turn] = turn.claim.needs(turn.wanted)
+        for worker in workers:
+            if self.sets.get(worker.holder) is turn.claim:
+                self._make_room(turn, turn.claim, worker, now)
+
+    def _claimed(self, turn: Turn, workers: Sequence[Worker], now: float) -> Worker | None:
+        """The worker with the session that is inside for longest, among those that are not promised to others."""
+        found: tuple[float, Worker] | None = None
+        for worker in workers:
+            place, limit = self.sets.get(worker.holder), self._limit(worker)
+            if place is None or (place.claims and sum(place.claims.values()) + place.needs(turn.wanted) > limit):
+                continue
+            since = min((session.since for session in self._leavers(worker, now)), default=now)
+            if since < now and (found is None or since < found[0]):
+                found = since, worker
+        return found[1] if found is not None else None
+
+    def begin(self, turn: Turn, worker: Worker) -> None:
+        """The turn goes to `worker`."""
+        self.go(turn)
+        now, climate = self._clock(), self.climate(turn.group)
+        session = turn.session
+        if session is None:
+            session = turn.session = Session()
+            parent = turn.parent
+            if parent is not None and not parent.running:
+                self._leave(parent)  # its place is the branch's now
+        self._came(turn, climate)
+        place = self._set(worker)
+        turn.kept = session.place is place and bool(session.turns)
+        turn.expected_tokens = session.prompt_tokens if turn.kept else 0
+        turn.began_at = now
+        if session.place is not place:
+            self._leave(session)
+            place.enter(session, now)
+        place.hold(session, turn.wanted)
+        session.running += 1
+        climate.began(session, now)
+        self._relieve(place, worker, climate)
+
+    def left(self, turn: Turn, prompt: Prompt | None, answered: bool) -> None:
+        """The turn's attempt has ended. `prompt`: as it is known by now, if it is."""
+        session, now = turn.session, self._clock()
+        if session is None:
+            return
+        session.running -= 1
+        session.ended_at = now
+        place: WorkingSet | None = session.place
+        if answered and prompt is not None:
+            session.turns += 1
+            session.prompt_tokens = prompt.tokens
+            for forgotten in self.book.note(session, prompt):
+                self._leave(forgotten)
+            if place is not None:
+                needed = footprint_of(prompt, session.anchors if session.anchors is turn.wanted.anchors else ())
+                place.hold(session, needed._replace(tokens=max(needed.tokens, turn.wanted.tokens)))
+        elif not session.turns and not session.running:
+            self._leave(session)
+            return
+        if session.leaving and not session.running:
+            self.rotated += 1
+            self._leave(session)
+        elif place is not None:
+            self._keep(session, self.climate(turn.group), now)
+
+    def learn(self, turn: Turn, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
+        """What the answer said: how it ended, how long it was, and what was really cached of the prompt."""
+        session, climate = turn.session, self.climate(turn.group)
+        if session is None or not session.turns:
+            return
+        session.ending = Ending.CALL if calls else Ending.ANSWER if session.turns > 1 else Ending.FIRST_ANSWER
+        climate.ended(session.ending)
+        if completion_tokens:
+            climate.answered(completion_tokens)
+        place: WorkingSet | None = session.place
+        if turn.kept:
+            new_tokens = max(0, session.prompt_tokens - turn.expected_tokens)
+            climate.turn(session.prompt_tokens, new_tokens, session.ended_at - turn.began_at)
+            if place is not None and cached_tokens is not None and climate.waits:
+                place.margin.kept(turn.expected_tokens, cached_tokens, bool(climate.waiting))
+        if place is not None and not session.running:
+            self._keep(session, climate, session.ended_at)
+
+    def forget(self, holder: str) -> None:
+        """This worker has lost what it held, or is gone."""
+        place = self.sets.pop(holder, None)
+        if place is not None:
+            for session in list(place.sessions):
+                place.leave(session)
+
+    def room(self, worker: Worker) -> int:
+        """KV tokens that sessions may need there; 0 when unknown."""
+        return int(self._limit(worker))
+
+    def _limit(self, worker: Worker) -> float:
+        place = self.sets.get(worker.holder)
+        return self._capacity(worker) * (place.margin.share if place is not None else 1.0)
+
+    def _capacity(self, worker: Worker) -> int:
+        tokens = worker.pool.capacity_tokens if worker.pool.caches else 0
+        return tokens + self._extra_tokens if tokens else 0
+
+    def _capacity_of(self, workers: Collection[Worker]) -> int:
+        return sum(self._capacity(worker) for worker in workers)
+
+    def _set(self, worker: Worker) -> WorkingSet:
+        place = self.sets.get(worker.holder)
+        if place is None:
+            place = self.sets[worker.holder] = WorkingSet()
+        return place
+
+    def _has_room(self, turn: Turn, worker: Worker, now: float) -> bool:
+        """A session that is larger than what the margin leaves goes in where it is alone. One that is larger than the
+        memory goes at once: waiting would not help it, and the engine says so."""
+        place = self.sets.get(worker.holder)
+        capacity = self._capacity(worker)
+        if place is None or not capacity or turn.wanted.tokens > capacity:
+            return True
+        for session in place.ended_leases(now):
+            self.expired += 1
+            self._leave(session)
+        if turn.session is not None and turn.session.place is place:
+            return True
+        taken = place.tokens + place.promised_before(turn)
+        return not taken or taken + place.needs(turn.wanted) <= self._limit(worker)
+
+    def _keep(self, session: Session, climate: Climate, now: float) -> None:
+        """An idle session's memory is kept until its lease ends."""
+        session.kept_until = now + climate.lease_s(session.ending)
+        session.place.idle_until(session.kept_until)
+
+    def _leavers(self, worker: Worker, now: float) -> list[Session]:
+        """Sessions that may make room: inside for longer than their load took, and for one turn at least."""
+        place = self.sets.get(worker.holder)
+        if place is None:
+            return []
+        rate = worker.prefill_rate
+        return [s for s in place.sessions if not s.leaving and s.turns and now - s.since > s.held_tokens / rate]
+
+    def _make_room(self, turn: Turn, place: WorkingSet, worker: Worker, now: float) -> None:
+        """Have sessions leave until what is claimed there, up to this turn's claim, fits."""
+        wanted = place.promised_before(turn) + place.claims[turn]
+        staying = place.tokens - sum(s.held_tokens for s in place.sessions if s.leaving)
+        for session in sorted(self._leavers(worker, now), key=_since):
+            if staying + wanted <= self._limit(worker):
+                return
+            staying -= session.held_tokens
+            if session.running:
+                session.leaving = True
+            else:
+                self.rotated += 1
+                self._leave(session)
+
+    def _relieve(self, place: WorkingSet, worker: Worker, climate: Climate) -> None:
+        """Sessions inside have outgrown the memory: the one that is inside for longest leaves."""
+        limit = self._capacity(worker) * (place.margin.share + OVER)
+        while limit and place.tokens > limit and len(place.sessions) > 1:
+            idle = next(place.idle(), None)
+            if idle is None:
+                if climate.waits:
+                    next(iter(place.sessions)).leaving = True
+                return
+            self._leave(idle)
+
+    def _leave(self, session: Session) -> None:
+        if session.place is not None:
+            session.place.leave(session)
+
+
+def _since(session: Session) -> float:
+    return session.since

@@ -1,0 +1,84 @@
+"""Which session a prompt belongs to, by its chain alone.
+
+A turn continues a session when its prompt extends the session's last prompt; a shared beginning alone does not. A
+prompt that extends an earlier one of its prompts is a fork: an edit, or one of several branches.
+"""
+
+from typing import NamedTuple
+
+from router.prefix.index import HASH_BYTES
+from router.sessions.footprint import leaf_of
+from router.sessions.session import Session
+from tokenizer_cache.prompt import Prompt
+
+MAX_SESSIONS = 100_000
+"""Sessions that are remembered. One takes about 0.7 KB outside. The one that was idle for longest is forgotten."""
+LEAVES = 4
+"""Earlier prompts of a session by which a fork is known."""
+
+
+class Found(NamedTuple):
+    """Whose prompt it is."""
+
+    session: Session | None = None
+    """The session that it continues."""
+    parent: Session | None = None
+    """Else the session of which it is a branch."""
+
+
+NOBODY = Found()
+
+
+class SessionBook:
+    """All sessions known to this router, those used last at the end."""
+
+    def __init__(self, max_sessions: int = MAX_SESSIONS) -> None:
+        self._max_sessions = max_sessions
+        self._by_leaf: dict[bytes, Session] = {}
+        self._sessions: dict[Session, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def find(self, prompt: Prompt) -> Found:
+        """The session of the deepest leaf that the prompt has. Changes nothing."""
+        chain, by_leaf = prompt.chain, self._by_leaf
+        known = min(len(chain), prompt.known_blocks * HASH_BYTES)
+        for end in range(known - known % HASH_BYTES, 0, -HASH_BYTES):
+            session = by_leaf.get(chain[end - HASH_BYTES : end])
+            if session is not None:
+                last = session.leaves[-1] == chain[end - HASH_BYTES : end]
+                return Found(session) if last and not session.running else Found(parent=session)
+        return NOBODY
+
+    def note(self, session: Session, prompt: Prompt) -> list[Session]:
+        """A session's prompt was answered. Returns sessions that are forgotten for it."""
+        self._sessions.pop(session, None)
+        self._sessions[session] = None
+        leaf = leaf_of(prompt)
+        if leaf and (not session.leaves or session.leaves[-1] != leaf):
+            session.leaves.append(leaf)
+            self._by_leaf[leaf] = session
+            if len(session.leaves) > LEAVES:
+                self._unlink(session, session.leaves.pop(0))
+        return self._shortened()
+
+    def forget(self, session: Session) -> None:
+        """It never comes again. Safe for one that is not here."""
+        self._sessions.pop(session, None)
+        for leaf in session.leaves:
+            self._unlink(session, leaf)
+
+    def _unlink(self, session: Session, leaf: bytes) -> None:
+        if self._by_leaf.get(leaf) is session:
+            del self._by_leaf[leaf]
+
+    def _shortened(self) -> list[Session]:
+        gone = []
+        while len(self._sessions) > self._max_sessions:
+            oldest = next((session for session in self._sessions if not session.running), None)
+            if oldest is None:
+                break
+            self.forget(oldest)
+            gone.append(oldest)
+        return gone

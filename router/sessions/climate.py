@@ -1,0 +1,119 @@
+"""What the sessions of one model are like, and what follows from it: their leases, and whether it is worth while that
+those wait that do not fit."""
+
+import math
+from collections.abc import Collection
+
+from router.fleet.worker import Worker
+from router.sessions.pauses import Pauses
+from router.sessions.session import Ending, Session
+from router.sessions.turn import Turn
+from router.sessions.worth import Demand, worth_waiting
+
+AGAIN_S = 1.0
+"""It is judged anew after this many seconds."""
+MEMORY = 100
+"""Turns of which means are kept."""
+LEAST_TURNS = 20
+"""Before this many turns nothing is known: those wait that do not fit."""
+LIVE_PAUSES = 4.0
+LIVE_LEAST_S, LIVE_MOST_S = 10.0, 600.0
+"""A session is under way that was idle for no longer than this many mean pauses, within these bounds."""
+USUAL_ANSWER_TOKENS = 256
+
+
+class Climate:
+    """One model's."""
+
+    def __init__(self) -> None:
+        self.tstar_s = 0.0
+        """In the mean of the workers; 0 where their memory is unknown."""
+        self.waits = True
+        """Those wait that do not fit."""
+        self.waiting: dict[Turn, None] = {}
+        """Turns that wait for room."""
+        self.answer_tokens = float(USUAL_ANSWER_TOKENS)
+        self.prompt_tokens = 0.0
+        self.new_tokens = 0.0
+        self.stay_s = 0.0
+        self._turns = 0
+        self._pauses = {
+            Ending.FIRST_ANSWER: Pauses(4, math.inf),
+            Ending.ANSWER: Pauses(2, math.inf),
+            Ending.CALL: Pauses(8, 2.0),
+        }
+        self._leases = {Ending.FIRST_ANSWER: 0.0, Ending.ANSWER: 0.0, Ending.CALL: 2.0}
+        self._live: dict[Session, float] = {}
+        self._judged_at = -math.inf
+
+    def lease_s(self, ending: Ending) -> float:
+        """For how long memory is kept after a turn that ended so."""
+        return self._leases[ending]
+
+    def began(self, session: Session, now: float) -> None:
+        """A turn goes to a worker: the session is under way."""
+        self._live.pop(session, None)
+        self._live[session] = now
+
+    def returned(self, ending: Ending, pause_s: float) -> None:
+        """A session's next turn has come."""
+        self._pauses[ending].returned(pause_s)
+
+    def ended(self, ending: Ending) -> None:
+        """A turn was answered."""
+        self._pauses[ending].began()
+
+    def turn(self, prompt_tokens: int, new_tokens: int, stay_s: float) -> None:
+        """A turn of a session that kept its place: its lengths, and its time in the engine."""
+        self._turns += 1
+        part = 1 / min(self._turns, MEMORY)
+        self.prompt_tokens += (prompt_tokens - self.prompt_tokens) * part
+        self.new_tokens += (new_tokens - self.new_tokens) * part
+        self.stay_s += (stay_s - self.stay_s) * part
+
+    def answered(self, completion_tokens: int) -> None:
+        """An answer had this many tokens."""
+        self.answer_tokens += (completion_tokens - self.answer_tokens) / MEMORY
+
+    def judge(self, workers: Collection[Worker], now: float, capacity: int) -> None:
+        """Look at it anew, if that was not done lately. `capacity`: KV tokens of all the workers, 0 when unknown."""
+        if now - self._judged_at < AGAIN_S or not workers:
+            return
+        self._judged_at = now
+        rate = sum(worker.prefill_rate for worker in workers)
+        self.tstar_s = capacity / rate
+        for ending, pauses in self._pauses.items():
+            self._leases[ending] = pauses.lease_s(self.tstar_s)
+        self._prune(now)
+        if self._turns >= LEAST_TURNS and capacity:
+            self.waits = worth_waiting(self._demand(len(workers), rate / len(workers), capacity), self.waits)
+
+    def _demand(self, workers: int, rate: float, capacity: int) -> Demand:
+        share = kept = pause = 0.0
+        turns = sum(pauses.turns for pauses in self._pauses.values())
+        for ending, pauses in self._pauses.items():
+            part = pauses.turns / turns
+            in_time, kept_s = pauses.kept(self._leases[ending])
+            share += part * in_time
+            kept += part * kept_s
+            pause += part * pauses.mean_s
+        size = self.prompt_tokens + self.answer_tokens
+        return Demand(
+            sessions=(len(self._live) + len(self.waiting)) / workers,
+            places=max(1.0, capacity / workers / max(1.0, size)),
+            pause_s=pause,
+            stay_s=self.stay_s,
+            load_s=max(1e-6, self.prompt_tokens / rate),
+            new_s=max(1e-6, self.new_tokens / rate),
+            kept_s=kept,
+            late=1 - share,
+        )
+
+    def _prune(self, now: float) -> None:
+        returned = [pauses.mean_s for pauses in self._pauses.values()]
+        horizon = min(max(LIVE_PAUSES * max(returned), LIVE_LEAST_S), LIVE_MOST_S)
+        for session in list(self._live):
+            if session.running:
+                continue
+            if now - session.ended_at > horizon:
+                del self._live[session]

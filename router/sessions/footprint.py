@@ -1,0 +1,52 @@
+"""What a session needs of a worker's KV memory, as far as can be told from its prompt's chain.
+
+Every n-th hash of the chain is an *anchor*. Two prompts with an equal anchor share all that comes before it, so the
+anchors of several sessions, counted once, are the memory that they need together: 1,024 tokens exact, at an eighth of
+a byte a token.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from router.prefix.index import HASH_BYTES
+from tokenizer_cache.prompt import Prompt
+
+ANCHOR_TOKENS = 1024
+"""Tokens between two anchors, about. Danger: a shared beginning counts for every session with its last part, which is
+shorter than this."""
+CLOSING_TOKENS = 16
+"""The last tokens of a prompt, in which templates open the answer. The next prompt may render them differently, so that
+they say nothing of whose turn it is. Danger: with 0, one turn in some twenty of models with dropped reasoning looks
+like a new session."""
+
+
+class Footprint(NamedTuple):
+    """The memory that one prompt needs."""
+
+    anchors: list[bytes]
+    """Of its known part, from its start."""
+    anchor_tokens: int
+    """Tokens from one anchor to the next."""
+    tokens: int
+    """All of it, in tokens."""
+
+
+def footprint_of(prompt: Prompt, before: Sequence[bytes] = ()) -> Footprint:
+    """Of a prompt that may extend another one, whose anchors are `before`."""
+    stride = max(1, ANCHOR_TOKENS // prompt.block_tokens)
+    step, chain = stride * HASH_BYTES, prompt.chain
+    first = (len(before) + 1) * step
+    anchors = [chain[end - HASH_BYTES : end] for end in range(first, whole_blocks(prompt) * HASH_BYTES + 1, step)]
+    return Footprint([*before, *anchors], stride * prompt.block_tokens, prompt.tokens)
+
+
+def whole_blocks(prompt: Prompt) -> int:
+    """The blocks of its exact part that a prompt which extends this one must have."""
+    lasting = max(0, prompt.tokens - CLOSING_TOKENS) // prompt.block_tokens
+    return min(prompt.known_blocks, lasting, len(prompt.chain) // HASH_BYTES)
+
+
+def leaf_of(prompt: Prompt) -> bytes:
+    """The hash by which the next prompt is known to extend this one; empty for less than a block."""
+    end = whole_blocks(prompt) * HASH_BYTES
+    return prompt.chain[max(0, end - HASH_BYTES) : end]

@@ -1,0 +1,46 @@
+"""One session, as far as admission knows it."""
+
+from enum import IntEnum
+from typing import Any
+
+
+class Ending(IntEnum):
+    """How a turn ended, by which its pause is foreseen."""
+
+    FIRST_ANSWER = 0
+    """A session's first turn ended with an answer: most one-shot requests never return."""
+    ANSWER = 1
+    """A later turn ended with an answer: a person reads it, or an agent that speaks its calls as text."""
+    CALL = 2
+    """It ended with a tool call: it returns when the tool has run."""
+
+
+class Session:
+    """Mutable. The working set writes what is held, admission the rest."""
+
+    __slots__ = (
+        "anchors", "ended_at", "ending", "held_tokens", "kept_until", "leaves", "leaving", "place", "prompt_tokens",
+        "running", "since", "turns",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.leaves: list[bytes] = []
+        """Of its last prompts, the newest last."""
+        self.turns = 0
+        """Answered so far."""
+        self.running = 0
+        """Turns that run now."""
+        self.prompt_tokens = 0
+        """Of its last answered turn."""
+        self.ended_at = 0.0
+        self.ending = Ending.FIRST_ANSWER
+        self.place: Any = None
+        """The working set that it is inside of; None outside."""
+        self.since = 0.0
+        """It came inside then."""
+        self.kept_until = 0.0
+        """While it is idle: the end of its lease."""
+        self.leaving = False
+        """It leaves at the end of its turn: another session has waited for long enough."""
+        self.anchors: list[bytes] = []
+        self.held_tokens = 0

@@ -1,0 +1,66 @@
+"""One request as admission sees it: a turn of a session, known or new."""
+
+from typing import Protocol
+
+from router.fleet.worker import Worker
+from router.sessions.book import Found
+from router.sessions.footprint import Footprint
+from router.sessions.session import Session
+from router.sessions.working_set import WorkingSet
+from tokenizer_cache.prompt import Prompt
+
+
+class Desk(Protocol):
+    """Keeps the account of who is inside: see `SessionAdmission`."""
+
+    def begin(self, turn: "Turn", worker: Worker) -> None: ...
+
+    def left(self, turn: "Turn", prompt: Prompt | None, answered: bool) -> None: ...
+
+    def learn(self, turn: "Turn", calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None: ...
+
+
+class Turn:
+    """From its arrival to its end. `SessionAdmission` alone writes it."""
+
+    __slots__ = (
+        "_desk", "arrived_at", "began_at", "came", "claim", "expected_tokens", "group", "kept", "parent",
+        "session", "wanted",
+    )  # fmt: skip
+
+    def __init__(self, desk: Desk, group: str, wanted: Footprint, now: float, found: Found) -> None:
+        self._desk = desk
+        self.group = group
+        self.wanted = wanted
+        """The memory that it needs, with its answer."""
+        self.arrived_at = now
+        self.session: Session | None = found.session
+        """None for a new session until the turn goes to a worker."""
+        self.parent = found.parent
+        """The session of which a new one is a branch."""
+        self.began_at = 0.0
+        self.came = False
+        """The pause before it was learned."""
+        self.kept = False
+        """Its session's memory was kept for it."""
+        self.expected_tokens = 0
+        """Of its prompt, what was kept."""
+        self.claim: WorkingSet | None = None
+        """Where room is made for it: it has waited for long enough."""
+
+    @property
+    def inside(self) -> bool:
+        """Its session's memory is kept somewhere."""
+        return self.session is not None and self.session.place is not None
+
+    def begin(self, worker: Worker) -> None:
+        """It goes to `worker`."""
+        self._desk.begin(self, worker)
+
+    def left(self, prompt: Prompt | None, answered: bool) -> None:
+        """Its attempt has ended. `prompt`: as it is known by now, if it is."""
+        self._desk.left(self, prompt, answered)
+
+    def learn(self, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
+        """What the answer said: whether it calls a tool, its length, and what was really cached of the prompt."""
+        self._desk.learn(self, calls, completion_tokens, cached_tokens)

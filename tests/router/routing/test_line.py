@@ -1,0 +1,118 @@
+"""The line with a clock made by hand: whose turn it is, who is late, who lacks room."""
+
+from collections.abc import Callable
+
+from router.routing.fair_queue import Ticket
+from router.routing.line import MOST_SEARCHES, Line, RoomLimits
+
+
+class Room:
+    """A search whose result is set by the test."""
+
+    def __init__(self, found: bool = False) -> None:
+        self.is_there = found
+        self.claims = 0
+        self.looked = 0
+
+    def found(self) -> bool:
+        self.looked += 1
+        return self.is_there
+
+    def claim(self) -> None:
+        self.claims += 1
+
+
+class Site:
+    def __init__(self, timeout_s: float = 5.0) -> None:
+        self.now = 0.0
+        self.line = Line(RoomLimits(1.0, timeout_s, 1000), lambda: self.now)
+        self.called: list[Ticket] = []
+
+    def enter(self, group: str = "m", room: Room | None = None) -> Ticket:
+        ticket = Ticket("a", 1.0, group, room)
+        self.line.enter(ticket, self.call(ticket))
+        return ticket
+
+    def call(self, ticket: Ticket) -> Callable[[], None]:
+        return lambda: self.called.append(ticket)
+
+    def go(self, ticket: Ticket) -> None:
+        self.line.went(ticket, 100)
+        assert self.line.leave(ticket)
+        self.line.give()
+
+
+def test_one_tries_at_a_time() -> None:
+    site = Site()
+    first, second = site.enter(), site.enter()
+    site.line.look()
+    site.line.look()
+    assert site.called == [first]
+    site.go(first)
+    assert site.called == [first, second]
+
+
+def test_a_group_is_tried_once_a_look() -> None:
+    site = Site()
+    first, second, other = site.enter(), site.enter(), site.enter("n")
+    site.line.look()
+    site.line.stay(first, site.call(first))
+    assert site.called == [first, other]
+    site.go(other)
+    assert site.called == [first, other]
+    site.line.look()
+    assert site.called == [first, other, first]
+    assert site.line.crowded("m")
+    site.line.leave(first)
+    site.line.leave(second)
+    assert not site.line.crowded("m")
+
+
+def test_who_finds_no_room_is_passed_by_whoever_does() -> None:
+    site = Site()
+    large, small = site.enter(room=Room()), site.enter(room=Room(True))
+    site.line.look()
+    assert (site.called, large.lacks_room, small.lacks_room) == ([small], True, False)
+
+
+def test_a_wait_for_room_has_no_end_and_asks_for_room_to_be_made() -> None:
+    site = Site(timeout_s=5.0)
+    room = Room()
+    ticket = site.enter(room=room)
+    for _ in range(3):
+        site.line.look()
+        site.now += 100.0
+    assert (site.called, ticket.late, room.claims) == ([], False, 2), "no claim before the first search"
+    room.is_there = True
+    site.line.look()
+    assert site.called == [ticket]
+
+
+def test_a_wait_for_a_worker_has_one() -> None:
+    site = Site(timeout_s=5.0)
+    first, second = site.enter(), site.enter()
+    site.line.look()
+    site.now = 6.0
+    site.line.look()
+    assert second.late
+    assert not first.late, "it tries just now"
+    assert site.called == [first, second]
+
+
+def test_one_model_s_searches_hold_up_no_other_model() -> None:
+    site = Site()
+    rooms = [Room() for _ in range(2 * MOST_SEARCHES)]
+    for room in rooms:
+        site.enter(room=room)
+    other = site.enter("n", Room(True))
+    site.line.look()
+    assert site.called == [other]
+    assert sum(room.looked for room in rooms) == MOST_SEARCHES
+
+
+def test_time_to_come_back_is_bounded() -> None:
+    site = Site()
+    assert site.line.retry_after_s == 1
+    for _ in range(500):
+        site.enter()
+    assert 1 <= site.line.retry_after_s <= 60
