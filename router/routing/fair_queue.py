@@ -36,9 +36,9 @@ class Ticket:
     room: "RoomSearch | None" = None
     """Its search for KV memory; None for a request that needs none."""
     since: float = 0.0
-    """It waits since then."""
+    """It waits for a worker since then: since it came, or since there was room for it."""
     lacks_room: bool = False
-    """At the last look there was no room for it."""
+    """At the last look no room was found for it."""
     number: int = 0
     """Order of arrival. Set by the queue."""
     out: bool = False

@@ -118,6 +118,7 @@ class Line:
             return True
         searches = self._searches.get(ticket.group, 0)
         if searches == MOST_SEARCHES:
+            ticket.lacks_room = True
             return False
         ticket.lacks_room = not ticket.room.found()
         self._searches[ticket.group] = searches + ticket.lacks_room
@@ -129,6 +130,7 @@ class Line:
         for ticket in list(self._calls):
             waited_s = now - ticket.since
             if ticket.lacks_room and ticket.room is not None:
+                ticket.since = now  # the wait for a worker begins when there is room
                 if claims < MOST_SEARCHES:
                     claims += 1
                     ticket.room.claim()

@@ -99,6 +99,33 @@ def test_a_wait_for_a_worker_has_one() -> None:
     assert site.called == [first, second]
 
 
+def test_a_wait_for_a_worker_begins_when_there_is_room() -> None:
+    site = Site(timeout_s=5.0)
+    room = Room()
+    ticket = site.enter(room=room)
+    for site.now in (0.0, 60.0):
+        site.line.look()
+    room.is_there = True
+    site.line.look()
+    assert site.called == [ticket]
+    site.line.stay(ticket, site.call(ticket))
+    site.now = 64.0
+    site.line.look()
+    assert not ticket.late, "the wait for room counted"
+    site.line.stay(ticket, site.call(ticket))
+    site.now = 65.0
+    site.line.look()
+    assert ticket.late
+
+
+def test_who_was_not_searched_for_lacks_room_too() -> None:
+    site = Site(timeout_s=5.0)
+    tickets = [site.enter(room=Room()) for _ in range(2 * MOST_SEARCHES)]
+    for site.now in (0.0, 60.0):
+        site.line.look()
+    assert not any(ticket.late for ticket in tickets)
+
+
 def test_one_model_s_searches_hold_up_no_other_model() -> None:
     site = Site()
     rooms = [Room() for _ in range(2 * MOST_SEARCHES)]
