@@ -16,11 +16,6 @@ PING = command("PING")
 ECHO = Script("echo", "return ARGV[1]")
 
 
-def slept(seconds: float) -> Script:
-    """Keeps the server busy."""
-    return Script("busy", f"local till = os.clock() + {seconds} repeat until os.clock() > till return 'done'")
-
-
 async def outcomes(link: Link) -> dict[str, float]:
     return {labels[0]: count for labels, count in link.counters.calls.values.items()}
 
@@ -75,10 +70,12 @@ async def test_a_flushed_script_is_sent_again_in_order(server: RedisServer) -> N
 
 
 async def test_a_late_reply_is_nobody_elses(own_server: RedisServer) -> None:
-    async with running_link(own_server.url, replace(QUICK, stalled_s=5.0)) as link:
-        late = link.ask(slept(0.1)("key"))
+    async with running_link(own_server.url, replace(QUICK, stalled_s=30.0)) as link:
+        own_server.freeze()
+        late = link.ask(PING)
         next_one = link.tell(command("ECHO", "mine"))
         assert await late == SLOW
+        own_server.thaw()
         assert await next_one == b"mine"
         await until(lambda: link.counters.late.values[()] >= 1)
 
@@ -135,13 +132,15 @@ async def test_a_frozen_server_opens_the_breaker_and_then_loses_the_connection(o
 
 
 async def test_the_breaker_closes_when_the_server_is_quick_again(own_server: RedisServer) -> None:
-    async with running_link(own_server.url, replace(QUICK, stalled_s=5.0)) as link:
-        busy = link.tell(slept(0.3)("key"))
+    async with running_link(own_server.url, replace(QUICK, stalled_s=30.0)) as link:
+        own_server.freeze()
+        told = link.tell(PING)
         while link.responsive:
             await link.ask(PING)
         assert link.connected
         assert await link.ask(PING) == OPEN
-        assert await busy == b"done", "what nobody waits for goes on meanwhile"
+        own_server.thaw()
+        assert await told == b"PONG", "what nobody waits for goes on meanwhile"
         await until(lambda: link.responsive)
         assert await link.ask(PING) == b"PONG"
         assert link.counters.connections.values[()] == 1
