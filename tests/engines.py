@@ -116,7 +116,14 @@ class EngineThread(RunningEngine):
             self._server = make_server(self.settings, self._source)
             sock.listen(4096)
             ready.set()
-            await self._server.serve(sockets=[sock])
+            try:
+                await self._server.serve(sockets=[sock])
+            finally:
+                await asyncio.sleep(0)  # shows a connection that has just been accepted
+                while connections := list(self._server.server_state.connections):
+                    for connection in connections:
+                        connection.transport.abort()
+                    await asyncio.sleep(0)
 
         def run() -> None:
             with suppress(asyncio.CancelledError), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -141,9 +148,7 @@ class EngineThread(RunningEngine):
         assert self._serving is not None
         for listener in self._server.servers:
             listener.close()
-        for connection in list(self._server.server_state.connections):
-            connection.transport.abort()
-        self._loop.call_soon(self._serving.cancel)  # uvicorn's own way out looks up only ten times a second
+        self._serving.cancel()  # uvicorn's own way out looks up only ten times a second
 
 
 class EngineProcess(RunningEngine):

@@ -102,12 +102,14 @@ class HostileWorker:
 
     async def _play(self, script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for piece in script.pieces:
+            if writer.is_closing():
+                return
             writer.write(piece)
             await writer.drain()
             if len(script.pieces) > 1:
                 await asyncio.sleep(0.002)  # or the pieces would be read as one
         taken = 0
-        while script.flood and taken < FLOOD_BYTES:
+        while script.flood and taken < FLOOD_BYTES and not writer.is_closing():
             writer.write(script.flood)
             await writer.drain()
             taken += len(script.flood)

@@ -109,6 +109,8 @@ class FakeWorker:
         if answer.hang:
             await reader.read()
             return
+        if writer.is_closing():
+            return
         body = answer.raw()
         length = len(body) if answer.declared_bytes is None else answer.declared_bytes
         head = f"HTTP/1.1 {answer.status} Whatever\r\ncontent-length: {length}\r\n"
