@@ -106,8 +106,7 @@ class HostileWorker:
                 return
             writer.write(piece)
             await writer.drain()
-            if len(script.pieces) > 1:
-                await asyncio.sleep(0.002)  # or the pieces would be read as one
+            await asyncio.sleep(0)  # the loop sends and reads it, before the next one is written
         taken = 0
         while script.flood and taken < FLOOD_BYTES and not writer.is_closing():
             writer.write(script.flood)
