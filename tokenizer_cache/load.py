@@ -14,7 +14,12 @@ def load(spec: str, chat_template: str | None = None) -> Tokenizer:
 
     Takes seconds and may reach out to the hub: call it in a thread. Raises TokenizerUnavailable.
     """
-    loaded = _load(spec)
+    try:
+        loaded = _load(spec)
+    except TokenizerUnavailable:
+        raise
+    except Exception as error:  # which is what tokenizers raises for a damaged file; transformers raises all kinds
+        raise TokenizerUnavailable(f"{spec}: {error}") from error
     loaded.use_tiktoken()
     return loaded if chat_template is None else loaded.with_template(chat_template)
 

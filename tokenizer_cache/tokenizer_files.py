@@ -1,4 +1,7 @@
-"""A tokenizer from its files: `tokenizer.json` with its configuration and template, or whatever transformers loads."""
+"""A tokenizer from its files: `tokenizer.json` with its configuration and template, or whatever transformers loads.
+
+What goes wrong in the files is raised as it comes: `load` names it.
+"""
 
 import json
 from pathlib import Path
@@ -23,15 +26,12 @@ def load_file(path: Path, fallback_template: str | None = None) -> Tokenizer:
     if path.name == "tokenizer.json" and _class_of(path.parent) not in _PLAIN_CLASSES:
         loaded = load_as_engines_do(str(path.parent))
         return loaded if loaded.chat_template or not fallback_template else loaded.with_template(fallback_template)
-    try:
-        source = path.read_text()
-        if "model" not in json.loads(source):
-            raise TokenizerUnavailable(f"{path}: not a tokenizer.json")
-        config = _read_json(path.with_name("tokenizer_config.json"))
-        template_file = path.with_name("chat_template.jinja")
-        template = template_file.read_text() if template_file.exists() else config.get("chat_template")
-    except (OSError, ValueError) as error:
-        raise TokenizerUnavailable(f"{path}: {error}") from error
+    source = path.read_text()
+    if "model" not in json.loads(source):
+        raise TokenizerUnavailable(f"{path}: not a tokenizer.json")
+    config = _read_json(path.with_name("tokenizer_config.json"))
+    template_file = path.with_name("chat_template.jinja")
+    template = template_file.read_text() if template_file.exists() else config.get("chat_template")
     contents = {name: _content(value) for name, value in config.items() if name.endswith("_token")}
     named = {name: content for name, content in contents.items() if isinstance(content, str)}
     raw = tokenizers.Tokenizer.from_str(source)
@@ -40,14 +40,11 @@ def load_file(path: Path, fallback_template: str | None = None) -> Tokenizer:
 
 
 def load_as_engines_do(spec: str) -> Tokenizer:
-    """A folder or an id of the hub, through transformers. Raises TokenizerUnavailable."""
+    """A folder or an id of the hub, through transformers, which raises errors of all kinds."""
     import transformers  # noqa: PLC0415  (seconds to import, and needed here only)
 
-    try:
-        loaded: Any = transformers.AutoTokenizer.from_pretrained(spec)
-        config: dict[str, Any] = transformers.PretrainedConfig.get_config_dict(spec)[0]
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError) as error:
-        raise TokenizerUnavailable(f"{spec}: {error}") from error
+    loaded: Any = transformers.AutoTokenizer.from_pretrained(spec)
+    config: dict[str, Any] = transformers.PretrainedConfig.get_config_dict(spec)[0]
     raw = getattr(loaded, "backend_tokenizer", None)
     if not isinstance(raw, tokenizers.Tokenizer):
         raise TokenizerUnavailable(f"{spec}: has no fast tokenizer")
