@@ -60,7 +60,8 @@ def test_text_around_a_result_keeps_its_place() -> None:
         {"role": "tool", "tool_call_id": "t", "content": "r"},
         {"role": "user", "content": [block(text="b"), block(text="c")]},
     ]
-    assert turns("assistant", result("r")) == [{"role": "assistant", "content": "Tool result: r"}]
+    for content in ("r", [block(text="r")]):
+        assert turns("assistant", result(content)) == [{"role": "assistant", "content": "Tool result: r"}]
 
 
 def test_a_result_is_one_message_for_each_run_of_texts_or_references() -> None:
@@ -118,6 +119,8 @@ def test_hosted_tools_are_skipped_and_schemas_are_objects() -> None:
     assert body(tools=[hosted])["tools"] is None
     (tool,) = body(tools=[hosted, {**TOOL, "type": "custom"}])["tools"]
     assert tool["function"] == {"name": "f", "description": "", "parameters": {"type": "object"}, "strict": False}
+    (typed,) = body(tools=[{"name": "f", "input_schema": {"type": "array"}}])["tools"]
+    assert typed["function"]["parameters"] == {"type": "array"}
     with pytest.raises(NotExact, match="tool"):
         body(tools=[{"type": "code_execution_1"}])
 
