@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from loadtests.engine import __main__ as engine
 from loadtests.laboratory.claims import command as claims
+from loadtests.laboratory.pressure import command as pressure
 from loadtests.laboratory.replay import command as replay
 from loadtests.laboratory.replay import options as replay_options
 from loadtests.laboratory.simulate import command as simulate
@@ -70,6 +71,9 @@ def _parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentPa
     several = commands.add_parser("routers", help="several routers against one", description=routers.__doc__)
     routers.add_to(several)
     several.set_defaults(run=routers.run)
+    pressed = commands.add_parser("pressure", help="sessions short of memory", description=pressure.__doc__)
+    pressure.add_to(pressed)
+    pressed.set_defaults(run=pressure.run)
     claimed = commands.add_parser("claims", help="published results beside ours", description=claims.__doc__)
     claims.add_to(claimed)
     claimed.set_defaults(run=claims.run)

@@ -6,12 +6,17 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from typing import TypeVar
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from loadtests.laboratory.simulate.outcomes import Summary
 from loadtests.laboratory.simulate.run import Run
 from loadtests.laboratory.simulate.scenario import Scenario
+
+Result = TypeVar("Result")
+Play = Callable[[Scenario, str, int, Callable[[], None]], Result]
+"""One arm in a scenario under a seed; the last one is called at every arrival."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +57,19 @@ class Player:
 
     def each(self, scenario: Scenario, runs: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int, Summary]]:
         """These arms under these seeds, each as soon as it has ended, in any order."""
+        return self.every(_play, scenario, runs)
+
+    def every(
+        self, play: Play[Result], scenario: Scenario, runs: Sequence[tuple[str, int]]
+    ) -> Iterator[tuple[str, int, Result]]:
+        """The same, with what `play`, a function of a module, says of each run."""
         with self._bar(scenario, len(runs)) as (run_ended, request):
             if self._pool is None:
                 for arm, seed in runs:
-                    yield arm, seed, _play(scenario, arm, seed, request)
+                    yield arm, seed, play(scenario, arm, seed, request)
                     run_ended()
             else:
-                waiting = {self._pool.submit(_play, scenario, *run): run for run in runs}
+                waiting = {self._pool.submit(play, scenario, *run, _unheard): run for run in runs}
                 for future in as_completed(waiting):
                     yield *waiting[future], future.result()
                     run_ended()
@@ -79,5 +90,9 @@ class Player:
         self.requests += 1
 
 
-def _play(scenario: Scenario, arm: str, seed: int, on_request: Callable[[], None] = lambda: None) -> Summary:
+def _unheard() -> None:
+    """Arrivals in another process are not counted."""
+
+
+def _play(scenario: Scenario, arm: str, seed: int, on_request: Callable[[], None]) -> Summary:
     return Run(scenario, arm, seed).play(on_request)

@@ -32,9 +32,14 @@ class Crowd(Mix):
 
     def starts(self, requests_per_s: float, warm_s: float, rng: random.Random) -> Iterator[Start]:
         """All users, somewhere in their first session."""
-        yield from sorted((self._under_way(warm_s, rng) for _ in range(self.users)), key=lambda start: start.at_s)
+        starts = sorted((self._under_way(warm_s, rng) for _ in range(self.users)), key=lambda start: start.at_s)
+        for user, start in enumerate(starts):
+            start.session.user = user
+        yield from starts
 
-    def after(self, now_s: float, rng: random.Random) -> Start | None:
+    def after(self, ended: Session, now_s: float, rng: random.Random) -> Start | None:
         """What the user does whose session is over now."""
         script = self.scripts[int(rng.random() * len(self.scripts))]
-        return Start(now_s + rng.uniform(*self.pause_s), Session.copy(script, rng))
+        session = Session.copy(script, rng)
+        session.user = ended.user
+        return Start(now_s + rng.uniform(*self.pause_s), session)

@@ -28,6 +28,10 @@ class Outcome:
     measured: bool = True
     script: str = ""
     """Name of the script that it is of."""
+    user: int = 0
+    """Whose session it is of, in a closed loop."""
+    last: bool = False
+    """It is its session's last."""
     cached_tokens: int = 0
     loaded_tokens: int = 0
     preempted: int = 0

@@ -102,6 +102,7 @@ class Run:
         measured = self.scenario.warm_s <= now < self._ends_s
         measured = measured and (not self.scenario.extra_only or session.name in self._extra)
         outcome = Outcome(now, turn.prompt_tokens, turn.answer_tokens, ideal, least_s, measured, session.script.name)
+        outcome.user, outcome.last = session.user, session.turn == len(session.script.turns) - 1
         self.outcomes.append(outcome)
         self._left += measured
 
@@ -132,7 +133,7 @@ class Run:
         session.advance()
         if session.over:
             self._oracle.ended(session.name)
-            self._await(iter(filter(None, [self.scenario.mix.after(self._timeline.now, self._traffic_rng)])))
+            self._await(iter(filter(None, [self.scenario.mix.after(session, self._timeline.now, self._traffic_rng)])))
             return
         pause_s = session.now.think_s + (ERROR_PAUSE_S if attempt.kind else 0.0)
         self._timeline.at(self._timeline.now + pause_s, self._request, session)

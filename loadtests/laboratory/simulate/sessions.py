@@ -23,6 +23,8 @@ class Session:
         self._again = salt, first
         self.turn = first
         """Index of the turn that is next, or running."""
+        self.user = 0
+        """Whose it is, in a closed loop."""
         self._salt = np.uint64(salt & _MASK)
         self._ints: list[int] = []
         self._bytes = b""

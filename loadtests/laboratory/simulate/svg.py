@@ -1,10 +1,10 @@
-"""Three kinds of plots, as SVG text that needs nothing else: ranges of percentiles, bars, and curves.
+"""Four kinds of plots, as SVG text that needs nothing else: ranges of percentiles, bars, curves, and fronts.
 
 Colours come from CSS classes of the page (`c0`, `c1`, ...), one per arm, the same in every plot.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -100,6 +100,44 @@ def curves(rows: Sequence[tuple[str, Sequence[tuple[float, float]]]], unit: str)
         path = " ".join(f"{axis.at(x):.1f},{upright.at(y):.1f}" for x, y in points if x > 0)
         parts.append(f'<polyline class="c{index} curve" points="{path}"><title>{escape(name)}</title></polyline>')
     return _svg(height, parts)
+
+
+class Point(NamedTuple):
+    """One place of a front, and how it is called."""
+
+    name: str
+    x: float
+    y: float
+
+
+def fronts(rows: Sequence[tuple[str, Sequence[Point]]], units: tuple[str, str]) -> str:
+    """A line per row through its points, each with its name: x, above 0, on a logarithmic axis, y from 0 on. `units`:
+    of x and of y."""
+    height, left = 380, 60
+    points = [point for _, row in rows for point in row]
+    axis = _log_axis([point.x for point in points], left, WIDTH - RIGHT)
+    upright = Axis(0.0, 1.15 * max((point.y for point in points), default=1.0), height - BOTTOM, TOP, False)
+    parts = [_grid(axis, height, units[0])]
+    for tick in upright.ticks()[:-1]:
+        y = upright.at(tick)
+        parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:.2g}</text>')
+    parts.append(f'<text class="tick" x="{left}" y="{TOP}">{escape(units[1])}</text>')
+    for index, (name, row) in enumerate(rows):
+        parts += _front(name, [(axis.at(point.x), upright.at(point.y), point) for point in row], index)
+        key_x, key_y = left + 14 + 330 * index, height - BOTTOM - 14
+        parts.append(f'<circle class="c{index} dot" cx="{key_x}" cy="{key_y}" r="4"/>')
+        parts.append(f'<text class="name" x="{key_x + 9}" y="{key_y + 4}">{escape(name)}</text>')
+    return _svg(height, parts)
+
+
+def _front(name: str, places: Sequence[tuple[float, float, Point]], index: int) -> Iterator[str]:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
+    yield f'<polyline class="c{index} curve" points="{path}"><title>{escape(name)}</title></polyline>'
+    for x, y, point in places:
+        title = f"<title>{escape(point.name)}: {point.x:.3g}, {point.y:.3g}</title>"
+        yield f'<circle class="c{index} dot" cx="{x:.1f}" cy="{y:.1f}" r="4">{title}</circle>'
+        yield f'<text class="tick" x="{x:.1f}" y="{y - 9:.1f}" text-anchor="middle">{escape(point.name)}</text>'
 
 
 def _log_axis(values: Sequence[float], left: float, right: float) -> Axis:

@@ -98,8 +98,8 @@ class Mix:
             return self._replayed(requests_per_s, rng)
         return self._composed(requests_per_s, warm_s, rng)
 
-    def after(self, now_s: float, rng: random.Random) -> Start | None:
-        """The session that follows an ended one: none, because sessions start independently."""
+    def after(self, ended: Session, now_s: float, rng: random.Random) -> Start | None:
+        """The session that follows one that ended now: none, because sessions start independently."""
         return None
 
     def _composed(self, requests_per_s: float, warm_s: float, rng: random.Random) -> Iterator[Start]:

@@ -16,8 +16,10 @@ def test_every_user_starts_once_and_goes_on_after_a_pause() -> None:
     starts = list(crowd.starts(1.0, 10.0, random.Random(1)))
     assert len(starts) == 7
     assert [start.at_s for start in starts] == sorted(start.at_s for start in starts)
-    after = [crowd.after(100.0, random.Random(seed)) for seed in range(20)]
+    assert [start.session.user for start in starts] == [*range(7)]
+    after = [crowd.after(starts[3].session, 100.0, random.Random(seed)) for seed in range(20)]
     assert all(start is not None and 102.0 <= start.at_s <= 103.0 and not start.session.turn for start in after)
+    assert all(start is not None and start.session.user == 3 for start in after)
 
 
 def test_a_crowd_is_no_busier_because_it_is_asked_for_a_rate() -> None:
