@@ -28,8 +28,6 @@ class SharedTier:
         self._block_tokens = block_tokens
         self._tokens_per_s = tokens_per_s
         self._start_s = start_s
-        self.read_tokens = 0
-        """Tokens read by this engine since the start."""
 
     def __len__(self) -> int:
         """Blocks kept."""
@@ -51,9 +49,7 @@ class SharedTier:
         """Touch these blocks. Returns the seconds that reading them takes. A block that another engine has just evicted
         counts as read before."""
         self._use(hashes, only_kept=True)
-        tokens = len(hashes) * self._block_tokens
-        self.read_tokens += tokens
-        return self._start_s + tokens / self._tokens_per_s
+        return self._start_s + len(hashes) * self._block_tokens / self._tokens_per_s
 
     def write(self, hashes: Sequence[int]) -> None:
         """Keep these blocks."""

@@ -12,9 +12,6 @@ from typing import Protocol
 class SecondTier(Protocol):
     """The contract of a second tier: this process's own memory, or a pool of several processes (`shared_tier`)."""
 
-    read_tokens: int
-    """Tokens read since the start."""
-
     def __len__(self) -> int:
         """Blocks kept."""
         ...
@@ -41,8 +38,6 @@ class Tier:
         self._tokens_per_s = tokens_per_s
         self._start_s = start_s
         self._kept: OrderedDict[int, None] = OrderedDict()
-        self.read_tokens = 0
-        """Tokens read since the start."""
 
     def __len__(self) -> int:
         """Blocks kept."""
@@ -59,9 +54,7 @@ class Tier:
         """Touch these blocks, which are kept. Returns how many seconds reading them takes."""
         for block_hash in reversed(hashes):  # the tail is to be older than the head
             self._kept.move_to_end(block_hash)
-        tokens = len(hashes) * self._block_tokens
-        self.read_tokens += tokens
-        return self._start_s + tokens / self._tokens_per_s
+        return self._start_s + len(hashes) * self._block_tokens / self._tokens_per_s
 
     def write(self, hashes: Sequence[int]) -> None:
         """Keep these blocks."""

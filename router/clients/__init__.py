@@ -7,7 +7,7 @@ takes. The *keys file* names the clients; it holds hashes of keys, never keys, a
 
 from router.clients.client import Charge, Client, Refusal
 from router.clients.directory import Clients
-from router.clients.keys_file import ANONYMOUS, ClientSpec, KeysFile, KeysFileError, read_keys_file
+from router.clients.keys_file import ANONYMOUS, ClientSpec, KeysFileError
 
 __all__ = [
     "ANONYMOUS",
@@ -15,8 +15,6 @@ __all__ = [
     "Client",
     "ClientSpec",
     "Clients",
-    "KeysFile",
     "KeysFileError",
     "Refusal",
-    "read_keys_file",
 ]

@@ -3,7 +3,6 @@
 Facts and loads are snapshots: nothing here changes, and zero or empty always means "the engine does not say".
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -74,8 +73,6 @@ class Load:
     """DP ranks that reported. Counters of different numbers of ranks cannot be compared."""
     generation: str
     """As in Facts, where the same answer carries it; else empty."""
-    scraped_at: float
-    """When the answer was read, in seconds of the given clock."""
 
 
 class Engine(Protocol):
@@ -94,7 +91,7 @@ class Engine(Protocol):
         """Several requests; ask when a worker appears, not every second."""
         ...
 
-    async def load(self, client: httpx.AsyncClient, url: str, clock: Callable[[], float]) -> Load | None:
+    async def load(self, client: httpx.AsyncClient, url: str) -> Load | None:
         """None when this engine shows no load at all."""
         ...
 

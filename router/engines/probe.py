@@ -252,7 +252,7 @@ class Prober:
     async def _read_load(self, watch: _Watch, engine: Engine) -> None:
         """Read the load. Unreadable figures do not make a worker unhealthy; no answer at all does."""
         try:
-            load = await engine.load(self._client, watch.url, self._clock)
+            load = await engine.load(self._client, watch.url)
         except WorkerAnswerError as error:
             if error.fault in NO_ANSWERS:
                 raise

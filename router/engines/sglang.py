@@ -5,7 +5,7 @@ Its /health generates a token, so it is asked only where /ready is missing. Name
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import httpx
@@ -97,7 +97,7 @@ class Sglang:
             prefix_caching=not info.disable_radix_cache,
         )
 
-    async def load(self, client: httpx.AsyncClient, url: str, clock: Callable[[], float]) -> Load | None:
+    async def load(self, client: httpx.AsyncClient, url: str) -> Load | None:
         """See Engine. None from versions without /v1/loads."""
         try:
             ranks = (await fetch_json(client, url, _LOADS_PATH, _Loads)).loads
@@ -120,7 +120,6 @@ class Sglang:
             generated_tokens_total=None if samples is None else total(samples, _GENERATED_TOKENS),
             ranks=len(ranks),
             generation="",
-            scraped_at=clock(),
         )
 
     async def _counters(self, client: httpx.AsyncClient, url: str) -> list[Sample] | None:

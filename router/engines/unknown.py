@@ -1,7 +1,6 @@
 """Any other server that lists models as OpenAI does. It gets requests, but has no known load, block size or
 identity."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
@@ -24,6 +23,6 @@ class Unknown:
             engine=self.kind, version="", models=models.cards, block_tokens=0, kv_capacity_tokens=0, generation=""
         )
 
-    async def load(self, client: httpx.AsyncClient, url: str, clock: Callable[[], float]) -> Load | None:
+    async def load(self, client: httpx.AsyncClient, url: str) -> Load | None:
         """See Engine. Always None."""
         return None

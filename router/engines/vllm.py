@@ -4,7 +4,7 @@ Only /server_info shows that a worker is one half of a prefill/decode pair, and 
 mode. It shows it as `kv_role`, which NIXL pairs also set to `kv_both`. So most such workers cannot be recognised.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -113,7 +113,7 @@ class Vllm:
             prefix_caching=all(rank.get("enable_prefix_caching") != "False" for rank in ranks),
         )
 
-    async def load(self, client: httpx.AsyncClient, url: str, clock: Callable[[], float]) -> Load | None:
+    async def load(self, client: httpx.AsyncClient, url: str) -> Load | None:
         """See Engine."""
         if not self.metrics:
             return None
@@ -133,7 +133,6 @@ class Vllm:
             generated_tokens_total=total(samples, _GENERATED_TOKENS),
             ranks=ranks,
             generation=_generation(samples),
-            scraped_at=clock(),
         )
 
 

@@ -26,7 +26,6 @@ class Keeper:
         self.name = name
         self.starts = 0
         """Number of starts; the last process may still run."""
-        self.failed_starts = 0
         self._start = start
         self._ended = ended
         self._process: Process | None = None
@@ -58,7 +57,6 @@ class Keeper:
         try:
             self._process = await self._start()
         except (OSError, subprocess.SubprocessError) as error:
-            self.failed_starts += 1
             return f"could not be started ({error})"
         self.starts += 1
         if self._stopping.is_set():

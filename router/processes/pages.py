@@ -33,22 +33,6 @@ HIGHEST = frozenset(
 """Gauges of something that all processes see: the page shows the highest value."""
 LOWEST = frozenset({"warmroute_redis_up", "warmroute_worker_healthy"})
 """Gauges that are 1 only if every process says 1: the page shows the lowest value."""
-SUMMED = frozenset(
-    {
-        "warmroute_buffered_body_bytes",
-        "warmroute_conversation_cache_bytes",
-        "warmroute_encode_backlog",
-        "warmroute_index_pending",
-        "warmroute_index_queued",
-        "warmroute_queue_depth",
-        "warmroute_requests_in_flight",
-        "warmroute_tokenizers_loading",
-        "warmroute_worker_held_tokens",
-        "warmroute_worker_in_flight",
-        "warmroute_worker_queued_tokens",
-    }
-)
-"""Gauges of something that each process has for itself: the page shows the sum."""
 
 Rule = Callable[[float, float], float]
 

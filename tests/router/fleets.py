@@ -38,7 +38,6 @@ def a_load(running: int = 0, waiting: int = 0, kv_usage: float = 0.0) -> Load:
         generated_tokens_total=None,
         ranks=1,
         generation="",
-        scraped_at=0.0,
     )
 
 

@@ -116,7 +116,6 @@ class Host:
             generated_tokens_total=stats.generated_tokens,
             ranks=1,
             generation=str(self.engine.generation),
-            scraped_at=self._timeline.now,
         )
 
     def _progress(self, progress: Progress) -> None:

@@ -43,7 +43,7 @@ async def test_any_other_server_is_unknown_and_usable() -> None:
     async with FakeWorker({"/v1/models": models("m", owner="me")}) as worker, client() as http:
         engine = await detect(http, worker.url)
         facts = await engine.facts(http, worker.url)
-        assert await engine.load(http, worker.url, lambda: 0.0) is None
+        assert await engine.load(http, worker.url) is None
     assert engine == Unknown()
     assert engine.health_path == "/v1/models"
     assert (facts.engine, facts.block_tokens, facts.kv_capacity_tokens, facts.generation) == ("unknown", 0, 0, "")

@@ -17,7 +17,6 @@ LOAD = Load(
     generated_tokens_total=700,
     ranks=1,
     generation="",
-    scraped_at=1.0,
 )
 
 

@@ -127,7 +127,7 @@ HOSTILE = [
 
 async def look(http: httpx.AsyncClient, url: str) -> tuple[Facts, Load | None]:
     engine = await detect(http, url)
-    return await engine.facts(http, url), await engine.load(http, url, time.monotonic)
+    return await engine.facts(http, url), await engine.load(http, url)
 
 
 def check_facts(facts: Facts) -> None:

@@ -15,10 +15,6 @@ COUNTERS = Answer(
 )
 
 
-def now() -> float:
-    return 42.0
-
-
 async def test_facts() -> None:
     async with FakeWorker(sglang()) as worker, client() as http:
         facts = await Sglang().facts(http, worker.url)
@@ -68,19 +64,19 @@ async def test_generation_is_the_start_and_nothing_else() -> None:
 
 async def test_load_over_all_ranks() -> None:
     async with FakeWorker(sglang()) as worker, client() as http:
-        load = await Sglang().load(http, worker.url, now)
+        load = await Sglang().load(http, worker.url)
     assert load is not None
     assert (load.running, load.waiting, load.ranks) == (10, 2, 2)
     assert load.kv_usage == pytest.approx(0.4)
     assert (load.prefill_seconds_sum, load.prefill_tokens_sum) == (5.0, 180_000)
     assert (load.prompt_tokens_total, load.hit_tokens_total, load.generated_tokens_total) == (None, None, None)
-    assert (load.generation, load.scraped_at) == ("", 42.0)
+    assert load.generation == ""
     assert worker.asked == ["/v1/loads?include=core"]
 
 
 async def test_counters_where_it_runs_with_metrics() -> None:
     async with FakeWorker(sglang() | {"/metrics/": COUNTERS}) as worker, client() as http:
-        load = await Sglang(metrics=True).load(http, worker.url, now)
+        load = await Sglang(metrics=True).load(http, worker.url)
     assert load is not None
     assert (load.prompt_tokens_total, load.hit_tokens_total, load.generated_tokens_total) == (1200, 700, 99)
 
@@ -88,7 +84,7 @@ async def test_counters_where_it_runs_with_metrics() -> None:
 @pytest.mark.parametrize(("page", "expected"), [(Answer(""), 0), (Answer("", status=500), None)])
 async def test_load_does_not_depend_on_the_counters(page: Answer, expected: int | None) -> None:
     async with FakeWorker(sglang() | {"/metrics/": page}) as worker, client() as http:
-        load = await Sglang(metrics=True).load(http, worker.url, now)
+        load = await Sglang(metrics=True).load(http, worker.url)
     assert load is not None
     assert (load.running, load.prompt_tokens_total) == (10, expected)
 
@@ -97,7 +93,7 @@ async def test_old_versions_show_no_load() -> None:
     routes = sglang()
     del routes["/v1/loads"]
     async with FakeWorker(routes) as worker, client() as http:
-        assert await Sglang().load(http, worker.url, now) is None
+        assert await Sglang().load(http, worker.url) is None
 
 
 @pytest.mark.parametrize(
@@ -115,14 +111,14 @@ async def test_old_versions_show_no_load() -> None:
 async def test_unreadable_loads_are_errors(answer: Answer) -> None:
     async with FakeWorker(sglang() | {"/v1/loads": answer}) as worker, client() as http:
         with pytest.raises(WorkerAnswerError):
-            await Sglang().load(http, worker.url, now)
+            await Sglang().load(http, worker.url)
 
 
 async def test_odd_numbers_do_no_harm() -> None:
     ranks = '{"loads": [{"num_running_reqs": -1, "num_waiting_reqs": 1e400, "token_usage": 7.5}]}'
     async with FakeWorker(sglang() | {"/v1/loads": Answer(ranks)}) as worker, client() as http:
         try:
-            load = await Sglang().load(http, worker.url, now)
+            load = await Sglang().load(http, worker.url)
         except WorkerAnswerError:
             return
     assert load is not None

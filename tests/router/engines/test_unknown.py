@@ -1,7 +1,5 @@
 """A server that only lists its models."""
 
-import time
-
 import pytest
 
 from router.engines import control_client
@@ -15,7 +13,7 @@ async def test_its_models_are_known_and_nothing_else() -> None:
         facts = await Unknown().facts(client, worker.url)
         assert (facts.engine, [card.id for card in facts.models]) == ("unknown", ["m", "n"])
         assert (facts.version, facts.block_tokens, facts.kv_capacity_tokens, facts.generation) == ("", 0, 0, "")
-        assert await Unknown().load(client, worker.url, time.monotonic) is None
+        assert await Unknown().load(client, worker.url) is None
         assert worker.asked == ["/v1/models"], "its load is not asked for"
 
 

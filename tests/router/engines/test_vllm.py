@@ -7,10 +7,6 @@ from router.engines.vllm import Vllm, recognise
 from tests.router.fake_worker import Answer, FakeWorker, as_json, client, vllm, vllm_metrics
 
 
-def now() -> float:
-    return 42.0
-
-
 async def test_facts() -> None:
     async with FakeWorker(vllm()) as worker, client() as http:
         facts = await Vllm().facts(http, worker.url)
@@ -44,7 +40,7 @@ async def test_prefix_caching_off() -> None:
 async def test_data_parallel_ranks_add_up() -> None:
     async with FakeWorker(vllm(vllm_metrics(ranks=3))) as worker, client() as http:
         facts = await Vllm().facts(http, worker.url)
-        load = await Vllm().load(http, worker.url, now)
+        load = await Vllm().load(http, worker.url)
     assert (facts.dp_size, facts.block_tokens, facts.kv_capacity_tokens) == (3, 16, 3 * 16064)
     assert load is not None
     assert (load.ranks, load.running, load.waiting, load.kv_usage) == (3, 9, 6, 0.25)
@@ -52,12 +48,12 @@ async def test_data_parallel_ranks_add_up() -> None:
 
 async def test_load() -> None:
     async with FakeWorker(vllm()) as worker, client() as http:
-        load = await Vllm().load(http, worker.url, now)
+        load = await Vllm().load(http, worker.url)
     assert load is not None
     assert (load.running, load.waiting, load.kv_usage) == (3, 2, 0.25)
     assert (load.prefill_seconds_sum, load.prefill_tokens_sum) == (0.4206573760000083, 3528)
     assert (load.prompt_tokens_total, load.hit_tokens_total, load.generated_tokens_total) == (6984, 3456, 8)
-    assert (load.generation, load.scraped_at) == ("1795402204.31", 42.0)
+    assert load.generation == "1795402204.31"
 
 
 async def test_several_api_servers_show_no_generation() -> None:
@@ -67,8 +63,8 @@ async def test_several_api_servers_show_no_generation() -> None:
 
 async def test_only_the_wanted_metrics_are_asked_for() -> None:
     async with FakeWorker(vllm()) as worker, client() as http:
-        await Vllm(filtered=True).load(http, worker.url, now)
-        await Vllm(filtered=False).load(http, worker.url, now)
+        await Vllm(filtered=True).load(http, worker.url)
+        await Vllm(filtered=False).load(http, worker.url)
     filtered, whole = worker.asked
     assert filtered.startswith("/metrics/?name[]=vllm:num_requests_running&name[]=")
     assert whole == "/metrics"
@@ -108,7 +104,7 @@ async def test_whole_workers_are_not_refused(info: dict[str, object]) -> None:
 async def test_a_page_without_load_is_an_error(page: Answer) -> None:
     async with FakeWorker(vllm(page)) as worker, client() as http:
         with pytest.raises(WorkerAnswerError, match="no vllm:num_requests_running"):
-            await Vllm().load(http, worker.url, now)
+            await Vllm().load(http, worker.url)
 
 
 async def test_odd_values_do_no_harm() -> None:
@@ -117,7 +113,7 @@ async def test_odd_values_do_no_harm() -> None:
         "vllm:prompt_tokens_total +Inf\nvllm:request_prefill_time_seconds_sum NaN\n"
     )
     async with FakeWorker(vllm(Answer(page))) as worker, client() as http:
-        load = await Vllm().load(http, worker.url, now)
+        load = await Vllm().load(http, worker.url)
     assert load is not None
     assert (load.running, load.waiting, load.kv_usage) == (10**9, 0, 1.0)
     assert (load.prompt_tokens_total, load.prefill_seconds_sum) == (0, 0.0)
@@ -127,7 +123,7 @@ async def test_without_metrics_the_models_still_count() -> None:
     engine = Vllm(metrics=False)
     async with FakeWorker(vllm()) as worker, client() as http:
         facts = await engine.facts(http, worker.url)
-        assert await engine.load(http, worker.url, now) is None
+        assert await engine.load(http, worker.url) is None
     assert (facts.block_tokens, facts.kv_capacity_tokens, facts.generation, facts.dp_size) == (0, 0, "", 1)
     assert facts.prefix_caching
 

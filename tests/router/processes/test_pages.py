@@ -2,8 +2,25 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from router.processes.pages import HIGHEST, LOWEST, SUMMED, merge
+from router.processes.pages import HIGHEST, LOWEST, merge
 from tests.test_docs import documented_metrics
+
+SUMMED = frozenset(
+    {
+        "warmroute_buffered_body_bytes",
+        "warmroute_conversation_cache_bytes",
+        "warmroute_encode_backlog",
+        "warmroute_index_pending",
+        "warmroute_index_queued",
+        "warmroute_queue_depth",
+        "warmroute_requests_in_flight",
+        "warmroute_tokenizers_loading",
+        "warmroute_worker_held_tokens",
+        "warmroute_worker_in_flight",
+        "warmroute_worker_queued_tokens",
+    }
+)
+"""The other gauges: what all processes have is added up."""
 
 PAGE = """\
 # HELP warmroute_retries_total Attempts repeated.
