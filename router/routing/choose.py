@@ -22,6 +22,8 @@ from router.sessions.turn import Turn
 from router.wire.errors import ApiError, UnservedError
 from tokenizer_cache.prompt import Prompt
 
+LEASES_S = 0.05
+"""How often a turn that waits for room looks whether leases have ended."""
 LEAST_TOO_LONG = 1024
 """No worker's memory is smaller than this many tokens: shorter prompts are not compared with it."""
 
@@ -140,7 +142,7 @@ class Chooser:
 
     def search(self, asked: Asked) -> "Search | None":
         """For room in the workers' KV memory; None for what needs none. It must be ended."""
-        return Search(self._admission, self._fleet, asked, asked.turn) if asked.turn is not None else None
+        return Search(self._admission, self._fleet, asked, asked.turn, self._clock) if asked.turn is not None else None
 
     def renewed(self, asked: Asked) -> Asked:
         """The same with its group as it is now."""
@@ -158,18 +160,29 @@ class Chooser:
 class Search:
     """One turn's search for room."""
 
-    def __init__(self, admission: SessionAdmission, fleet: Fleet, asked: Asked, turn: Turn) -> None:
+    def __init__(
+        self, admission: SessionAdmission, fleet: Fleet, asked: Asked, turn: Turn, clock: Callable[[], float]
+    ) -> None:
+        self._clock = clock
         self._admission = admission
         self._fleet = fleet
         self._asked = asked
         self._turn = turn
+        self.patient = turn.session is not None or turn.parent is not None
+        self._seen = -1
+        self._again_at = 0.0
 
     def found(self) -> bool:
-        """Is there room now? Where no worker is left there is nothing to wait for."""
+        """Is there room now? Where no worker is left there is nothing to wait for. It is not looked for again before
+        something has changed."""
+        admission, now = self._admission, self._clock()
+        if admission.changes == self._seen and now < self._again_at:
+            return False
         workers = self._workers()
-        found = not workers or self._admission.has_room(self._turn, workers)
+        found = not workers or admission.has_room(self._turn, workers)
         if not found:
-            self._admission.wait(self._turn)
+            admission.wait(self._turn)
+            self._seen, self._again_at = admission.changes, now + LEASES_S
         return found
 
     def claim(self) -> None:

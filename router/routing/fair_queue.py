@@ -16,6 +16,11 @@ from typing import Protocol
 class RoomSearch(Protocol):
     """Finds a place in the workers' KV memory for one request."""
 
+    @property
+    def patient(self) -> bool:
+        """It is a known session's turn."""
+        ...
+
     def found(self) -> bool:
         """Is there one now?"""
         ...
@@ -35,6 +40,8 @@ class Ticket:
     """The model it asks for: what its turn depends on."""
     room: "RoomSearch | None" = None
     """Its search for KV memory; None for a request that needs none."""
+    patient: bool = False
+    """A known session's turn: it is not refused for waiting long."""
     since: float = 0.0
     """It waits for a worker since then: since it came, or since there was room for it."""
     lacks_room: bool = False

@@ -128,13 +128,14 @@ class Line:
         now, limits = self._clock(), self.limits
         claims = 0
         for ticket in list(self._calls):
-            waited_s = now - ticket.since
             if ticket.lacks_room and ticket.room is not None:
                 ticket.since = now  # the wait for a worker begins when there is room
                 if claims < MOST_SEARCHES:
                     claims += 1
                     ticket.room.claim()
-            elif waited_s >= limits.timeout_s and self._calls[ticket] is not None:
+            elif ticket.patient or self._calls[ticket] is None:
+                continue
+            elif now - ticket.since >= limits.timeout_s:
                 ticket.late = True
                 self._queue.leave(ticket)
                 self._call(ticket)

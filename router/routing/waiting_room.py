@@ -59,7 +59,7 @@ class WaitingRoom:
 
         `room`: its search for KV memory, for which it waits without end. `decide` may raise, and its error ends the
         wait. Raises ClientError 429 where the room is full, or no worker came free in time."""
-        ticket = Ticket(client.label, client.weight, group, room)
+        ticket = Ticket(client.label, client.weight, group, room, patient=room is not None and room.patient)
         line, began = self.line, self._clock()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:

@@ -41,6 +41,8 @@ class SessionAdmission:
         self.book = SessionBook()
         self.sets: dict[str, WorkingSet] = {}
         """By holder: a restarted engine has kept nothing."""
+        self.changes = 0
+        """How often room may have come free."""
         self.rotated = 0
         """Sessions that made room for one that had waited."""
         self.expired = 0
@@ -106,6 +108,7 @@ class SessionAdmission:
         """It does not wait any more, whatever became of it. May be called again."""
         self.climate(turn.group).waiting.pop(turn, None)
         if turn.claim is not None:
+            self.changes += 1
             turn.claim.claims.pop(turn, None)
             turn.claim = None
 
@@ -228,6 +231,7 @@ class SessionAdmission:
 
     def forget(self, holder: str) -> None:
         """This worker has lost what it held, or is gone."""
+        self.changes += 1
         place = self.sets.pop(holder, None)
         if place is not None:
             for session in list(place.sessions):
@@ -309,6 +313,7 @@ class SessionAdmission:
 
     def _leave(self, session: Session) -> None:
         if session.place is not None:
+            self.changes += 1
             session.place.leave(session)
 
 

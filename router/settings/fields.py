@@ -92,10 +92,10 @@ class Settings(RoutingSettings):
     )
     queue_timeout_s: float = setting(
         SATURATION,
-        30.0,
+        120.0,
         kinds.number(0.1, 3600, SECONDS),
-        "A prompt that has waited in the router for this many seconds is answered 429. Set it to what your clients are "
-        "willing to wait.",
+        "A new session's prompt that has waited for this many seconds for a worker that is not saturated is answered "
+        "429. Turns of known sessions wait on. Set it to what your clients are willing to wait.",
     )
 
     session_wait_s: float = setting(

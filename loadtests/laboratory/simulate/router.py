@@ -36,6 +36,7 @@ from router.routing.fair_queue import Ticket
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
 from router.settings import Settings
+from router.wire.errors import ApiError
 from tokenizer_cache.prompt import Prompt
 
 NO_WORKER = "no_worker"
@@ -98,7 +99,12 @@ class VirtualRouter:
         group = self.fleet.groups[MODEL]
         prompts = {worker.format: order.prompt for worker in group.workers[:1]}
         asked = Asked(group=group, model=MODEL, session=order.session, stream=True, prompts=prompts)
-        self.attempt(order, self.chooser.arrived(asked), ())
+        try:
+            asked = self.chooser.arrived(asked)
+        except ApiError as error:
+            order.ended(Try(self, order, None, (), f"status_{error.status}"))
+            return
+        self.attempt(order, asked, ())
 
     def attempt(self, order: Order, asked: Asked, failed: tuple[Worker, ...]) -> None:
         """Choose a worker and ask it, or stand in line."""

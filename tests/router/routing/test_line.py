@@ -11,6 +11,7 @@ class Room:
 
     def __init__(self, found: bool = False) -> None:
         self.is_there = found
+        self.patient = False
         self.claims = 0
         self.looked = 0
 
@@ -143,3 +144,29 @@ def test_time_to_come_back_is_bounded() -> None:
     for _ in range(500):
         site.enter()
     assert 1 <= site.line.retry_after_s <= 60
+
+
+def test_a_known_session_s_turn_is_not_refused_and_another_s_time_begins_when_it_has_room() -> None:
+    site = Site(timeout_s=5.0)
+    room = Room()
+    new = site.enter(room=room)
+    known = Ticket("a", 1.0, "m", Room(True), patient=True)
+    blocking = site.enter()
+    site.line.enter(known, site.call(known))
+    for _ in range(3):
+        site.line.look()
+        site.now += 10.0
+    assert [ticket.late for ticket in (new, known)] == [False, False]
+    room.is_there = True
+    site.line.stay(blocking, site.call(blocking))
+    site.line.look()
+    assert site.called[-1] is new
+    site.line.stay(new, site.call(new))
+    site.now += 4.0
+    site.line.look()
+    assert not new.late
+    site.line.stay(new, site.call(new))
+    site.now += 2.0
+    site.line.look()
+    assert new.late
+    assert not known.late
