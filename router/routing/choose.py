@@ -4,6 +4,7 @@ a wait in the router.
 `decide` awaits (the index); what follows is pure: `must_wait` and `choice_of` read the decision.
 """
 
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 
@@ -24,6 +25,8 @@ from tokenizer_cache.prompt import Prompt
 
 LEASES_S = 0.05
 """How often a turn that waits for room looks whether leases have ended."""
+CLAIMS_S = 0.25
+"""How often it asks that room be made for it."""
 LEAST_TOO_LONG = 1024
 """No worker's memory is smaller than this many tokens: shorter prompts are not compared with it."""
 
@@ -170,7 +173,7 @@ class Search:
         self._turn = turn
         self.patient = turn.session is not None or turn.parent is not None
         self._seen = -1
-        self._again_at = 0.0
+        self._again_at = self._claims_at = -math.inf
 
     def found(self) -> bool:
         """Is there room now? Where no worker is left there is nothing to wait for. It is not looked for again before
@@ -186,8 +189,11 @@ class Search:
         return found
 
     def claim(self) -> None:
-        """Have room made."""
-        self._admission.claim(self._turn, self._workers())
+        """Have room made, once it has waited for long enough."""
+        now = self._clock()
+        if now >= self._claims_at:
+            self._claims_at = now + CLAIMS_S
+            self._admission.claim(self._turn, self._workers())
 
     def hopeless(self) -> bool:
         """Is it a new session, and are there too many?"""

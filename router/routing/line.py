@@ -6,6 +6,7 @@ not be broken: one request tries at a time, so that of two the later one's decis
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import msgspec
 
@@ -125,20 +126,23 @@ class Line:
         return not ticket.lacks_room
 
     def _end_waits(self) -> None:
-        now, limits = self._clock(), self.limits
-        claims = 0
+        now, lacking = self._clock(), False
         for ticket in list(self._calls):
-            if ticket.lacks_room and ticket.room is not None:
+            if ticket.lacks_room:
                 ticket.since = now  # the wait for a worker begins when there is room
-                if claims < MOST_SEARCHES:
-                    claims += 1
-                    ticket.room.claim()
-            elif ticket.patient or self._calls[ticket] is None:
-                continue
-            elif now - ticket.since >= limits.timeout_s:
+                lacking = True
+            elif not ticket.patient and self._calls[ticket] is not None and now - ticket.since >= self.limits.timeout_s:
                 ticket.late = True
                 self._queue.leave(ticket)
                 self._call(ticket)
+        if lacking:
+            self._claim_room()
+
+    def _claim_room(self) -> None:
+        """In the order of the line, so that no client's claims come before all of another's."""
+        rooms = (ticket.room for ticket in self._queue.in_order() if ticket.lacks_room and ticket.room is not None)
+        for room in list(islice(rooms, MOST_SEARCHES)):
+            room.claim()
 
     def _call(self, ticket: Ticket) -> None:
         call, self._calls[ticket] = self._calls[ticket], None

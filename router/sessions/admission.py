@@ -101,12 +101,12 @@ class SessionAdmission:
     def wait(self, turn: Turn) -> None:
         """It waits for room from now on. May be called again."""
         climate = self.climate(turn.group)
-        climate.waiting[turn] = None
+        climate.wait(turn)
         self._came(turn, climate)
 
     def go(self, turn: Turn) -> None:
         """It does not wait any more, whatever became of it. May be called again."""
-        self.climate(turn.group).waiting.pop(turn, None)
+        self.climate(turn.group).go(turn)
         if turn.claim is not None:
             self.changes += 1
             turn.claim.claims.pop(turn, None)
@@ -127,8 +127,7 @@ class SessionAdmission:
 
     def round_s(self, group: str, workers: Sequence[Worker]) -> float:
         """Seconds in which `workers` compute all that waits for room."""
-        tokens = sum(turn.wanted.tokens for turn in self.climate(group).waiting)
-        return tokens / max(1.0, sum(worker.prefill_rate for worker in workers))
+        return self.climate(group).waiting_tokens / max(1.0, sum(worker.prefill_rate for worker in workers))
 
     def claim_after_s(self, group: str, workers: Sequence[Worker]) -> float:
         """Room is made for a turn that has waited for this many seconds."""

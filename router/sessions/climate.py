@@ -32,6 +32,8 @@ class Climate:
         """Those wait that do not fit."""
         self.waiting: dict[Turn, None] = {}
         """Turns that wait for room."""
+        self.waiting_tokens = 0
+        """Of their prompts."""
         self.answer_tokens = float(USUAL_ANSWER_TOKENS)
         self.prompt_tokens = 0.0
         self.new_tokens = 0.0
@@ -49,6 +51,18 @@ class Climate:
     def lease_s(self, ending: Ending) -> float:
         """For how long memory is kept after a turn that ended so."""
         return self._leases[ending]
+
+    def wait(self, turn: Turn) -> None:
+        """It waits for room from now on. May be called again."""
+        if turn not in self.waiting:
+            self.waiting[turn] = None
+            self.waiting_tokens += turn.wanted.tokens
+
+    def go(self, turn: Turn) -> None:
+        """It does not wait any more. May be called again."""
+        if turn in self.waiting:
+            del self.waiting[turn]
+            self.waiting_tokens -= turn.wanted.tokens
 
     def began(self, session: Session, now: float) -> None:
         """A turn goes to a worker: the session is under way."""

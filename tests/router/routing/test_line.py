@@ -170,3 +170,20 @@ def test_a_known_session_s_turn_is_not_refused_and_another_s_time_begins_when_it
     site.line.look()
     assert new.late
     assert not known.late
+
+
+def test_claims_are_made_in_the_order_of_the_line() -> None:
+    site = Site()
+    rooms = {client: [Room() for _ in range(MOST_SEARCHES)] for client in ("many", "few")}
+    rooms["few"] = rooms["few"][:1]
+    for client, searches in rooms.items():
+        for room in searches:
+            ticket = Ticket(client, 1.0, "m", room)
+            site.line.enter(ticket, site.call(ticket))
+    served = Ticket("many", 1.0, "m", Room(True))
+    site.line.enter(served, site.call(served))
+    site.line.went(served, 10_000)
+    site.line.leave(served)
+    for _ in range(2):
+        site.line.look()
+    assert rooms["few"][0].claims == 1, "its client has been given nothing yet"

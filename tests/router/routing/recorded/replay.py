@@ -102,6 +102,9 @@ class RecordedIndex:
     def remove_worker(self, holder: str) -> None: ...
 
 
+LOAD_FIGURES = 11
+
+
 class Replay:
     """One router of all the recorded fleets. Each kind of event is a method of its name."""
 
@@ -144,7 +147,8 @@ class Replay:
         self._fleet.on_unhealthy(self._workers[name].id, "recorded")
 
     def load(self, name: str, *figures: Any) -> None:
-        self._fleet.on_load(self._workers[name].id, Load(*figures))
+        """The time at which a load was read was recorded after its figures, and is used no more."""
+        self._fleet.on_load(self._workers[name].id, Load(*figures[:LOAD_FIGURES]))
 
     def elsewhere(self, name: str, in_flight: int, queued: int, held: int) -> None:
         worker = self._workers[name]
