@@ -139,6 +139,6 @@ def _count(found: dict[str, Any], *names: str) -> int | None:
     """The first of these fields that is a count of tokens."""
     for name in names:
         value = found.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS:
+        if type(value) is int and 0 <= value <= MAX_TOKENS:  # no bool
             return value
     return None

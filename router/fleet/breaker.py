@@ -74,12 +74,12 @@ class Breaker:
         "_good",
         "_in_a_row",
         "_open_s",
-        "_opened",
         "_seconds",
         "_shed_in_a_row",
         "_silent",
         "_trial_since",
         "_until",
+        "opened",
     )
 
     def __init__(self, clock: Callable[[], float], failures: int = FAILURES, open_s: float = OPEN_S) -> None:
@@ -90,7 +90,8 @@ class Breaker:
         self._open_s = open_s
         self._clean = True
         """No fault within the window: nothing to count."""
-        self._opened = False
+        self.opened = False
+        """Open or half-open."""
         self._until = 0.0
         self._trial_since = _NEVER
         self._in_a_row = 0
@@ -104,13 +105,13 @@ class Breaker:
     @property
     def state(self) -> BreakerState:
         """HALF_OPEN from the moment at which a request may try."""
-        if not self._opened:
+        if not self.opened:
             return BreakerState.CLOSED
         return BreakerState.OPEN if self._clock() < self._until else BreakerState.HALF_OPEN
 
     def allow(self) -> bool:
         """May a request go there now? Changes nothing: ask for as many candidates as there are."""
-        if not self._opened:
+        if not self.opened:
             return True
         now = self._clock()
         return now >= self._until and now >= self._trial_since + self._open_s
@@ -118,14 +119,14 @@ class Breaker:
     def begin(self) -> None:
         """A request goes there: call at dispatch. While half-open it is the one that tries. Its verdict should follow
         (`success`, `failure` or `abandon`); after `open_s` without one, another may try."""
-        if self._opened:
+        if self.opened:
             self._trial_since = self._clock()
 
     def success(self) -> None:
         """The worker answered as it should, so far: its first byte came; a 4xx or 501 counts."""
         if self._clean:
             return
-        if self._opened:
+        if self.opened:
             if self._clock() >= self._until and self._silent < self._failures:
                 self._close()
             return
@@ -146,7 +147,7 @@ class Breaker:
         """The worker failed a request. While open it changes nothing: that request was sent before."""
         if fault is Fault.SILENT:
             self._silent += 1
-        if self._opened:
+        if self.opened:
             if self._clock() >= self._until:
                 self._open()
             return
@@ -168,13 +169,13 @@ class Breaker:
 
     def _open(self) -> None:
         self._clean = False
-        self._opened = True
+        self.opened = True
         self._until = self._clock() + self._open_s
         self._trial_since = _NEVER
 
     def _close(self) -> None:
         self._clean = True
-        self._opened = False
+        self.opened = False
         self._trial_since = _NEVER
         self._in_a_row = self._shed_in_a_row = self._silent = 0
         self._good = [0] * WINDOW_S

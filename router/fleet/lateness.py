@@ -24,7 +24,7 @@ KEPT = 0.98
 class Punctuality:
     """One worker's lateness. Times are seconds of `clock`; any hashable handle stands for a request."""
 
-    __slots__ = ("_alone", "_answered", "_clock", "_due", "_squares", "_stays", "usual_s")
+    __slots__ = ("_alone", "_answered", "_clock", "_due", "_squares", "_stays", "stay_s", "usual_s")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -36,6 +36,10 @@ class Punctuality:
         """Mean seconds by which such requests took longer than expected, lately."""
         self._stays = STAY_S * PRIOR_STAYS
         self._squares = STAY_S * self._stays
+        self.stay_s = STAY_S
+        """Mean seconds for which a request keeps its memory, from the first token to the last byte, over the requests
+        that a new one finds there. A longer request is likelier to be found, so a full pool is full of long ones (the
+        inspection paradox: squares over sums). Read for every candidate."""
 
     def dispatched(self, request: Hashable, due: float) -> None:
         """Note that a request's first token is expected by `due`."""
@@ -66,13 +70,7 @@ class Punctuality:
             stay_s = self._clock() - answered_at
             self._stays = self._stays * KEPT + stay_s
             self._squares = self._squares * KEPT + stay_s * stay_s
-
-    @property
-    def stay_s(self) -> float:
-        """Mean seconds for which a request keeps its memory, from the first token to the last byte, over the requests
-        that a new one finds there. A longer request is likelier to be found, so a full pool is full of long ones (the
-        inspection paradox: squares over sums)."""
-        return self._squares / self._stays
+            self.stay_s = self._squares / self._stays
 
     def late_s(self, now: float) -> float:
         """Seconds by which the next first token is overdue; 0 when it is not, or none is awaited."""

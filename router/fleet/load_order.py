@@ -28,10 +28,16 @@ class LoadOrder(Generic[Item]):
         buckets[count][item] = None
         self._lowest = min(self._lowest, count)
 
-    def remove(self, item: Item, count: int) -> None:
-        """Take `item` out of the bucket of `count`; absent is fine."""
-        if count < len(self._buckets):
-            self._buckets[count].pop(item, None)
+    def move(self, item: Item, before: int, after: int) -> None:
+        """Move `item` from the bucket of `before`, if it is there, to the end of that of `after`."""
+        buckets = self._buckets
+        if before < len(buckets):
+            buckets[before].pop(item, None)
+        while len(buckets) <= after:
+            buckets.append({})
+        buckets[after][item] = None
+        if after < self._lowest:
+            self._lowest = after
 
     def lowest(self, count: int) -> list[Item]:
         """The `count` least loaded items, or all of them when there are fewer."""

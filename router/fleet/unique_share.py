@@ -11,11 +11,13 @@ MEMORY = 0.9
 class HeldShare:
     """One worker's. 1 until it is measured."""
 
-    __slots__ = ("_held", "_used")
+    __slots__ = ("_held", "_used", "value")
 
     def __init__(self) -> None:
         self._held = 0.0
         self._used = 0.0
+        self.value = 1.0
+        """Above 0, at most 1. Read for every candidate."""
 
     def learn(self, held_tokens: int, used_tokens: float) -> None:
         """Learn from one look: `held_tokens` prompt tokens are in flight and computed, and the engine references
@@ -23,8 +25,4 @@ class HeldShare:
         if held_tokens > 0 and used_tokens > 0:
             self._held = self._held * MEMORY + held_tokens
             self._used = self._used * MEMORY + used_tokens
-
-    @property
-    def value(self) -> float:
-        """Above 0, at most 1."""
-        return min(1.0, self._used / self._held) if self._held else 1.0
+            self.value = min(1.0, self._used / self._held)

@@ -15,19 +15,20 @@ Danger: at 0 it would get nothing while others live."""
 class Warmth:
     """One worker's. Warm from the start, until it `begin`s."""
 
-    __slots__ = ("_clock", "_warm_at", "ramp_s")
+    __slots__ = ("_clock", "ramp_s", "warm_at")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._warm_at = -math.inf
+        self.warm_at = -math.inf
+        """From then on its share is 1."""
         self.ramp_s = 0.0
         """From cold to warm; 0: warm at once."""
 
     def begin(self) -> None:
         """It has come into service."""
-        self._warm_at = self._clock() + self.ramp_s if self.ramp_s else -math.inf
+        self.warm_at = self._clock() + self.ramp_s if self.ramp_s else -math.inf
 
     def share(self, now: float) -> float:
         """Of its rate, from `COLD` to 1."""
-        left_s = self._warm_at - now
+        left_s = self.warm_at - now
         return 1.0 if left_s <= 0 else 1.0 - (1.0 - COLD) * min(1.0, left_s / self.ramp_s)

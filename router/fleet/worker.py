@@ -32,6 +32,10 @@ class WorkerState(Enum):
     DRAINING = "draining"
 
 
+_HEALTHY = WorkerState.HEALTHY
+"""Bound once: `available` is asked of every worker for every request."""
+
+
 def chain_block_tokens(engine_block_tokens: int) -> int:
     """The index block for an engine's KV block: its smallest multiple of at least 64 tokens, so that no credit is
     cut."""
@@ -149,7 +153,10 @@ class Worker:
         and while requests wait, an engine short of memory evicts before it admits."""
         if self.gauges.waiting or self.facts is None or self.facts.dp_size > 1:
             return 0
-        held = max(self.known().held_tokens, round(self.gauges.kv_usage * self.pool.capacity_tokens))
+        others = self.elsewhere(self._clock()) if self.elsewhere is not None else NOTHING
+        held = max(
+            self.running.held_tokens + others.held_tokens, round(self.gauges.kv_usage * self.pool.capacity_tokens)
+        )
         return max(0, self.pool.capacity_tokens - held)
 
     @property
@@ -159,7 +166,8 @@ class Worker:
 
     def available(self) -> bool:
         """May a new request go there now?"""
-        return self.state is WorkerState.HEALTHY and self.breaker.allow()
+        breaker = self.breaker
+        return self.state is _HEALTHY and (not breaker.opened or breaker.allow())
 
     def count_in_flight(self, step: int) -> None:
         """Add `step` (+1 or -1) to the requests in flight and keep every load order right. For `Lease` only."""
@@ -184,5 +192,4 @@ class Worker:
     def _reorder(self, before: int) -> None:
         after = self.ordered_load
         for order in self.orders:
-            order.remove(self, before)
-            order.add(self, after)
+            order.move(self, before, after)

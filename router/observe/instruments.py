@@ -5,6 +5,7 @@ sets (workers, model names that workers serve, reasons), so they cannot grow wit
 """
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -22,12 +23,11 @@ class Counter:
         self.name = name
         self.help_text = help_text
         self.labels = labels
-        self.values: dict[tuple[str, ...], float] = {} if labels else {(): 0.0}
+        self.values: defaultdict[tuple[str, ...], float] = defaultdict(float, {} if labels else {(): 0.0})
 
     def add(self, amount: float = 1, labels: tuple[str, ...] = ()) -> None:
         """Count `amount` more under these label values."""
-        values = self.values
-        values[labels] = values.get(labels, 0.0) + amount
+        self.values[labels] += amount
 
     def collect(self) -> Iterator[Metric]:
         """As a Prometheus family."""
@@ -68,7 +68,7 @@ class Histogram:
 
     def observe(self, value: float, labels: tuple[str, ...] = ()) -> None:
         """Count one value."""
-        self.series(labels).observe(value)
+        (self._series.get(labels) or self.series(labels)).observe(value)
 
     def series(self, labels: tuple[str, ...] = ()) -> Series:
         """The cells of these label values; the last one holds the sum."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 from aiohttp.client_exceptions import ClientError
 
-from router.observe.instruments import Histogram
+from router.observe.instruments import Histogram, Series
 from router.relay.attempt import Attempt
 from router.relay.retry import AttemptOutcome, answered
 from router.relay.worker_answer import WorkerAnswer
@@ -76,8 +76,9 @@ class Relay:
         check_redirect(reply.answer.status)
         try:
             with self._watchdog.watch() as watch:
-                _open(exchange, attempt, reply.answer)
-                await self._relay_body(exchange, attempt.asked.model, reply, watch)
+                streams = _open(exchange, attempt, reply.answer)
+                gaps = self._inter_token.series((attempt.asked.model,)) if streams else None
+                await self._relay_body(exchange, reply, watch, gaps)
         except (ClientError, OSError):
             return AttemptOutcome("worker_died", started=True)
         except StageTimeoutError as timeout:
@@ -88,12 +89,11 @@ class Relay:
         attempt.worker.breaker.whole()
         return AttemptOutcome()
 
-    async def _relay_body(self, exchange: Exchange, model: str, reply: Reply, watch: Watch) -> None:
+    async def _relay_body(self, exchange: Exchange, reply: Reply, watch: Watch, gaps: Series | None) -> None:
         """Relay the answer's chunks as they come: each is written in the call that reads it, as long as the client
         keeps up."""
         cycle, clock, keep = exchange.cycle, exchange.clock, exchange.answer.add
         response, chunk = reply
-        gaps = self._inter_token.series((model,)) if _streams(response) else None
         silence_s = self._limits.silence_s
         now = clock()
 
@@ -103,7 +103,7 @@ class Relay:
             if gaps is not None:
                 gaps.observe(now - before)
             keep(chunk)
-            watch.extend(Stage.SILENCE, now + silence_s)
+            watch.deadline = now + silence_s  # of the silence that `read` was entered with
 
         def pass_on(chunk: bytes) -> bool:
             """This runs for every token."""
@@ -127,14 +127,16 @@ class Relay:
             more = not response.ended
 
 
-def _open(exchange: Exchange, attempt: Attempt, answer: WorkerAnswer) -> None:
-    """The answer's head, for the client."""
+def _open(exchange: Exchange, attempt: Attempt, answer: WorkerAnswer) -> bool:
+    """The answer's head, for the client. True where a stream follows."""
+    streams = _streams(answer)
     attempt.answered(answer.status)
     headers = response_headers(answer.headers, answer.status)
     declared = {name for name, _ in headers}
-    exchange.extensible = _streams(answer) and declared.isdisjoint((b"content-length", b"content-encoding"))
+    exchange.extensible = streams and declared.isdisjoint((b"content-length", b"content-encoding"))
     headers.extend(own_headers(exchange, attempt, b"x-request-id" in declared))
     exchange.start(answer.status, headers)
+    return streams
 
 
 def _streams(answer: WorkerAnswer) -> bool:

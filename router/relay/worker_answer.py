@@ -63,6 +63,7 @@ class WorkerAnswer:
         self.status = 0
         """0 until the head has come."""
         self.headers: RawHeaders = []
+        """Names are in lower case."""
         self.ended = False
         """The last byte has come. Chunks may still wait to be read."""
         self._chunks: list[bytes] = []
@@ -94,7 +95,10 @@ class WorkerAnswer:
 
     def header(self, name: bytes) -> str:
         """The first header of this (lower-case) name; "" where there is none."""
-        return next((value.decode("latin-1") for key, value in self.headers if key.lower() == name), "")
+        for key, value in self.headers:
+            if key == name:
+                return value.decode("latin-1")
+        return ""
 
     async def _wait(self) -> None:
         if self._error is not None:
@@ -215,7 +219,7 @@ class WorkerConnection(ResponseHandler):
             return
         if len(self._headers) >= MAX_HEADERS:
             raise MalformedAnswerError("too many headers")
-        self._headers.append((name, value))
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The parser's: the head is complete."""
@@ -226,9 +230,8 @@ class WorkerConnection(ResponseHandler):
             return
         if status not in ANSWERS or not _sendable(self._headers, self._framing_bytes):
             raise MalformedAnswerError("status or headers")
-        framing = [(name.lower(), value) for name, value in self._headers if name.lower() in FRAMING]
-        codings = [value.strip().lower() for name, value in framing if name == TRANSFER_ENCODING]
-        if len(framing) > 1 or codings not in ([], [b"chunked"]) or self._http.get_http_version() not in VERSIONS:
+        framing = [pair for pair in self._headers if pair[0] in FRAMING]
+        if len(framing) > 1 or self._http.get_http_version() not in VERSIONS or not all(map(_is_read, framing)):
             raise MalformedAnswerError("where its body ends is not clear")
         answer.status = status
         answer.headers, self._headers = self._headers, []
@@ -279,14 +282,27 @@ class WorkerConnection(ResponseHandler):
         super().connection_lost(exc)
 
 
+def _is_read(framing: tuple[bytes, bytes]) -> bool:
+    """Is this header, of those that say where the body ends, one that the router reads? Lengths the parser checks."""
+    name, value = framing
+    return name != TRANSFER_ENCODING or value.strip().lower() == b"chunked"
+
+
 def _sendable(headers: RawHeaders, received: int) -> bool:
     """May these headers be passed on? uvicorn refuses some that parsers let through."""
-    names = b"".join([name for name, _ in headers])
+    names = [name for name, _ in headers]
     values = b"".join([value for _, value in headers])
-    if received > MAX_HEADER_BYTES and len(names) + len(values) > MAX_HEADER_BYTES:
+    if received > MAX_HEADER_BYTES and sum(map(len, names)) + len(values) > MAX_HEADER_BYTES:
         return False
-    return not names.translate(None, _TOKEN) and values.translate(None, _CONTROLS) == values
+    if not (USUAL_NAMES.issuperset(names) or not b"".join(names).translate(None, _TOKEN)):
+        return False
+    return len(values.translate(None, _CONTROLS)) == len(values)
 
 
 _CONTROLS = bytes([*range(9), *range(10, 32), 127])
-_TOKEN = b"!#$%&'*+-.^_`|~" + string.digits.encode() + string.ascii_letters.encode()
+_TOKEN = b"!#$%&'*+-.^_`|~" + string.digits.encode() + string.ascii_lowercase.encode()
+USUAL_NAMES = frozenset(
+    {b"cache-control", b"connection", b"content-length", b"content-type", b"date", b"server", b"transfer-encoding"}
+    | {b"x-accel-buffering", b"x-request-id"}
+)
+"""Tokens: the names that engines send with nearly every answer."""

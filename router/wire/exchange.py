@@ -16,7 +16,7 @@ from router.observe.trace_context import TraceContext
 from router.wire.errors import ApiError, Style, error_body, error_event
 from router.wire.headers import RequestHeaders
 from router.wire.limits import limit_headers
-from router.wire.routes import PROMPT_ROUTES, endpoint_label, style_of
+from router.wire.routes import facts_of
 from router.wire.tunnel import TUNNEL, Tunnel
 from router.wire.writing import opening, write_body
 
@@ -64,12 +64,12 @@ class Exchange:
         self.path: str = scope["path"]
         """The canonical path, or a path that is refused: see `routes.canonical`."""
         query = scope["query_string"]
-        path = self.path.encode("latin-1")
-        self.target = path + b"?" + query if query else path
+        facts = facts_of(self.path)
+        self.target = facts.target + b"?" + query if query else facts.target
         """The target that workers get: the canonical path, and the query as it came."""
-        self.api = PROMPT_ROUTES.get(self.path, "") if self.method == "POST" else ""
-        self.endpoint = endpoint_label(self.path)
-        self.style: Style = style_of(self.path)
+        self.api = facts.api if self.method == "POST" else ""
+        self.endpoint = facts.endpoint
+        self.style: Style = facts.style
         self.tunnel: Tunnel | None = scope["extensions"].get(TUNNEL)
         """Where a WebSocket session would run."""
         self.headers: RequestHeaders

@@ -125,16 +125,11 @@ class RequestHeaders:
 
 
 def response_headers(raw: RawHeaders, status: int) -> list[tuple[bytes, bytes]]:
-    """A worker's response headers for the client: the same bytes, without hop-by-hop headers, and without a body's
-    length if the status has no body (uvicorn would require it)."""
-    kept = []
-    extra: list[bytes] = []
-    for name, value in raw:
-        lower = name.lower()
-        if lower not in DROPPED_FROM_ANSWER:
-            kept.append((lower, value))
-        elif lower == b"connection":
-            extra.extend(token.strip().lower() for token in value.split(b","))
-    if status in BODYLESS:
-        extra.append(b"content-length")
-    return [pair for pair in kept if pair[0] not in extra] if extra else kept
+    """A worker's response headers (names in lower case) for the client: without hop-by-hop headers, and without a
+    body's length if the status has no body (uvicorn would require it)."""
+    pairs = list(raw)
+    extra = [b"content-length"] if status in BODYLESS else []
+    for name, value in pairs:
+        if name == b"connection":
+            extra += [token.strip().lower() for token in value.split(b",")]
+    return [pair for pair in pairs if pair[0] not in DROPPED_FROM_ANSWER and pair[0] not in extra]

@@ -2,6 +2,7 @@
 and no connection from a worker to another machine."""
 
 from collections.abc import Set
+from operator import attrgetter
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -10,7 +11,7 @@ import msgspec
 from router.clients import Client
 from router.wire.errors import ApiError
 from router.wire.limits import ClientError, model_error
-from tokenizer_cache.fields import Fields, given
+from tokenizer_cache.fields import ABSENT, Fields, given
 from tokenizer_cache.once import fields_once
 
 ADAPTER_FIELDS = frozenset({"lora_path", "lora_id", "lora_name", "lora_request", "adapter", "adapter_id", "adapters"})
@@ -19,6 +20,8 @@ ADAPTER_FIELDS = frozenset({"lora_path", "lora_id", "lora_name", "lora_request",
 
 TRANSFERS = ("ec_transfer_params", "bootstrap_host", "bootstrap_port", "bootstrap_room")
 """Fields by which the two halves of a prefill/decode pair find each other: vLLM's and SGLang's."""
+_ALL_TRANSFERS: Final = attrgetter(*TRANSFERS, "kv_transfer_params", "vllm_xargs")
+_NO_TRANSFERS: Final = (ABSENT,) * (len(TRANSFERS) + 2)
 
 MAX_QUERY_FIELDS: Final = 256
 """Of one request's query. A query of 64 KiB could hold 32,000, which take 20 ms to read."""
@@ -29,6 +32,8 @@ def check_transfers(fields: Fields) -> None:
     """Raises ApiError 400 for fields that make an engine connect to a machine that the client names, to fetch or send
     the KV cache. The prompt's ids, which vLLM takes in one of these fields, are allowed if nothing else stands
     there."""
+    if _ALL_TRANSFERS(fields) == _NO_TRANSFERS:  # as in nearly every request
+        return
     wrong = next((name for name in TRANSFERS if given(getattr(fields, name))), "")
     if not wrong and _keys(fields.kv_transfer_params) - {"prompt_token_ids"}:
         wrong = "kv_transfer_params"

@@ -7,7 +7,7 @@ get that spelling: a worker cannot read another path than the one that was compa
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from router.wire.errors import ApiError, Style
@@ -120,3 +120,27 @@ def endpoint_label(path: str) -> str:
     if path in PROMPT_ROUTES or path in COMPUTED_ENDPOINTS or path in TEXT_ENDPOINTS or path == REALTIME.decode():
         return path
     return "/v1/responses/{id}" if RESPONSE_ID.fullmatch(path) else "other"
+
+
+class PathFacts(NamedTuple):
+    """What a path (canonical, or one that is refused) says of its requests."""
+
+    target: bytes
+    """The path as workers get it, without a query."""
+    api: str
+    """Of a prompt that is posted there; empty for none."""
+    endpoint: str
+    style: Style
+
+
+def facts_of(path: str) -> PathFacts:
+    """The facts of a path. Those of the named paths are made once."""
+    return _NAMED.get(path) or _facts(path)
+
+
+def _facts(path: str) -> PathFacts:
+    return PathFacts(path.encode("latin-1"), PROMPT_ROUTES.get(path, ""), endpoint_label(path), style_of(path))
+
+
+_NAMED: Final = {path: _facts(path) for path in (*PROMPT_ROUTES, *COMPUTED_ENDPOINTS, *TEXT_ENDPOINTS)}
+NAMED_TARGETS: Final = frozenset(facts.target for facts in _NAMED.values())

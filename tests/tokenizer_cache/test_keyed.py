@@ -1,6 +1,6 @@
 """A keyed hash of what clients send."""
 
-from tokenizer_cache.keyed import DIGEST_BYTES, KeyedHash
+from tokenizer_cache.keyed import DIGEST_BYTES, SHORT_BYTES, KeyedHash
 from tokenizer_cache.rules import Served
 
 
@@ -16,3 +16,9 @@ def test_it_counts_where_the_beginning_ends() -> None:
 
 def test_formats_are_told_apart_by_128_bits() -> None:
     assert len(Served(own_template=True).key.partition("~")[2]) == 32
+
+
+def test_it_counts_where_the_beginning_ends_in_short_and_long_inputs() -> None:
+    keyed, text = KeyedHash(b"a"), bytes(range(256)) * 2
+    cuts = {keyed.of(text[at:end], text[:at]) for end in (SHORT_BYTES, 2 * SHORT_BYTES) for at in (0, 1, 16, 17, 32)}
+    assert len(cuts) == 10

@@ -12,8 +12,9 @@ def test_lowest_equals_a_sorted_list(moves: list[tuple[int, int]], count: int) -
     loads: dict[int, int] = {}
     for item, load in moves:
         if item in loads:
-            order.remove(item, loads[item])
-        order.add(item, load)
+            order.move(item, loads[item], load)
+        else:
+            order.add(item, load)
         loads[item] = load
         found = order.lowest(count)
         assert [loads[item] for item in found] == sorted(loads.values())[:count]
@@ -25,14 +26,12 @@ def test_equal_items_take_turns() -> None:
     for name in "abc":
         order.add(name, 0)
     first = order.lowest(1)[0]
-    order.remove(first, 0)
-    order.add(first, 1)
-    order.remove(first, 1)
-    order.add(first, 0)
+    order.move(first, 0, 1)
+    order.move(first, 1, 0)
     assert order.lowest(3) == ["b", "c", "a"]
 
 
-def test_removing_what_is_not_there_is_fine() -> None:
+def test_moving_what_is_not_there_adds_it() -> None:
     order: LoadOrder[str] = LoadOrder()
-    order.remove("a", 7)
-    assert order.lowest(3) == []
+    order.move("a", 7, 2)
+    assert order.lowest(3) == ["a"]

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from aiohttp.client_exceptions import ClientError
 
-from router.relay.worker_answer import MAX_HEADER_BYTES, MAX_HEADERS, READ_BUFFER_BYTES, WorkerAnswer, WorkerConnection
+from router.relay.worker_answer import (
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
+    READ_BUFFER_BYTES,
+    USUAL_NAMES,
+    WorkerAnswer,
+    WorkerConnection,
+)
 
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -73,6 +80,14 @@ async def test_head_and_body_and_the_connection_is_free_again(line: Line) -> Non
         assert (answer.ended, await answer.read(), await answer.read()) == (True, b"cd", b"")
         assert not line.connection.should_close
     assert line.ends == 2
+
+
+async def test_names_known_to_be_safe_pass_beside_one_that_is_checked(line: Line) -> None:
+    answer = line.ask()
+    names = [*sorted(USUAL_NAMES - {b"transfer-encoding"}), b"Unusual"]
+    line.connection.data_received(b"HTTP/1.1 200 OK\r\n" + b"".join(name + b": 0\r\n" for name in names) + b"\r\n")
+    await answer.head()
+    assert [name for name, _ in answer.headers] == [name.lower() for name in names]
 
 
 async def test_chunks_are_passed_on_without_waking_anybody(line: Line) -> None:

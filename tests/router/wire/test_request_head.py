@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.wire.errors import ApiError
-from router.wire.request_head import UPGRADE, Headers, body_length, request_head
+from router.wire.request_head import UPGRADE, USUAL_NAMES, Headers, body_length, request_head
+from router.wire.routes import NAMED_TARGETS
 from tests.attacks.readings import read_alike
 
 pairs = st.tuples(st.binary(max_size=12) | st.from_regex(rb"[a-z-]{1,9}", fullmatch=True), st.binary(max_size=12))
@@ -66,3 +67,10 @@ def test_whatever_is_written_is_one_request_to_every_parser(headers: Headers, mo
     assert [(name, value) for name, value in seen.headers if name not in (b"host", b"content-length")] == [
         (name, value.strip(b" \t")) for name, value in headers
     ]
+
+
+def test_names_and_targets_known_to_be_safe_pass_beside_those_that_are_checked() -> None:
+    for name in USUAL_NAMES:
+        assert head([(name, b"1"), (b"unusual", b"2")])
+    for target in NAMED_TARGETS:
+        assert head([], target + b"?")
