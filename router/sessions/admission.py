@@ -79,7 +79,8 @@ class SessionAdmission:
         if turn is None or not self._alone():
             return workers
         now, climate = self._clock(), self.climate(turn.group)
-        climate.judge(workers, now, self._capacity_of(workers))
+        if climate.is_due(now):
+            climate.judge(workers, now, self._capacity_of(workers))
         if not climate.waits:
             return workers
         home = turn.session.place if turn.session is not None else None
@@ -269,8 +270,8 @@ class SessionAdmission:
             self._leave(session)
         if turn.session is not None and turn.session.place is place:
             return True
-        taken = place.tokens + place.promised_before(turn)
-        return not taken or taken + place.needs(turn.wanted) <= self._limit(worker)
+        taken = place.tokens + (place.promised_before(turn) if place.claims else 0)
+        return not taken or taken + place.needs(turn.wanted) <= capacity * place.margin.share
 
     def _keep(self, session: Session, climate: Climate, now: float) -> None:
         """An idle session's memory is kept until its lease ends."""

@@ -89,9 +89,13 @@ class Climate:
         """An answer had this many tokens."""
         self.answer_tokens += (completion_tokens - self.answer_tokens) / MEMORY
 
+    def is_due(self, now: float) -> bool:
+        """May it be judged again?"""
+        return now - self._judged_at >= AGAIN_S
+
     def judge(self, workers: Collection[Worker], now: float, capacity: int) -> None:
         """Look at it anew, if that was not done lately. `capacity`: KV tokens of all the workers, 0 when unknown."""
-        if now - self._judged_at < AGAIN_S or not workers:
+        if not self.is_due(now) or not workers:
             return
         self._judged_at = now
         rate = sum(worker.prefill_rate for worker in workers)
