@@ -20,8 +20,11 @@ MAX_TOKENS = 1 << 27
 MAX_UNSEEN_TOKENS = 1 << 20
 """A client pays for at most one token per byte and this many more: for media by URL, and for what the worker stores."""
 _BRACE = re.compile(rb"[{}]")
-_TOOL_CALL = re.compile(rb'"(?:tool_calls|tool_use)"[,}]|"(?:function_call|custom_tool_call|local_shell_call)"[,}]')
-"""A finish or stop reason, or the type of an output item."""
+_TOOL_CALL = re.compile(
+    rb'_(?:(?<="tool_)(?:calls|use)|(?:(?<="function_)|(?<="custom_tool_)|(?<="local_shell_))call)"[,}]'
+)
+"""A finish or stop reason, or the type of an output item: `"tool_calls"`, `"tool_use"`, `"function_call"` and so on. It
+begins with its rarest character, to which the search leaps."""
 _VALUE = re.compile(rb'"usage"\s*:\s*\{')
 
 
@@ -79,7 +82,8 @@ class AnswerEnds:
 
     def calls_tool(self) -> bool:
         """Does the answer end with a tool call, as its own fields say? In its text the quotes would be escaped."""
-        return _TOOL_CALL.search(b"".join((*self._head, *self._tail))[-KEPT_BYTES:]) is not None
+        end = b"".join((*self._head, *self._tail))[-KEPT_BYTES:]
+        return _TOOL_CALL.search(end) is not None
 
     def usage(self) -> Usage | None:
         """The last `usage` object that says anything; None when there is none."""

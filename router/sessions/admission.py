@@ -70,9 +70,10 @@ class SessionAdmission:
             return None
         found = self.book.find(prompt)
         before = found.session.anchors if found.session is not None else ()
-        needed = footprint_of(prompt, before)
-        wanted = needed._replace(tokens=needed.tokens + int(self.climate(group).answer_tokens))
-        return Turn(self, group, wanted, self._clock(), found)
+        wanted = footprint_of(prompt, before, int(self.climate(group).answer_tokens))
+        turn = Turn(self, group, wanted, self._clock(), found)
+        turn.prompt = prompt
+        return turn
 
     def places(self, turn: Turn | None, workers: Sequence[Worker]) -> Sequence[Worker]:
         """Those of `workers` to which the turn may go now, in their order; none if it must wait."""
@@ -199,9 +200,9 @@ class SessionAdmission:
             session.prompt_tokens = prompt.tokens
             for forgotten in self.book.note(session, prompt):
                 self._leave(forgotten)
-            if place is not None:
-                needed = footprint_of(prompt, session.anchors if session.anchors is turn.wanted.anchors else ())
-                place.hold(session, needed._replace(tokens=max(needed.tokens, turn.wanted.tokens)))
+            if place is not None and prompt is not turn.prompt:
+                longer = max(0, turn.wanted.tokens - prompt.tokens)
+                place.hold(session, footprint_of(prompt, answer_tokens=longer))
         elif not session.turns and not session.running:
             self._leave(session)
             return
@@ -246,8 +247,8 @@ class SessionAdmission:
         return self._capacity(worker) * (place.margin.share if place is not None else 1.0)
 
     def _capacity(self, worker: Worker) -> int:
-        tokens = worker.pool.capacity_tokens if worker.pool.caches else 0
-        return tokens + self._extra_tokens if tokens else 0
+        pool = worker.pool
+        return pool.capacity_tokens + self._extra_tokens if pool.caches and pool.capacity_tokens else 0
 
     def _capacity_of(self, workers: Collection[Worker]) -> int:
         return sum(self._capacity(worker) for worker in workers)
@@ -262,16 +263,21 @@ class SessionAdmission:
         """A session that is larger than what the margin leaves goes in where it is alone. One that is larger than the
         memory goes at once: waiting would not help it, and the engine says so."""
         place = self.sets.get(worker.holder)
-        capacity = self._capacity(worker)
-        if place is None or not capacity or turn.wanted.tokens > capacity:
+        if place is None:
             return True
+        if now >= place.soonest_end:
+            self._end_leases(place, now)
+        capacity, wanted = self._capacity(worker), turn.wanted.tokens
+        taken = place.tokens + (place.promised_before(turn) if place.claims else 0)
+        spare = capacity * place.margin.share - taken
+        if wanted <= spare or not taken or not capacity or wanted > capacity:
+            return True
+        return (turn.session is not None and turn.session.place is place) or place.needs(turn.wanted) <= spare
+
+    def _end_leases(self, place: WorkingSet, now: float) -> None:
         for session in place.ended_leases(now):
             self.expired += 1
             self._leave(session)
-        if turn.session is not None and turn.session.place is place:
-            return True
-        taken = place.tokens + (place.promised_before(turn) if place.claims else 0)
-        return not taken or taken + place.needs(turn.wanted) <= capacity * place.margin.share
 
     def _keep(self, session: Session, climate: Climate, now: float) -> None:
         """An idle session's memory is kept until its lease ends."""

@@ -45,10 +45,11 @@ class SessionBook:
         chain, by_leaf = prompt.chain, self._by_leaf
         known = min(len(chain), prompt.known_blocks * HASH_BYTES)
         for end in range(known - known % HASH_BYTES, 0, -HASH_BYTES):
-            session = by_leaf.get(chain[end - HASH_BYTES : end])
+            leaf = chain[end - HASH_BYTES : end]
+            session = by_leaf.get(leaf)
             if session is not None:
-                last = session.leaves[-1] == chain[end - HASH_BYTES : end]
-                return Found(session) if last and not session.running else Found(parent=session)
+                goes_on = session.leaves[-1] == leaf and not session.running
+                return Found(session) if goes_on else Found(None, session)
         return NOBODY
 
     def note(self, session: Session, prompt: Prompt) -> list[Session]:
@@ -61,7 +62,7 @@ class SessionBook:
             self._by_leaf[leaf] = session
             if len(session.leaves) > LEAVES:
                 self._unlink(session, session.leaves.pop(0))
-        return self._shortened()
+        return self._shortened() if len(self._sessions) > self._max_sessions else []
 
     def forget(self, session: Session) -> None:
         """It never comes again. Safe for one that is not here."""

@@ -31,19 +31,19 @@ class Footprint(NamedTuple):
     """All of it, in tokens."""
 
 
-def footprint_of(prompt: Prompt, before: Sequence[bytes] = ()) -> Footprint:
-    """Of a prompt that may extend another one, whose anchors are `before`."""
+def footprint_of(prompt: Prompt, before: Sequence[bytes] = (), answer_tokens: int = 0) -> Footprint:
+    """Of a prompt that may extend another one, whose anchors are `before`, and of its answer."""
     stride = max(1, ANCHOR_TOKENS // prompt.block_tokens)
     step, chain = stride * HASH_BYTES, prompt.chain
     first = (len(before) + 1) * step
     anchors = [chain[end - HASH_BYTES : end] for end in range(first, whole_blocks(prompt) * HASH_BYTES + 1, step)]
-    return Footprint([*before, *anchors], stride * prompt.block_tokens, prompt.tokens)
+    return Footprint([*before, *anchors], stride * prompt.block_tokens, prompt.tokens + answer_tokens)
 
 
 def whole_blocks(prompt: Prompt) -> int:
     """The blocks of its exact part that a prompt which extends this one must have."""
-    lasting = max(0, prompt.tokens - CLOSING_TOKENS) // prompt.block_tokens
-    return min(prompt.known_blocks, lasting, len(prompt.chain) // HASH_BYTES)
+    lasting = (prompt.tokens - CLOSING_TOKENS) // prompt.block_tokens
+    return max(0, min(prompt.known_blocks, lasting, len(prompt.chain) // HASH_BYTES))
 
 
 def leaf_of(prompt: Prompt) -> bytes:

@@ -25,7 +25,7 @@ class Turn:
 
     __slots__ = (
         "_desk", "arrived_at", "began_at", "came", "claim", "expected_tokens", "group", "kept", "parent",
-        "session", "wanted",
+        "prompt", "session", "wanted",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, group: str, wanted: Footprint, now: float, found: Found) -> None:
@@ -33,6 +33,8 @@ class Turn:
         self.group = group
         self.wanted = wanted
         """The memory that it needs, with its answer."""
+        self.prompt: Prompt | None = None
+        """As it was known when `wanted` was reckoned."""
         self.arrived_at = now
         self.session: Session | None = found.session
         """None for a new session until the turn goes to a worker."""

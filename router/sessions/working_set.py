@@ -11,15 +11,15 @@ from router.sessions.session import Session
 class WorkingSet:
     """One worker's. Sessions enter, grow and leave; what two of them share counts once."""
 
-    __slots__ = ("_anchor_tokens", "_anchors", "_own_tokens", "_soonest_end", "claims", "margin", "sessions")
+    __slots__ = ("_anchor_tokens", "_anchors", "_own_tokens", "claims", "margin", "sessions", "soonest_end")
 
     def __init__(self) -> None:
         self._anchors: dict[bytes, int] = {}
         """How many of the sessions inside have each anchor."""
         self._anchor_tokens = 0
         self._own_tokens = 0
-        self._soonest_end = math.inf
-        """When the first lease of an idle session ends, at the earliest."""
+        self.soonest_end = math.inf
+        """When the first lease of an idle session ends, at the earliest: `ended_leases` has nothing before."""
         self.sessions: dict[Session, None] = {}
         """Those inside, in the order in which they came."""
         self.claims: dict[object, int] = {}
@@ -66,7 +66,8 @@ class WorkingSet:
         self._anchor_tokens = wanted.anchor_tokens
         had, new = session.anchors, wanted.anchors
         if new[: len(had)] == had:
-            self._add(new[len(had) :])
+            if len(new) > len(had):
+                self._add(new[len(had) :])
         else:
             self._drop(had)
             self._add(new)
@@ -82,14 +83,12 @@ class WorkingSet:
 
     def idle_until(self, when: float) -> None:
         """A session inside is idle, and its lease ends then."""
-        self._soonest_end = min(self._soonest_end, when)
+        self.soonest_end = min(self.soonest_end, when)
 
     def ended_leases(self, now: float) -> list[Session]:
-        """Sessions inside whose lease is over. Costs nothing while none can be."""
-        if now < self._soonest_end:
-            return []
+        """Sessions inside whose lease is over."""
         idle = [session for session in self.sessions if not session.running]
-        self._soonest_end = min((session.kept_until for session in idle if session.kept_until > now), default=math.inf)
+        self.soonest_end = min((session.kept_until for session in idle if session.kept_until > now), default=math.inf)
         return [session for session in idle if session.kept_until <= now]
 
     def idle(self) -> Iterator[Session]:

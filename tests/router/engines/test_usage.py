@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -15,6 +16,14 @@ def ends(*chunks: bytes) -> AnswerEnds:
     for chunk in chunks:
         answer.add(chunk)
     return answer
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds for ten calls, in this thread's CPU time."""
+    began = time.thread_time()
+    for _ in range(10):
+        call()
+    return time.thread_time() - began
 
 
 def cut(data: bytes, size: int) -> list[bytes]:
@@ -130,3 +139,39 @@ def test_what_is_kept_of_an_answer_does_not_grow_with_it_or_its_chunks(size: int
     assert answer.usage() == Usage(100, 64, 5)
     assert answer.head == b"x" * KEPT_BYTES
     assert answer.last(1) == b"}"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"index":0,"delta":{},"finish_reason":"tool_calls"}',
+        b'{"finish_reason": "tool_calls", "stop_reason": null}',
+        b'{"delta":{"stop_reason":"tool_use","stop_sequence":null}}',
+        b'{"type":"function_call","name":"ls"}',
+        b'{"id":"1","type":"custom_tool_call"}',
+        b'{"type":"local_shell_call","id":"1"}',
+    ],
+)
+def test_an_answer_that_ends_with_a_tool_call_is_known(said: bytes) -> None:
+    assert ends(b'data: {"text":"x"}\n\n' * 2000, said, b"\n\ndata: [DONE]\n\n").calls_tool()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"message":{"content":"hi","tool_calls":[]},"finish_reason":"stop"}',
+        json.dumps({"content": '"finish_reason":"tool_calls"}, "tool_use",'}).encode(),
+        b'{"stop_reason":"end_turn","my_call":"other_call","x":"_calls","y":"a_tool_use"}',
+        b'{"finish_reason":"tool_calls',
+    ],
+)
+def test_words_that_look_like_a_tool_call_are_none(said: bytes) -> None:
+    assert not ends(said).calls_tool()
+
+
+def test_the_search_for_a_tool_call_is_cheap_in_text_full_of_quotes() -> None:
+    chunk = b'{"choices":[{"index":0,"delta":{"content":" w"},"logprobs":null,"other":null,"more":null}]}\n'
+    answer = ends(*[chunk] * 300)
+    assert len(chunk) * 300 > KEPT_BYTES
+    best_s = min(timed(answer.calls_tool) for _ in range(50))
+    assert best_s < 5 * min(timed(lambda: answer.last(KEPT_BYTES)) for _ in range(50))
