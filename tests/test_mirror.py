@@ -14,27 +14,19 @@ ENTRY: Final = frozenset({"__init__.py", "__main__.py"})
 ELSEWHERE: Final = {
     # Wiring: it has no rule of its own, and every test of a whole router runs through it.
     "router/build/test_app.py": "router/build: child common gauges make_dial make_fleet make_members make_prompts run",
-    "router/http/test_gateway.py": "router/build: make_gateway | router/http: control explain | router/wire: exchange",
-    "router/http/test_discovery.py": "router/build: make_discovery | router/members: source",
-    "router/http/test_tracing.py": "router/build: make_tracing | router/observe: tracing",
-    "router/http/test_drain.py": "router/build: server",
+    "router/http/test_gateway.py": "router/build: make_gateway | router/http: control explain",
+    "router/build/test_make_discovery.py": "router/members: source",
+    "router/observe/test_tracing.py": "router/build: make_tracing",
     "router/settings/test_fields.py": "router/build: tuning | router/settings: routing serving",
     # What clients and workers meet: tested over real sockets, through a whole router.
-    "router/http/test_faults.py": "router/http: loop progress prompt_route",
-    "router/http/test_told_prompts.py": "router/http: late_tokens",
+    "router/http/test_faults.py": "router/http: loop prompt_route",
     "router/routing/test_recognition.py": "router/routing: asked",
     "router/sessions/test_admission.py": "router/sessions: session turn",
     "router/http/test_defaults.py": "router/relay: worker_client",
-    "router/http/test_tls.py": "router/dial: certificates",
-    "router/http/test_realtime.py": "router/relay: session",
     "router/wire/test_rights.py": "router/http: load_route",
     # Parts of one thing: their users' tests go through every line.
     "router/prefix/test_contract.py": "router/prefix: index",
-    "router/prefix/test_radix.py": "router/prefix: node",
     "router/prefix/test_shared.py": "router/prefix: upkeep writer",
-    "router/processes/test_supervisor.py": "router/processes: embedded",
-    "router/prompts/test_ask.py": "router/engines: ids",
-    "router/shared/test_link.py": "router/shared: wire",
     "tokenizer_cache/test_encoder.py": "tokenizer_cache: messages prompt",
 }
 

@@ -23,7 +23,7 @@ from tests.attacks.readings import MisreadError, Reading, read_alike
 from tests.attacks.recording_worker import RecordingWorker
 from tests.router.http.raw import wire
 from tests.router.http.test_fuzz import ODD_BYTES, damaged
-from tests.router.http.test_tracing import Collector, collecting
+from tests.router.observe.test_tracing import Collector, collecting
 from tests.routers import RunningRouter, running_router
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

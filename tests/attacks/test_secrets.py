@@ -15,7 +15,7 @@ import pytest
 from router.settings import Secret
 from tests.router.build.test_make_sharing import everything
 from tests.router.fake_worker import Answer, FakeWorker, as_json, models, vllm
-from tests.router.http.test_tracing import collecting
+from tests.router.observe.test_tracing import collecting
 from tests.routers import MODEL, running_router
 from tests.servers import RedisServer
 

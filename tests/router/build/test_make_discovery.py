@@ -7,6 +7,7 @@ from pathlib import Path
 
 from loadtests.harness.name_server import NameServer
 from tests.engines import EngineThread
+from tests.router.http.conftest import nothing_went_wrong_inside  # noqa: F401 - a fixture of every test here
 from tests.router.http.site import CHAT
 from tests.routers import MODEL, chat, running_router
 

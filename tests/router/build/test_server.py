@@ -12,6 +12,7 @@ import pytest
 
 from loadtests.ports import ports
 from tests.engines import EngineThread
+from tests.router.http.conftest import nothing_went_wrong_inside  # noqa: F401 - a fixture of every test here
 from tests.router.http.raw import post, wire
 from tests.router.http.scripted_worker import STREAM_HEAD, ScriptedWorker, chunk
 from tests.router.http.site import CHAT, GOOD
