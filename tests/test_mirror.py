@@ -13,21 +13,21 @@ PRODUCT: Final = ("router", "tokenizer_cache", "policies")
 ENTRY: Final = frozenset({"__init__.py", "__main__.py"})
 ELSEWHERE: Final = {
     # Wiring: it has no rule of its own, and every test of a whole router runs through it.
-    "router/build/test_app.py": "router/build: child common gauges make_dial make_fleet make_members make_prompts run",
+    "router/build/test_app.py": "router/build: child gauges make_dial make_fleet make_members make_prompts run",
     "router/http/test_gateway.py": "router/build: make_gateway | router/http: control explain",
-    "router/build/test_make_discovery.py": "router/members: source",
     "router/observe/test_tracing.py": "router/build: make_tracing",
-    "router/settings/test_fields.py": "router/build: tuning | router/settings: routing serving",
-    # What clients and workers meet: tested over real sockets, through a whole router.
-    "router/http/test_faults.py": "router/http: loop prompt_route",
+    # Values and contracts: what reads them decides.
+    "router/build/test_make_discovery.py": "router/members: source",
+    "router/prefix/test_contract.py": "router/prefix: index",
     "router/routing/test_recognition.py": "router/routing: asked",
     "router/sessions/test_admission.py": "router/sessions: session turn",
+    "router/settings/test_fields.py": "router/build: tuning | router/settings: routing serving",
+    "tokenizer_cache/test_encoder.py": "tokenizer_cache: prompt",
+    # What clients, workers and Redis meet: tested over real sockets.
+    "router/http/test_faults.py": "router/http: loop prompt_route",
     "router/http/test_defaults.py": "router/relay: worker_client",
+    "router/prefix/test_shared.py": "router/prefix: writer",
     "router/wire/test_rights.py": "router/http: load_route",
-    # Parts of one thing: their users' tests go through every line.
-    "router/prefix/test_contract.py": "router/prefix: index",
-    "router/prefix/test_shared.py": "router/prefix: upkeep writer",
-    "tokenizer_cache/test_encoder.py": "tokenizer_cache: messages prompt",
 }
 
 

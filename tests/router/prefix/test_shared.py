@@ -109,19 +109,6 @@ async def test_a_lost_connection_takes_no_other_pending_back_and_leaves_none(
             assert dict(await other.match(CHAIN)) == {}
 
 
-async def test_a_flushed_server_is_told_again(server: RedisServer, clock: Clock) -> None:
-    async with router_on(server, clock) as (_, index, upkeep):
-        for number in range(5):
-            index.record(confirmed("w1", chain_of([number], CHAIN)))
-        await index.flush()
-        with server.client() as client:
-            client.flushall()
-        await index.match(CHAIN)
-        await until(lambda: upkeep.restored == 5)
-        await index.flush()
-        assert dict(await index.match(chain_of([3], CHAIN))) == {"w1": held(101)}
-
-
 async def test_flushed_scripts_are_no_trouble(server: RedisServer, clock: Clock) -> None:
     async with router_on(server, clock) as (_, index, _):
         index.record(confirmed("w1", CHAIN))
