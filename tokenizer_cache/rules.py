@@ -31,6 +31,13 @@ class NotExact(Exception):
         """One word from a closed set, a metric label."""
 
 
+def string(value: Any) -> str:
+    """The value, which an engine takes only if it is a string. Raises NotExact."""
+    if not isinstance(value, str):
+        raise NotExact("invalid")
+    return value
+
+
 class Served(msgspec.Struct, frozen=True, kw_only=True):
     """The options of a server that change the prompts of its model. Equal values render equally."""
 

@@ -7,7 +7,7 @@ breaks, hosted tools are skipped, and what a client's `thinking` does depends on
 import json
 from typing import Any
 
-from tokenizer_cache.rules import NotExact
+from tokenizer_cache.rules import NotExact, string
 from tokenizer_cache.sglang.template import SglangFormat
 
 _THINK_PARSERS = frozenset(
@@ -66,7 +66,7 @@ def _turns_of_blocks(role: str, blocks: list[Any], template: SglangFormat) -> li
     for block in blocks:
         kind = _kind(block)
         if kind == "text":
-            texts.append(_string(block.get("text")))
+            texts.append(string(block.get("text")))
         elif kind == "tool_use":
             calls.append(_call(block))
         elif kind == "tool_result" and role == "user":
@@ -97,7 +97,7 @@ def _thoughts(role: str, blocks: list[Any], template: SglangFormat) -> list[str]
         return []
     if any(isinstance(block, dict) and block.get("type") == "redacted_thinking" for block in blocks):
         raise NotExact("invalid")
-    thoughts = [_string(block.get("thinking")) for block in blocks if _kind(block) == "thinking"]
+    thoughts = [string(block.get("thinking")) for block in blocks if _kind(block) == "thinking"]
     thoughts = [thought for thought in thoughts if thought]
     parser = template.served.reasoning_parser
     if not thoughts or not parser:
@@ -118,12 +118,12 @@ def _kind(block: Any) -> str:
 
 def _call(block: dict[str, Any]) -> dict[str, Any]:
     asked = block.get("input", {})
-    if not isinstance(asked, dict) or not _string(block.get("id")):
+    if not isinstance(asked, dict) or not string(block.get("id")):
         raise NotExact("invalid")
     return {
         "id": block["id"],
         "type": "function",
-        "function": {"name": _string(block.get("name")), "arguments": json.dumps(asked, ensure_ascii=False)},
+        "function": {"name": string(block.get("name")), "arguments": json.dumps(asked, ensure_ascii=False)},
     }
 
 
@@ -139,24 +139,24 @@ def _results(block: dict[str, Any]) -> list[dict[str, Any]]:
     contents: list[Any] = [run[0]["text"] if len(run) == 1 and "text" in run[0] else run for run in runs]
     if not contents:
         contents = [_result_text(content)]
-    return [{"role": "tool", "tool_call_id": _string(call_id), "content": content} for content in contents]
+    return [{"role": "tool", "tool_call_id": string(call_id), "content": content} for content in contents]
 
 
 def _result_parts(content: list[Any]) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     for item in content:
         kind = _kind(item)
-        if kind == "text" and _string(item.get("text")):
+        if kind == "text" and string(item.get("text")):
             parts.append({"type": "text", "text": item["text"]})
         elif kind == "tool_reference" and (name := item.get("tool_name") or item.get("name")):
-            parts.append({"type": kind, "name": _string(name)})
+            parts.append({"type": kind, "name": string(name)})
     return parts
 
 
 def _result_text(content: Any) -> str:
     if isinstance(content, list):
         return "\n".join(part["text"] for part in _result_parts(content) if "text" in part)
-    return _string(content) if content else ""
+    return string(content) if content else ""
 
 
 def _system_texts(system: Any) -> list[str]:
@@ -164,7 +164,7 @@ def _system_texts(system: Any) -> list[str]:
         return [system] if system and system.strip() else []
     if not isinstance(system, list):
         raise NotExact("invalid")
-    texts = [_string(block.get("text")) for block in system if _kind(block) == "text"]
+    texts = [string(block.get("text")) for block in system if _kind(block) == "text"]
     return [text for text in texts if text]
 
 
@@ -229,9 +229,3 @@ def _choice(choice: Any, tools: list[dict[str, Any]]) -> Any:
     if kind == "tool":
         return {"type": "function", "function": {"name": choice.get("name")}}
     return _CHOICES.get(kind or "", "auto")
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise NotExact("invalid")
-    return value

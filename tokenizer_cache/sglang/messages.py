@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from tokenizer_cache.density import refuse_dense
-from tokenizer_cache.rules import NotExact
+from tokenizer_cache.rules import NotExact, string
 
 _ROLES = frozenset(("system", "assistant", "tool", "function", "developer", "latest_reminder", "root"))
 _STRINGS = ("tool_call_id", "name", "phase", "reasoning_content")
@@ -37,7 +37,7 @@ def _normalise(message: Any, wants_parts: bool) -> dict[str, Any]:
         raise NotExact("invalid")
     shown: dict[str, Any] = {
         "role": role,
-        **{key: _string(message[key]) for key in _STRINGS if message.get(key) is not None},
+        **{key: string(message[key]) for key in _STRINGS if message.get(key) is not None},
     }
     if message.get("tool_calls") is not None:
         shown["tool_calls"] = [_call(call, role) for call in _list(message["tool_calls"])]
@@ -65,9 +65,9 @@ def _ordered(shown: dict[str, Any], content: Any, role: str, wants_parts: bool) 
 def _part(part: Any, role: str) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind == "text":
-        return {"type": "text", "text": _string(part.get("text"))}
+        return {"type": "text", "text": string(part.get("text"))}
     if kind == "tool_reference":
-        return {"type": kind, "name": _string(part.get("name"))}
+        return {"type": kind, "name": string(part.get("name"))}
     if kind in ("thinking", "reasoning") and role == "assistant":
         return {"type": "thinking"}
     raise NotExact("media" if isinstance(kind, str) and kind.endswith(("_url", "image", "audio")) else "invalid")
@@ -132,7 +132,7 @@ def _tool(tool: Any) -> dict[str, Any]:
         known["defer_loading"] = deferred
     order = [key for key in function if key in known]
     printed = {key: known[key] for key in [*order, *known]}
-    return {"type": _string(tool.get("type", "function")), "function": printed, "defer_loading": outer}
+    return {"type": string(tool.get("type", "function")), "function": printed, "defer_loading": outer}
 
 
 def _check_types(schema: Any) -> None:
@@ -173,12 +173,6 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise NotExact("invalid")
-    return value
-
-
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise NotExact("invalid")
@@ -186,4 +180,4 @@ def _flag(value: Any) -> bool:
 
 
 def _optional(value: Any) -> str | None:
-    return None if value is None else _string(value)
+    return None if value is None else string(value)

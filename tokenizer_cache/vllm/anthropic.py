@@ -6,7 +6,7 @@ chat body is never sent: it holds only what reaches the prompt.
 
 from typing import Any
 
-from tokenizer_cache.rules import BILLING_HEADER, NotExact
+from tokenizer_cache.rules import BILLING_HEADER, NotExact, string
 from tokenizer_cache.vllm.template import TemplateFormat
 
 
@@ -59,7 +59,7 @@ def _turns_of_blocks(role: str, blocks: list[Any]) -> list[dict[str, Any]]:
     turns = [turn for block in results for turn in _results(block)] if role == "user" else []
     texts = [text for kind, block in typed for text in _texts(kind, block, role)]
     reasoning = [
-        _string(block["thinking"]) for kind, block in typed if kind == "thinking" and block.get("thinking") is not None
+        string(block["thinking"]) for kind, block in typed if kind == "thinking" and block.get("thinking") is not None
     ]
     calls = [_call(block) for kind, block in typed if kind == "tool_use"]
     turn: dict[str, Any] = {"role": role}
@@ -74,16 +74,10 @@ def _turns_of_blocks(role: str, blocks: list[Any]) -> list[dict[str, Any]]:
 
 def _texts(kind: str, block: dict[str, Any], role: str) -> list[str]:
     if kind == "text" and block.get("text"):
-        return [_string(block["text"])]
+        return [string(block["text"])]
     if kind == "tool_result" and role == "assistant":
         return [f"Tool result: {block['content'] if block.get('content') else ''}"]  # vLLM prints it as Python does
     return []
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise NotExact("invalid")
-    return value
 
 
 def _kind(block: Any) -> str:
@@ -109,7 +103,7 @@ def _results(block: dict[str, Any]) -> list[dict[str, Any]]:
     items = [item for item in content if isinstance(item, dict)] if isinstance(content, list) else []
     if any(item.get("type") == "image" for item in items):
         raise NotExact("media")
-    texts = [_string(item.get("text", "")) for item in items if item.get("type") == "text"]
+    texts = [string(item.get("text", "")) for item in items if item.get("type") == "text"]
     text = content if isinstance(content, str) else "\n".join(texts)
     turns: list[dict[str, Any]] = [{"role": "tool", "tool_call_id": call_id, "content": text}]
     names = [item.get("tool_name") or item.get("name") for item in items if item.get("type") == "tool_reference"]
@@ -137,7 +131,7 @@ def _texts_of_blocks(blocks: Any) -> list[str]:
     """Texts of system blocks. Here vLLM drops a whole block that begins with the billing header."""
     if not isinstance(blocks, list):
         raise NotExact("invalid")
-    texts = [_string(block["text"]) for block in blocks if _kind(block) == "text" and block.get("text")]
+    texts = [string(block["text"]) for block in blocks if _kind(block) == "text" and block.get("text")]
     return [text for text in texts if not text.startswith(BILLING_HEADER)]
 
 
