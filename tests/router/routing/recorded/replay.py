@@ -1,5 +1,6 @@
 """Tells recorded events to a fleet and a decider, and writes down what every policy decides."""
 
+import dataclasses
 import gzip
 import json
 import random
@@ -102,7 +103,7 @@ class RecordedIndex:
     def remove_worker(self, holder: str) -> None: ...
 
 
-LOAD_FIGURES = 11
+LOAD_FIGURES = len(dataclasses.fields(Load))
 
 
 class Replay:
