@@ -118,7 +118,7 @@ class SessionAdmission:
         """The pause before it is over: learned once."""
         session = turn.session
         if not turn.came and session is not None and session.turns:
-            climate.returned(session.ending, turn.arrived_at - session.ended_at)
+            climate.returned(session, turn.arrived_at - session.ended_at)
         turn.came = True
 
     def too_many(self, turn: Turn, workers: Sequence[Worker]) -> bool:
@@ -218,7 +218,6 @@ class SessionAdmission:
         if session is None or not session.turns:
             return
         session.ending = Ending.CALL if calls else Ending.ANSWER if session.turns > 1 else Ending.FIRST_ANSWER
-        climate.ended(session.ending)
         if completion_tokens:
             climate.answered(completion_tokens)
         place: WorkingSet | None = session.place

@@ -46,6 +46,7 @@ class Climate:
         }
         self._leases = {Ending.FIRST_ANSWER: 0.0, Ending.ANSWER: 0.0, Ending.CALL: 2.0}
         self._live: dict[Session, float] = {}
+        """Sessions under way of which no turn waits for room, and when each began its last turn."""
         self._judged_at = -math.inf
 
     def lease_s(self, ending: Ending) -> float:
@@ -69,13 +70,12 @@ class Climate:
         self._live.pop(session, None)
         self._live[session] = now
 
-    def returned(self, ending: Ending, pause_s: float) -> None:
-        """A session's next turn has come."""
-        self._pauses[ending].returned(pause_s)
-
-    def ended(self, ending: Ending) -> None:
-        """A turn was answered."""
-        self._pauses[ending].began()
+    def returned(self, session: Session, pause_s: float) -> None:
+        """A session's next turn has come. Until now it said nothing of how many return."""
+        pauses = self._pauses[session.ending]
+        if self._live.pop(session, None) is not None:
+            pauses.began()
+        pauses.returned(pause_s)
 
     def turn(self, prompt_tokens: int, new_tokens: int, stay_s: float) -> None:
         """A turn of a session that kept its place: its lengths, and its time in the engine."""
@@ -100,9 +100,9 @@ class Climate:
         self._judged_at = now
         rate = sum(worker.prefill_rate for worker in workers)
         self.tstar_s = capacity / rate
+        self._prune(now)
         for ending, pauses in self._pauses.items():
             self._leases[ending] = pauses.lease_s(self.tstar_s)
-        self._prune(now)
         if self._turns >= LEAST_TURNS and capacity:
             self.waits = worth_waiting(self._demand(len(workers), rate / len(workers), capacity), self.waits)
 
@@ -135,3 +135,5 @@ class Climate:
                 continue
             if now - session.ended_at > horizon:
                 del self._live[session]
+                if session.turns:
+                    self._pauses[session.ending].began()

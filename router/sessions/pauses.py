@@ -11,6 +11,10 @@ from bisect import bisect_left
 
 EDGES_S = tuple(0.25 * 2 ** (n / 2) for n in range(32))
 """Pauses are counted up to each of these, from 0.25 s to 3.2 hours."""
+SPREAD = (0.5, 0.3, 0.2)
+"""A pause of a second says that the next one may take up to two: what it weighs for the step of its length, and for the
+two steps behind it. Danger: with all at its own step, while few pauses are known, each longer one comes after its
+lease, and its session is computed anew."""
 MEMORY = 400
 """Turns after which what was counted before weighs half."""
 
@@ -41,7 +45,7 @@ class Pauses:
         return self._returned_s / returned if returned else 0.0
 
     def began(self) -> None:
-        """A turn ended."""
+        """A turn ended, and it is known by now whether it was followed by another one in time."""
         self._began += 1
         if self._began > 2 * MEMORY:
             self._began /= 2
@@ -68,11 +72,18 @@ class Pauses:
 
     def lease_s(self, tstar_s: float) -> float:
         """The best lease: 0 where no pause is worth its memory."""
-        best_s, best = 0.0, 0.0
-        for edge in EDGES_S:
+        best_s = best = in_time = seconds = 0.0
+        for step, edge in enumerate(EDGES_S):
             if edge > tstar_s:
                 break
-            share, kept_s = self.kept(edge)
-            if share * tstar_s - kept_s >= best > 0 or share * tstar_s - kept_s > best:
-                best_s, best = edge, share * tstar_s - kept_s
+            count = self._expected(step)
+            in_time += count
+            seconds += count * edge
+            gain = in_time * tstar_s - seconds - max(0.0, self._began - in_time) * edge
+            if gain >= best > 0 or gain > best:
+                best_s, best = edge, gain
         return best_s
+
+    def _expected(self, step: int) -> float:
+        """Turns that may return at this step, by those seen there and a little before."""
+        return sum(part * self._counts[step - back] for back, part in enumerate(SPREAD) if back <= step)

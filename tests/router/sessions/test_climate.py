@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.sessions.climate import AGAIN_S, Climate
+from router.sessions.climate import AGAIN_S, LIVE_MOST_S, Climate
 from router.sessions.session import Ending, Session
 from tests.router.fleets import make_fleet
 
@@ -15,11 +15,11 @@ def after(turns: int, pause_s: float, sessions: int = 24, ending: Ending = Endin
     users = [Session() for _ in range(sessions)]
     for turn in range(turns):
         session = users[turn % sessions]
+        if session.turns:
+            climate.returned(session, pause_s)
         climate.began(session, now)
-        climate.returned(ending, pause_s)
         climate.turn(40_000, 500, 3.0)
-        climate.ended(ending)
-        session.ended_at = now
+        session.turns, session.ending, session.ended_at = session.turns + 1, ending, now
         now += 0.1
     climate.judge(make_fleet(2).groups["m"].workers, now, CAPACITY)
     return climate
@@ -40,6 +40,19 @@ def test_short_pauses_are_kept_and_waited_for() -> None:
 def test_pauses_of_people_are_not() -> None:
     climate = after(300, 100.0, sessions=200, ending=Ending.ANSWER)
     assert climate.lease_s(Ending.ANSWER) == 0.0
+
+
+def test_a_turn_that_pauses_still_says_nothing() -> None:
+    climate, workers = Climate(), make_fleet(2).groups["m"].workers
+    sessions = [Session() for _ in range(40)]
+    for session in sessions:
+        climate.began(session, 0.0)
+        session.turns, session.ended_at = 1, 0.5
+    climate.returned(sessions[0], 1.0)
+    climate.judge(workers, 2.0, CAPACITY)
+    assert climate.lease_s(Ending.FIRST_ANSWER) >= 1.0, "the only one of which anything is known came back"
+    climate.judge(workers, 2.0 + LIVE_MOST_S, CAPACITY)
+    assert climate.lease_s(Ending.FIRST_ANSWER) == 0.0, "the other 39 did not"
 
 
 def test_it_is_judged_once_in_a_while_and_not_without_workers_or_memory() -> None:

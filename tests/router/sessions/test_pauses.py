@@ -30,6 +30,12 @@ def test_a_long_tail_is_not_waited_for() -> None:
     assert of([1.0] * 80 + [300.0] * 20).lease_s(60.0) < 6.0
 
 
+def test_the_next_pause_may_be_longer_than_those_that_are_known() -> None:
+    assert 2.0 <= of([1.0] * 9, never=1).lease_s(20.0) < 4.0
+    assert 8.0 <= of([1.0] * 20 + [4.0] * 20, never=4).lease_s(60.0) < 16.0
+    assert of([1.0] * 400 + [4.0], never=40).lease_s(20.0) <= 2.0, "one in 440 is not waited for"
+
+
 def test_nothing_is_kept_where_pauses_are_longer_than_what_is_lost() -> None:
     assert of([30.0] * 100).lease_s(20.0) == 0.0
     assert of([], never=100).lease_s(60.0) == 0.0
