@@ -22,6 +22,9 @@ OVER = 0.05
 
 LOADING_SHARE = 0.2
 """Share of the workers' time that may go into loading sessions that have waited for less than the bound."""
+LEAST_TOKENS = 1024
+"""A shorter prompt goes at once and is not counted: it needs little memory, and a session is known from its first
+longer prompt on."""
 MAX_GROUPS = 1024
 
 
@@ -62,11 +65,11 @@ class SessionAdmission:
         return climate
 
     def arrive(self, group: str, prompts: Mapping[str, Prompt]) -> Turn | None:
-        """Whose turn a request is; None for what has no block to know it by. Changes nothing."""
+        """Whose turn a request is; None for a prompt that needs little memory. Changes nothing."""
         if not self.bound_s:
             return None
         prompt = next(iter(prompts.values()), None)
-        if prompt is None or not prompt.chain:
+        if prompt is None or prompt.tokens < LEAST_TOKENS or not prompt.chain:
             return None
         found = self.book.find(prompt)
         before = found.session.anchors if found.session is not None else ()

@@ -3,6 +3,7 @@
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 import policies
 from router.fleet.lease import Lease
@@ -118,7 +119,8 @@ async def test_a_turn_that_finds_no_room_must_wait_and_one_that_failed_goes_anyw
         other = case.admission.arrive(MODEL, {case.one.format: Prompt(bytes(8), 1, 99_000, 64, True, "ids")})
         assert other is not None
         other.begin(worker)
-    asked = case.chooser.arrived(case.asked)
+    prompt = Prompt(bytes(range(8)) * 31, 31, 2000, 64, True, "ids")
+    asked = case.chooser.arrived(replace(case.asked, prompts={case.one.format: prompt}))
     assert asked.turn is not None
     assert await case.chooser.decide(asked) is None
     assert case.chooser.must_wait(asked, None)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from router.fleet.worker import Worker
-from router.sessions.admission import SessionAdmission
+from router.sessions.admission import LEAST_TOKENS, SessionAdmission
 from router.sessions.session import Ending
 from router.sessions.turn import Turn
 from tests.router.fleets import MODEL, make_fleet
@@ -264,7 +264,8 @@ def test_with_other_routers_or_without_a_bound_all_may_go() -> None:
 def test_short_and_unreadable_prompts_are_nobody_s_turn() -> None:
     admission = SessionAdmission(BOUND_S)
     assert admission.arrive(MODEL, {}) is None
-    assert admission.arrive(MODEL, {"f": prompt_of(("a", 50))}) is None
+    assert admission.arrive(MODEL, {"f": prompt_of(("a", LEAST_TOKENS - 1))}) is None
+    assert admission.arrive(MODEL, {"f": prompt_of(("a", LEAST_TOKENS))}) is not None
 
 
 class Crowd:
