@@ -12,6 +12,7 @@ import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -43,18 +44,27 @@ class Limits:
 def cut(rows: Iterable[Row], measure: Measure, limits: Limits, rng: random.Random) -> Iterator[dict[str, Any]]:
     """Those sessions that have enough turns within the limits."""
     for row in rows:
-        pool = [{**message, "content": message.get("content") or ""} for message in row["messages"]]
-        tools = {"tools": row["tools"]} if row.get("tools") else {}
-        ends = _stretch(row, lambda end, pool=pool, tools=tools: _tokens(pool[:end], tools, measure, limits), limits)
+        body = _body(row)
+        ends = _stretch(row["requests"], partial(_first, body), measure, limits)
         if len(ends) >= limits.min_turns:
-            yield {"id": row["id"], "messages": pool[: ends[-1]], "requests": _requests(ends, rng), **tools}
+            yield {"id": row["id"], **_first(body, ends[-1]), "requests": _requests(ends, rng)}
 
 
-def _stretch(row: Row, tokens: Callable[[int], int], limits: Limits) -> list[int]:
+def _body(row: Row) -> dict[str, Any]:
+    """All of a session's messages. Chat templates refuse a content of null."""
+    pool = [{**message, "content": message.get("content") or ""} for message in row["messages"]]
+    return {"messages": pool, **({"tools": row["tools"]} if row.get("tools") else {})}
+
+
+def _first(body: Row, end: int) -> dict[str, Any]:
+    return {**body, "messages": body["messages"][:end]}
+
+
+def _stretch(requests: Iterable[Row], prompt: Callable[[int], Row], measure: Measure, limits: Limits) -> list[int]:
     """The numbers of messages in the stretch's prompts."""
     found = []
-    for end in sorted({request["spans"][0][1] for request in row["requests"] if _whole(request["spans"])}):
-        length = tokens(end)
+    for end in sorted({request["spans"][0][1] for request in requests if _whole(request["spans"])}):
+        length = _tokens(prompt(end), measure, limits)
         if length > limits.max_tokens:
             break
         if length >= limits.min_tokens:
@@ -67,10 +77,10 @@ def _whole(spans: Sequence[Sequence[int]]) -> bool:
     return len(spans) == 1 and spans[0][0] == 0
 
 
-def _tokens(messages: list[Row], tools: Row, measure: Measure, limits: Limits) -> int:
-    if sum(len(json.dumps(message)) for message in messages) > MOST_CHARS_A_TOKEN * limits.max_tokens:
+def _tokens(body: Row, measure: Measure, limits: Limits) -> int:
+    if sum(len(json.dumps(message)) for message in body["messages"]) > MOST_CHARS_A_TOKEN * limits.max_tokens:
         return limits.max_tokens + 1
-    return measure({"messages": messages, **tools})
+    return measure(body)
 
 
 def _requests(ends: Sequence[int], rng: random.Random) -> list[dict[str, Any]]:

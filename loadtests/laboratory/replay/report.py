@@ -50,6 +50,7 @@ def _totals(title: str, summary: Summary, slo: Slo) -> Table:
         ("hit rate, as the answers report it", _percent(summary.hit_rate)),
         ("... of this many answers", _percent(summary.reported)),
         (f"good ({slo})", _percent(summary.good)),
+        ("complete answers per second", number(summary.rate, "", 2)),
         ("good answers per second", number(summary.goodput, "", 2)),
         ("prompt tokens per second", number(summary.prompt_tokens_per_s)),
         ("answer tokens per second", number(summary.answer_tokens_per_s)),
@@ -62,10 +63,16 @@ def _totals(title: str, summary: Summary, slo: Slo) -> Table:
 
 def _times(summary: Summary) -> Table:
     def line(name: str, times: Times) -> tuple[str, ...]:
-        return (name, *map(_ms, (times.p50, times.p90, times.p99, times.max)))
+        return (name, *map(_ms, (times.mean, times.p50, times.p90, times.p99, times.max)))
 
-    named = {"time to first token": summary.ttft, "end to end": summary.whole, "per answer token": summary.per_token}
-    return Table("Times of complete answers", ("", "p50", "p90", "p99", "max"), [line(*pair) for pair in named.items()])
+    named = {
+        "time to first token": summary.ttft,
+        "end to end": summary.whole,
+        "per answer token": summary.per_token,
+        "whole session": summary.session,
+    }
+    header = ("", "mean", "p50", "p90", "p99", "max")
+    return Table("Times of complete answers", header, [line(*pair) for pair in named.items()])
 
 
 def _errors(summary: Summary) -> Table:

@@ -34,14 +34,16 @@ class Times:
     p90: float
     p99: float
     max: float
+    mean: float
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Times":
         """Linear interpolation between neighbours; NaNs are left out."""
         known = [value for value in values if not math.isnan(value)]
         if not known:
-            return cls(math.nan, math.nan, math.nan, math.nan)
-        return cls(*(float(value) for value in np.percentile(known, (50, 90, 99, 100))))
+            return cls(math.nan, math.nan, math.nan, math.nan, math.nan)
+        p50, p90, p99, most = (float(value) for value in np.percentile(known, (50, 90, 99, 100)))
+        return cls(p50, p90, p99, most, float(np.mean(known)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,10 @@ class Summary:
     ttft: Times
     whole: Times
     per_token: Times
+    session: Times
+    """From a session's first request to its last end, of those without an error."""
+    rate: float
+    """Complete answers per second."""
     good: float
     goodput: float
     """Good answers per second."""
@@ -93,6 +99,8 @@ def summary(records: Sequence[Record], slo: Slo) -> Summary:
         ttft=Times.of(record.ttft_s for record in complete),
         whole=Times.of(record.whole_s for record in complete),
         per_token=Times.of(record.per_token_s for record in complete),
+        session=Times.of(_sessions_s(records)),
+        rate=_share(len(complete), seconds),
         good=_share(good, len(records)),
         goodput=_share(good, seconds),
         prompt_tokens_per_s=_share(sum(max(0, usage.prompt_tokens) for usage in usages), seconds),
@@ -101,6 +109,17 @@ def summary(records: Sequence[Record], slo: Slo) -> Summary:
         reasons=dict(Counter(r.decision.reason for r in records if r.decision.reason).most_common()),
         workers=dict(Counter(r.decision.worker for r in records if r.decision.worker).most_common()),
     )
+
+
+def _sessions_s(records: Sequence[Record]) -> list[float]:
+    sessions: dict[str, list[Record]] = {}
+    for record in records:
+        sessions.setdefault(record.session, []).append(record)
+    return [
+        max(record.ended_s for record in found) - min(record.asked_s for record in found)
+        for found in sessions.values()
+        if not any(record.error for record in found)
+    ]
 
 
 def _share(part: float, whole: float) -> float:

@@ -31,6 +31,15 @@ def test_a_summary() -> None:
     assert (found.reasons, found.workers) == ({"cached": 1}, {"w": 1})
 
 
+def test_a_session_lasts_from_its_first_request_to_its_last_end() -> None:
+    first, second = record(1.0), record(2.0)._replace(asked_s=20.0, ended_s=25.0, turn=1)
+    cut = record(NAN, error="cut off")._replace(session="t")
+    found = summary([second, first, cut, cut._replace(error="")], Slo())
+    assert found.session == Times(15.0, 15.0, 15.0, 15.0, 15.0), "one whole session, and one with an error"
+    assert found.rate == pytest.approx(3 / 15)
+    assert summary([first, record(2.0)], Slo()).ttft.mean == pytest.approx(1.5)
+
+
 def test_an_answer_is_good_when_it_meets_all_that_is_asked() -> None:
     assert Slo(1.0).met_by(record(1.0))
     assert not Slo(1.0).met_by(record(1.1))
