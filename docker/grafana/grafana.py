@@ -10,10 +10,11 @@ from typing import Any
 from docker.grafana.insides import INDEX, PROCESS, TOKENS
 from docker.grafana.panels import ROUTER, Panel, Row
 from docker.grafana.running import DECISIONS, FAILURES, WORKERS
+from docker.grafana.sessions import SESSIONS
 from docker.grafana.sharing import CLIENTS, DISCOVERY, REDIS
 from docker.grafana.worth import LATENCY, WORTH
 
-ROWS = (WORTH, LATENCY, WORKERS, DECISIONS, FAILURES, CLIENTS, REDIS, DISCOVERY, INDEX, TOKENS, PROCESS)
+ROWS = (WORTH, LATENCY, WORKERS, SESSIONS, DECISIONS, FAILURES, CLIENTS, REDIS, DISCOVERY, INDEX, TOKENS, PROCESS)
 COLUMNS = 24
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 

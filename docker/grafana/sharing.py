@@ -30,7 +30,8 @@ CLIENTS = Row(
         ),
         Panel(
             "Waiting in the router",
-            "Prompts for which every worker is saturated. If it stays above 0, add workers.",
+            "Prompts for which every worker is saturated, or no worker's memory has room. If it stays above 0, add "
+            "workers.",
             each_router("warmroute_queue_depth"),
         ),
         Panel(

@@ -32,6 +32,7 @@ from router.prompts.metrics import EncoderCollector
 from router.relay.worker_client import CONNECT_TIMEOUT_S, WorkerClient
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
+from router.sessions.metrics import SessionCollector
 from router.settings import Settings
 from router.shared.counters import LinkCounters
 from router.tasks import Background
@@ -124,6 +125,7 @@ class Router:
                 self.common.instruments,
                 self.link_counters,
                 WorkerCollector(self.fleet.workers.values),
+                SessionCollector(self.admission, self.fleet.workers.values),
                 EncoderCollector(lambda: encoders.exact, self.prompts.reader, encoders.room),
                 GaugeCollector(self._gauges()),
                 DiscoveryCollector(self.members.discovery, time.monotonic),

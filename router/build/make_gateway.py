@@ -71,7 +71,7 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
     steps = _steps(inputs)
     reading = Reading(prompts.reader, prompts.pool)
     route = PromptRoute(fleet, reading, prompts.encoders)
-    explainer = Explainer(route, steps.recognition, steps.chooser, steps.policy_name)
+    explainer = Explainer(route, steps.recognition, steps.chooser, inputs.room, inputs.admission, steps.policy_name)
     relay = _relay(inputs)
     ways = Ways(
         prompts=Way(route, relay),

@@ -1,4 +1,4 @@
-"""Shows the decision for a request and its reason, per candidate. It sends and records nothing."""
+"""Shows the decision for a request and its reason, per candidate, and whose turn it is. Sends and records nothing."""
 
 import time
 from dataclasses import dataclass
@@ -8,10 +8,14 @@ from msgspec.structs import replace
 
 from router.http.prompt_route import PromptRoute
 from router.relay.retry import gave_up
-from router.routing.choose import Chooser
-from router.routing.decide import NoWorkerError
+from router.routing.asked import Asked
+from router.routing.choose import Chooser, available
+from router.routing.decide import Decision, NoWorkerError
 from router.routing.recognition import Recognition
 from router.routing.saturation import wait_s
+from router.routing.waiting_room import WaitingRoom
+from router.sessions.admission import SessionAdmission
+from router.sessions.told import told, told_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,23 +25,23 @@ class Explainer:
     prompts: PromptRoute
     recognition: Recognition
     chooser: Chooser
+    room: WaitingRoom
+    admission: SessionAdmission
     policy_name: str
 
     async def explain(self, api: str, body: bytes) -> dict[str, Any]:
         """The decision as JSON. Raises ApiError like the request itself would."""
         asked = self.chooser.arrived(await self.recognition.complete(await self.prompts.ask(api, body)))
         try:
-            decision = await self.chooser.decide(asked)
-            waits = decision is None
-            if decision is None:
-                decision = await self.chooser.decide(replace(asked, turn=None))
+            sight = await self.chooser.look(asked)
+            chosen = self.chooser.choose(asked, sight)
+            among_all = self.chooser.choose(replace(asked, turn=None), sight)
         except NoWorkerError:
             raise gave_up("") from None
+        decision = chosen or among_all
         assert decision is not None
-        costs = self.chooser.costs(asked, decision)
+        assert among_all is not None
         prompt = asked.prompts.get(decision.worker.format)
-        now = time.monotonic()
-        rows = zip(decision.candidates, decision.workers, costs, strict=True)
         return {
             "worker": decision.worker.id,
             "reason": decision.selection.reason,
@@ -45,9 +49,21 @@ class Explainer:
             "prompt_tokens": prompt.tokens if prompt is not None else 0,
             "exact": prompt.exact if prompt is not None else False,
             "source": prompt.source if prompt is not None else "",
-            "waits_for_memory": waits,
-            "candidates": [
-                {**candidate._asdict(), "cost": cost, "wait_s": wait_s(candidate, worker.running.punctuality, now)}
-                for candidate, worker, cost in rows
-            ],
+            "waits_for_memory": chosen is None,
+            "in_line": sum(ticket.group == asked.group.name for ticket in self.room.line.tickets),
+            "session": told(self.admission, asked.turn, available(asked.group)) if asked.turn is not None else None,
+            "candidates": self._candidates(asked, among_all),
         }
+
+    def _candidates(self, asked: Asked, decision: Decision) -> list[dict[str, Any]]:
+        """Those without room too."""
+        costs, now = self.chooser.costs(asked, decision), time.monotonic()
+        return [
+            {
+                **candidate._asdict(),
+                "cost": cost,
+                "wait_s": wait_s(candidate, worker.running.punctuality, now),
+                **(told_room(self.admission, asked.turn, worker) if asked.turn is not None else {}),
+            }
+            for candidate, worker, cost in zip(decision.candidates, decision.workers, costs, strict=True)
+        ]

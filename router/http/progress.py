@@ -6,6 +6,7 @@ from router.http.lessons import Lesson
 from router.observe.record import ERROR_STATUS, RequestRecord
 from router.routing.asked import Asked
 from router.routing.choose import Choice
+from router.routing.waiting_room import MEMORY, SATURATED
 from router.wire.exchange import Exchange
 
 
@@ -40,6 +41,7 @@ class Progress:
             started_at=exchange.started_at,
             received_at=exchange.received_at,
             queued_s=self.queued_s,
+            queued_for=self._queued_for(),
             dispatched_at=self.dispatched_at,
             first_byte_at=self.first_byte_at,
             model=asked.model if asked is not None else "",
@@ -54,5 +56,11 @@ class Progress:
             predicted_cached_tokens=choice.cached_tokens if choice is not None else 0,
             cached_tokens=usage.cached_tokens if usage is not None else None,
             completion_tokens=usage.completion_tokens if usage is not None else None,
+            session=asked.turn.standing if asked is not None and asked.turn is not None else "",
             trace=exchange.trace,
         )
+
+    def _queued_for(self) -> str:
+        if not self.queued_s or self.asked is None:
+            return ""
+        return MEMORY if self.asked.turn is not None and self.asked.turn.waited else SATURATED

@@ -40,9 +40,11 @@ class AccessLine(msgspec.Struct, omit_defaults=True):
     completion_tokens: int | None = None
     overhead_ms: float = 0.0
     queued_ms: float = 0.0
+    queued_for: str = ""
     ttft_ms: float = 0.0
     source: str = ""
     client: str = ""
+    session: str = ""
 
 
 class AccessLog:
@@ -104,9 +106,11 @@ def _line(record: RequestRecord) -> AccessLine:
         completion_tokens=record.completion_tokens,
         overhead_ms=_ms(record.overhead_s),
         queued_ms=_ms(record.queued_s),
+        queued_for=record.queued_for,
         ttft_ms=_ms(record.ttft_s),
         source=record.source,
         client=record.client,
+        session=record.session,
     )
 
 

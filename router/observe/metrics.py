@@ -124,7 +124,9 @@ class Instruments(Collector):
             "warmroute_client_uncached_tokens", "Of these, not cached: what the limit counts.", ("client",)
         )
         self.queue_wait = Histogram(
-            "warmroute_queue_wait_seconds", "Waits for a worker that is not saturated, by client.", ("client",)
+            "warmroute_queue_wait_seconds",
+            "Waits in the router, by client and by what was waited for.",
+            ("client", "reason"),
         )
         self.client_completion_tokens = Counter(
             "warmroute_client_completion_tokens", "Generated tokens, as engines report them, by client.", ("client",)

@@ -30,7 +30,9 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     received_at: float = 0.0
     """The last byte of the request was in."""
     queued_s: float = 0.0
-    """Time spent waiting for a worker to become free."""
+    """Time spent waiting in the router."""
+    queued_for: str = ""
+    """What it waited for: room in the workers' memory, or a worker that is not saturated."""
     dispatched_at: float = 0.0
     first_byte_at: float = 0.0
     model: str = ""
@@ -46,6 +48,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     predicted_cached_tokens: int = 0
     cached_tokens: int | None = None
     completion_tokens: int | None = None
+    session: str = ""
+    """Whose turn it was: a word of `router.sessions.turn.Standing`."""
     trace: TraceContext | None = None
 
     @property

@@ -141,6 +141,8 @@ def _decision(record: RequestRecord) -> dict[str, Any]:
         "warmroute.cached_tokens": record.predicted_cached_tokens,
         "warmroute.source": record.source,
         "warmroute.queued_s": record.queued_s,
+        "warmroute.queued_for": record.queued_for,
+        "warmroute.session": record.session,
     }
 
 

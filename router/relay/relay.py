@@ -152,6 +152,8 @@ def own_headers(exchange: Exchange, attempt: Attempt, echoed: bool) -> list[tupl
     if exchange.decision_headers:
         own.append((b"x-warmroute-worker", attempt.worker.id.encode()))
         own.append((b"x-warmroute-reason", attempt.choice.reason.encode()))
+        if attempt.asked.turn is not None:
+            own.append((b"x-warmroute-session", attempt.asked.turn.standing.encode()))
         if attempt.record is not None:
             own.append((b"x-warmroute-prompt-tokens", b"%d" % attempt.record.prompt.tokens))
             own.append((b"x-warmroute-cached-tokens", b"%d" % attempt.record.predicted_tokens))

@@ -97,8 +97,11 @@ class Chooser:
     async def decide(self, asked: Asked, failed: Collection[Worker] = ()) -> Decision | None:
         """Look and choose, without those that have failed it; None if there is no room for it anywhere. A request that
         has failed once goes wherever it can. Raises NoWorkerError."""
-        sight = await self._decider.look(asked.group, asked.prompts, failed)
-        return self.choose(asked, sight, bool(failed))
+        return self.choose(asked, await self.look(asked, failed), bool(failed))
+
+    async def look(self, asked: Asked, failed: Collection[Worker] = ()) -> Sight:
+        """Who could serve it, and what each holds of its prompt."""
+        return await self._decider.look(asked.group, asked.prompts, failed)
 
     def choose(self, asked: Asked, sight: Sight, anywhere: bool = False) -> Decision | None:
         """The decision on what was seen. Pure but for the policy's own counters."""
@@ -134,6 +137,7 @@ class Chooser:
         assert asked.client is not None
         search = self.search(asked)
         if search is not None and search.hopeless():
+            self._admission.refused += 1
             raise no_room(search.round_s())
         try:
             decision = await self._room.wait(asked.client, asked.group.name, decide, self.judge, search)
@@ -174,6 +178,11 @@ class Search:
         self.patient = turn.session is not None or turn.parent is not None
         self._seen = -1
         self._again_at = self._claims_at = -math.inf
+
+    @property
+    def waited(self) -> bool:
+        """There was no room at a look."""
+        return self._turn.waited
 
     def found(self) -> bool:
         """Is there room now? Where no worker is left there is nothing to wait for. It is not looked for again before

@@ -21,6 +21,11 @@ class RoomSearch(Protocol):
         """It is a known session's turn."""
         ...
 
+    @property
+    def waited(self) -> bool:
+        """There was none at a look."""
+        ...
+
     def found(self) -> bool:
         """Is there one now?"""
         ...

@@ -19,6 +19,8 @@ LOOK_S = 0.01
 QUEUE_SHARE = 0.25
 """Share of the requests in flight that may wait here: the others run at workers or upload. Of the default 4,096 it is
 1,024. Danger: with 1, a saturated fleet's line leaves no place for requests that other models could take."""
+MEMORY, SATURATED = "memory", "saturated"
+"""Why a request waits: sessions leave no room for it, or every worker has too much to compute."""
 
 T = TypeVar("T")
 
@@ -83,7 +85,8 @@ class WaitingRoom:
             if line.leave(ticket):
                 # In the next round of the loop: by then the request that goes has taken its lease.
                 asyncio.get_running_loop().call_soon(line.give)
-            self._waits.observe(self._clock() - began, (client.label,))
+            reason = MEMORY if room is not None and room.waited else SATURATED
+            self._waits.observe(self._clock() - began, (client.label, reason))
 
     def _look(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look) if len(self.line) else None

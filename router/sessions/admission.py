@@ -50,6 +50,10 @@ class SessionAdmission:
         """Sessions that made room for one that had waited."""
         self.expired = 0
         """Sessions whose lease ended before they came back."""
+        self.outgrown = 0
+        """Idle sessions that left because another one at their worker had grown."""
+        self.refused = 0
+        """New sessions that were refused."""
         self._extra_tokens = extra_tokens
         self._clock = clock
         self._climates: dict[str, Climate] = {}
@@ -63,6 +67,14 @@ class SessionAdmission:
                 del self._climates[next(iter(self._climates))]
             climate = self._climates[group] = Climate()
         return climate
+
+    def climates(self) -> list[tuple[str, Climate]]:
+        """By model."""
+        return list(self._climates.items())
+
+    def holds_back(self, group: str) -> bool:
+        """Do sessions of this model wait that do not fit?"""
+        return bool(self.bound_s) and self._alone() and self.climate(group).waits
 
     def arrive(self, group: str, prompts: Mapping[str, Prompt]) -> Turn | None:
         """Whose turn a request is; None for a prompt that needs little memory. Changes nothing."""
@@ -99,6 +111,10 @@ class SessionAdmission:
         now = self._clock()
         return not self.climate(turn.group).waits or any(self._has_room(turn, worker, now) for worker in workers)
 
+    def fits(self, turn: Turn, worker: Worker) -> bool:
+        """Is there room for it at this worker, whether or not it would wait for that?"""
+        return self._has_room(turn, worker, self._clock())
+
     def pinned(self, turn: Turn | None) -> bool:
         """Does it go at once, while others wait for room?"""
         return turn is not None and turn.inside and bool(self.climate(turn.group).waiting) and self._alone()
@@ -106,6 +122,7 @@ class SessionAdmission:
     def wait(self, turn: Turn) -> None:
         """It waits for room from now on. May be called again."""
         climate = self.climate(turn.group)
+        turn.waited = True
         climate.wait(turn)
         self._came(turn, climate)
 
@@ -244,6 +261,10 @@ class SessionAdmission:
         """KV tokens that sessions may need there; 0 when unknown."""
         return int(self._limit(worker))
 
+    def set_of(self, worker: Worker) -> WorkingSet | None:
+        """The working set of this worker; None while no session was there."""
+        return self.sets.get(worker.holder)
+
     def _limit(self, worker: Worker) -> float:
         place = self.sets.get(worker.holder)
         return self._capacity(worker) * (place.margin.share if place is not None else 1.0)
@@ -317,6 +338,7 @@ class SessionAdmission:
                 if climate.waits:
                     next(iter(place.sessions)).leaving = True
                 return
+            self.outgrown += 1
             self._leave(idle)
 
     def _leave(self, session: Session) -> None:

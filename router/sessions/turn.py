@@ -1,6 +1,6 @@
 """One request as admission sees it: a turn of a session, known or new."""
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from router.fleet.worker import Worker
 from router.sessions.book import Found
@@ -8,6 +8,9 @@ from router.sessions.footprint import Footprint
 from router.sessions.session import Session
 from router.sessions.working_set import WorkingSet
 from tokenizer_cache.prompt import Prompt
+
+Standing = Literal["new", "branch", "inside", "returned"]
+"""A session that nobody knows; a branch of a known one; one whose memory is kept; one that had given its place up."""
 
 
 class Desk(Protocol):
@@ -25,7 +28,7 @@ class Turn:
 
     __slots__ = (
         "_desk", "arrived_at", "began_at", "came", "claim", "expected_tokens", "group", "kept", "parent",
-        "prompt", "session", "wanted",
+        "prompt", "session", "standing", "waited", "wanted",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, group: str, wanted: Footprint, now: float, found: Found) -> None:
@@ -40,6 +43,10 @@ class Turn:
         """None for a new session until the turn goes to a worker."""
         self.parent = found.parent
         """The session of which a new one is a branch."""
+        self.standing = _standing(found)
+        """Whose turn it was when it arrived."""
+        self.waited = False
+        """There was no room for it at once."""
         self.began_at = 0.0
         self.came = False
         """The pause before it was learned."""
@@ -66,3 +73,9 @@ class Turn:
     def learn(self, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
         """What the answer said: whether it calls a tool, its length, and what was really cached of the prompt."""
         self._desk.learn(self, calls, completion_tokens, cached_tokens)
+
+
+def _standing(found: Found) -> Standing:
+    if found.session is not None:
+        return "inside" if found.session.place is not None else "returned"
+    return "branch" if found.parent is not None else "new"

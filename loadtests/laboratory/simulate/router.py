@@ -81,7 +81,7 @@ class VirtualRouter:
             settings.session_wait_s, settings.host_kv_tokens, clock, lambda: not self.mirrors
         )
         self.fleet.on_forget.append(self.admission.forget)
-        room = WaitingRoom(room_limits(settings, DEFAULTS), clock, Histogram("wait", "", ("client",)))
+        room = WaitingRoom(room_limits(settings, DEFAULTS), clock, Histogram("wait", "", ("client", "reason")))
         self.line = room.line
         self.chooser = Chooser(self.fleet, Decider(build(rng), self.view, rng, clock), room, self.admission, clock)
         self._looking = self._stirred = False

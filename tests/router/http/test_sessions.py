@@ -1,6 +1,8 @@
 """Sessions that do not fit into a worker's memory together, over real sockets."""
 
 import asyncio
+import io
+import json
 from typing import Any
 
 from tests.engines import EngineThread, quick_profile
@@ -12,6 +14,7 @@ TURNS = 6
 TIGHT = quick_profile(prefill_rate=8_000, kv_tokens=6_144, decode_s=0.001)
 """Five of the sessions below fit."""
 SESSIONS = 8
+ADMIN = {"x-warmroute-admin-key": "admin"}
 
 
 async def session(router: RunningRouter, number: int) -> list[Any]:
@@ -46,3 +49,69 @@ async def cached_share(**settings: Any) -> float:
 async def test_sessions_take_turns_instead_of_pushing_each_other_out() -> None:
     assert await cached_share(session_wait_s=0.0, saturation_wait_s=0.0) < 0.3
     assert (share := await cached_share(session_wait_s=30.0)) > 0.5, share
+
+
+def asked_for(number: int) -> dict[str, Any]:
+    return {**chat(f"{number:04} " + "word " * WORDS), "max_tokens": 4}
+
+
+async def test_what_waits_is_told_in_metrics_log_headers_and_explain() -> None:
+    log = io.BytesIO()
+    changes: dict[str, Any] = {"session_wait_s": 30.0, "decision_headers": True, "access_stream": log}
+    with EngineThread(model=MODEL, profile=TIGHT) as engine:
+        async with running_router(engine.url, **changes) as router:
+            await asyncio.gather(*(session(router, number) for number in range(SESSIONS)))
+            last = await router.client.post(CHAT, json=asked_for(99))
+            assert last.headers["x-warmroute-session"] == "new"
+            told = (await router.client.post("/admin/explain", json=asked_for(100), headers=ADMIN)).json()
+            metrics = await router.metrics()
+            worker = next(iter(router.parts.fleet.workers))
+            router.parts.access_log.flush()
+    assert metrics['warmroute_queue_wait_seconds_count{client="anonymous",reason="memory"}'] > 0
+    assert metrics[f'warmroute_session_room_tokens{{worker="{worker}"}}'] > 0
+    assert metrics["warmroute_sessions_known"] >= SESSIONS
+    (candidate,) = told["candidates"]
+    assert (told["session"]["standing"], told["in_line"], told["waits_for_memory"]) == ("new", 0, False)
+    assert candidate["session_room_tokens"] > candidate["session_tokens"]
+    assert candidate["fits"]
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    turns = [line for line in lines if line["path"] == CHAT]
+    assert {line["session"] for line in turns} <= {"new", "inside", "returned"}
+    assert sum(line["session"] == "new" for line in turns) == SESSIONS + 1
+    waited = [line for line in turns if line.get("queued_for") == "memory"]
+    assert waited
+    assert all(line["queued_ms"] > 0 for line in waited)
+    assert any(line["session"] == "inside" and "queued_for" not in line for line in turns)
+
+
+async def test_explain_says_that_a_turn_would_wait_and_where_it_does_not_fit() -> None:
+    with EngineThread(model=MODEL, profile=TIGHT) as engine:
+        async with running_router(engine.url, session_wait_s=30.0) as router:
+            slow = [
+                asyncio.create_task(router.client.post(CHAT, json={**asked_for(number), "max_tokens": 2000}))
+                for number in range(SESSIONS)
+            ]
+            climate = router.parts.admission.climate(MODEL)
+            async with asyncio.timeout(20):
+                while not climate.waiting:
+                    await asyncio.sleep(0.01)
+            told = (await router.client.post("/admin/explain", json=asked_for(100), headers=ADMIN)).json()
+            for task in slow:
+                task.cancel()
+    assert told["waits_for_memory"]
+    assert told["in_line"] >= told["session"]["turns_waiting"] > 0
+    assert not told["candidates"][0]["fits"]
+    assert told["session"]["holds_back"]
+    assert told["session"]["room_is_made_after_s"] > 0
+
+
+async def test_a_new_session_that_is_refused_is_counted() -> None:
+    with EngineThread(model=MODEL, profile=TIGHT) as engine:
+        async with running_router(engine.url, session_wait_s=0.1) as router:
+            answers = await asyncio.gather(
+                *(router.client.post(CHAT, json=asked_for(number)) for number in range(3 * SESSIONS))
+            )
+            refused = [answer for answer in answers if answer.status_code == 503]
+            metrics = await router.metrics()
+    assert {answer.json()["error"]["code"] for answer in refused} == {"no_room"}
+    assert metrics["warmroute_sessions_refused_total"] == len(refused) > 0

@@ -20,6 +20,7 @@ def record(number: int) -> RequestRecord:
         started_at=100.0,
         received_at=100.5,
         queued_s=1.0,
+        queued_for="memory",
         dispatched_at=101.75,
         first_byte_at=103.0,
     )
@@ -40,6 +41,7 @@ def test_a_line_tells_times_in_milliseconds_and_leaves_out_what_is_not_known() -
         "duration_ms": 3500.0,
         "overhead_ms": 250.0,
         "queued_ms": 1000.0,
+        "queued_for": "memory",
         "ttft_ms": 2500.0,
     }
 

@@ -35,7 +35,7 @@ class Case:
         clock = lambda: 0.0  # noqa: E731
         index = TreeIndex(Limits(), clock, lambda error: None)
         rng = Random(1)
-        room = WaitingRoom(RoomLimits(bound_s, 1.0, 1), clock, Histogram("w", "", ("client",)))
+        room = WaitingRoom(RoomLimits(bound_s, 1.0, 1), clock, Histogram("w", "", ("client", "reason")))
         self.admission = SessionAdmission(60.0, clock=clock)
         decider = Decider(policies.build("expected_ttft", rng), index, rng)
         self.chooser = Chooser(self.fleet, decider, room, self.admission, clock)

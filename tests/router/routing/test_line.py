@@ -11,7 +11,7 @@ class Room:
 
     def __init__(self, found: bool = False) -> None:
         self.is_there = found
-        self.patient = False
+        self.patient = self.waited = False
         self.claims = 0
         self.looked = 0
 

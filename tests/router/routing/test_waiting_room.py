@@ -42,7 +42,9 @@ class Places:
 
 
 def room(timeout_s: float = 5.0, max_requests: int = 100) -> WaitingRoom:
-    return WaitingRoom(RoomLimits(1.0, timeout_s, max_requests), time.monotonic, Histogram("w", "", ("client",)))
+    return WaitingRoom(
+        RoomLimits(1.0, timeout_s, max_requests), time.monotonic, Histogram("w", "", ("client", "reason"))
+    )
 
 
 async def until(condition: Callable[[], bool]) -> None:
