@@ -17,6 +17,7 @@ from router.routing.decide import Decider, Decision, NoWorkerError
 from router.routing.line import RoomLimits
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
+from router.wire.errors import ApiError
 from tests.router.fleets import MODEL, make_fleet
 from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.request import parse
@@ -135,3 +136,13 @@ async def test_a_turn_that_finds_no_room_must_wait_and_one_that_failed_goes_anyw
     assert search.round_s() > 0
     search.end()
     assert case.admission.climate(MODEL).waiting == {}
+
+
+async def test_a_prompt_that_no_worker_can_hold_is_refused() -> None:
+    case = Case()
+    with pytest.raises(ApiError) as caught:
+        case.chooser.arrived(replace(case.asked, prompts={case.one.format: replace(PROMPT, tokens=100_001)}))
+    assert (caught.value.status, caught.value.code) == (400, "context_length_exceeded")
+    case.chooser.arrived(replace(case.asked, prompts={case.one.format: replace(PROMPT, tokens=100_000)}))
+    estimated = replace(PROMPT, tokens=100_001, exact=False)
+    case.chooser.arrived(replace(case.asked, prompts={case.one.format: estimated}))
