@@ -12,7 +12,8 @@ from router.sessions.session import Session
 from tokenizer_cache.prompt import Prompt
 
 MAX_SESSIONS = 100_000
-"""Sessions that are remembered. One takes about 0.7 KB outside. The one that was idle for longest is forgotten."""
+"""Sessions that are remembered. The one that was idle for longest is forgotten. One takes 0.9 KB, and while it is
+inside 0.1 KB more for each 1,000 tokens of its prompt."""
 LEAVES = 4
 """Earlier prompts of a session by which a fork is known."""
 

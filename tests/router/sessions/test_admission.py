@@ -1,6 +1,7 @@
 """Who goes, who waits and who makes room, with a clock made by hand."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -26,6 +27,10 @@ class Site:
         self.admission = SessionAdmission(bound_s, clock=lambda: self.now, alone=lambda: self.alone)
         self.fleet.on_forget.append(self.admission.forget)
         self.lengths: dict[str, int] = {}
+
+    def give_memory(self, tokens: int) -> None:
+        for worker in self.workers:
+            worker.pool = replace(worker.pool, capacity_tokens=tokens)
 
     def prompt(self, name: str, grow: int = 0) -> Prompt:
         self.lengths[name] = self.lengths.get(name, 30_000) + grow
