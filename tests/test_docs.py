@@ -212,8 +212,9 @@ def test_the_page_of_benchmarks_is_one_page() -> None:
 
 @every_page
 def test_one_word_for_a_worker(path: Path) -> None:
-    """Other words are for other things: a page that mixes them makes its reader guess."""
-    assert not re.findall(r"\b(?:backend|upstream|pod)s?\b", path.read_text(), re.IGNORECASE)
+    """Other words are for other things: a page that mixes them makes its reader guess. Names of others' flags stay."""
+    words = re.sub(r"`--[^`]*`", "", path.read_text())
+    assert not re.findall(r"\b(?:backend|upstream|pod)s?\b", words, re.IGNORECASE)
 
 
 def test_every_promise_of_security_names_tests_that_exist() -> None:

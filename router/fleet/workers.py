@@ -6,6 +6,7 @@ from collections.abc import Callable
 from router.engines import Facts, Load
 from router.fleet.cache_loss import CacheReport
 from router.fleet.groups import ModelGroup, groups_of
+from router.fleet.in_words import in_words, one_line
 from router.fleet.labels import Labels
 from router.fleet.prefill_rate import PrefillRates
 from router.fleet.worker import Gauges, KvPool, Worker, WorkerState
@@ -157,9 +158,14 @@ class Fleet:
 
     def _health(self, worker_id: str, healthy: bool, reason: str) -> None:
         worker = self.workers.get(worker_id)
-        if worker is not None:
-            worker.healthy = healthy
-            self._settle(worker, reason)
+        if worker is None:
+            return
+        if healthy and not worker.healthy:
+            log.info("worker %s (%s) answers: %s", worker.url, worker.id, in_words(worker))
+        elif not healthy:
+            log.warning("worker %s (%s) gets no requests: %s", worker.url, worker.id, one_line(reason))
+        worker.healthy = healthy
+        self._settle(worker, reason)
 
     def group(self, model: str) -> ModelGroup | None:
         """The workers that serve `model`; None when none ever said so."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import policies
 from policies import own
 from router.dial.quoting import quoted
+from router.settings.elsewhere import policy_hint
 from router.settings.setting import Kind, Secret
 
 SWITCH_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -114,7 +115,7 @@ def policy() -> Kind:
 
     def read(given: object) -> str:
         if not isinstance(given, str) or not (given in policies.POLICIES or own.is_own(given)):
-            raise ValueError(f"must be one of {names}, or FILE.py:CLASS; not {quoted(given)}")
+            raise ValueError(f"must be one of {names}, or FILE.py:CLASS; not {quoted(given)}{policy_hint(given)}")
         if own.is_own(given):
             _usable(given)
         return given

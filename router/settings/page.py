@@ -5,6 +5,7 @@ The test of the documentation compares the file with this, so that no setting ca
 
 from itertools import groupby
 
+from router.settings.elsewhere import FLAGS, POLICIES
 from router.settings.fields import declared
 from router.settings.gone import GONE
 from router.settings.setting import Setting, flag_of, variable_of
@@ -50,16 +51,29 @@ These are still accepted, as flag, variable and key of the file, and ignored. On
 were given.
 """
 
+ELSEWHERE_HEAD = """
+## Coming from another router
+
+Flags of sglang-router, smg, vllm-router and vLLM's production-stack router, and what they are called here. One that is
+given all the same ends `warmroute serve` with this hint.
+"""
+
 
 def page() -> str:
     """The whole page as Markdown."""
     groups = groupby(declared(), key=lambda setting: setting.group)
-    return HEAD + "".join(_section(title, list(settings)) for title, settings in groups) + _gone()
+    return HEAD + "".join(_section(title, list(settings)) for title, settings in groups) + _gone() + _elsewhere()
 
 
 def _gone() -> str:
     rows = "".join(f"| `{name}` | {instead} |\n" for name, instead in GONE.items())
     return f"{GONE_HEAD}\n| setting | instead |\n|---|---|\n{rows}"
+
+
+def _elsewhere() -> str:
+    flags = "".join(f"| `{flag_of(name)}` | {hint} |\n" for name, hint in FLAGS.items())
+    near = "".join(f"| `{name}` | `{here}` |\n" for name, here in POLICIES.items())
+    return f"{ELSEWHERE_HEAD}\n| flag | here |\n|---|---|\n{flags}\n| policy | nearest here |\n|---|---|\n{near}"
 
 
 def _section(title: str, settings: list[Setting]) -> str:

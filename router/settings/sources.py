@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from router.dial.quoting import quoted
 from router.settings.conflicts import conflicts
+from router.settings.elsewhere import flag_hint
 from router.settings.fields import Settings, declared
 from router.settings.gone import GONE, warning
 from router.settings.setting import Setting, flag_of, variable_of
@@ -113,6 +114,8 @@ def _from_toml(config: Given) -> dict[str, Given]:
 
 def unknown(name: str, known: Iterable[str]) -> str:
     """The complaint about a name that no setting has."""
+    if hint := flag_hint(name.removeprefix(PREFIX).lower()):
+        return f"is no setting; {hint}"
     close = difflib.get_close_matches(name, known, n=1)
     return f"is no setting; did you mean {close[0]}?" if close else "is no setting"
 

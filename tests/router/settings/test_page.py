@@ -28,7 +28,11 @@ def test_a_secret_says_how_a_file_is_named() -> None:
 
 def test_groups_are_sections_in_the_declared_order() -> None:
     titles = [line[3:] for line in LINES if line.startswith("## ")]
-    assert titles == [*dict.fromkeys(setting.group for setting in declared()), "Gone in this version"]
+    assert titles == [
+        *dict.fromkeys(setting.group for setting in declared()),
+        "Gone in this version",
+        "Coming from another router",
+    ]
 
 
 def test_what_is_gone_says_what_to_do_instead() -> None:

@@ -1,0 +1,26 @@
+"""What the log says of a worker, in one line. All of it comes from the worker: it is cut short, and nothing in it
+breaks the line."""
+
+from router.fleet.worker import Worker
+
+MAX_TEXT = 200
+MAX_MODELS = 4
+"""Models that are named; of more, the number."""
+
+
+def one_line(text: str) -> str:
+    """The text, at most 200 characters of it, with what is not printable as Python writes it."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:MAX_TEXT])
+
+
+def in_words(worker: Worker) -> str:
+    """What it said of itself."""
+    facts = worker.facts
+    if facts is None:
+        return "it has not said what it serves"
+    names = [card.id for card in worker.models]
+    more = f" and {len(names) - MAX_MODELS} more" if len(names) > MAX_MODELS else ""
+    models = ", ".join(names[:MAX_MODELS]) + more or "none"
+    memory = f"{facts.kv_capacity_tokens:,} KV tokens" if facts.kv_capacity_tokens else "KV memory unknown"
+    said = f"{facts.engine} {facts.version}; models: {models}; blocks of {facts.block_tokens} tokens; {memory}"
+    return one_line(said if facts.prefix_caching else f"{said}; WITHOUT prefix caching")
