@@ -20,8 +20,9 @@ from tokenizer_cache.prompt import Prompt
 OVER = 0.05
 """Share of the memory by which sessions inside may outgrow it before one of them leaves."""
 
-LOADING_SHARE = 0.2
-"""Share of the workers' time that may go into loading sessions that have waited for less than the bound."""
+LOADING_SHARE = 0.25
+"""Share of the workers' time that may go into loading sessions that have waited for less than the bound. The same share
+of the bound is left for the end of another session's turn, and for the load."""
 LEAST_TOKENS = 1024
 """A shorter prompt goes at once and is not counted: it needs little memory, and a session is known from its first
 longer prompt on."""
@@ -152,13 +153,14 @@ class SessionAdmission:
         return self.climate(group).waiting_tokens / max(1.0, sum(worker.prefill_rate for worker in workers))
 
     def claim_after_s(self, group: str, workers: Sequence[Worker]) -> float:
-        """Room is made for a turn that has waited for this many seconds."""
+        """Room is made for a turn that has waited for this many seconds. It is always more than a round of loads, or
+        loads would take all of the workers' time."""
         round_s = self.round_s(group, workers)
-        return min(self.bound_s, round_s / LOADING_SHARE) + round_s / 2
+        return min(round_s / LOADING_SHARE, (1 - LOADING_SHARE) * self.bound_s + round_s)
 
     def claim(self, turn: Turn, workers: Sequence[Worker]) -> None:
-        """The turn has waited for the bound: the sessions that are inside for longest make room for it, each at the
-        end of its turn. May be called again: more leave if it is not enough."""
+        """The turn has waited for long enough: sessions that are inside for longest make room for it, between two of
+        their turns. May be called again, and should be: the first one that is idle leaves."""
         now = self._clock()
         if turn.claim is None:
             if now - turn.arrived_at < self.claim_after_s(turn.group, workers):
@@ -313,21 +315,23 @@ class SessionAdmission:
         if place is None:
             return []
         rate = worker.prefill_rate
-        return [s for s in place.sessions if not s.leaving and s.turns and now - s.since > s.held_tokens / rate]
+        return [s for s in place.sessions if s.turns and now - s.since > s.held_tokens / rate]
 
     def _make_room(self, turn: Turn, place: WorkingSet, worker: Worker, now: float) -> None:
-        """Have sessions leave until what is claimed there, up to this turn's claim, fits."""
-        wanted = place.promised_before(turn) + place.claims[turn]
-        staying = place.tokens - sum(s.held_tokens for s in place.sessions if s.leaving)
-        for session in sorted(self._leavers(worker, now), key=_since):
-            if staying + wanted <= self._limit(worker):
-                return
-            staying -= session.held_tokens
-            if session.running:
-                session.leaving = True
-            else:
+        """Have sessions leave until what is claimed there, up to this turn's claim, fits: of those that are inside for
+        longest the idle ones; if that is not enough, those whose turns run leave at their ends, unless another session
+        is idle before."""
+        room = self._limit(worker) - place.promised_before(turn) - place.claims[turn]
+        leavers = sorted(self._leavers(worker, now), key=_since)
+        for session in leavers:
+            if place.tokens > room and not session.running:
                 self.rotated += 1
                 self._leave(session)
+        staying = place.tokens
+        for session in leavers:
+            if session.running:
+                session.leaving = staying > room
+                staying -= session.held_tokens if staying > room else 0
 
     def _relieve(self, place: WorkingSet, worker: Worker, climate: Climate) -> None:
         """Sessions inside have outgrown the memory: the one that is inside for longest leaves."""

@@ -136,14 +136,13 @@ def test_the_one_inside_for_longest_makes_room_after_the_wait() -> None:
         turn.learn(True, 100, None)
     again, prompt = site.arrive("a")
     again.begin(site.workers[0])
+    for name in "bc":
+        site.arrive(name)[0].begin(site.workers[0])
     waiting, _ = site.arrive("d")
     site.admission.wait(waiting)
     site.admission.claim(waiting, site.workers)
     assert waiting.claim is None, "it has not waited for long"
     site.now += site.admission.claim_after_s(MODEL, site.workers)
-    for turn, _ in list(running.values())[1:]:
-        assert turn.session is not None
-        turn.session.kept_until = site.now + 60.0
     site.admission.claim(waiting, site.workers)
     assert again.session is not None
     assert again.session.leaving
@@ -160,6 +159,33 @@ def test_the_one_inside_for_longest_makes_room_after_the_wait() -> None:
     assert site.admission.rotated == 1
 
 
+def test_whoever_is_idle_first_makes_room_instead_of_one_whose_turn_is_long() -> None:
+    site = Site()
+    turns = {name: site.arrive(name) for name in "abc"}
+    for turn, prompt in turns.values():
+        turn.begin(site.workers[0])
+        site.now += 10.0
+        turn.left(prompt, True)
+        turn.learn(True, 100, None)
+    again = {name: site.arrive(name) for name in "abc"}
+    for turn, _ in again.values():
+        turn.begin(site.workers[0])
+    waiting, _ = site.arrive("d")
+    site.admission.wait(waiting)
+    site.now += BOUND_S
+    site.admission.claim(waiting, site.workers)
+    longest, second = again["a"][0].session, again["b"][0].session
+    assert longest is not None and second is not None
+    assert longest.leaving and not second.leaving
+    again["b"][0].left(again["b"][1], True)
+    assert second.place is not None, "it is not its turn yet"
+    site.admission.claim(waiting, site.workers)
+    assert second.place is None
+    assert longest.place is not None and not longest.leaving
+    assert site.admission.has_room(waiting, site.workers)
+    assert site.admission.rotated == 1
+
+
 def test_the_wait_is_the_bound_under_pressure_and_less_without() -> None:
     site = Site()
     few, _ = site.arrive("a")
@@ -168,7 +194,8 @@ def test_the_wait_is_the_bound_under_pressure_and_less_without() -> None:
     for number in range(20):
         site.admission.wait(site.arrive(f"x{number}")[0])
     round_s = site.admission.round_s(MODEL, site.workers)
-    assert site.admission.claim_after_s(MODEL, site.workers) == BOUND_S + round_s / 2
+    assert site.admission.claim_after_s(MODEL, site.workers) == 0.75 * BOUND_S + round_s
+    assert BOUND_S < site.admission.claim_after_s(MODEL, site.workers) < BOUND_S + round_s
 
 
 def test_new_sessions_are_too_many_when_a_round_of_loads_takes_longer_than_the_bound() -> None:
