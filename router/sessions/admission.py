@@ -130,6 +130,9 @@ class SessionAdmission:
     def go(self, turn: Turn) -> None:
         """It does not wait any more, whatever became of it. May be called again."""
         self.climate(turn.group).go(turn)
+        self._unclaim(turn)
+
+    def _unclaim(self, turn: Turn) -> None:
         if turn.claim is not None:
             self.changes += 1
             turn.claim.claims.pop(turn, None)
@@ -162,7 +165,9 @@ class SessionAdmission:
         """The turn has waited for long enough: sessions that are inside for longest make room for it, between two of
         their turns. May be called again, and should be: the first one that is idle leaves."""
         now = self._clock()
-        if turn.claim is None:
+        worker = next((w for w in workers if turn.claim is not None and self.sets.get(w.holder) is turn.claim), None)
+        if worker is None:
+            self._unclaim(turn)  # its worker takes no requests any more
             if now - turn.arrived_at < self.claim_after_s(turn.group, workers):
                 return
             worker = self._claimed(turn, workers, now)
@@ -170,9 +175,7 @@ class SessionAdmission:
                 return
             turn.claim = self.sets[worker.holder]
             turn.claim.claims[turn] = turn.claim.needs(turn.wanted)
-        for worker in workers:
-            if self.sets.get(worker.holder) is turn.claim:
-                self._make_room(turn, turn.claim, worker, now)
+        self._make_room(turn, self.sets[worker.holder], worker, now)
 
     def _claimed(self, turn: Turn, workers: Sequence[Worker], now: float) -> Worker | None:
         """The worker with the session that is inside for longest, among those that are not promised to others."""

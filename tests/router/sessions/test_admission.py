@@ -186,6 +186,28 @@ def test_whoever_is_idle_first_makes_room_instead_of_one_whose_turn_is_long() ->
     assert site.admission.rotated == 1
 
 
+def test_a_claim_on_a_worker_that_is_gone_is_made_anew() -> None:
+    site = Site(2)
+    for name in "abc":
+        site.run(name, site.workers[0], seconds=0.2)
+    for name in "def":
+        site.run(name, site.workers[1], seconds=0.2)
+    for place in site.admission.sets.values():
+        for session in place.sessions:
+            session.kept_until = 1e9
+    waiting, _ = site.arrive("x")
+    site.admission.wait(waiting)
+    site.now += 10 * BOUND_S
+    first, second = (site.admission.sets[worker.holder] for worker in site.workers)
+    for session in first.sessions:
+        session.running = 1
+    site.admission.claim(waiting, site.workers)
+    assert waiting.claim is first
+    site.admission.claim(waiting, site.workers[1:])
+    assert (waiting.claim, first.claims) == (second, {})
+    assert site.admission.has_room(waiting, site.workers[1:])
+
+
 def test_the_wait_is_the_bound_under_pressure_and_less_without() -> None:
     site = Site()
     few, _ = site.arrive("a")
