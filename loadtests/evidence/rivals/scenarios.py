@@ -36,6 +36,8 @@ class Scenario:
     longer: float = 1.0
     """Times as long as others: where each request takes seconds, few come in half a minute."""
     arms: Sequence[str] = ("oracle", "warmroute", "smg", "sglang", "vllm")
+    tools: bool = False
+    """Pauses are of tools. Turns that wait at the end are cut off, and the figures of the loop are told."""
     change: Callable[[int, Conversation], Conversation] = field(default=lambda number, conversation: conversation)
     """What is done to each session; they are numbered."""
 
@@ -48,6 +50,10 @@ class Scenario:
 
 
 _ALL = ("oracle", "warmroute", "smg", "sglang", "vllm", "smg round robin")
+_PRESSED = (
+    *("oracle", "warmroute", "warmroute, no waiting", "smg", "sglang", "vllm"),
+    *("thunderagent", "thunderagent, no release"),
+)
 _MANY = ("oracle", "warmroute", "warmroute x3", "warmroute x5", "smg x3 mesh", "smg x3", "sglang x3")
 
 
@@ -77,6 +83,24 @@ SCENARIOS = {
         Scenario("low", "Steady sessions, low load", sessions=24),
         Scenario("high", "Steady sessions, high load", sessions=80),
         Scenario("pressure-1", "Working set as large as the KV memory", kv_tokens=163_840, longer=2.5),
+        Scenario(
+            "tools-1",
+            "Tool pauses, working set as large as the KV memory",
+            sessions=64,
+            kv_tokens=218_432,
+            longer=8,
+            tools=True,
+            arms=_PRESSED,
+        ),
+        Scenario(
+            "tools-2",
+            "Tool pauses, working set twice the KV memory",
+            sessions=64,
+            kv_tokens=109_216,
+            longer=8,
+            tools=True,
+            arms=_PRESSED,
+        ),
         Scenario("pressure-4", "Working set four times the KV memory", sessions=96, kv_tokens=81_920, longer=2.5),
     )
 }

@@ -4,6 +4,7 @@ import dataclasses
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -18,6 +19,8 @@ MAX_TURNS = 40
 """Of a session. The shorter they are, the more of all work is first prompts, which no router can save."""
 SYSTEM_BYTES = 40_000
 """Of a system prompt that many sessions share, in the scenarios that have one."""
+LEAST_TOOL_S, TOOL_P50_S, MAX_TOOL_S = 0.1, 1.0, 3.0
+"""Pauses of tool calls."""
 _WORDS = ("worker", "prefix", "block", "chain", "lease", "token", "prompt", "session", "cache", "stream", "request")
 
 
@@ -47,6 +50,20 @@ def with_system(conversation: Conversation, tenant: int) -> Conversation:
     def make() -> Iterator[Ask]:
         for ask in conversation.make():
             yield ask._replace(body={**ask.body, "messages": [system, *ask.body["messages"]]})
+
+    return dataclasses.replace(conversation, make=make)
+
+
+def tool_pauses(conversations: Sequence[Conversation]) -> list[Conversation]:
+    """The same with pauses as tools make them: scaled so that half are below a second, the longest ones cut."""
+    recorded = median(ask.think_s for conversation in conversations for ask in islice(conversation.make(), 1, None))
+    return [_paced(conversation, TOOL_P50_S / max(LEAST_TOOL_S, recorded)) for conversation in conversations]
+
+
+def _paced(conversation: Conversation, scale: float) -> Conversation:
+    def make() -> Iterator[Ask]:
+        for ask in conversation.make():
+            yield ask._replace(think_s=min(max(LEAST_TOOL_S, scale * ask.think_s), MAX_TOOL_S))
 
     return dataclasses.replace(conversation, make=make)
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import msgspec
 
 from loadtests.evidence.rivals.arms import Arm, Tools, ready, running
+from loadtests.evidence.rivals.loop import Loop, Users, looped, unanswered
 from loadtests.evidence.rivals.pins import Pins
 from loadtests.evidence.rivals.scenarios import SICK, Event, Scenario
-from loadtests.evidence.rivals.sessions import lively, text
+from loadtests.evidence.rivals.sessions import lively, text, tool_pauses
 from loadtests.harness.machine import Ticks
 from loadtests.harness.processes import MODEL, Engine, Process
 from loadtests.harness.usage import Usage
@@ -27,6 +28,10 @@ from loadtests.laboratory.replay.record import Record
 UNLIMITED = 8_000_000
 MAX_ANSWER_TOKENS = 48
 PATIENCE_S = 60.0
+TOOLS_PATIENCE_S = 300.0
+"""Of a client that waits for its turn of a session, as common agents do."""
+DRAIN_S = 15.0
+"""Where turns that wait are cut off: so long after the measured time."""
 REFUSED_S = 20.0
 """How long a request is offered to routers that refuse connections, as a balancer does that waits for one."""
 STOP_S = 10.0
@@ -61,6 +66,8 @@ class Played:
     cores: float
     """Likewise of engines, client and routers together."""
     machine: str
+    loop: Loop | None = None
+    """Of a scenario with tools."""
 
 
 class Stage:
@@ -76,6 +83,9 @@ class Stage:
         """The router that was restarting serves again."""
         self._began = 0.0
         self._records: list[Record] = []
+        self._waiting: dict[tuple[str, int], float] = {}
+        """When what has no answer yet was asked, by session and turn."""
+        self._users = Users()
 
     async def play(self, conversations: Sequence[Conversation], times: Times) -> Played:
         """From empty engines to the last answer. Raises NotReady when a router does not come up."""
@@ -83,14 +93,16 @@ class Stage:
             await self._fresh(worker)
         async with running(self._arm, self._engines, self._tools) as self._routers:
             self._began = time.perf_counter()
-            async with Client(PATIENCE_S, self._now) as self._client:
+            patience_s = TOOLS_PATIENCE_S if self._scenario.tools else PATIENCE_S
+            async with Client(patience_s, self._now) as self._client:
                 return await self._played(conversations, times)
 
     async def _played(self, conversations: Sequence[Conversation], times: Times) -> Played:
-        sessions = self._scenario.changed(lively(conversations, self._scenario.sessions, seed=3))
+        given = tool_pauses(conversations) if self._scenario.tools else conversations
+        sessions = self._scenario.changed(lively(given, self._scenario.sessions, seed=3))
         player = Player(times.pace(self._scenario.sessions), self._send, self._records.append)
         async with asyncio.TaskGroup() as group:
-            group.create_task(player.play(sessions, times.warmup_s + times.measured_s))
+            playing = group.create_task(player.play(sessions, times.warmup_s + times.measured_s))
             await asyncio.sleep(times.warmup_s)
             before, ticks = await self._sights(), Ticks.now()
             cpu_s, all_cpu_s = self._cpu_s(), _own_cpu_s()
@@ -100,17 +112,41 @@ class Stage:
             used = max(0.0, self._cpu_s() - cpu_s) / times.measured_s
             cores = (_own_cpu_s() - all_cpu_s) / times.measured_s
             machine = Ticks.now().since(ticks)
+            if self._scenario.tools:
+                await self._cut(playing)
         after = await self._sights()
         counted = [record for record in self._records if record.asked_s >= times.warmup_s]
         sights = {url: sight.since(before[url]) if url in before else sight for url, sight in after.items()}
-        return Played(counted, sights, used, cores, machine)
+        return Played(counted, sights, used, cores, machine, self._loop(times))
+
+    async def _cut(self, playing: asyncio.Task[None]) -> None:
+        await asyncio.wait([playing], timeout=DRAIN_S)
+        playing.cancel()
+        await asyncio.wait([playing])
+        self._records += unanswered(self._waiting, self._now())
+
+    def _loop(self, times: Times) -> Loop | None:
+        span = (times.warmup_s, times.warmup_s + times.measured_s)
+        return looped(self._records, self._users, span) if self._scenario.tools else None
 
     async def _send(self, conversation: Conversation, turn: int, ask: Ask) -> Record:
-        body = msgspec.json.encode(body_of(ask, MODEL, MAX_ANSWER_TOKENS, {}))
-        record = await self._ask(Question(conversation.name, turn, "", body, {"content-type": "application/json"}))
+        name = conversation.name
+        if turn == 0:
+            self._users.began(name)
+        more = {"program_id": name} if self._arm.names_sessions else {}
+        body = msgspec.json.encode(body_of(ask, MODEL, MAX_ANSWER_TOKENS, more))
+        self._waiting[name, turn] = self._now()
+        record = await self._ask(Question(name, turn, "", body, {"content-type": "application/json"}))
+        del self._waiting[name, turn]
         if turn == conversation.turns - 1:
-            self._pins.ended(conversation.name)
+            await self._ended(name, turn)
         return record
+
+    async def _ended(self, session: str, turn: int) -> None:
+        self._pins.ended(session)
+        self._users.ended(session, turn)
+        if self._arm.releases:
+            await self._routers[0].call("POST", "/programs/release", {"program_id": session})
 
     async def _ask(self, question: Question) -> Record:
         """To the session's worker, or a router at random of those that serve. Where none does, when one does again."""

@@ -1,15 +1,20 @@
 """Tables beside the oracle, and where Warmroute is not the best."""
 
+import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
 from loadtests.evidence.rivals.cells import Cell, Kept, cell
-from loadtests.evidence.rivals.report import not_best, table
+from loadtests.evidence.rivals.loop import Loop
+from loadtests.evidence.rivals.report import loop_table, not_best, table
 from loadtests.evidence.rivals.scenarios import SCENARIOS
 from loadtests.evidence.rivals.stage import Played
+from loadtests.laboratory.pressure.figures import Figures
 from loadtests.laboratory.replay.record import NAN, Record, Usage
 
 STEADY = SCENARIOS["steady"]
+TOOLS = SCENARIOS["tools-2"]
 
 
 def measured(arm: str, p50: float = 0.1, **more: Any) -> Cell:
@@ -74,3 +79,23 @@ def test_cells_are_kept_and_the_last_one_counts(tmp_path: Path) -> None:
     assert smg.ttft_p50 == 0.2
     assert oracle.ttft_p50 != oracle.ttft_p50
     assert not again.has("steady", "warmroute")
+
+
+def test_of_a_closed_loop_only_what_is_clearly_worse_is_named() -> None:
+    def looped(arm: str, turns_s: float, **more: Any) -> Cell:
+        figures = Figures(turns_s, 0.9, 2.0, 0.1, 5.0, 9.0, 30.0, 60.0, 10, 12.0, 0, 0)
+        return measured(arm, loop=Loop(dataclasses.replace(figures, **more), 0.8))
+
+    ours, rival = looped("warmroute", 9.8, longest_s=60.0), looped("smg", 10.0, ttft_mean=2.01)
+    assert not_best(TOOLS, [ours, rival]) == ["tools-2: longest wait: warmroute 60.000, smg 30.000"]
+    shown = loop_table(TOOLS, [ours, rival, measured("oracle")])
+    assert [row[:2] for row in shown.rows] == [("warmroute", "9.800"), ("smg", "10.000")]
+    assert {len(row) for row in shown.rows} == {len(shown.header)}
+
+
+def test_a_cell_of_a_closed_loop_is_kept_with_its_figures(tmp_path: Path) -> None:
+    figures = Figures(1.0, 0.9, math.inf, 0.1, 5.0, 9.0, 30.0, math.inf, 10, 12.0, 1, 0)
+    found = measured("smg", loop=Loop(figures, 0.8))
+    Kept(tmp_path / "cells.jsonl").add(found)
+    (again,) = Kept(tmp_path / "cells.jsonl").of("steady", ["smg"])
+    assert again.loop == found.loop

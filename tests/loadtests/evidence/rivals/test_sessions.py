@@ -17,6 +17,7 @@ from loadtests.evidence.rivals.sessions import (
     lively,
     stretches,
     text,
+    tool_pauses,
     with_system,
 )
 from loadtests.laboratory.replay.conversations import Ask, Conversation
@@ -70,6 +71,14 @@ def test_a_tenant_shares_its_system_prompt() -> None:
     assert SYSTEM_BYTES * 0.8 < len(a["content"]) < SYSTEM_BYTES * 1.2
 
 
+def test_pauses_of_tools_are_a_second_and_none_is_long() -> None:
+    def paced(*thinks_s: float) -> Conversation:
+        return Conversation("s", 4, None, lambda: (Ask(think_s, 5, {"messages": []}) for think_s in thinks_s))
+
+    (found,) = tool_pauses([paced(7.0, 2.0, 4.0, 0.01, 99.0, 6.0)])
+    assert [ask.think_s for ask in found.make()][1:] == [0.5, 1.0, 0.1, 3.0, 1.5]
+
+
 def test_made_up_text_is_the_seeds() -> None:
     assert text(1, 1000) == text(1, 1000) != text(2, 1000)
 
@@ -99,3 +108,9 @@ def test_scenarios_that_have_a_slow_worker_have_one() -> None:
 
 def test_every_scenario_names_arms_that_exist() -> None:
     assert {arm for scenario in SCENARIOS.values() for arm in scenario.arms} <= ARMS.keys()
+
+
+def test_an_arm_without_its_interpreter_is_left_out() -> None:
+    given = {name for name, arm in ARMS.items() if arm.runs_with({"smg": "python"})}
+    assert {"oracle", "warmroute, no waiting", "smg x3"} <= given
+    assert not {"sglang", "vllm", "thunderagent"} & given
