@@ -152,11 +152,12 @@ def _checked(api: str, body: Body) -> tuple[int, int | None]:
 
 
 def _tool(api: str, body: Body) -> ToolCall | None:
-    """The first tool, if there are tools and the last message asks for the call."""
+    """The first tool, if there are tools, and the request requires a call or its last message asks for it."""
     tools, said = body.get("tools"), body.get("input" if api == "responses" else "messages")
     if isinstance(said, list):
         said = said[-1].get("content") if said and isinstance(said[-1], dict) else None
-    if not isinstance(tools, list) or not tools or CALL_THE_TOOL not in str(said):
+    wanted = body.get("tool_choice") == "required" or CALL_THE_TOOL in str(said)
+    if not isinstance(tools, list) or not tools or not wanted:
         return None
     function = _object(_object(tools[0]).get("function", tools[0]))
     parameters = _object(function.get("parameters", function.get("input_schema")))

@@ -3,7 +3,7 @@
 import dataclasses
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice, pairwise
 from statistics import median
 from typing import Any
 
@@ -21,6 +21,7 @@ SYSTEM_BYTES = 40_000
 """Of a system prompt that many sessions share, in the scenarios that have one."""
 LEAST_TOOL_S, TOOL_P50_S, MAX_TOOL_S = 0.1, 1.0, 3.0
 """Pauses of tool calls."""
+TOOL = {"type": "function", "function": {"name": "run", "description": "Run a command.", "parameters": {}}}
 _WORDS = ("worker", "prefix", "block", "chain", "lease", "token", "prompt", "session", "cache", "stream", "request")
 
 
@@ -54,18 +55,27 @@ def with_system(conversation: Conversation, tenant: int) -> Conversation:
     return dataclasses.replace(conversation, make=make)
 
 
-def tool_pauses(conversations: Sequence[Conversation]) -> list[Conversation]:
-    """The same with pauses as tools make them: scaled so that half are below a second, the longest ones cut."""
+def with_tools(conversations: Sequence[Conversation]) -> list[Conversation]:
+    """The same with pauses as tools make them: scaled so that half are below a second, the longest ones cut. Answers
+    call a tool where the recorded ones did."""
     recorded = median(ask.think_s for conversation in conversations for ask in islice(conversation.make(), 1, None))
     return [_paced(conversation, TOOL_P50_S / max(LEAST_TOOL_S, recorded)) for conversation in conversations]
 
 
 def _paced(conversation: Conversation, scale: float) -> Conversation:
     def make() -> Iterator[Ask]:
-        for ask in conversation.make():
-            yield ask._replace(think_s=min(max(LEAST_TOOL_S, scale * ask.think_s), MAX_TOOL_S))
+        for ask, after in pairwise(chain(conversation.make(), (None,))):
+            assert ask is not None
+            body = {**ask.body, "tools": [TOOL], **({"tool_choice": "required"} if _calls(ask, after) else {})}
+            yield ask._replace(think_s=min(max(LEAST_TOOL_S, scale * ask.think_s), MAX_TOOL_S), body=body)
 
     return dataclasses.replace(conversation, make=make)
+
+
+def _calls(ask: Ask, after: Ask | None) -> bool:
+    """Does the answer call a tool? The next request begins with it."""
+    answer = after.body["messages"][len(ask.body["messages"]) :][:1] if after is not None else ()
+    return any(message.get("tool_calls") for message in answer)
 
 
 def text(seed: int, size: int) -> str:

@@ -14,7 +14,7 @@ from loadtests.evidence.rivals.arms import Arm, Tools, ready, running
 from loadtests.evidence.rivals.loop import Loop, Users, looped, unanswered
 from loadtests.evidence.rivals.pins import Pins
 from loadtests.evidence.rivals.scenarios import SICK, Event, Scenario
-from loadtests.evidence.rivals.sessions import lively, text, tool_pauses
+from loadtests.evidence.rivals.sessions import lively, text, with_tools
 from loadtests.harness.machine import Ticks
 from loadtests.harness.processes import MODEL, Engine, Process
 from loadtests.harness.usage import Usage
@@ -98,7 +98,7 @@ class Stage:
                 return await self._played(conversations, times)
 
     async def _played(self, conversations: Sequence[Conversation], times: Times) -> Played:
-        given = tool_pauses(conversations) if self._scenario.tools else conversations
+        given = with_tools(conversations) if self._scenario.tools else conversations
         sessions = self._scenario.changed(lively(given, self._scenario.sessions, seed=3))
         player = Player(times.pace(self._scenario.sessions), self._send, self._records.append)
         async with asyncio.TaskGroup() as group:

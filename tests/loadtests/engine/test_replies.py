@@ -74,6 +74,12 @@ def test_a_tool_call_is_the_same_streamed_and_whole(sdk: "openai.OpenAI", tool: 
     assert streamed.function.arguments == called.function.arguments
 
 
+def test_a_required_call_is_made_whatever_was_said(sdk: "openai.OpenAI") -> None:
+    said: Any = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "tools": [WEATHER]}
+    assert sdk.chat.completions.create(**said, tool_choice="required").choices[0].finish_reason == "tool_calls"
+    assert sdk.chat.completions.create(**said, tool_choice="auto").choices[0].finish_reason != "tool_calls"
+
+
 def test_tools_alone_call_nothing(sdk: "openai.OpenAI") -> None:
     answer = sdk.chat.completions.create(model="m", messages=[{"role": "user", "content": "hello"}], tools=[WEATHER])
     assert answer.choices[0].message.content

@@ -17,8 +17,8 @@ from loadtests.evidence.rivals.sessions import (
     lively,
     stretches,
     text,
-    tool_pauses,
     with_system,
+    with_tools,
 )
 from loadtests.laboratory.replay.conversations import Ask, Conversation
 
@@ -75,8 +75,21 @@ def test_pauses_of_tools_are_a_second_and_none_is_long() -> None:
     def paced(*thinks_s: float) -> Conversation:
         return Conversation("s", 4, None, lambda: (Ask(think_s, 5, {"messages": []}) for think_s in thinks_s))
 
-    (found,) = tool_pauses([paced(7.0, 2.0, 4.0, 0.01, 99.0, 6.0)])
+    (found,) = with_tools([paced(7.0, 2.0, 4.0, 0.01, 99.0, 6.0)])
     assert [ask.think_s for ask in found.make()][1:] == [0.5, 1.0, 0.1, 3.0, 1.5]
+
+
+def test_answers_call_a_tool_where_the_recorded_ones_did() -> None:
+    def recorded() -> Iterator[Ask]:
+        messages: list[dict[str, object]] = [{"role": "user", "content": "a"}]
+        yield Ask(0.0, 5, {"messages": messages})
+        messages = [*messages, {"role": "assistant", "tool_calls": [{}]}, {"role": "tool", "content": "b"}]
+        yield Ask(1.0, 5, {"messages": messages})
+        yield Ask(1.0, 5, {"messages": [*messages, {"role": "assistant", "content": "c"}]})
+
+    (found,) = with_tools([Conversation("s", 3, None, recorded)])
+    assert [ask.body.get("tool_choice") for ask in found.make()] == ["required", None, None]
+    assert all(ask.body["tools"] for ask in found.make())
 
 
 def test_made_up_text_is_the_seeds() -> None:
