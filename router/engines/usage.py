@@ -82,15 +82,18 @@ class AnswerEnds:
 
     def calls_tool(self) -> bool:
         """Does the answer end with a tool call, as its own fields say? In its text the quotes would be escaped."""
-        end = b"".join((*self._head, *self._tail))[-KEPT_BYTES:]
-        return _TOOL_CALL.search(end) is not None
+        return _TOOL_CALL.search(self._end()) is not None
+
+    def _end(self) -> bytes:
+        """The answer's last part."""
+        pieces = self._tail if self._tail_bytes >= KEPT_BYTES else (*self._head, *self._tail)
+        return b"".join(pieces)[-KEPT_BYTES:]
 
     def usage(self) -> Usage | None:
         """The last `usage` object that says anything; None when there is none."""
-        head = b"".join(self._head)
-        last = _last_usage(b"".join((head[-KEPT_BYTES:], *self._tail))[-KEPT_BYTES:])
+        last = _last_usage(self._end())
         if last is None or last.prompt_tokens is None or last.cached_tokens is None:
-            first = _last_usage(head[:KEPT_BYTES])
+            first = _last_usage(self.head)
             if first is not None and last is not None:
                 return Usage(*(a if a is not None else b for a, b in zip(last, first, strict=True)))
             return last or first
