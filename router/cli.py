@@ -42,6 +42,8 @@ def main(
     try:
         if args.command == "hash-key":
             return _hash_key(args, rest)
+        if args.command == "check":
+            return _check(args, rest, environ)
         return (start or _serve)(_settings(vars(args), rest, environ))
     except SettingsError as error:
         print(f"warmroute: error: {error}", file=sys.stderr)
@@ -56,6 +58,15 @@ def _serve(settings: Settings) -> int:
 
     serve(settings)
     return 0
+
+
+def _check(args: argparse.Namespace, rest: Sequence[str], environ: Mapping[str, str]) -> int:
+    flags = vars(args)
+    as_json = flags.pop("as_json", False)
+    settings = _settings(flags, rest, environ)
+    from router.check.command import run  # noqa: PLC0415  (loads the whole router)
+
+    return run(settings, as_json)
 
 
 def _hash_key(args: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -101,6 +112,17 @@ def _parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
     )
     _add_settings(serve)
+    check = commands.add_parser(
+        "check",
+        help="look at workers, tokenizers and Redis, and say what is amiss",
+        usage="warmroute check --worker URL [--worker URL ...] [--json] [options of serve]",
+        description="Look at all that a router with these settings needs. Each worker is asked for one token. "
+        "Exit code 0: it works; 1: something does not; 2: the settings cannot be used.",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    check.add_argument("--json", dest="as_json", action="store_true", help="findings as JSON")
+    _add_settings(check)
     hash_key = commands.add_parser(
         "hash-key",
         help="hash a client's key for the keys file",

@@ -90,6 +90,11 @@ class Link:
         return self._wire is not None
 
     @property
+    def problem(self) -> str:
+        """Why there is no connection; empty while there is one."""
+        return "" if self.connected else self._failed_before
+
+    @property
     def responsive(self) -> bool:
         """True when a command that is asked now may be answered in time."""
         return self._wire is not None and not self._open

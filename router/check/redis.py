@@ -1,0 +1,74 @@
+"""Redis: can it be reached, may the router do there what it does, and will it keep what is written?"""
+
+import asyncio
+import random
+import re
+from collections.abc import Iterator
+
+from router.build.common import Common
+from router.check.finding import Finding
+from router.shared.address import parse_address
+from router.shared.check import SecretCheck
+from router.shared.counters import LinkCounters
+from router.shared.failure import Failure, FailureKind
+from router.shared.link import Link, LinkLimits
+from router.shared.script import command
+
+WAIT_S = 5.0
+FIELD = re.compile(rb"(maxmemory|maxmemory_policy):(\S+)")
+RIGHTS = "give the router's user the rights that docs/operations.md lists"
+
+
+async def of_redis(common: Common) -> list[Finding]:
+    """Nothing is left there but the proof of the secret, which routers write too."""
+    settings = common.settings
+    password = settings.redis_password.value if settings.redis_password else ""
+    counters = LinkCounters(common.instruments.restarts)
+    limits = LinkLimits(settings.redis_timeout_ms / 1000)
+    link = Link(parse_address(settings.redis, password), common.keys.check, limits, counters, random.Random())
+    async with link:
+        for _ in range(int(WAIT_S / 0.05)):
+            if link.connected:
+                return [*await _rights(link, common), *await _secret(link, common)]
+            await asyncio.sleep(0.05)
+    advice = "is the URL of --redis right, its user and password, and the server up?"
+    return [Finding("error", "redis", link.problem or "no connection", advice)]
+
+
+async def _rights(link: Link, common: Common) -> list[Finding]:
+    key = common.keys.check + "-tried"
+    tried = {
+        "write": command("SET", key, "1", "EX", 5),
+        "run scripts": command("EVAL", "return redis.call('GET', KEYS[1])", 1, key),
+        "report its memory": command("INFO", "memory"),
+    }
+    replies = {what: await link.tell(words) for what, words in tried.items()}
+    denied = [
+        Finding("error", "redis", f"it does not let the router {what}: {reply.detail or reply.kind.value}", RIGHTS)
+        for what, reply in replies.items()
+        if isinstance(reply, Failure) and reply.kind is not FailureKind.SLOW
+    ]
+    memory = replies["report its memory"]
+    return denied or [
+        Finding("ok", "redis", f"connected to {link.address.redacted}, with the rights that are needed"),
+        *(_kept(memory, common.settings.redis_max_memory_bytes) if isinstance(memory, bytes) else ()),
+    ]
+
+
+def _kept(info: bytes, ours: int) -> Iterator[Finding]:
+    fields = {match[1]: match[2] for match in FIELD.finditer(info)}
+    most, policy = int(fields.get(b"maxmemory", b"0")), fields.get(b"maxmemory_policy", b"noeviction").decode()
+    if policy != "noeviction":
+        yield Finding(
+            "warning", "redis", f"maxmemory-policy is {policy}: it drops what routers share", "set noeviction"
+        )
+    if most and most <= ours:
+        text = f"maxmemory is {most:,} bytes, and routers write up to {ours:,}"
+        yield Finding("warning", "redis", text, "raise maxmemory, or lower --redis-max-memory-bytes")
+
+
+async def _secret(link: Link, common: Common) -> list[Finding]:
+    if await SecretCheck(link, common.keys, common.secret).run() is False:
+        text = "the routers there use another index_secret: nothing is shared with them"
+        return [Finding("error", "redis", text, "the same --index-secret on all routers, or another --redis-prefix")]
+    return []
