@@ -111,14 +111,14 @@ class Point(NamedTuple):
 
 
 def fronts(rows: Sequence[tuple[str, Sequence[Point]]], units: tuple[str, str]) -> str:
-    """A line per row through its points, each with its name: x, above 0, on a logarithmic axis, y from 0 on. `units`:
+    """A line per row through its points, each with its name, on axes that begin at 0. `units`:
     of x and of y."""
     height, left = 380, 60
     points = [point for _, row in rows for point in row]
-    axis = _log_axis([point.x for point in points], left, WIDTH - RIGHT)
-    upright = Axis(0.0, 1.15 * max((point.y for point in points), default=1.0), height - BOTTOM, TOP, False)
+    axis = Axis(0.0, _five_steps([point.x for point in points]), left, WIDTH - RIGHT, False)
+    upright = Axis(0.0, _five_steps([point.y for point in points]), height - BOTTOM, TOP, False)
     parts = [_grid(axis, height, units[0])]
-    for tick in upright.ticks()[:-1]:
+    for tick in upright.ticks():
         y = upright.at(tick)
         parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:.2g}</text>')
@@ -129,6 +129,13 @@ def fronts(rows: Sequence[tuple[str, Sequence[Point]]], units: tuple[str, str]) 
         parts.append(f'<circle class="c{index} dot" cx="{key_x}" cy="{key_y}" r="4"/>')
         parts.append(f'<text class="name" x="{key_x + 9}" y="{key_y + 4}">{escape(name)}</text>')
     return _svg(height, parts)
+
+
+def _five_steps(values: Sequence[float]) -> float:
+    """Five times the least of 1, 2 and 5, times a power of ten, that is above all values."""
+    most = max(values, default=1.0) / 5
+    power = 10.0 ** math.floor(math.log10(most))
+    return 5 * power * next(step for step in (1, 2, 5, 10) if step * power > most)
 
 
 def _front(name: str, places: Sequence[tuple[float, float, Point]], index: int) -> Iterator[str]:
