@@ -31,7 +31,7 @@ Measure = Callable[[Mapping[str, Any]], int]
 """Tokens of a body's prompt."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """Of a stretch."""
 
@@ -42,11 +42,14 @@ class Limits:
 
 
 def cut(rows: Iterable[Row], measure: Measure, limits: Limits, rng: random.Random) -> Iterator[dict[str, Any]]:
-    """Those sessions that have enough turns within the limits."""
+    """Those sessions that have enough turns within the limits, and do not begin as another one does."""
+    seen = set()
     for row in rows:
         body = _body(row)
         ends = _stretch(row["requests"], partial(_first, body), measure, limits)
-        if len(ends) >= limits.min_turns:
+        start = json.dumps(_first(body, ends[0])) if ends else ""
+        if len(ends) >= limits.min_turns and start not in seen:
+            seen.add(start)
             yield {"id": row["id"], **_first(body, ends[-1]), "requests": _requests(ends, rng)}
 
 
@@ -98,13 +101,16 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("trace", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--tokenizer", required=True)
+    parser.add_argument("--min-tokens", type=int, default=Limits.min_tokens)
+    parser.add_argument("--max-tokens", type=int, default=Limits.max_tokens)
     parser.add_argument("--sessions", type=int, default=14)
     parser.add_argument("--skip", type=int, default=0, help="leave out the first sessions that fit")
     parser.add_argument("--seed", type=int, default=14)
     options = parser.parse_args(args)
     ruler = TokenizerRuler(options.tokenizer)
     rows = open_trace(options.trace).rows
-    found = cut(rows, lambda body: ruler.measure(body).tokens, Limits(), random.Random(options.seed))
+    limits = Limits(options.min_tokens, options.max_tokens)
+    found = cut(rows, lambda body: ruler.measure(body).tokens, limits, random.Random(options.seed))
     with options.out.open("w", encoding="utf-8") as out:
         for row in islice(found, options.skip, options.skip + options.sessions):
             out.write(json.dumps(row) + "\n")

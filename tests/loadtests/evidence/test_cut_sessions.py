@@ -32,6 +32,11 @@ def test_sessions_with_too_few_turns_are_left_out() -> None:
     assert stretches(session([3, 4]), session([1, 2, 3, 4, 30]), session([4, 4, 4, 5])) == []
 
 
+def test_a_copy_is_left_out() -> None:
+    rows = session([3, 4, 5]), session([3, 4, 5, 6]), session([4, 5, 6])
+    assert [ends(row) for row in stretches(*rows)] == [[3, 4, 5], [4, 5, 6]]
+
+
 def test_prompts_that_lack_the_beginning_are_no_part_of_it() -> None:
     row = session([3, 4, 5, 6])
     row["requests"] += [{"spans": [[2, 8]], "t": 0}, {"spans": [[0, 2], [4, 9]], "t": 0}]
