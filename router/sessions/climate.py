@@ -71,11 +71,15 @@ class Climate:
         self._live[session] = now
 
     def returned(self, session: Session, pause_s: float) -> None:
-        """A session's next turn has come. Until now it said nothing of how many return."""
-        pauses = self._pauses[session.ending]
-        if self._live.pop(session, None) is not None:
-            pauses.began()
-        pauses.returned(pause_s)
+        """A session's next turn has come. Until now it said nothing of how many return. Who returns after a first
+        answer is likely to do so again, and as soon: that counts until later answers are known by themselves."""
+        in_time = self._live.pop(session, None) is not None
+        found, later = self._pauses[session.ending], self._pauses[Ending.ANSWER]
+        alike = session.ending is Ending.FIRST_ANSWER and later.turns < LEAST_TURNS
+        for pauses in (found, later) if alike else (found,):
+            if in_time:
+                pauses.began()
+            pauses.returned(pause_s)
 
     def turn(self, prompt_tokens: int, new_tokens: int, stay_s: float) -> None:
         """A turn of a session that kept its place: its lengths, and its time in the engine."""

@@ -55,6 +55,12 @@ def test_a_turn_that_pauses_still_says_nothing() -> None:
     assert climate.lease_s(Ending.FIRST_ANSWER) == 0.0, "the other 39 did not"
 
 
+def test_who_has_returned_once_is_expected_again() -> None:
+    climate = after(3 * 24, 1.0, ending=Ending.FIRST_ANSWER)
+    assert climate.lease_s(Ending.ANSWER) >= 1.0
+    assert after(3 * 24, 100.0, ending=Ending.FIRST_ANSWER).lease_s(Ending.ANSWER) == 0.0
+
+
 def test_it_is_judged_once_in_a_while_and_not_without_workers_or_memory() -> None:
     climate = Climate()
     climate.judge([], 0.0, CAPACITY)
