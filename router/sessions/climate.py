@@ -14,6 +14,9 @@ AGAIN_S = 1.0
 """It is judged anew after this many seconds."""
 MEMORY = 100
 """Turns of which means are kept."""
+STAY_QUANTILE, STAY_STEP, LEAST_STAY_S = 0.2, 0.1, 0.01
+"""A turn's time in the engine is that of the shortest fifth of the turns. Danger: with the mean, which others' loads
+make several times as long, sessions seem to need their places for longer than they do, and waiting seems worthless."""
 LEAST_TURNS = 20
 """Before this many turns nothing is known: those wait that do not fit."""
 LIVE_PAUSES = 4.0
@@ -87,7 +90,16 @@ class Climate:
         part = 1 / min(self._turns, MEMORY)
         self.prompt_tokens += (prompt_tokens - self.prompt_tokens) * part
         self.new_tokens += (new_tokens - self.new_tokens) * part
-        self.stay_s += (stay_s - self.stay_s) * part
+        self._stayed(stay_s)
+
+    def _stayed(self, stay_s: float) -> None:
+        """Turns that others' loads have slowed down say nothing of how long a turn takes: a short stay is taken."""
+        if not self.stay_s:
+            self.stay_s = max(stay_s, LEAST_STAY_S)
+        elif stay_s < self.stay_s:
+            self.stay_s *= 1 - STAY_STEP * (1 - STAY_QUANTILE)
+        else:
+            self.stay_s *= 1 + STAY_STEP * STAY_QUANTILE
 
     def answered(self, completion_tokens: int) -> None:
         """An answer had this many tokens."""

@@ -1,5 +1,7 @@
 """Leases, T*, and whether waiting is worth while, from turns as they come."""
 
+import random
+
 import pytest
 
 from router.sessions.climate import AGAIN_S, LIVE_MOST_S, Climate
@@ -71,3 +73,10 @@ def test_it_is_judged_once_in_a_while_and_not_without_workers_or_memory() -> Non
     assert climate.tstar_s == pytest.approx(25.0)
     climate.judge(workers, AGAIN_S, 0)
     assert (climate.tstar_s, climate.lease_s(Ending.CALL)) == (0.0, 0.0)
+
+
+def test_a_turn_s_stay_is_that_of_turns_that_others_do_not_slow_down() -> None:
+    rng, climate = random.Random(1), Climate()
+    for _ in range(2000):
+        climate.turn(40_000, 500, 4.0 if rng.random() < 0.3 else rng.uniform(20.0, 60.0))
+    assert 3.0 < climate.stay_s < 8.0
