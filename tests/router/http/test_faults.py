@@ -3,6 +3,7 @@ the client is told in its API's own way, and nothing is left behind."""
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -231,9 +232,11 @@ async def test_traffic_leaves_a_worker_of_fast_500s_and_comes_back() -> None:
         ) as router:
             worker = next(worker for worker in router.parts.fleet.workers.values() if worker.url == bad.url)
             bad.fault("status_500", path=CHAT)
+            began = time.monotonic()
             statuses = [(await router.client.post(CHAT, json=chat())).status_code for _ in range(20)]
+            trials = int((time.monotonic() - began) / 0.3)  # on a busy machine
             assert statuses == [200] * 20, "the other worker was asked"
-            assert bad.state()["requests"] == 3, "until the breaker opened"
+            assert 3 <= bad.state()["requests"] <= 3 + trials, "until the breaker opened"
             assert worker.breaker.state.value in ("open", "half_open")
             bad.fault("none")
             before = bad.state()["requests"]
