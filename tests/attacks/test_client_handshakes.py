@@ -30,7 +30,11 @@ class Handshaken(FakeWorker):
         self.seen: list[bytes] = []
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):  # a probe that was given up before it was sent
+            writer.close()
+            return
         if not head.startswith(b"GET /v1/realtime"):
             probe = asyncio.StreamReader()
             probe.feed_data(head)
