@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from router.settings.elsewhere import FLAGS
 from router.settings.fields import declared
 from router.settings.gone import GONE
 from router.settings.setting import flag_of, variable_of
@@ -31,12 +32,13 @@ MEASURING = frozenset({"--seed", "--block-tokens"})
 """Gone from the router, and flags of the emulated engine or of a measurement."""
 PROGRAMS = {
     "vLLM": "chat-template default-chat-template-kwargs enable-auto-tool-choice enable-force-include-usage "
-    "enable-prompt-tokens-details enable-scale-out exclude-tools-when-tool-choice-none max-num-batched-tokens "
-    "no-enable-prefix-caching num-gpu-blocks-override shutdown-timeout tool-call-parser trust-request-chat-template",
+    "enable-prompt-tokens-details enable-scale-out enforce-eager exclude-tools-when-tool-choice-none kv-events-config "
+    "load-format max-model-len max-num-batched-tokens no-enable-prefix-caching num-gpu-blocks-override "
+    "shutdown-timeout tool-call-parser trust-request-chat-template",
     "SGLang": "disable-radix-cache enable-cache-report enable-metrics reasoning-effort-map",
     "Redis": "aclfile appendonly bind dir logfile maxmemory maxmemory-policy save sentinel user",
     "other routers": "enable-mesh health-check-interval-secs mesh-host mesh-peer-urls mesh-port mesh-server-name "
-    "prometheus-port worker-startup-check-interval worker-urls",
+    "metrics prometheus-port worker-startup-check-interval worker-urls",
     "other loads": "concurrency conversation-num conversation-turn-mean endpoint-type headless output-tokens-mean "
     "streaming synthetic-input-tokens-mean turns url",
     "tools": "always build build-arg directory dirty file force-reinstall from from-file gid group home-dir interval "
@@ -51,7 +53,7 @@ def spelt(names: set[str]) -> set[str]:
     return {flag_of(name) for name in names}
 
 
-FOREIGN_FLAGS = {f"--{flag}" for flags in PROGRAMS.values() for flag in flags.split()}
+FOREIGN_FLAGS = {f"--{flag}" for flags in PROGRAMS.values() for flag in flags.split()} | spelt(set(FLAGS))
 KNOWN = spelt(set(names())) | {f"--no-{s.flag[2:]}" for s in declared() if not s.kind.metavar} | {"--help", "--version"}
 
 

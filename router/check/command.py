@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import socket
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 import msgspec
@@ -21,6 +22,8 @@ from router.prompts.encoding import Encoder
 from router.settings import Settings
 
 LOOK_S = 0.05
+LOAD_S = 3.0
+"""A worker that shows no load by then is said to show none."""
 LOADED_S = 60.0
 """Tokenizers are waited for as long as this."""
 ANSWER_S = 30.0
@@ -62,10 +65,17 @@ def _listening(settings: Settings) -> list[Finding]:
 
 
 async def _settled(router: Router) -> None:
-    """Until every worker that is known was looked at, and its tokenizer was tried."""
+    """Until every worker that is known was looked at, its load was read, and its tokenizer was tried."""
     await router.warm()
-    for _ in range(int(LOADED_S / LOOK_S)):
-        if not router.prompts.encoders.loading:
+    await _until(
+        lambda: all(w.load or w.state is not WorkerState.HEALTHY for w in router.fleet.workers.values()), LOAD_S
+    )
+    await _until(lambda: not router.prompts.encoders.loading, LOADED_S)
+
+
+async def _until(done: Callable[[], bool], seconds: float) -> None:
+    for _ in range(int(seconds / LOOK_S)):
+        if done():
             return
         await asyncio.sleep(LOOK_S)
 

@@ -58,7 +58,9 @@ async def test_another_template_gives_other_ids(engine: EngineThread, tmp_path: 
 
 async def test_a_tokenizer_that_is_not_there(engine: EngineThread, tmp_path: Path) -> None:
     found = await check(settings_for(engine.url, tokenizer=str(tmp_path)))
-    (missing,) = [one for one in found if one.level != "ok"]
+    amiss = [one for one in found if one.level != "ok"]
+    assert len(amiss) == 1, amiss
+    missing = amiss[0]
     assert "not exact" in missing.text
     assert "--tokenizer" in missing.advice
 
