@@ -78,10 +78,12 @@ class Attempt:
 
     def computed(self) -> None:
         """Prefill is done there."""
-        self._computed = True
+        first, self._computed = not self._computed, True
         self.lease.first_byte()
         if self.record is not None:
             self.record.computed()
+            if first and self.asked.turn is not None:
+                self.asked.turn.answers(self.record.prompt)
 
     def answered(self, status: int) -> None:
         """The worker's answer begins: after a success its prompt is computed, and the breaker hears how it fared."""

@@ -142,7 +142,7 @@ class SessionAdmission:
         """The pause before it is over: learned once."""
         session = turn.session
         if not turn.came and session is not None and session.turns:
-            climate.returned(session, turn.arrived_at - session.ended_at)
+            climate.returned(session, 0.0 if session.running else turn.arrived_at - session.ended_at)
         turn.came = True
 
     def too_many(self, turn: Turn, workers: Sequence[Worker]) -> bool:
@@ -209,8 +209,17 @@ class SessionAdmission:
             place.enter(session, now)
         place.hold(session, turn.wanted)
         session.running += 1
+        session.answering = False
         climate.began(session, now)
         self._relieve(place, worker, climate)
+
+    def answers(self, turn: Turn, prompt: Prompt) -> None:
+        """The turn's answer begins: a client that has all of it may send the next turn before `left` is called."""
+        session = turn.session
+        if session is not None:
+            session.answering = True
+            for forgotten in self.book.note(session, prompt):
+                self._leave(forgotten)
 
     def left(self, turn: Turn, prompt: Prompt | None, answered: bool) -> None:
         """The turn's attempt has ended. `prompt`: as it is known by now, if it is."""
@@ -225,7 +234,7 @@ class SessionAdmission:
             session.prompt_tokens = prompt.tokens
             for forgotten in self.book.note(session, prompt):
                 self._leave(forgotten)
-            if place is not None and prompt is not turn.prompt:
+            if place is not None and prompt is not turn.prompt and not session.running:
                 longer = max(0, turn.wanted.tokens - prompt.tokens)
                 place.hold(session, footprint_of(prompt, answer_tokens=longer))
         elif not session.turns and not session.running:

@@ -49,7 +49,7 @@ class SessionBook:
             leaf = chain[end - HASH_BYTES : end]
             session = by_leaf.get(leaf)
             if session is not None:
-                goes_on = session.leaves[-1] == leaf and not session.running
+                goes_on = session.leaves[-1] == leaf and (session.answering or not session.running)
                 return Found(session) if goes_on else Found(None, session)
         return NOBODY
 

@@ -19,8 +19,8 @@ class Session:
     """Mutable. The working set writes what is held, admission the rest."""
 
     __slots__ = (
-        "anchors", "ended_at", "ending", "held_tokens", "kept_until", "leaves", "leaving", "place", "prompt_tokens",
-        "running", "since", "turns",
+        "anchors", "answering", "ended_at", "ending", "held_tokens", "kept_until", "leaves", "leaving", "place",
+        "prompt_tokens", "running", "since", "turns",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -30,6 +30,8 @@ class Session:
         """Answered so far."""
         self.running = 0
         """Turns that run now."""
+        self.answering = False
+        """The answer of the turn that runs has begun, so that the next turn may come before its end was noticed."""
         self.prompt_tokens = 0
         """Of its last answered turn."""
         self.ended_at = 0.0

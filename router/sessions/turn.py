@@ -18,6 +18,8 @@ class Desk(Protocol):
 
     def begin(self, turn: "Turn", worker: Worker) -> None: ...
 
+    def answers(self, turn: "Turn", prompt: Prompt) -> None: ...
+
     def left(self, turn: "Turn", prompt: Prompt | None, answered: bool) -> None: ...
 
     def learn(self, turn: "Turn", calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None: ...
@@ -65,6 +67,10 @@ class Turn:
     def begin(self, worker: Worker) -> None:
         """It goes to `worker`."""
         self._desk.begin(self, worker)
+
+    def answers(self, prompt: Prompt) -> None:
+        """Its answer begins. `prompt`: as it is known by now."""
+        self._desk.answers(self, prompt)
 
     def left(self, prompt: Prompt | None, answered: bool) -> None:
         """Its attempt has ended. `prompt`: as it is known by now, if it is."""

@@ -281,6 +281,27 @@ def test_a_branch_of_an_idle_session_takes_its_place() -> None:
     assert site.tokens() == pytest.approx(31_000, abs=300)
 
 
+@pytest.mark.parametrize("turns", [0, 3])
+def test_the_next_turn_may_come_before_the_end_of_the_last_one_was_noticed(turns: int) -> None:
+    site = Site()
+    for _ in range(turns):
+        site.run("a", seconds=0.1)
+    last, prompt = site.arrive("a", grow=500)
+    last.begin(site.workers[0])
+    last.answers(prompt)
+    following, longer = site.arrive("a", grow=500)
+    assert following.session is last.session is not None
+    assert following.inside
+    following.begin(site.workers[0])
+    assert site.arrive("a", grow=500)[0].parent is last.session, "its answer has not begun: a branch"
+    last.left(prompt, True)
+    last.learn(True, 100, None)
+    following.answers(longer)
+    following.left(longer, True)
+    assert (last.session.running, last.session.prompt_tokens) == (0, longer.tokens)
+    assert site.tokens() == following.wanted.tokens
+
+
 def test_a_failed_first_turn_leaves_nothing() -> None:
     site = Site(2)
     turn, prompt = site.arrive("a")
