@@ -7,6 +7,7 @@ several threads at once.
 
 import copy
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ _MAX_CUT_TOKENS = 128
 _SPARE = re.compile(r"unused|reserved|extra_\d|dummy|placeholder", re.IGNORECASE)
 """Names of added tokens that models reserve: no template writes them."""
 _MAX_REASON = 300
+MANY_IDS = 64 << 10
+"""This many ids take half a millisecond to make, and as long to free."""
 
 
 class TokenizerUnavailable(Exception):
@@ -92,7 +95,10 @@ class Tokenizer:
     def encode_slowly(self, text: str, add_special_tokens: bool = False) -> list[int]:
         """As `encode`, with the library `tokenizers`. It encodes a batch of one, because `Tokenizer.encode` would hold
         the GIL."""
-        ids: list[int] = self._raw.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids
+        (encoding,) = self._raw.encode_batch_fast([text], add_special_tokens=add_special_tokens)
+        ids: list[int] = encoding.ids
+        if len(ids) > MANY_IDS:
+            time.sleep(0)  # making a million ids takes 6 ms, and freeing them as long: others go in between
         return ids
 
     def last_cut(self, text: str, end: int | None = None) -> int:

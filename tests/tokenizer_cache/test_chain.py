@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenizer_cache.chain import Chain, pack
+from tokenizer_cache.chain import SLICE_IDS, Chain, pack
 
 SECRET = b"secret"
 
@@ -49,3 +49,9 @@ def test_scopes_and_secrets_share_nothing() -> None:
 def test_a_block_needs_a_size() -> None:
     with pytest.raises(ValueError, match="byte"):
         Chain(0, SECRET)
+
+
+def test_many_ids_are_packed_as_few_are() -> None:
+    ids = [number * 2654435761 % (1 << 32) for number in range(2 * SLICE_IDS + 3)]
+    assert pack(ids) == b"".join(number.to_bytes(4, "little") for number in ids)
+    assert pack(ids[:SLICE_IDS]) == pack(ids)[: 4 * SLICE_IDS]
