@@ -5,6 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from router.fleet.in_words import one_line
+
 Level = Literal["ok", "warning", "error"]
 
 
@@ -20,9 +22,11 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def lines(found: Iterable[Finding]) -> str:
-    """For people: the advice stands behind the fault, on the same line."""
+    """For people: the advice stands behind the fault, on the same line. Nothing that a worker or Redis said breaks
+    it."""
     return "".join(
-        f"{one.level:8} {one.subject}: {one.text}{f' -> {one.advice}' if one.advice else ''}\n" for one in found
+        f"{one.level:8} {one_line(one.subject)}: {one_line(one.text)}{f' -> {one.advice}' if one.advice else ''}\n"
+        for one in found
     )
 
 

@@ -15,7 +15,8 @@ from router.shared.link import Link, LinkLimits
 from router.shared.script import command
 
 WAIT_S = 5.0
-FIELD = re.compile(rb"(maxmemory|maxmemory_policy):(\S+)")
+MOST = re.compile(rb"^maxmemory:(\d{1,18})\r?$", re.MULTILINE)
+POLICY = re.compile(rb"^maxmemory_policy:([a-z-]{1,40})\r?$", re.MULTILINE)
 RIGHTS = "give the router's user the rights that docs/operations.md lists"
 
 
@@ -56,8 +57,9 @@ async def _rights(link: Link, common: Common) -> list[Finding]:
 
 
 def _kept(info: bytes, ours: int) -> Iterator[Finding]:
-    fields = {match[1]: match[2] for match in FIELD.finditer(info)}
-    most, policy = int(fields.get(b"maxmemory", b"0")), fields.get(b"maxmemory_policy", b"noeviction").decode()
+    told_most, told_policy = MOST.search(info), POLICY.search(info)
+    most = int(told_most[1]) if told_most is not None else 0
+    policy = told_policy[1].decode() if told_policy is not None else "not told"
     if policy != "noeviction":
         yield Finding(
             "warning", "redis", f"maxmemory-policy is {policy}: it drops what routers share", "set noeviction"

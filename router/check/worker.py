@@ -17,6 +17,8 @@ from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.request import Request, parse
 
 CHAT = "/v1/chat/completions"
+MAX_MODELS = 8
+"""Models of one worker that are asked for a token."""
 ADVICE = {
     "connection refused": "start the engine there, or mend the host and port of --worker",
     "no answer in time": "is the address right? --health-timeout-s is how long an answer may take",
@@ -62,9 +64,8 @@ def of_state(worker: Worker) -> Iterator[Finding]:
 async def of_answers(client: httpx.AsyncClient, worker: Worker, encoders: dict[str, Encoder]) -> list[Finding]:
     """What one generated token and one rendered prompt show. Only for a healthy vLLM or SGLang."""
     found = []
-    for card in worker.models:
-        if card.parent:
-            continue  # an adapter shares its base model's tokenizer
+    bases = [card for card in worker.models if not card.parent]  # an adapter shares its base model's tokenizer
+    for card in bases[:MAX_MODELS]:
         request = parse("chat", msgspec.json.encode({"model": card.id, **SAMPLE, "max_tokens": 1}))
         found.append(await _usage(client, worker, request))
         if card.id in encoders:

@@ -11,3 +11,7 @@ def test_the_advice_stands_on_the_line_of_the_fault() -> None:
 def test_only_errors_fail() -> None:
     assert exit_code([]) == exit_code([Finding("warning", "a", "slow")]) == 0
     assert exit_code([Finding("ok", "a", "fine"), Finding("error", "b", "broken")]) == 1
+
+
+def test_what_others_said_breaks_no_line() -> None:
+    assert lines([Finding("error", "w", "a\nok       all is well\x1b[2J")]).count("\n") == 1
