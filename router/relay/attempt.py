@@ -55,10 +55,10 @@ class Attempt:
         self._computed = False
 
     def __enter__(self) -> Self:
-        self.worker.breaker.begin()
-        self.lease.__enter__()
         if self.asked.turn is not None:
             self.asked.turn.begin(self.worker)
+        self.worker.breaker.begin()
+        self.lease.__enter__()
         return self
 
     def __exit__(
@@ -67,14 +67,14 @@ class Attempt:
         try:
             self.lease.__exit__(exc_type, exc, traceback)
         finally:
-            if self.asked.turn is not None:
-                prompt = self.record.prompt if self.record is not None else None
-                self.asked.turn.left(prompt, self._computed)
             if not self._answered:
                 self._drop()
                 self.worker.breaker.abandon()
             if self.hang_up is not None:
                 self.hang_up()
+            if self.asked.turn is not None:
+                prompt = self.record.prompt if self.record is not None else None
+                self.asked.turn.left(prompt, self._computed)
 
     def computed(self) -> None:
         """Prefill is done there."""
