@@ -123,9 +123,11 @@ class Chooser:
         never waits, and a turn whose memory is kept not for those that wait for room."""
         if decision is None:
             return True
-        if not self._bound_s or not asked.prompts or self._admission.pinned(asked.turn):
+        if not asked.prompts or self._admission.pinned(asked.turn):
             return False
-        return self._room.crowded(asked.group.name) or saturated(decision, self._bound_s, self._clock())
+        if self._room.crowded(asked.group.name):
+            return True
+        return bool(self._bound_s) and saturated(decision, self._bound_s, self._clock())
 
     async def wait(self, asked: Asked) -> Decision:
         """Wait for a place, and decide when there is one: workers may have come and gone meanwhile. Raises ClientError,

@@ -68,6 +68,8 @@ class WaitingRoom:
             line.enter(ticket, _caller(turn))
             if self._timer is None:
                 self._look()
+            else:
+                line.give()  # what needs no room does not wait for the next look
             while True:
                 await turn
                 if ticket.out:

@@ -14,6 +14,7 @@ from router.prefix.tree import TreeIndex
 from router.routing.asked import Asked
 from router.routing.choose import Chooser, at_owner, choice_of, others_available
 from router.routing.decide import Decider, Decision, NoWorkerError
+from router.routing.fair_queue import Ticket
 from router.routing.line import RoomLimits
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
@@ -36,7 +37,7 @@ class Case:
         clock = lambda: 0.0  # noqa: E731
         index = TreeIndex(Limits(), clock, lambda error: None)
         rng = Random(1)
-        room = WaitingRoom(RoomLimits(bound_s, 1.0, 1), clock, Histogram("w", "", ("client", "reason")))
+        self.room = room = WaitingRoom(RoomLimits(bound_s, 1.0, 1), clock, Histogram("w", "", ("client", "reason")))
         self.admission = SessionAdmission(60.0, clock=clock)
         decider = Decider(policies.build("expected_ttft", rng), index, rng)
         self.chooser = Chooser(self.fleet, decider, room, self.admission, clock)
@@ -146,3 +147,11 @@ async def test_a_prompt_that_no_worker_can_hold_is_refused() -> None:
     case.chooser.arrived(replace(case.asked, prompts={case.one.format: replace(PROMPT, tokens=100_000)}))
     estimated = replace(PROMPT, tokens=100_001, exact=False)
     case.chooser.arrived(replace(case.asked, prompts={case.one.format: estimated}))
+
+
+async def test_who_comes_later_stands_in_line_though_nothing_is_ever_saturated() -> None:
+    case = Case(bound_s=0.0)
+    decision = await decided(case, case.asked)
+    assert not case.chooser.must_wait(case.asked, decision)
+    case.room.line.enter(Ticket("", 1.0, MODEL), lambda: None)
+    assert case.chooser.must_wait(case.asked, decision)
