@@ -110,7 +110,7 @@ class SessionAdmission:
     def has_room(self, turn: Turn, workers: Iterable[Worker]) -> bool:
         """Is there any place for a turn that waits?"""
         now = self._clock()
-        return not self.climate(turn.group).waits or any(self._has_room(turn, worker, now) for worker in workers)
+        return not self.holds_back(turn.group) or any(self._has_room(turn, worker, now) for worker in workers)
 
     def fits(self, turn: Turn, worker: Worker) -> bool:
         """Is there room for it at this worker, whether or not it would wait for that?"""
@@ -258,7 +258,7 @@ class SessionAdmission:
         if turn.kept:
             new_tokens = max(0, session.prompt_tokens - turn.expected_tokens)
             climate.turn(session.prompt_tokens, new_tokens, session.ended_at - turn.began_at)
-            if place is not None and cached_tokens is not None and climate.waits:
+            if place is not None and cached_tokens is not None and self.holds_back(turn.group):
                 place.margin.kept(turn.expected_tokens, cached_tokens, bool(climate.waiting))
         if place is not None and not session.running:
             self._keep(session, climate, session.ended_at)

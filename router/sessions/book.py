@@ -70,6 +70,7 @@ class SessionBook:
         self._sessions.pop(session, None)
         for leaf in session.leaves:
             self._unlink(session, leaf)
+        session.leaves.clear()  # a turn of it that waits may come back
 
     def _unlink(self, session: Session, leaf: bytes) -> None:
         if self._by_leaf.get(leaf) is session:

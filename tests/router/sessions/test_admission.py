@@ -331,6 +331,7 @@ def test_with_other_routers_or_without_a_bound_all_may_go() -> None:
     site.alone = False
     assert site.places(site.arrive("d")[0]) == ["w0"]
     assert not site.admission.pinned(site.arrive("a")[0])
+    assert site.admission.has_room(site.arrive("d")[0], site.workers), "those in line go too"
     off = SessionAdmission(0.0)
     assert off.arrive(MODEL, {"f": prompt_of(("a", 900))}) is None
 

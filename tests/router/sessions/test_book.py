@@ -72,3 +72,11 @@ def test_the_book_is_bounded_and_forgets_the_idle_one_of_longest_ago() -> None:
     book.forget(first)
     book.forget(first)
     assert len(book) == 2
+
+
+def test_a_forgotten_session_may_come_back() -> None:
+    book = SessionBook(1)
+    session = noted(book, ("0", 200))
+    noted(book, ("1", 200))
+    book.note(session, prompt_of(("0", 200)))
+    assert book.find(prompt_of(("0", 200), ("more", 90))) == Found(session)
