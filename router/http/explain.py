@@ -35,7 +35,8 @@ class Explainer:
         try:
             sight = await self.chooser.look(asked)
             chosen = self.chooser.choose(asked, sight)
-            among_all = self.chooser.choose(replace(asked, turn=None), sight)
+            every = chosen is not None and len(chosen.workers) == len(sight.workers)
+            among_all = chosen if every else self.chooser.choose(replace(asked, turn=None), sight)
         except NoWorkerError:
             raise gave_up("") from None
         decision = chosen or among_all
