@@ -49,15 +49,18 @@ class RedisProcess:
 
     async def ask(self, *words: str) -> str:
         """One command; its answer, of which only the first line if it is a list; "" without an answer."""
+        writer = None
         try:
             async with asyncio.timeout(1):
                 reader, writer = await asyncio.open_connection(HOST, self.port)
                 writer.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in _bytes(words)))
                 line = (await reader.readline()).decode().strip()
                 text = await reader.readexactly(int(line[1:])) if line[:1] == "$" and line != "$-1" else b""
-                writer.close()
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             return ""
+        finally:
+            if writer is not None:
+                writer.close()
         return text.decode().strip() or line.lstrip("+:")
 
     async def demand(self, *words: str) -> str:

@@ -58,7 +58,7 @@ class SessionBook:
         self._sessions.pop(session, None)
         self._sessions[session] = None
         leaf = leaf_of(prompt)
-        if leaf and (not session.leaves or session.leaves[-1] != leaf):
+        if leaf and leaf not in session.leaves:  # the end of an earlier turn may be noticed late
             session.leaves.append(leaf)
             self._by_leaf[leaf] = session
             if len(session.leaves) > LEAVES:

@@ -47,6 +47,9 @@ def whole_blocks(prompt: Prompt) -> int:
 
 
 def leaf_of(prompt: Prompt) -> bytes:
-    """The hash by which the next prompt is known to extend this one; empty for less than a block."""
-    end = whole_blocks(prompt) * HASH_BYTES
+    """The hash by which the next prompt is known to extend this one; empty for less than a block.
+
+    The length of a text prompt is an estimate, which may fall from turn to turn: its leaf is its last known block."""
+    known = min(prompt.known_blocks, len(prompt.chain) // HASH_BYTES)
+    end = (whole_blocks(prompt) if prompt.exact else known) * HASH_BYTES
     return prompt.chain[max(0, end - HASH_BYTES) : end]

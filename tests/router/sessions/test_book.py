@@ -1,5 +1,7 @@
 """Whose turn a prompt is, by its chain alone."""
 
+from msgspec.structs import replace
+
 from router.sessions.book import LEAVES, Found, SessionBook
 from router.sessions.session import Session
 from tests.router.sessions.chains import prompt_of
@@ -80,3 +82,19 @@ def test_a_forgotten_session_may_come_back() -> None:
     noted(book, ("1", 200))
     book.note(session, prompt_of(("0", 200)))
     assert book.find(prompt_of(("0", 200), ("more", 90))) == Found(session)
+
+
+def test_the_end_of_an_earlier_turn_that_is_noticed_late_changes_nothing() -> None:
+    book = SessionBook()
+    session = noted(book, SYSTEM, ("a", 300))
+    noted(book, SYSTEM, ("a", 300), ("b", 300), session=session)
+    noted(book, SYSTEM, ("a", 300), session=session)
+    assert book.find(prompt_of(SYSTEM, ("a", 300), ("b", 300), ("c", 300))) == Found(session)
+
+
+def test_an_estimate_of_its_length_does_not_move_a_prompt_s_leaf() -> None:
+    book, session = SessionBook(), Session()
+    turn = replace(prompt_of(SYSTEM, ("a", 300)), exact=False)
+    book.note(session, turn)
+    book.note(session, replace(turn, tokens=turn.tokens - 200))
+    assert book.find(prompt_of(SYSTEM, ("a", 300), ("b", 300))) == Found(session)
