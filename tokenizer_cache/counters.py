@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 
-from tokenizer_cache.tokenizer import Tokenizer
+from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 
 
 class Counters:

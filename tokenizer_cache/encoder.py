@@ -10,21 +10,21 @@ from typing import Final, NamedTuple
 import jinja2
 import msgspec
 
-from tokenizer_cache.chain import HASH_BYTES, ID_BYTES, Chain, pack
-from tokenizer_cache.conversation import DEFAULT_ROOM_BYTES, Boundary, Conversations, Room, Spine
+from tokenizer_cache.bodies.fields import ChatFields, CompletionFields, Fields, ResponseFields, given, holds_media
+from tokenizer_cache.bodies.given_ids import ids_in_place_of_messages
+from tokenizer_cache.bodies.identity import context_key, framed, scope_key
+from tokenizer_cache.bodies.items import StartKeys
+from tokenizer_cache.bodies.request import Frame, Request
+from tokenizer_cache.conversations.chain import HASH_BYTES, ID_BYTES, Chain, pack
+from tokenizer_cache.conversations.conversation import DEFAULT_ROOM_BYTES, Boundary, Conversations, Room, Spine
+from tokenizer_cache.conversations.keyed import KeyedHash
 from tokenizer_cache.counters import Counters
-from tokenizer_cache.fields import ChatFields, CompletionFields, Fields, ResponseFields, given, holds_media
-from tokenizer_cache.given_ids import ids_in_place_of_messages
-from tokenizer_cache.identity import context_key, framed, scope_key
-from tokenizer_cache.items import StartKeys
-from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.messages import Closed, MessageEncoder, NotBrief, Recognised, close
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.render import RENDER_ERRORS
-from tokenizer_cache.request import Frame, Request
 from tokenizer_cache.rules import NotExact
+from tokenizer_cache.templates.render import RENDER_ERRORS
 from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, TextEncoder, prompt_head
-from tokenizer_cache.tokenizer import Tokenizer
+from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 from tokenizer_cache.worker_ids import WorkerIdsEncoder
 
 LONG_TEXT_BYTES: Final = 32 << 10

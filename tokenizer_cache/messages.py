@@ -11,17 +11,17 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from tokenizer_cache.chain import ID_BYTES, Chain, pack
-from tokenizer_cache.conversation import Boundary, Conversations, Spine
+from tokenizer_cache.bodies.density import MAX_VALUES, refuse_dense
+from tokenizer_cache.bodies.fields import ABSENT, ResponseFields
+from tokenizer_cache.bodies.request import Request
+from tokenizer_cache.conversations.chain import ID_BYTES, Chain, pack
+from tokenizer_cache.conversations.conversation import Boundary, Conversations, Spine
+from tokenizer_cache.conversations.fingerprint import Fingerprints
 from tokenizer_cache.counters import Counters
-from tokenizer_cache.density import MAX_VALUES, refuse_dense
-from tokenizer_cache.fields import ABSENT, ResponseFields
-from tokenizer_cache.fingerprint import Fingerprints
-from tokenizer_cache.render import Renderer, arguments_key, condensed, kinds_of, prototype
-from tokenizer_cache.request import Request
 from tokenizer_cache.rules import TemplateCall
-from tokenizer_cache.tail_renderer import Tail, TailRenderer
-from tokenizer_cache.tokenizer import Tokenizer
+from tokenizer_cache.templates.render import Renderer, arguments_key, condensed, kinds_of, prototype
+from tokenizer_cache.templates.tail_renderer import Tail, TailRenderer
+from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 
 _MAX_OVERHANG = 256
 _MAX_ENDINGS = 1024

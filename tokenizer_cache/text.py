@@ -8,14 +8,14 @@ loaded, media, and prompts that cannot be rendered. It must accept everything th
 import re
 from typing import NamedTuple
 
-from tokenizer_cache.chain import HASH_BYTES, Chain
-from tokenizer_cache.conversation import DEFAULT_ROOM_BYTES, Boundary, Conversations, Room
-from tokenizer_cache.fields import ChatFields, MessageFields, ResponseFields, given
-from tokenizer_cache.identity import context_key, scope_key
-from tokenizer_cache.items import StartKeys
-from tokenizer_cache.keyed import KeyedHash
+from tokenizer_cache.bodies.fields import ChatFields, MessageFields, ResponseFields, given
+from tokenizer_cache.bodies.identity import context_key, scope_key
+from tokenizer_cache.bodies.items import StartKeys
+from tokenizer_cache.bodies.request import Request
+from tokenizer_cache.conversations.chain import HASH_BYTES, Chain
+from tokenizer_cache.conversations.conversation import DEFAULT_ROOM_BYTES, Boundary, Conversations, Room
+from tokenizer_cache.conversations.keyed import KeyedHash
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.request import Request
 
 CHUNK_BYTES_PER_TOKEN = 4
 """A constant: if it followed the estimate, equal prompts would be cut differently from hour to hour."""

@@ -10,13 +10,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from tokenizer_cache.chain import HASH_BYTES, ID_BYTES, Chain, pack
-from tokenizer_cache.conversation import Boundary, Conversations, Spine
-from tokenizer_cache.fields import holds_media
-from tokenizer_cache.identity import context_key, scope_key
-from tokenizer_cache.items import StartKeys
+from tokenizer_cache.bodies.fields import holds_media
+from tokenizer_cache.bodies.identity import context_key, scope_key
+from tokenizer_cache.bodies.items import StartKeys
+from tokenizer_cache.bodies.request import Request
+from tokenizer_cache.conversations.chain import HASH_BYTES, ID_BYTES, Chain, pack
+from tokenizer_cache.conversations.conversation import Boundary, Conversations, Spine
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.request import Request
 from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, Realm, TextEncoder, prompt_head
 
 OVERHANG_TOKENS: Final = 32

@@ -17,10 +17,10 @@ from transformers.utils.chat_template_utils import render_jinja_template
 from loadtests.engine.chains import Ids, pseudo_random
 from loadtests.engine.errors import Refused
 from loadtests.engine.prompts import Body, Words
-from tokenizer_cache.load import load
-from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.rules import NotExact, Rules, Served, TemplateCall
 from tokenizer_cache.sglang.inputs import SglangRules
+from tokenizer_cache.templates.render import RENDER_ERRORS
+from tokenizer_cache.tokenizers.load import load
 from tokenizer_cache.vllm.inputs import VllmRules
 
 INLINE_CHARS = 2048
@@ -39,8 +39,8 @@ _REST = (
 
 
 class ModelTokens:
-    """The tokenizer of a spec that `tokenizer_cache.load.load` takes, by the rules of an engine `kind`. Loading
-    takes seconds."""
+    """The tokenizer of a spec that `tokenizer_cache.tokenizers.load.load` takes, by the rules of an engine `kind`.
+    Loading takes seconds."""
 
     def __init__(self, spec: str, kind: str = "vllm") -> None:
         self._tokenizer = load(spec)

@@ -14,7 +14,7 @@ class Settings:
 
     model: str = "warm-demo"
     tokenizer: str = "bytes"
-    """`bytes`, or what `tokenizer_cache.load.load` takes."""
+    """`bytes`, or what `tokenizer_cache.tokenizers.load.load` takes."""
     profile: Profile = PROFILES["demo"]
     kind: str = "vllm"
     """`vllm` or `sglang`: decides the HTTP surface and the metric names."""

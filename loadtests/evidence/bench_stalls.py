@@ -20,11 +20,11 @@ import uvloop
 from loadtests.evidence.bench_tokens import body_of, quantile
 from router.build.run import GC_THRESHOLDS, SWITCH_INTERVAL_S
 from router.prompts.encoding import INLINE_BYTES, EncodePool
+from tokenizer_cache.bodies.reader import Reader
+from tokenizer_cache.conversations.keyed import KeyedHash
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.keyed import KeyedHash
-from tokenizer_cache.load import load
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.reader import Reader
+from tokenizer_cache.tokenizers.load import load
 
 _PERIOD_S = 0.001
 _LIMIT_MS = 5.0

@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tokenizer_cache.bodies.reader import Reader
+from tokenizer_cache.conversations.keyed import KeyedHash
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.keyed import KeyedHash
-from tokenizer_cache.load import load
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.reader import Reader
-from tokenizer_cache.render import Renderer
-from tokenizer_cache.tokenizer import Tokenizer
+from tokenizer_cache.templates.render import Renderer
+from tokenizer_cache.tokenizers.load import load
+from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 
 _FULL_EVERY = 40
 """A full encode takes a hundred times as long as what is measured: it is sampled."""

@@ -21,16 +21,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tokenizer_cache.chain import Chain, pack
-from tokenizer_cache.conversation import Room
+from tokenizer_cache.bodies.identity import scope_key
+from tokenizer_cache.bodies.reader import Reader
+from tokenizer_cache.conversations.chain import Chain, pack
+from tokenizer_cache.conversations.conversation import Room
+from tokenizer_cache.conversations.keyed import KeyedHash
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.identity import scope_key
-from tokenizer_cache.keyed import KeyedHash
-from tokenizer_cache.load import load
-from tokenizer_cache.reader import Reader
-from tokenizer_cache.render import RENDER_ERRORS
 from tokenizer_cache.rules import NotExact, Rules, Served
 from tokenizer_cache.sglang.inputs import SglangRules
+from tokenizer_cache.templates.render import RENDER_ERRORS
+from tokenizer_cache.tokenizers.load import load
 from tokenizer_cache.vllm.inputs import VllmRules
 
 FILES = ("claude_code_entirecli", "codex_agentv", "swe_agent", "tau_airline")

@@ -16,10 +16,10 @@ from router.prompts.ask import ASK_TIMEOUT_S, TokenAsker
 from router.prompts.encoders import EncoderSet, EncoderSettings, TokenSource
 from router.prompts.encoding import EncodePool
 from router.settings import Settings
-from tokenizer_cache.conversation import Room
-from tokenizer_cache.journal import Journal
-from tokenizer_cache.keyed import KeyedHash
-from tokenizer_cache.reader import Reader
+from tokenizer_cache.bodies.reader import Reader
+from tokenizer_cache.conversations.conversation import Room
+from tokenizer_cache.conversations.journal import Journal
+from tokenizer_cache.conversations.keyed import KeyedHash
 
 READER_SHARE = 8
 """This part of the conversation cache's room is for recognising bodies."""

@@ -13,8 +13,8 @@ from router.engines.ids import WAYS, answers, ask, is_absent
 from router.fleet.in_words import in_words
 from router.fleet.worker import Worker, WorkerState
 from router.prompts.encoding import Encoder
+from tokenizer_cache.bodies.request import Request, parse
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.request import Request, parse
 
 CHAT = "/v1/chat/completions"
 MAX_MODELS = 8

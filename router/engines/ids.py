@@ -13,9 +13,9 @@ import httpx
 import msgspec
 
 from router.engines.answers import AnswerFault, WorkerAnswerError, fetch
-from tokenizer_cache.chain import SLICE_BYTES, read_ids
-from tokenizer_cache.fields import ChatFields, given
-from tokenizer_cache.request import Request
+from tokenizer_cache.bodies.fields import ChatFields, given
+from tokenizer_cache.bodies.request import Request
+from tokenizer_cache.conversations.chain import SLICE_BYTES, read_ids
 
 Way = Literal["render", "tokenize"]
 

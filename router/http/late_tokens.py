@@ -15,9 +15,9 @@ from router.prompts.encoding import INLINE_BYTES, EncodePool, Encoder
 from router.prompts.recall import Recall
 from router.relay.attempt import Attempt
 from router.routing.prompt_record import PromptRecord
+from tokenizer_cache.bodies.reader import LONG_BYTES
+from tokenizer_cache.bodies.request import Request
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.reader import LONG_BYTES
-from tokenizer_cache.request import Request
 from tokenizer_cache.worker_ids import WorkerIdsEncoder
 
 MIN_PREFILL_S = 0.05

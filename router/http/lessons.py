@@ -22,7 +22,7 @@ from router.routing.owners import ResponseOwners
 from router.routing.prompt_record import PromptRecord
 from router.wire.exchange import Exchange
 from router.wire.limits import limit_error
-from tokenizer_cache.request import Request
+from tokenizer_cache.bodies.request import Request
 
 log = logging.getLogger("warmroute")
 

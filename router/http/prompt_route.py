@@ -12,9 +12,9 @@ from router.wire.errors import ApiError
 from router.wire.exchange import Exchange
 from router.wire.limits import model_error
 from router.wire.rights import check_fields, check_transfers
+from tokenizer_cache.bodies.request import Request
+from tokenizer_cache.bodies.splice import with_field
 from tokenizer_cache.prompt import BadRequest
-from tokenizer_cache.request import Request
-from tokenizer_cache.splice import with_field
 
 
 class PromptRoute:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from router.processes.process_config import ProcessConfig
-from tokenizer_cache.journal import Journal
+from tokenizer_cache.conversations.journal import Journal
 
 log = logging.getLogger("warmroute")
 

@@ -17,7 +17,7 @@ from router.engines.ids import WAYS, Way, answers, ask, is_absent
 from router.fleet.breaker import Breaker, Fault
 from router.fleet.worker import Worker
 from router.observe.instruments import Counter
-from tokenizer_cache.request import Request
+from tokenizer_cache.bodies.request import Request
 
 ASK_TIMEOUT_S: Final = 5.0
 """Seconds after which an answer is not waited for: by then the prompt is mostly computed, and the next turn's decision

@@ -20,14 +20,14 @@ from router.fleet.workers import Fleet
 from router.prompts.ask import TokenAsker
 from router.prompts.encoding import Encoder
 from router.prompts.recall import Recall
-from tokenizer_cache.conversation import Room
+from tokenizer_cache.bodies.request import Request, parse
+from tokenizer_cache.conversations.conversation import Room
+from tokenizer_cache.conversations.journal import Journal
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.journal import Journal
-from tokenizer_cache.load import load
-from tokenizer_cache.request import Request, parse
 from tokenizer_cache.rules import Served
 from tokenizer_cache.text import TextEncoder
-from tokenizer_cache.tokenizer import Tokenizer, TokenizerUnavailable
+from tokenizer_cache.tokenizers.load import load
+from tokenizer_cache.tokenizers.tokenizer import Tokenizer, TokenizerUnavailable
 from tokenizer_cache.worker_ids import WorkerIdsEncoder
 
 log = logging.getLogger("warmroute")

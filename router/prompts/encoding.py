@@ -14,8 +14,8 @@ from functools import partial
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
+from tokenizer_cache.bodies.request import Request
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.request import Request
 
 INLINE_BYTES = 6144
 """The event loop itself encodes up to this many unseen bytes: about 1,500 tokens, 1.5 to 2 ms with `tokenizers`."""

@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from router.engines import Facts
-from tokenizer_cache.fields import ABSENT, given
+from tokenizer_cache.bodies.fields import ABSENT, given
+from tokenizer_cache.bodies.request import Request
+from tokenizer_cache.bodies.splice import with_field
 from tokenizer_cache.prompt import BadRequest, Prompt
-from tokenizer_cache.request import Request
-from tokenizer_cache.splice import with_field
 
 _VLLM_SINCE: Final = (0, 30)
 _VERSION = re.compile(r"(\d+)\.(\d+)")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tokenizer_cache.conversation import Room
+from tokenizer_cache.bodies.reader import Reader
+from tokenizer_cache.conversations.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.reader import Reader
 
 
 class EncoderCollector(Collector):

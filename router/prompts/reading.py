@@ -9,11 +9,11 @@ from functools import partial
 from typing import TypeVar
 
 from router.prompts.encoding import EncodePool, Encoder
-from tokenizer_cache.density import MAX_ITEMS, check_crowds, may_crowd
-from tokenizer_cache.items import NotRead
+from tokenizer_cache.bodies.density import MAX_ITEMS, check_crowds, may_crowd
+from tokenizer_cache.bodies.items import NotRead
+from tokenizer_cache.bodies.reader import LONG_BYTES, Reader
+from tokenizer_cache.bodies.request import Request
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.reader import LONG_BYTES, Reader
-from tokenizer_cache.request import Request
 
 Result = TypeVar("Result")
 

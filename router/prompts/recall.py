@@ -21,12 +21,12 @@ from router.shared.keys import Keys
 from router.shared.link import Answer, Link
 from router.shared.script import Command, command, read_script
 from router.shared.seal import Seal
-from tokenizer_cache.chain import HASH_BYTES
-from tokenizer_cache.conversation import LearnedBoundary
+from tokenizer_cache.bodies.reader import LONG_BYTES
+from tokenizer_cache.bodies.request import Request
+from tokenizer_cache.conversations.chain import HASH_BYTES
+from tokenizer_cache.conversations.conversation import LearnedBoundary
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.reader import LONG_BYTES
-from tokenizer_cache.request import Request
 
 DIGEST_BYTES: Final = 16
 NO_BASE: Final = bytes(DIGEST_BYTES)

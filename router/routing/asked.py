@@ -9,8 +9,8 @@ from router.fleet.groups import ModelGroup
 from router.fleet.worker import Worker
 from router.prompts.encoding import Encoder
 from router.sessions.turn import Turn
+from tokenizer_cache.bodies.request import Request
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.request import Request
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

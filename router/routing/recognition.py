@@ -16,8 +16,8 @@ from router.prompts.forward_ids import write_ids
 from router.prompts.recall import Recall
 from router.routing.asked import Asked
 from router.routing.owners import ResponseOwners
+from tokenizer_cache.bodies.request import Request
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.request import Request
 
 ENCODE_WAIT_SHARE = 0.1
 """For how long such a prompt waits: at most this share of the time in which a worker prefills what is unknown. For

@@ -11,8 +11,8 @@ import msgspec
 from router.clients import Client
 from router.wire.errors import ApiError
 from router.wire.limits import ClientError, model_error
-from tokenizer_cache.fields import ABSENT, Fields, given
-from tokenizer_cache.once import fields_once
+from tokenizer_cache.bodies.fields import ABSENT, Fields, given
+from tokenizer_cache.bodies.once import fields_once
 
 ADAPTER_FIELDS = frozenset({"lora_path", "lora_id", "lora_name", "lora_request", "adapter", "adapter_id", "adapters"})
 """Fields beside `model` that name an adapter: SGLang's is `lora_path`; the others are other engines'."""

@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from tests.real.server import RealServer
-from tokenizer_cache.load import load
-from tokenizer_cache.render import Renderer
 from tokenizer_cache.rules import Served
+from tokenizer_cache.templates.render import Renderer
+from tokenizer_cache.tokenizers.load import load
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx
 
-from tokenizer_cache.render import RENDER_ERRORS, Renderer
 from tokenizer_cache.rules import NotExact
-from tokenizer_cache.tokenizer import Tokenizer
+from tokenizer_cache.templates.render import RENDER_ERRORS, Renderer
+from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 
 RENDER_ROUTES = {
     "chat": "/v1/chat/completions/render",

@@ -17,10 +17,10 @@ import pytest
 from loadtests.evidence.check_exact import bodies, read_sessions
 from tests.real.bodies import CHAT, USER
 from tests.real.server import RealServer
-from tokenizer_cache.chain import Chain, pack
+from tokenizer_cache.bodies.identity import scope_key
+from tokenizer_cache.bodies.request import parse
+from tokenizer_cache.conversations.chain import Chain, pack
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.identity import scope_key
-from tokenizer_cache.request import parse
 
 SECRET, BLOCK = b"s", 1
 MAX_BYTES = 80_000

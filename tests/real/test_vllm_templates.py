@@ -10,8 +10,8 @@ import pytest
 
 from tests.real.bodies import ALL
 from tests.real.server import RealServer
-from tokenizer_cache.render import RENDER_ERRORS, Renderer
 from tokenizer_cache.rules import NotExact
+from tokenizer_cache.templates.render import RENDER_ERRORS, Renderer
 
 ECHO = (
     "{% for message in messages %}{{ message | tojson }}\n{% endfor %}{{ (tools or none) | tojson }} "

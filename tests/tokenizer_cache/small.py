@@ -6,7 +6,7 @@ from typing import Final
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from tokenizer_cache.tokenizer import Tokenizer
+from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 
 SPECIAL: Final = (
     "<|endoftext|>",

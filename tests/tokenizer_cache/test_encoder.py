@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import tokenizers
 
-from tests.tokenizer_cache.conversations import TOOLS, body_of
+from tests.tokenizer_cache.random_chats import TOOLS, body_of
 from tests.tokenizer_cache.small import small, small_raw
-from tokenizer_cache.conversation import Room
+from tokenizer_cache.bodies.request import Request, parse
+from tokenizer_cache.conversations.conversation import Room
 from tokenizer_cache.encoder import LONG_TEXT_BYTES, PromptEncoder
-from tokenizer_cache.request import Request, parse
-from tokenizer_cache.tokenizer import Tokenizer
+from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 
 USER = {"role": "user", "content": "read the file and write a test " * 8}
 ANSWER = {"role": "assistant", "content": "hello world " * 8}

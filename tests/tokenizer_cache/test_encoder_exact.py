@@ -8,16 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from tests.tokenizer_cache.conversations import TOOLS, body_of, messages
+from tests.tokenizer_cache.random_chats import TOOLS, body_of, messages
 from tests.tokenizer_cache.small import BOS, TEMPLATES, small, small_raw
-from tokenizer_cache.chain import Chain, pack
-from tokenizer_cache.conversation import Room
+from tokenizer_cache.bodies.identity import scope_key
+from tokenizer_cache.bodies.request import parse
+from tokenizer_cache.conversations.chain import Chain, pack
+from tokenizer_cache.conversations.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.identity import scope_key
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.render import RENDER_ERRORS
-from tokenizer_cache.request import parse
 from tokenizer_cache.rules import NotExact
+from tokenizer_cache.templates.render import RENDER_ERRORS
 from tokenizer_cache.vllm.inputs import template_call
 from tokenizer_cache.vllm.template import template_format
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
-from tests.tokenizer_cache.conversations import messages
+from tests.tokenizer_cache.random_chats import messages
 from tests.tokenizer_cache.small import TEMPLATES
 from tokenizer_cache.jinja import compiled
-from tokenizer_cache.render import RENDER_ERRORS
+from tokenizer_cache.templates.render import RENDER_ERRORS
 
 
 def rendered(template: Any, **variables: Any) -> str | type[BaseException]:

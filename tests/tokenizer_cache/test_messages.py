@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tokenizer_cache.small import small
-from tokenizer_cache.chain import Chain, pack
-from tokenizer_cache.conversation import Conversations, Room
+from tokenizer_cache.bodies.items import StartKeys
+from tokenizer_cache.bodies.request import Request, parse
+from tokenizer_cache.conversations.chain import Chain, pack
+from tokenizer_cache.conversations.conversation import Conversations, Room
 from tokenizer_cache.counters import Counters
-from tokenizer_cache.items import StartKeys
 from tokenizer_cache.messages import MessageEncoder, NotBrief, Recognised, _common
-from tokenizer_cache.request import Request, parse
 
 USER: dict[str, Any] = {"role": "user", "content": "read the file"}
 SAID: dict[str, Any] = {"role": "assistant", "content": "done"}

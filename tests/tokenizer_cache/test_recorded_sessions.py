@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.tokenizer_cache.conversations import body_of
-from tokenizer_cache.chain import Chain, pack
+from tests.tokenizer_cache.random_chats import body_of
+from tokenizer_cache.bodies.identity import scope_key
+from tokenizer_cache.bodies.request import parse
+from tokenizer_cache.conversations.chain import Chain, pack
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.identity import scope_key
-from tokenizer_cache.load import load
-from tokenizer_cache.request import parse
+from tokenizer_cache.tokenizers.load import load
 from tokenizer_cache.vllm.inputs import template_call
 from tokenizer_cache.vllm.template import template_format
 

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.tokenizer_cache.conversations import TOOLS, body_of, messages
+from tests.tokenizer_cache.random_chats import TOOLS, body_of, messages
 from tests.tokenizer_cache.small import TEMPLATES, small
-from tokenizer_cache.chain import Chain, pack
-from tokenizer_cache.conversation import Room
+from tokenizer_cache.bodies.identity import scope_key
+from tokenizer_cache.bodies.request import parse
+from tokenizer_cache.conversations.chain import Chain, pack
+from tokenizer_cache.conversations.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.identity import scope_key
-from tokenizer_cache.render import RENDER_ERRORS, Renderer
-from tokenizer_cache.request import parse
 from tokenizer_cache.rules import NotExact, Served
-from tokenizer_cache.tokenizer import Tokenizer
+from tokenizer_cache.templates.render import RENDER_ERRORS, Renderer
+from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tokenizer_cache.conversations import body_of, messages
-from tokenizer_cache.conversation import Room
-from tokenizer_cache.request import Request, parse
+from tests.tokenizer_cache.random_chats import body_of, messages
+from tokenizer_cache.bodies.request import Request, parse
+from tokenizer_cache.conversations.conversation import Room
 from tokenizer_cache.text import TextEncoder
 
 

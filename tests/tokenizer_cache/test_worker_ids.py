@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from tokenizer_cache.chain import Chain, pack
+from tokenizer_cache.bodies.identity import scope_key
+from tokenizer_cache.bodies.request import Request, parse
+from tokenizer_cache.conversations.chain import Chain, pack
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.identity import scope_key
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.request import Request, parse
 from tokenizer_cache.rules import Served
 from tokenizer_cache.text import TextEncoder
 from tokenizer_cache.worker_ids import OVERHANG_TOKENS, WorkerIdsEncoder

@@ -8,7 +8,7 @@ import json
 import math
 from typing import Any
 
-from tokenizer_cache.density import refuse_dense
+from tokenizer_cache.bodies.density import refuse_dense
 from tokenizer_cache.rules import NotExact, string
 
 _ROLES = frozenset(("system", "assistant", "tool", "function", "developer", "latest_reminder", "root"))

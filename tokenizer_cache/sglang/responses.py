@@ -8,7 +8,7 @@ here.
 import json
 from typing import Any
 
-from tokenizer_cache.density import refuse_dense
+from tokenizer_cache.bodies.density import refuse_dense
 from tokenizer_cache.rules import NotExact
 from tokenizer_cache.sglang.template import SglangFormat
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from tokenizer_cache.density import refuse_dense
+from tokenizer_cache.bodies.density import refuse_dense
 from tokenizer_cache.rules import BILLING_HEADER, NotExact
 from tokenizer_cache.vllm.template import TemplateFormat
 

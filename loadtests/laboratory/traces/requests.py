@@ -20,7 +20,7 @@ from loadtests.engine.byte_tokens import chat_ids
 from loadtests.engine.chains import Words
 from loadtests.laboratory.traces.mooncake import TOKENS_PER_S
 from loadtests.laboratory.traces.script import Script, Turn, chain_of_ids, delta
-from tokenizer_cache.request import parse
+from tokenizer_cache.bodies.request import parse
 
 DEFAULT_ANSWER_TOKENS = 200
 
@@ -52,7 +52,7 @@ class TokenizerRuler:
     def __init__(self, spec: str) -> None:
         os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
         from tokenizer_cache.encoder import PromptEncoder  # noqa: PLC0415  (loads the tokenizers: most runs need none)
-        from tokenizer_cache.load import load  # noqa: PLC0415
+        from tokenizer_cache.tokenizers.load import load  # noqa: PLC0415
 
         self._encoder = PromptEncoder("lab", load(spec), 64, b"lab")
 

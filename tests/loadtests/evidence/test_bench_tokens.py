@@ -4,7 +4,7 @@ import itertools
 import math
 
 from loadtests.evidence.bench_tokens import Turn, asked_in, body_of, made_up, quantile, table, text_of
-from tokenizer_cache.request import parse
+from tokenizer_cache.bodies.request import parse
 
 SYSTEM = {"role": "system", "content": "s"}
 USER = {"role": "user", "content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]}

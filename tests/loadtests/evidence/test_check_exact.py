@@ -11,7 +11,7 @@ import zstandard
 from transformers import PreTrainedTokenizerFast
 
 from loadtests.evidence.check_exact import Check, Subject, flattened, interleaved, main
-from tests.tokenizer_cache.conversations import body_of
+from tests.tokenizer_cache.random_chats import body_of
 from tests.tokenizer_cache.small import CHATML, GEMMA, small_raw
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from router.engines.answers import AnswerFault, WorkerAnswerError
 from router.engines.ids import Way, answers, ask, is_absent
 from tests.router.fake_worker import Answer, FakeWorker, as_json, client
-from tokenizer_cache.request import parse
+from tokenizer_cache.bodies.request import parse
 
 MESSAGES: dict[str, Any] = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
 RENDER = "/v1/chat/completions/render"

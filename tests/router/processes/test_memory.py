@@ -7,7 +7,7 @@ import pytest
 
 from router.processes.memory import IN_MEMORY, journal_of, private_folder
 from router.processes.process_config import ProcessConfig
-from tokenizer_cache.journal import JournalEntry
+from tokenizer_cache.conversations.journal import JournalEntry
 
 
 def config(folder: Path, number: int = 0, count: int = 2) -> ProcessConfig:

@@ -14,7 +14,7 @@ from router.observe.instruments import Counter
 from router.prompts.ask import MAX_AT_ONCE, TokenAsker
 from tests.router.fake_worker import Answer, FakeWorker, as_json, client
 from tests.router.fleets import facts, make_worker
-from tokenizer_cache.request import Request, parse
+from tokenizer_cache.bodies.request import Request, parse
 
 BODY = b'{"model": "m" ,\n "messages":[{"role":"user","content":"hi"}]}'
 CHAT = parse("chat", BODY)

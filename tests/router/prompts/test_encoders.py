@@ -19,9 +19,9 @@ from router.prompts.encoding import Encoder
 from tests.router.fake_worker import client
 from tests.router.fleets import MODEL, facts, make_fleet
 from tests.tokenizer_cache.small import CHATML, small_raw
-from tokenizer_cache.conversation import Room
+from tokenizer_cache.bodies.request import parse
+from tokenizer_cache.conversations.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.request import parse
 from tokenizer_cache.rules import Served
 from tokenizer_cache.text import TextEncoder
 

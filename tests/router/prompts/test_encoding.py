@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from router.prompts.encoding import ENCODE_NICENESS, MAX_NICENESS, EncodePool, _step_back
+from tokenizer_cache.bodies.request import Request, parse
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.request import Request, parse
 
 HELLO = parse("chat", b'{"model":"m","messages":[{"role":"user","content":"hello"}]}')
 

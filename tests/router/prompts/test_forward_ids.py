@@ -11,9 +11,9 @@ from msgspec import structs
 from router.engines import Facts
 from router.prompts.forward_ids import STEP_IDS, body_with_ids, write_ids
 from tests.router.fleets import facts
-from tokenizer_cache.chain import pack
+from tokenizer_cache.bodies.request import Request, parse
+from tokenizer_cache.conversations.chain import pack
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.request import Request, parse
 
 IDS = [1, 151643, 7]
 PROMPT = Prompt(b"", 0, 3, 16, True, "encoded", ids=pack(IDS))

@@ -5,11 +5,11 @@ import pytest
 from router.prompts.metrics import EncoderCollector
 from tests.router.metrics_page import page
 from tests.tokenizer_cache.small import small
-from tokenizer_cache.conversation import Room
+from tokenizer_cache.bodies.reader import Reader
+from tokenizer_cache.bodies.request import parse
+from tokenizer_cache.conversations.conversation import Room
+from tokenizer_cache.conversations.keyed import KeyedHash
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.keyed import KeyedHash
-from tokenizer_cache.reader import Reader
-from tokenizer_cache.request import parse
 
 BODY = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
 MEDIA = BODY.replace(b'"hello"', b'[{"type":"image_url","image_url":{"url":"x"}}]')

@@ -6,7 +6,7 @@ import pytest
 
 from router.prompts.encoding import EncodePool
 from router.prompts.reading import Reading
-from tokenizer_cache.density import MAX_FIELDS
+from tokenizer_cache.bodies.density import MAX_FIELDS
 from tokenizer_cache.prompt import BadRequest
 
 

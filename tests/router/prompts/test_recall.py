@@ -14,13 +14,13 @@ from router.shared.keys import Keys
 from router.shared.seal import MAC_BYTES, Seal
 from tests.router.shared.conftest import running_link, until
 from tests.servers import RedisServer
-from tests.tokenizer_cache.conversations import body_of
+from tests.tokenizer_cache.random_chats import body_of
 from tests.tokenizer_cache.small import small
-from tokenizer_cache.chain import HASH_BYTES
+from tokenizer_cache.bodies.request import Request, parse
+from tokenizer_cache.conversations.chain import HASH_BYTES
+from tokenizer_cache.conversations.keyed import KeyedHash
 from tokenizer_cache.encoder import PromptEncoder
-from tokenizer_cache.keyed import KeyedHash
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.request import Request, parse
 
 SECRET = b"a secret of all routers"
 WORDS = "read the file and write a test, and then read another file of the user "

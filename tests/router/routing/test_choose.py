@@ -20,8 +20,8 @@ from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
 from router.wire.errors import ApiError
 from tests.router.fleets import MODEL, make_fleet
+from tokenizer_cache.bodies.request import parse
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.request import parse
 
 PROMPT = Prompt(chain=b"k" * 16, known_blocks=2, tokens=150, block_tokens=64, exact=True, source="encoded")
 REQUEST = parse("chat", b'{"model":"m","messages":[{"role":"user","content":"hello"}]}')

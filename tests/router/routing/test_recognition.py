@@ -12,8 +12,8 @@ from router.prompts.encoding import INLINE_BYTES, EncodePool, Encoder
 from router.routing.asked import Asked
 from router.routing.recognition import Recognition
 from tests.router.fleets import MODEL, make_fleet
+from tokenizer_cache.bodies.request import Request, parse
 from tokenizer_cache.prompt import Prompt
-from tokenizer_cache.request import Request, parse
 
 RATE = 8000.0
 """Tokens per second of a worker that nobody has measured."""

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.tokenizer_cache.small import small_raw
-from tokenizer_cache.render import RENDER_ERRORS, Renderer
 from tokenizer_cache.rules import NotExact, Served
-from tokenizer_cache.tokenizer import Tokenizer
+from tokenizer_cache.templates.render import RENDER_ERRORS, Renderer
+from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 
 FIRST, *LINES = Path(__file__).with_name("golden.jsonl").read_text().splitlines()
 SERVERS: dict[str, dict[str, Any]] = json.loads(FIRST)
