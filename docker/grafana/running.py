@@ -173,7 +173,7 @@ FAILURES = Row(
         ),
         Panel(
             "Refused by the router",
-            "By status: 401 keys, 413 and 431 size, 408 slow uploads, 429 limits, 503 no worker.",
+            "By status: 401 keys, 413 and 431 size, 408 slow uploads, 429 limits, 503 and 529 no room or no worker.",
             (Query(per_second("warmroute_refused_requests_total", ROUTER, "status"), "{{status}}"),),
             "reqps",
             stacked=True,

@@ -170,7 +170,7 @@ class Gateway:
     def _count_refused(self, exchange: Exchange, error: ApiError) -> None:
         if error.outcome != "refused":
             return
-        self._instruments.client_errors.add(1, (str(error.status),))
+        self._instruments.client_errors.add(1, (str(error.status_in(exchange.style)),))
         if isinstance(error, ClientError) and exchange.client is not None:
             self._instruments.client_refusals.add(1, (exchange.client.label, error.reason))
 
@@ -205,7 +205,7 @@ class Gateway:
             raise ApiError(501, "WebSocket connections are served at GET /v1/realtime only.", "not_implemented")
         client = self._identify(exchange, headers.authorization)
         if self.in_flight > admission.max_in_flight:
-            raise ApiError(429, "The router has too many requests in flight.", "overloaded", retry_after_s=1)
+            raise ApiError(503, "The router has too many requests in flight.", "overloaded", retry_after_s=1)
         if admission.worker_authorization:
             headers.forward.append((b"authorization", admission.worker_authorization))
         exchange.decision_headers = admission.decision_headers or (

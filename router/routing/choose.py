@@ -140,7 +140,7 @@ class Chooser:
         search = self.search(asked)
         if search is not None and search.hopeless():
             self._admission.refused += 1
-            raise no_room(search.round_s())
+            raise no_room(search.round_s()).behind(len(self._room))
         try:
             decision = await self._room.wait(asked.client, asked.group.name, decide, self.judge, search)
         finally:

@@ -4,7 +4,7 @@ first served.
 Pure: no clock, no tasks. Each client has a *pass* that grows with what it was given, divided by its weight; the lowest
 pass is next. A client that returns starts at the pass of the one served last: while away it neither saved nor owed
 anything. When the queue is full, the client with the most tickets for its weight loses its newest one, so a flood from
-one client pushes out no other client.
+one client pushes out no other client. Turns of known sessions stay while it has others.
 """
 
 import heapq
@@ -57,6 +57,8 @@ class Ticket:
     """Pushed out by the queue, which was full."""
     late: bool = False
     """Its time is over."""
+    before: int = 0
+    """Tickets before it when it was pushed out, or its time was over."""
 
 
 Lane = dict[Ticket, None]
@@ -123,9 +125,11 @@ class FairQueue:
             return self._counts[client] / next(iter(lane)).weight
 
         longest = max(self._lanes, key=share)
-        newest = max((next(reversed(lane)) for lane in self._lanes[longest].values()), key=lambda t: t.number)
+        lanes = self._lanes[longest].values()
+        others = filter(None, (next((t for t in reversed(lane) if not t.patient), None) for lane in lanes))
+        newest = max(others, key=_number, default=None) or max((next(reversed(lane)) for lane in lanes), key=_number)
         self.leave(newest)
-        newest.out = True
+        newest.out, newest.before = True, len(self)
         return newest
 
 

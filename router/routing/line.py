@@ -126,17 +126,24 @@ class Line:
         return not ticket.lacks_room
 
     def _end_waits(self) -> None:
-        now, lacking = self._clock(), False
-        for ticket in list(self._calls):
+        now, late, lacking = self._clock(), list[Ticket](), False
+        for ticket, call in self._calls.items():
             if ticket.lacks_room:
                 ticket.since = now  # the wait for a worker begins when there is room
                 lacking = True
-            elif not ticket.patient and self._calls[ticket] is not None and now - ticket.since >= self.limits.timeout_s:
-                ticket.late = True
-                self._queue.leave(ticket)
-                self._call(ticket)
+            elif not ticket.patient and call is not None and now - ticket.since >= self.limits.timeout_s:
+                late.append(ticket)
+        if late:
+            self._send_away(late)
         if lacking:
             self._claim_room()
+
+    def _send_away(self, late: list[Ticket]) -> None:
+        places = {ticket: place for place, ticket in enumerate(self._queue.in_order())}
+        for ticket in late:
+            ticket.late, ticket.before = True, places[ticket]
+            self._queue.leave(ticket)
+            self._call(ticket)
 
     def _claim_room(self) -> None:
         """In the order of the line, so that no client's claims come before all of another's."""

@@ -60,7 +60,7 @@ class WaitingRoom:
         """Wait for a decision that may be carried out: the caller must take its lease before it awaits anything.
 
         `room`: its search for KV memory, for which it waits without end. `decide` may raise, and its error ends the
-        wait. Raises ClientError 429 where the room is full, or no worker came free in time."""
+        wait. Raises ClientError 503 where the room is full, or no worker came free in time."""
         ticket = Ticket(client.label, client.weight, group, room, patient=room is not None and room.patient)
         line, began = self.line, self._clock()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -73,9 +73,9 @@ class WaitingRoom:
             while True:
                 await turn
                 if ticket.out:
-                    raise self._refused("queue_full", "Too many requests are waiting for a worker.")
+                    raise self._refused("queue_full", "Too many requests are waiting for a worker.", ticket)
                 if ticket.late:
-                    raise self._refused("queue_timeout", "No worker became free in time.")
+                    raise self._refused("queue_timeout", "No worker became free in time.", ticket)
                 decision = await decide()
                 verdict = judge(decision)
                 if verdict.goes:
@@ -94,8 +94,8 @@ class WaitingRoom:
         self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look) if len(self.line) else None
         self.line.look()
 
-    def _refused(self, reason: str, message: str) -> ClientError:
-        return ClientError(429, message, reason, reason, self.line.retry_after_s)
+    def _refused(self, reason: str, message: str, ticket: Ticket) -> ClientError:
+        return ClientError(503, message, reason, reason, self.line.retry_after_s).behind(ticket.before)
 
 
 def _caller(turn: "asyncio.Future[None]") -> Callable[[], None]:

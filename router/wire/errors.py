@@ -5,7 +5,7 @@ error inside a running stream is an event of that API. Messages never quote the 
 """
 
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
@@ -33,7 +33,12 @@ ANTHROPIC_TYPES = {
     429: "rate_limit_error",
     503: "overloaded_error",
     504: "timeout_error",
+    529: "overloaded_error",
 }
+BUSY = frozenset({"no_room", "overloaded", "queue_full", "queue_timeout"})
+"""Codes of refusals for lack of room. They are 503: some clients take a 429 for their own fault, and give up."""
+ANTHROPIC_BUSY = 529
+"""What Anthropic's API answers in place of 503 when it is overloaded."""
 
 
 class ApiError(Exception):
@@ -51,11 +56,23 @@ class ApiError(Exception):
         retry_after_s: int | None = None,
     ) -> None:
         super().__init__(message)
+        self.in_line: int | None = None
+        """Requests that waited before this one, where it was refused for lack of room."""
         self.status = status
         self.message = message
         self.code = code
         self.param = param
         self.retry_after_s = retry_after_s
+
+    def status_in(self, style: Style) -> int:
+        """The status as this API has it."""
+        return ANTHROPIC_BUSY if style == "anthropic" and self.code in BUSY else self.status
+
+    def behind(self, in_line: int) -> Self:
+        """The same, saying how many waited before this request."""
+        self.in_line = in_line
+        self.message += f" Requests in line before this one: {in_line}."
+        return self
 
 
 class UnservedError(ApiError):

@@ -25,6 +25,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Scope = dict[str, Any]
 
 JSON = (b"content-type", b"application/json")
+IN_LINE = b"x-warmroute-in-line"
+"""Of a refusal for lack of room: the requests that waited before this one."""
 
 
 class Exchange:
@@ -135,9 +137,12 @@ class Exchange:
             headers += limit_headers(self.client)
         if error.retry_after_s is not None:
             headers.append((b"retry-after", str(error.retry_after_s).encode()))
-        body = error_body(self.style, error.status, error.message, error.code, error.param)
+        if error.in_line is not None:
+            headers.append((IN_LINE, str(error.in_line).encode()))
+        status = error.status_in(self.style)
+        body = error_body(self.style, status, error.message, error.code, error.param)
         headers.append((b"content-length", str(len(body)).encode()))
-        self.start(error.status, headers)
+        self.start(status, headers)
         await self.body(b"" if self.method == "HEAD" else body, False)
 
     async def break_off(self, message: str) -> None:
