@@ -111,6 +111,7 @@ def _steps(inputs: GatewayInputs) -> Steps:
         instruments=instruments,
         policy_name=settings.policy,
         forward_ids=settings.forward_token_ids,
+        keep_alive_s=settings.stream_keepalive_s,
     )
 
 

@@ -25,6 +25,7 @@ from router.routing.decide import NoWorkerError
 from router.routing.owners import ResponseOwners
 from router.routing.recognition import Recognition, with_owner
 from router.wire.exchange import Exchange
+from router.wire.keep_alive import KeepAlive
 
 R = TypeVar("R")
 
@@ -73,6 +74,8 @@ class Steps:
     policy_name: str
     forward_ids: bool
     """Send the prompt's ids along, where the engine takes them."""
+    keep_alive_s: float
+    """How often a stream that waits shows that it is alive; 0: never."""
 
 
 class Loop:
@@ -90,6 +93,7 @@ class Loop:
         failed: tuple[Worker, ...] = ()
         outcome: AttemptOutcome[R] = AttemptOutcome()
         answered: Attempt | None = None
+        alive = KeepAlive(exchange, steps.keep_alive_s if asked.stream and exchange.api else 0)
         try:
             if asked.response_id:
                 asked = await with_owner(asked, steps.owners)
@@ -103,6 +107,7 @@ class Loop:
                     outcome = await carrier.ask(exchange, attempt)
                     step = self._next(outcome, attempt, failed)
                     if step is Next.ANSWER and outcome.reply is not None:
+                        alive.stop()
                         progress.first_byte_at = outcome.first_byte_at
                         outcome = await carrier.relay(exchange, attempt, outcome.reply)
                         step = self._next(outcome, attempt, failed)
@@ -120,6 +125,7 @@ class Loop:
                 raise broke_off(outcome.kind)
             return outcome.label
         finally:
+            alive.stop()
             progress.lesson = steps.lessons.take(exchange, asked, charge, answered)
 
     async def _choose(self, asked: Asked, failed: tuple[Worker, ...], kind: str, progress: Progress) -> Choice:

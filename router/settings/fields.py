@@ -107,6 +107,15 @@ class Settings(RoutingSettings):
         "push each other out. Keep it below your clients' patience. See docs/sessions.md.",
     )
 
+    stream_keepalive_s: float = setting(
+        SATURATION,
+        0.0,
+        kinds.number(0, 3600, SECONDS),
+        "Seconds between two signs of life on a stream that waits for a place or for its first byte. After the first "
+        "one its answer has status 200, and errors come as events. 0: none. Set it to 20 where something in front cuts "
+        "silent connections. See docs/clients.md.",
+    )
+
     client_timeout_s: float = setting(
         TIMES,
         60.0,

@@ -37,6 +37,8 @@ ANTHROPIC_TYPES = {
 }
 BUSY = frozenset({"no_room", "overloaded", "queue_full", "queue_timeout"})
 """Codes of refusals for lack of room. They are 503: some clients take a 429 for their own fault, and give up."""
+MAX_QUOTED = 1000
+"""Characters of a worker's error that are passed on in an event."""
 ANTHROPIC_BUSY = 529
 """What Anthropic's API answers in place of 503 when it is overloaded."""
 
@@ -98,6 +100,29 @@ def check_redirect(status: int) -> None:
         raise UnservedError("worker_failed", 502, message, "worker_redirected")
 
 
+def told_late(status: int, body: bytes) -> UnservedError:
+    """What a worker answered in place of a stream, as an error: the client has got the head of a stream already."""
+    if status < HTTPStatus.BAD_REQUEST:
+        return UnservedError("worker_failed", 502, "The worker did not answer with a stream.", "worker_failed")
+    message = f"The worker answered with status {status}."
+    try:
+        said = msgspec.json.decode(body, type=_EngineError)
+        message = (said.message or said.error.message or message)[:MAX_QUOTED]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    return UnservedError(f"status_{status // 100}xx", status, message)
+
+
+class _Told(msgspec.Struct, frozen=True):
+    message: str = ""
+
+
+class _EngineError(_Told, frozen=True):
+    """`{"error": {"message": ...}}`, or `{"message": ...}`."""
+
+    error: _Told = _Told()
+
+
 def error_body(style: Style, status: int, message: str, code: str | None = None, param: str | None = None) -> bytes:
     """The JSON body of an error answer."""
     if style == "anthropic":
@@ -107,14 +132,13 @@ def error_body(style: Style, status: int, message: str, code: str | None = None,
     return msgspec.json.encode({"error": {"message": message, "type": kind, "param": param, "code": code or status}})
 
 
-def error_event(style: Style, message: str) -> bytes:
+def error_event(style: Style, error: ApiError) -> bytes:
     """The end of a stream that broke in the middle: one complete SSE event (OpenAI's is followed by [DONE], as vLLM
     does it)."""
-    if style == "anthropic":
-        error: dict[str, object] = {"type": "error", "error": {"type": "api_error", "message": message}}
-        return b"event: error\ndata: " + msgspec.json.encode(error) + b"\n\n"
     if style == "responses":
-        error = {"type": "error", "code": "server_error", "message": message, "param": None}
-        return b"event: error\ndata: " + msgspec.json.encode(error) + b"\n\n"
-    error = {"error": {"message": message, "type": "api_error", "param": None, "code": 502}}
-    return b"data: " + msgspec.json.encode(error) + b"\n\ndata: [DONE]\n\n"
+        told = {"type": "error", "code": error.code or "server_error", "message": error.message, "param": error.param}
+        return b"event: error\ndata: " + msgspec.json.encode(told) + b"\n\n"
+    body = error_body(style, error.status_in(style), error.message, error.code, error.param)
+    if style == "anthropic":
+        return b"event: error\ndata: " + body + b"\n\n"
+    return b"data: " + body + b"\n\ndata: [DONE]\n\n"

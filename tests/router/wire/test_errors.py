@@ -50,7 +50,7 @@ def test_a_lack_of_room_has_the_status_of_each_api(code: str) -> None:
 
 @pytest.mark.parametrize("style", ["openai", "anthropic", "responses"])
 def test_an_event_is_one_whole_frame_that_ends_the_stream(style: Style) -> None:
-    event = error_event(style, 'a "b"\nc')
+    event = error_event(style, ApiError(502, 'a "b"\nc'))
     assert event.endswith(b"\n\n")
     frame, *rest = event.removesuffix(b"\n\n").split(b"\n\n")
     assert rest == ([b"data: [DONE]"] if style == "openai" else [])
