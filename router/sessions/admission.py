@@ -285,7 +285,7 @@ class SessionAdmission:
 
     def _capacity(self, worker: Worker) -> int:
         pool = worker.pool
-        return pool.capacity_tokens + self._extra_tokens if pool.caches and pool.capacity_tokens else 0
+        return pool.kept_tokens + self._extra_tokens if pool.caches and pool.kept_tokens else 0
 
     def _capacity_of(self, workers: Collection[Worker]) -> int:
         return sum(self._capacity(worker) for worker in workers)

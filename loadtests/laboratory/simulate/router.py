@@ -77,6 +77,7 @@ class VirtualRouter:
         )
         self.fleet.on_forget.append(self.view.remove_worker)
         self.fleet.on_groups.append(self._set_capacities)
+        self.fleet.on_belief.append(self._set_capacity)
         self.admission = SessionAdmission(
             settings.session_wait_s, settings.host_kv_tokens, clock, lambda: not self.mirrors
         )
@@ -193,8 +194,11 @@ class VirtualRouter:
 
     def _set_capacities(self) -> None:
         for worker in self.fleet.workers.values():
-            tokens = worker.pool.capacity_tokens + self._settings.host_kv_tokens
-            self.view.set_capacity(worker.holder, tokens // worker.chain_block_tokens)
+            self._set_capacity(worker)
+
+    def _set_capacity(self, worker: Worker) -> None:
+        tokens = worker.pool.kept_tokens + self._settings.host_kv_tokens
+        self.view.set_capacity(worker.holder, tokens // worker.chain_block_tokens)
 
     def _recorded(self, record: Record) -> None:
         for mirror in self.mirrors:
@@ -289,7 +293,8 @@ class Try:
         prompt, job = self._order.prompt, self.job
         written = prompt.tokens - job.cached_tokens + job.answer_tokens
         start = prompt.chain[:HASH_BYTES]
-        return CacheReport(start, prompt.block_tokens, "", self.predicted_tokens, job.cached_tokens, written)
+        predicted = self.predicted_tokens
+        return CacheReport(start, prompt.block_tokens, "", predicted, job.cached_tokens, written, prompt.chain)
 
     @property
     def _running(self) -> Attempt:

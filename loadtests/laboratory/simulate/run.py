@@ -40,6 +40,8 @@ class Run:
         profiles = self.scenario.profiles
         shared = tier_of(profiles[0]) if scenario.shared_tier else None
         self.hosts = [Host(timeline, number, profile, shared) for number, profile in enumerate(profiles)]
+        for host in self.hosts:
+            host.says = scenario.says
         count = scenario.routers.count
         settings = Settings(
             host_kv_tokens=scenario.host_kv_tokens,
@@ -109,6 +111,7 @@ class Run:
         def first_byte(attempt: Try) -> None:
             outcome.first_byte, job = self._timeline.now, attempt.job
             outcome.cached_tokens, outcome.loaded_tokens = job.cached_tokens, job.loaded_tokens
+            outcome.predicted_tokens = attempt.predicted_tokens
 
         def ended(attempt: Try) -> None:
             self._left -= measured
