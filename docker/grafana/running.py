@@ -37,6 +37,11 @@ WORKERS = Row(
             most=1,
         ),
         Panel(
+            "KV memory believed to be kept",
+            "Tokens. It falls below the engine's own figure where prefixes are evicted sooner than they should be.",
+            each_worker("warmroute_worker_kv_kept_tokens", "min"),
+        ),
+        Panel(
             "Hit rate by worker",
             "If one worker is far below the others, it restarted, other clients use it, or its prefix caching is off.",
             (Query(share(CACHED, REPORTED, "worker"), "{{worker}}"),),
