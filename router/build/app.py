@@ -102,6 +102,7 @@ class Router:
             common=self.common,
             fleet=self.fleet,
             index=self.index,
+            tree=self.tree,
             sharing=self.sharing,
             dial=self.dial,
             members=self.members,

@@ -25,6 +25,7 @@ from router.observe.metrics import Instruments
 from router.observe.record import RequestRecord
 from router.observe.trace_context import TRACEPARENT, TraceContext
 from router.relay.relay import Reply
+from router.status.decisions import DecisionLog
 from router.wire.body import ClientGoneError, forget_body, read_body, whole_body
 from router.wire.errors import ApiError
 from router.wire.exchange import Exchange, Receive, Scope, Send
@@ -95,6 +96,7 @@ class Parts:
     instruments: Instruments
     access_log: AccessLog
     tracing: Tracer | None
+    decisions: DecisionLog
 
 
 class Gateway:
@@ -109,6 +111,7 @@ class Gateway:
         self._instruments = parts.instruments
         self._access_log = parts.access_log
         self._tracing = parts.tracing
+        self._decisions = parts.decisions
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,7 +144,7 @@ class Gateway:
             await self._fail(exchange, ApiError(500, "The router failed to handle this request."))
         finally:
             self.in_flight -= 1
-            self._finish(progress.record(exchange, outcome))
+            self._finish(progress, progress.record(exchange, outcome))
 
     async def _answer(self, exchange: Exchange, raw_headers: RawHeaders, progress: Progress) -> str:
         """Returns how it ended."""
@@ -281,9 +284,11 @@ class Gateway:
 
         return watched
 
-    def _finish(self, record: RequestRecord) -> None:
+    def _finish(self, progress: Progress, record: RequestRecord) -> None:
         """Count, trace and log, whatever happened."""
         self._instruments.finished(record)
+        if self._decisions.watched:
+            self._decisions.finished(progress, record)
         if self._tracing is not None:
             self._tracing.end(record)
         if self._access_log.enabled:

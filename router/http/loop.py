@@ -24,6 +24,7 @@ from router.routing.choose import Choice, Chooser, at_owner, choice_of, others_a
 from router.routing.decide import NoWorkerError
 from router.routing.owners import ResponseOwners
 from router.routing.recognition import Recognition, with_owner
+from router.status.decisions import DecisionLog
 from router.wire.exchange import Exchange
 from router.wire.keep_alive import KeepAlive
 
@@ -76,6 +77,7 @@ class Steps:
     """Send the prompt's ids along, where the engine takes them."""
     keep_alive_s: float
     """How often a stream that waits shows that it is alive; 0: never."""
+    decisions: DecisionLog
 
 
 class Loop:
@@ -146,6 +148,8 @@ class Loop:
             raise gave_up(kind) from None
         if asked.request is not None:
             self._steps.instruments.decisions.add(1, (self._steps.policy_name, decision.selection.reason))
+            if self._steps.decisions.watched:
+                self._steps.decisions.note(progress, asked, decision, chooser)
         return choice_of(asked, decision)
 
     def _begin(self, asked: Asked, choice: Choice, charge: Charge | None, progress: Progress) -> Attempt:

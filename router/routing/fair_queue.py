@@ -47,6 +47,8 @@ class Ticket:
     """Its search for KV memory; None for a request that needs none."""
     patient: bool = False
     """A known session's turn: it is not refused for waiting long."""
+    came: float = 0.0
+    """It stands in line since then."""
     since: float = 0.0
     """It waits for a worker since then: since it came, or since there was room for it."""
     lacks_room: bool = False

@@ -62,7 +62,7 @@ class Line:
 
     def enter(self, ticket: Ticket, call: Callable[[], None]) -> None:
         """Stand in line. Somebody else's newest ticket, or this one, may be pushed out for it."""
-        ticket.since = self._clock()
+        ticket.came = ticket.since = self._clock()
         self._calls[ticket] = call
         pushed_out = self._queue.enter(ticket)
         if pushed_out is not None:
