@@ -16,6 +16,7 @@ from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
 from router.routing.asked import Asked
 from router.routing.decide import SMALL_FLEET, Decider, Decision, NoWorkerError, Sight, prefix_of
+from router.routing.fair_queue import Ticket
 from router.routing.saturation import saturated
 from router.routing.waiting_room import Verdict, WaitingRoom
 from router.sessions.admission import SessionAdmission
@@ -91,7 +92,7 @@ class Chooser:
             if prompt.exact and prompt.tokens > LEAST_TOO_LONG and too_long(prompt, asked.group):
                 message = f"The prompt's {prompt.tokens} tokens do not fit into the KV memory of any worker."
                 raise ApiError(400, message, "context_length_exceeded")
-        turn = self._admission.arrive(asked.group.name, asked.prompts)
+        turn = self._admission.arrive(asked.group.name, asked.prompts, asked.stream)
         return asked if turn is None else replace(asked, turn=turn)
 
     async def decide(self, asked: Asked, failed: Collection[Worker] = ()) -> Decision | None:
@@ -136,13 +137,16 @@ class Chooser:
         async def decide() -> Decision | None:
             return await self.decide(self.renewed(asked))
 
-        assert asked.client is not None
         search = self.search(asked)
-        if search is not None and search.hopeless():
+        ticket = ticket_of(asked, search)
+        back = self._room.comes_back(ticket)
+        if search is not None and back:
+            search.came(ticket.came)
+        elif search is not None and search.hopeless():
             self._admission.refused += 1
             raise no_room(search.round_s()).behind(len(self._room))
         try:
-            decision = await self._room.wait(asked.client, asked.group.name, decide, self.judge, search)
+            decision = await self._room.wait(ticket, decide, self.judge)
         finally:
             if search is not None:
                 search.end()
@@ -166,6 +170,14 @@ class Chooser:
         return Verdict(not full, decision.selection.candidate.uncached_tokens)
 
 
+def ticket_of(asked: Asked, search: "Search | None") -> Ticket:
+    """What stands in line for it."""
+    assert asked.client is not None
+    turn = asked.request.turn if asked.request is not None else b""
+    patient = search is not None and search.patient
+    return Ticket(asked.client.label, asked.client.weight, asked.group.name, search, patient, turn=turn)
+
+
 class Search:
     """One turn's search for room."""
 
@@ -185,6 +197,10 @@ class Search:
     def waited(self) -> bool:
         """There was no room at a look."""
         return self._turn.waited
+
+    def came(self, at: float) -> None:
+        """The same turn waited before, since then."""
+        self._turn.arrived_at = at
 
     def found(self) -> bool:
         """Is there room now? Where no worker is left there is nothing to wait for. It is not looked for again before

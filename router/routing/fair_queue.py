@@ -53,8 +53,10 @@ class Ticket:
     """It waits for a worker since then: since it came, or since there was room for it."""
     lacks_room: bool = False
     """At the last look no room was found for it."""
+    turn: bytes = b""
+    """The same for the same turn sent again; empty where nothing tells."""
     number: int = 0
-    """Order of arrival. Set by the queue."""
+    """Order of arrival. Set by the queue, unless it comes back to the place where it stood."""
     out: bool = False
     """Pushed out by the queue, which was full."""
     late: bool = False
@@ -87,11 +89,17 @@ class FairQueue:
     def enter(self, ticket: Ticket) -> Ticket | None:
         """Add a ticket to the line. If the queue was full, returns the ticket that was removed for it: another one, or
         this one."""
-        self._arrivals += 1
-        ticket.number = self._arrivals
         if ticket.client not in self._lanes:
             self._passes[ticket.client] = max(self._passes.get(ticket.client, 0.0), self._reached)
-        self._lanes.setdefault(ticket.client, {}).setdefault(ticket.group, {})[ticket] = None
+        lane = self._lanes.setdefault(ticket.client, {}).setdefault(ticket.group, {})
+        lane[ticket] = None
+        if ticket.number:
+            in_order = sorted(lane, key=_number)
+            lane.clear()
+            lane.update(dict.fromkeys(in_order))
+        else:
+            self._arrivals += 1
+            ticket.number = self._arrivals
         self._counts[ticket.client] = self._counts.get(ticket.client, 0) + 1
         return self._push_out() if len(self) > self._max_tickets else None
 

@@ -62,7 +62,8 @@ class Line:
 
     def enter(self, ticket: Ticket, call: Callable[[], None]) -> None:
         """Stand in line. Somebody else's newest ticket, or this one, may be pushed out for it."""
-        ticket.came = ticket.since = self._clock()
+        now = self._clock()
+        ticket.came, ticket.since = ticket.came or now, ticket.since or now
         self._calls[ticket] = call
         pushed_out = self._queue.enter(ticket)
         if pushed_out is not None:

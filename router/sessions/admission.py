@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from router.fleet.worker import Worker
 from router.sessions.book import SessionBook
 from router.sessions.climate import Climate
-from router.sessions.footprint import footprint_of
+from router.sessions.footprint import footprint_of, leaf_of
 from router.sessions.session import Ending, Session
-from router.sessions.turn import Turn
+from router.sessions.turn import RETURN_S, UNSTREAMED_SHARE, Turn
 from router.sessions.working_set import WorkingSet
 from tokenizer_cache.prompt import Prompt
 
@@ -77,7 +77,7 @@ class SessionAdmission:
         """Do sessions of this model wait that do not fit?"""
         return bool(self.bound_s) and self._alone() and self.climate(group).waits
 
-    def arrive(self, group: str, prompts: Mapping[str, Prompt]) -> Turn | None:
+    def arrive(self, group: str, prompts: Mapping[str, Prompt], streams: bool = True) -> Turn | None:
         """Whose turn a request is; None for a prompt that needs little memory. Changes nothing."""
         if not self.bound_s:
             return None
@@ -88,7 +88,7 @@ class SessionAdmission:
         before = found.session.anchors if found.session is not None else ()
         wanted = footprint_of(prompt, before, int(self.climate(group).answer_tokens))
         turn = Turn(self, group, wanted, self._clock(), found)
-        turn.prompt = prompt
+        turn.prompt, turn.streams = prompt, streams
         return turn
 
     def places(self, turn: Turn | None, workers: Sequence[Worker]) -> Sequence[Worker]:
@@ -155,11 +155,12 @@ class SessionAdmission:
         """Seconds in which `workers` compute all that waits for room."""
         return self.climate(group).waiting_tokens / max(1.0, sum(worker.prefill_rate for worker in workers))
 
-    def claim_after_s(self, group: str, workers: Sequence[Worker]) -> float:
+    def claim_after_s(self, group: str, workers: Sequence[Worker], streams: bool = True) -> float:
         """Room is made for a turn that has waited for this many seconds. It is always more than a round of loads, or
         loads would take all of the workers' time."""
         round_s = self.round_s(group, workers)
-        return min(round_s / LOADING_SHARE, (1 - LOADING_SHARE) * self.bound_s + round_s)
+        bound_s = self.bound_s * (1.0 if streams else UNSTREAMED_SHARE)
+        return min(round_s / LOADING_SHARE, (1 - LOADING_SHARE) * bound_s + round_s)
 
     def claim(self, turn: Turn, workers: Sequence[Worker]) -> None:
         """The turn has waited for long enough: sessions that are inside for longest make room for it, between two of
@@ -168,7 +169,7 @@ class SessionAdmission:
         worker = next((w for w in workers if turn.claim is not None and self.sets.get(w.holder) is turn.claim), None)
         if worker is None:
             self._unclaim(turn)  # its worker takes no requests any more
-            if now - turn.arrived_at < self.claim_after_s(turn.group, workers):
+            if now - turn.arrived_at < self.claim_after_s(turn.group, workers, turn.streams):
                 return
             worker = self._claimed(turn, workers, now)
             if worker is None:
@@ -221,8 +222,9 @@ class SessionAdmission:
             for forgotten in self.book.note(session, prompt):
                 self._leave(forgotten)
 
-    def left(self, turn: Turn, prompt: Prompt | None, answered: bool) -> None:
-        """The turn's attempt has ended. `prompt`: as it is known by now, if it is."""
+    def left(self, turn: Turn, prompt: Prompt | None, answered: bool, gone: bool = False) -> None:
+        """The turn's attempt has ended. `prompt`: as it is known by now, if it is; `gone`: its client has hung up, and
+        is likely to send the same again."""
         session, now = turn.session, self._clock()
         if session is None:
             return
@@ -237,6 +239,8 @@ class SessionAdmission:
             if place is not None and prompt is not turn.prompt and not session.running:
                 longer = max(0, turn.wanted.tokens - prompt.tokens)
                 place.hold(session, footprint_of(prompt, answer_tokens=longer))
+        elif gone and not session.turns and prompt is not None and leaf_of(prompt):
+            self.book.note(session, prompt)
         elif not session.turns and not session.running:
             self._leave(session)
             return
@@ -244,7 +248,7 @@ class SessionAdmission:
             self.rotated += 1
             self._leave(session)
         elif place is not None:
-            self._keep(session, self.climate(turn.group), now)
+            self._keep(session, self.climate(turn.group), now, RETURN_S if gone else 0.0)
 
     def learn(self, turn: Turn, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
         """What the answer said: how it ended, how long it was, and what was really cached of the prompt."""
@@ -316,9 +320,10 @@ class SessionAdmission:
             self.expired += 1
             self._leave(session)
 
-    def _keep(self, session: Session, climate: Climate, now: float) -> None:
+    def _keep(self, session: Session, climate: Climate, now: float, least_s: float = 0.0) -> None:
         """An idle session's memory is kept until its lease ends."""
-        session.kept_until = now + climate.lease_s(session.ending)
+        lease_s = climate.lease_s(session.ending)
+        session.kept_until = now + (lease_s if lease_s > least_s else least_s)
         session.place.idle_until(session.kept_until)
 
     def _leavers(self, worker: Worker, now: float) -> list[Session]:

@@ -13,6 +13,13 @@ Standing = Literal["new", "branch", "inside", "returned"]
 """A session that nobody knows; a branch of a known one; one whose memory is kept; one that had given its place up."""
 
 
+RETURN_S = 30.0
+"""For so long memory and places in line are kept after a client has hung up, so that the same turn sent again finds
+them. Clients try again within 10 s. Danger: longer, and memory stands idle for clients that never come back."""
+UNSTREAMED_SHARE = 0.5
+"""Of `session_wait_s`, for answers in one piece: their clients hear nothing before the whole answer."""
+
+
 class Desk(Protocol):
     """Keeps the account of who is inside: see `SessionAdmission`."""
 
@@ -20,7 +27,7 @@ class Desk(Protocol):
 
     def answers(self, turn: "Turn", prompt: Prompt) -> None: ...
 
-    def left(self, turn: "Turn", prompt: Prompt | None, answered: bool) -> None: ...
+    def left(self, turn: "Turn", prompt: Prompt | None, answered: bool, gone: bool) -> None: ...
 
     def learn(self, turn: "Turn", calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None: ...
 
@@ -30,7 +37,7 @@ class Turn:
 
     __slots__ = (
         "_desk", "arrived_at", "began_at", "came", "claim", "expected_tokens", "group", "kept", "parent",
-        "prompt", "session", "standing", "waited", "wanted",
+        "prompt", "session", "standing", "streams", "waited", "wanted",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, group: str, wanted: Footprint, now: float, found: Found) -> None:
@@ -47,6 +54,8 @@ class Turn:
         """The session of which a new one is a branch."""
         self.standing = _standing(found)
         """Whose turn it was when it arrived."""
+        self.streams = True
+        """Its answer comes as a stream."""
         self.waited = False
         """There was no room for it at once."""
         self.began_at = 0.0
@@ -72,9 +81,9 @@ class Turn:
         """Its answer begins. `prompt`: as it is known by now."""
         self._desk.answers(self, prompt)
 
-    def left(self, prompt: Prompt | None, answered: bool) -> None:
-        """Its attempt has ended. `prompt`: as it is known by now, if it is."""
-        self._desk.left(self, prompt, answered)
+    def left(self, prompt: Prompt | None, answered: bool, gone: bool = False) -> None:
+        """Its attempt has ended. `prompt`: as it is known by now, if it is; `gone`: the client has hung up."""
+        self._desk.left(self, prompt, answered, gone)
 
     def learn(self, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
         """What the answer said: whether it calls a tool, its length, and what was really cached of the prompt."""

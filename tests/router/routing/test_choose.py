@@ -1,25 +1,28 @@
 """What an attempt is made of a decision; who else could be tried; when a request waits."""
 
+import asyncio
 from random import Random
 
 import pytest
 from msgspec.structs import replace
 
 import policies
+from router.clients import Client, ClientSpec
 from router.fleet.lease import Lease
 from router.fleet.worker import Worker
 from router.observe.instruments import Histogram
 from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
 from router.routing.asked import Asked
-from router.routing.choose import Chooser, at_owner, choice_of, others_available
+from router.routing.choose import Chooser, at_owner, choice_of, others_available, ticket_of
 from router.routing.decide import Decider, Decision, NoWorkerError
 from router.routing.fair_queue import Ticket
 from router.routing.line import RoomLimits
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
-from router.wire.errors import ApiError
+from router.wire.errors import ApiError, UnservedError
 from tests.router.fleets import MODEL, make_fleet
+from tests.router.sessions.chains import prompt_of
 from tokenizer_cache.bodies.request import parse
 from tokenizer_cache.prompt import Prompt
 
@@ -147,6 +150,31 @@ async def test_a_prompt_that_no_worker_can_hold_is_refused() -> None:
     case.chooser.arrived(replace(case.asked, prompts={case.one.format: replace(PROMPT, tokens=100_000)}))
     estimated = replace(PROMPT, tokens=100_001, exact=False)
     case.chooser.arrived(replace(case.asked, prompts={case.one.format: estimated}))
+
+
+async def test_who_comes_back_is_not_refused_as_new_and_has_waited_already() -> None:
+    case = Case()
+    case.admission.bound_s = 1e-6
+    for number in range(3):
+        turn = case.admission.arrive(MODEL, {"f": prompt_of((str(number), 60_000))})
+        assert turn is not None
+        turn.begin((case.one, case.two)[number % 2])
+        case.admission.wait(turn)
+    client = Client(ClientSpec(label="a", hash=""), bytes(16), lambda: 0.0)
+    new = replace(case.asked, client=client, prompts={case.one.format: prompt_of(("new", 60_000))})
+    with pytest.raises(UnservedError) as caught:
+        await case.chooser.wait(case.chooser.arrived(new))
+    assert (caught.value.code, caught.value.in_line) == ("no_room", 0)
+    stood = ticket_of(new, None)
+    stood.number, stood.came = 5, -9.0
+    case.room._kept.keep(stood, 0.0)
+    again = case.chooser.arrived(new)
+    waiting = asyncio.ensure_future(case.chooser.wait(again))
+    await asyncio.sleep(0)
+    assert again.turn is not None
+    assert (len(case.room), again.turn.arrived_at) == (1, -9.0)
+    waiting.cancel()
+    await asyncio.wait((waiting,))
 
 
 async def test_who_comes_later_stands_in_line_though_nothing_is_ever_saturated() -> None:

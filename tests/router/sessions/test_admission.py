@@ -217,6 +217,7 @@ def test_the_wait_is_the_bound_under_pressure_and_less_without() -> None:
     round_s = site.admission.round_s(MODEL, site.workers)
     assert site.admission.claim_after_s(MODEL, site.workers) == 0.75 * BOUND_S + round_s
     assert BOUND_S < site.admission.claim_after_s(MODEL, site.workers) < BOUND_S + round_s
+    assert site.admission.claim_after_s(MODEL, site.workers, streams=False) == 0.375 * BOUND_S + round_s
 
 
 def test_new_sessions_are_too_many_when_a_round_of_loads_takes_longer_than_the_bound() -> None:
