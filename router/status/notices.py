@@ -119,5 +119,5 @@ def _of_sessions(admission: SessionAdmission) -> Iterator[Notice]:
     for model, climate in admission.climates():
         if climate.waiting:
             do = "More workers or KV memory; docs/sessions.md says what admission does meanwhile."
-            what = f"{len(climate.waiting)} turns of {one_line(model)} wait for room in the workers' KV memory."
+            what = f"Sessions of {one_line(model)} wait for room in the workers' KV memory: {len(climate.waiting)}."
             yield Notice(WARNING, what, do)

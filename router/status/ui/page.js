@@ -10,13 +10,13 @@ let timer = 0;
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const percent = (part, all) => (all > 0 ? `${((100 * part) / all).toFixed(1)} %` : "–");
+const percent = (part, all) => (all > 0 ? `${((100 * part) / all).toFixed(1)}\u00a0%` : "–");
 const seconds = (s) => {
   if (s === null || s === undefined) return "–";
-  if (s < 1) return `${Math.round(s * 1000)} ms`;
-  if (s < 100) return `${s.toFixed(1)} s`;
-  if (s < 7200) return `${Math.round(s / 60)} min`;
-  return s < 172800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} days`;
+  if (s < 1) return `${Math.round(s * 1000)}\u00a0ms`;
+  if (s < 100) return `${s.toFixed(1)}\u00a0s`;
+  if (s < 7200) return `${Math.round(s / 60)}\u00a0min`;
+  return s < 172800 ? `${Math.round(s / 3600)}\u00a0h` : `${Math.round(s / 86400)}\u00a0days`;
 };
 const host = (url) => url.replace(/^http:\/\//, "");
 
@@ -124,11 +124,11 @@ function worker(item) {
     el("div", { class: "top" }, el("h3", {}, host(item.url)), badge(item)),
     el("div", { class: "soft" }, [item.models.slice(0, 4).join(", ") || "no model known", engine, item.id].join(" · ")),
     why ? el("p", { class: "why" }, why) : null,
-    ...bar(memory),
+    ...(item.engine ? bar(memory) : []),
     el("dl", { class: "facts" },
       fact("In flight", whole.format(item.in_flight)),
       fact("To prefill", short.format(item.queued_tokens), `at ${short.format(item.prefill_rate)}/s`),
-      fact("Waiting there", whole.format(item.engine_waiting)),
+      fact("Queue", whole.format(item.engine_waiting)),
       fact("Cached", percent(hits.cached_tokens, hits.prompt_tokens), `predicted ${percent(hits.predicted_tokens, hits.prompt_tokens)}`)));
 }
 
@@ -169,8 +169,8 @@ function decision(item) {
       el("span", {}, `${whole.format(item.predicted_cached_tokens)} of ${whole.format(item.prompt_tokens)} cached${real}`),
       el("span", { class: "soft" }, waited + done)),
     el("div", { class: "inside", tabindex: "0", role: "group", "aria-label": "Candidates" },
-      el("table", {}, el("caption", {}, `${said.filter(Boolean).join(" · ")}. Tokens; the lowest price is chosen.`),
-        el("thead", {}, head), el("tbody", {}, ...rows))));
+      el("div", { class: "soft" }, `${said.filter(Boolean).join(" · ")}. Counts are tokens. The lowest price is chosen.`),
+      el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows))));
 }
 
 function run(item) {
