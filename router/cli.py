@@ -44,6 +44,8 @@ def main(
             return _hash_key(args, rest)
         if args.command == "check":
             return _check(args, rest, environ)
+        if args.command == "top":
+            return _top(args, rest, environ)
         return (start or _serve)(_settings(vars(args), rest, environ))
     except SettingsError as error:
         print(f"warmroute: error: {error}", file=sys.stderr)
@@ -67,6 +69,14 @@ def _check(args: argparse.Namespace, rest: Sequence[str], environ: Mapping[str, 
     from router.check.command import run  # noqa: PLC0415  (loads the whole router)
 
     return run(settings, as_json)
+
+
+def _top(args: argparse.Namespace, rest: Sequence[str], environ: Mapping[str, str]) -> int:
+    if rest:
+        raise SettingsError("top", "takes the router's URL, and no other arguments than its --help says")
+    from router.status.top import run  # noqa: PLC0415  (loads what asks the router)
+
+    return run(args, environ)
 
 
 def _hash_key(args: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -123,6 +133,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--json", dest="as_json", action="store_true", help="findings as JSON")
     _add_settings(check)
+    top = commands.add_parser(
+        "top",
+        help="show what a router does, in this terminal",
+        description="Show workers, KV memory, who waits and the last decisions of a router that runs, until Ctrl-C. "
+        "See docs/status.md.",
+        allow_abbrev=False,
+    )
+    top.add_argument("url", nargs="?", default="http://127.0.0.1:8080", help="the router [default %(default)s]")
+    top.add_argument("--once", action="store_true", help="print it once, without colours, and end")
+    top.add_argument(
+        "--admin-api-key-file",
+        metavar="FILE",
+        help="file with the admin key. Unset: WARMROUTE_ADMIN_API_KEY; without that it is asked for.",
+    )
     hash_key = commands.add_parser(
         "hash-key",
         help="hash a client's key for the keys file",

@@ -96,7 +96,7 @@ def test_commands_exist(path: Path) -> None:
         if words[0] == "make":
             assert {word for word in words[1:] if "=" not in word} <= targets, words
         if words[0] == "warmroute":
-            assert words[1] in ("serve", "hash-key") or words[1:] == ["--version"], words
+            assert words[1] in ("serve", "hash-key", "top") or words[1:] == ["--version"], words
         if words[0] == "warmroute-lab":
             assert not unknown_flags(words[1:]), words
         if words[:2] == ["python", "-m"] and words[2] not in ("pip", "pytest", "venv"):

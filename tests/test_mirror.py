@@ -16,6 +16,7 @@ ELSEWHERE: Final = {
     "router/build/test_app.py": "router/build: child gauges make_dial make_fleet make_members make_prompts run",
     "router/http/test_gateway.py": "router/build: make_gateway | router/http: control explain",
     "router/observe/test_tracing.py": "router/build: make_tracing",
+    "router/status/test_status.py": "router/http: status_route | router/status: door prefixes workers",
     # Values and contracts: what reads them decides.
     "router/build/test_make_discovery.py": "router/members: source",
     "router/prefix/test_contract.py": "router/prefix: index",

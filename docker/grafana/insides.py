@@ -146,11 +146,11 @@ PROCESS = Row(
     (
         Panel(
             "Requests in flight",
-            "Uploads included. At max_requests_in_flight new ones are answered 429.",
+            "Uploads included. At max_requests_in_flight new ones are answered 503.",
             each_router("warmroute_requests_in_flight"),
         ),
         Panel(
-            "Request bodies held", "429 at max_buffered_bytes.", each_router("warmroute_buffered_body_bytes"), "bytes"
+            "Request bodies held", "503 at max_buffered_bytes.", each_router("warmroute_buffered_body_bytes"), "bytes"
         ),
         Panel(
             "CPU",

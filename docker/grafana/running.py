@@ -37,6 +37,11 @@ WORKERS = Row(
             most=1,
         ),
         Panel(
+            "KV memory believed to be kept",
+            "Tokens. It falls below the engine's own figure where prefixes are evicted sooner than they should be.",
+            each_worker("warmroute_worker_kv_kept_tokens", "min"),
+        ),
+        Panel(
             "Hit rate by worker",
             "If one worker is far below the others, it restarted, other clients use it, or its prefix caching is off.",
             (Query(share(CACHED, REPORTED, "worker"), "{{worker}}"),),
@@ -173,7 +178,7 @@ FAILURES = Row(
         ),
         Panel(
             "Refused by the router",
-            "By status: 401 keys, 413 and 431 size, 408 slow uploads, 429 limits, 503 no worker.",
+            "By status: 401 keys, 413 and 431 size, 408 slow uploads, 429 limits, 503 and 529 no room or no worker.",
             (Query(per_second("warmroute_refused_requests_total", ROUTER, "status"), "{{status}}"),),
             "reqps",
             stacked=True,

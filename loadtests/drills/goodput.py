@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from loadtests.harness.results import End, Result, ttft_ms
 
-TOO_MANY = 429
+NO_ROOM = 503
+"""The router's refusal."""
 
 
 class Sent(NamedTuple):
@@ -41,12 +42,12 @@ class Outcome(NamedTuple):
 
     @property
     def refused(self) -> int:
-        return sum(one.result.status == TOO_MANY for one in self.sent)
+        return sum(one.result.status == NO_ROOM for one in self.sent)
 
     @property
     def lost(self) -> int:
         """Neither answered nor refused in order."""
-        return sum(one.result.end is not End.COMPLETE and one.result.status != TOO_MANY for one in self.sent)
+        return sum(one.result.end is not End.COMPLETE and one.result.status != NO_ROOM for one in self.sent)
 
     def ttft_ms(self, share: float) -> float:
         """A quantile over all that were answered."""

@@ -96,7 +96,7 @@ def beyond(knee: Outcome, on: Sequence[Outcome], off: Sequence[Outcome]) -> Tabl
         ("of the knee's", *(number(load.goodput / knee.goodput, "", 3) for load in loads)),
         ("TTFT p50 of the answered", *(number(load.ttft_ms(0.5), "ms") for load in loads)),
         ("TTFT p99 of the answered", *(number(load.ttft_ms(0.99), "ms") for load in loads)),
-        ("answered 429", *(number(load.refused) for load in loads)),
+        ("answered 503", *(number(load.refused) for load in loads)),
         ("lost or left", *(number(load.lost) for load in loads)),
         ("most in the router's queue", *(number(load.depth) for load in loads)),
     ]

@@ -14,6 +14,8 @@ from router.members.source import Source
 from router.settings import Settings
 
 DNS_PORT = 53
+CREDENTIALS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where Kubernetes puts them into every Pod."""
 
 
 def sources_of(settings: Settings, interval_s: float) -> list[Source]:
@@ -24,7 +26,7 @@ def sources_of(settings: Settings, interval_s: float) -> list[Source]:
     if settings.worker_dns:
         resolver = resolver_of(settings.dns_server)
         sources += [DnsSource(name, resolver, time.monotonic, interval_s) for name in settings.worker_dns]
-    api = KubernetesApi(settings.kubernetes_api.rstrip("/"), Path(settings.kubernetes_credentials))
+    api = KubernetesApi(settings.kubernetes_api.rstrip("/"), CREDENTIALS)
     sources += [KubernetesSource(name, api, random.Random(), interval_s) for name in settings.worker_services]
     return sources
 

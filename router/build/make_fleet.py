@@ -26,6 +26,7 @@ def make_fleet(common: Common, index: PrefixIndex, sharing: Sharing | None) -> F
         fleet.on_groups.append(partial(sharing.load.list_workers, fleet.workers.values()))
         sharing.holders.on_forgotten.append(fleet.forgotten_elsewhere)
     fleet.on_groups.append(partial(_set_capacities, settings, fleet, index))
+    fleet.on_belief.append(partial(_set_capacity, settings, index))
     return fleet
 
 
@@ -41,5 +42,9 @@ def _make_worker(common: Common, load: LoadExchange | None, url: str) -> Worker:
 
 def _set_capacities(settings: Settings, fleet: Fleet, index: PrefixIndex) -> None:
     for worker in fleet.workers.values():
-        own = worker.pool.capacity_tokens or settings.default_kv_tokens
-        index.set_capacity(worker.holder, (own + settings.host_kv_tokens) // worker.chain_block_tokens)
+        _set_capacity(settings, index, worker)
+
+
+def _set_capacity(settings: Settings, index: PrefixIndex, worker: Worker) -> None:
+    own = worker.pool.kept_tokens or settings.default_kv_tokens
+    index.set_capacity(worker.holder, (own + settings.host_kv_tokens) // worker.chain_block_tokens)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import policies
@@ -29,6 +30,7 @@ from router.members.registry import SPREAD_S
 from router.observe.access_log import AccessLog
 from router.prefix.index import PrefixIndex
 from router.prefix.timed import TimedIndex
+from router.prefix.tree import TreeIndex
 from router.prompts.reading import Reading
 from router.relay.relay import Relay, RelayLimits
 from router.relay.retry import RATIO, RetryBudget
@@ -39,7 +41,8 @@ from router.routing.owners import ResponseOwners, SharedOwners
 from router.routing.recognition import Recognition
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
-from router.sessions.fleet_book import FleetBook
+from router.status.decisions import DecisionLog
+from router.status.status import StatusParts
 from router.wire.watchdog import Watchdog
 
 
@@ -50,6 +53,8 @@ class GatewayInputs:
     common: Common
     fleet: Fleet
     index: PrefixIndex
+    tree: TreeIndex
+    """This router's own index: `index` itself, or beside it."""
     sharing: Sharing | None
     dial: Dial
     members: Members
@@ -57,7 +62,6 @@ class GatewayInputs:
     clients: Clients
     room: WaitingRoom
     admission: SessionAdmission
-    book: FleetBook
     client: WorkerClient
     watchdog: Watchdog
     access_log: AccessLog
@@ -81,7 +85,7 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
         realtime=Way(RealtimeRoute(fleet), _sessions(inputs)),
     )
     admission = admission_of(common.settings, inputs.clients)
-    control: Any = control_app(_control_state(inputs, explainer, admission))
+    control: Any = control_app(_control_state(inputs, explainer, admission, steps.decisions))
     return Gateway(
         admission,
         Parts(
@@ -92,6 +96,7 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
             instruments=common.instruments,
             access_log=inputs.access_log,
             tracing=inputs.tracing,
+            decisions=steps.decisions,
         ),
     )
 
@@ -105,7 +110,7 @@ def _steps(inputs: GatewayInputs) -> Steps:
     return Steps(
         owners=owners,
         recognition=Recognition(prompts.pool, recall, instruments.degraded, settings.forward_token_ids),
-        chooser=Chooser(inputs.fleet, _decider(inputs, index), inputs.room, inputs.book),
+        chooser=Chooser(inputs.fleet, _decider(inputs, index), inputs.room, inputs.admission),
         index=index,
         late_tokens=LateTokens(prompts.pool, prompts.asker, recall),
         lessons=Lessons(inputs.fleet, owners, instruments),
@@ -113,6 +118,8 @@ def _steps(inputs: GatewayInputs) -> Steps:
         instruments=instruments,
         policy_name=settings.policy,
         forward_ids=settings.forward_token_ids,
+        keep_alive_s=settings.stream_keepalive_s,
+        decisions=DecisionLog(),
     )
 
 
@@ -139,9 +146,11 @@ def _owners(inputs: GatewayInputs) -> ResponseOwners:
     return ResponseOwners(inputs.fleet, shared)
 
 
-def _control_state(inputs: GatewayInputs, explainer: Explainer, admission: Admission) -> ControlState:
+def _control_state(
+    inputs: GatewayInputs, explainer: Explainer, admission: Admission, decisions: DecisionLog
+) -> ControlState:
     members = inputs.members
-    registry = members.registry
+    registry, started_at = members.registry, int(time.time())
     return ControlState(
         members=members.membership,
         page=inputs.page,
@@ -151,8 +160,34 @@ def _control_state(inputs: GatewayInputs, explainer: Explainer, admission: Admis
         explainer=explainer,
         decided=registry.decide if registry is not None else _ignore,
         spread_s=SPREAD_S if registry is not None else 0.0,
-        started_at=int(time.time()),
+        started_at=started_at,
+        status=StatusParts(
+            fleet=inputs.fleet,
+            admission=inputs.admission,
+            room=inputs.room,
+            residency=inputs.tree.residency,
+            instruments=inputs.common.instruments,
+            decisions=decisions,
+            policy_name=inputs.common.settings.policy,
+            started_at=started_at,
+            draining=inputs.draining,
+            sharing=partial(_sharing_told, inputs),
+        ),
     )
+
+
+def _sharing_told(inputs: GatewayInputs) -> dict[str, Any]:
+    """What this router shares with others, for the status."""
+    sharing, counters = inputs.sharing, inputs.sharing.link.counters if inputs.sharing is not None else None
+    return {
+        "redis": sharing is not None,
+        "redis_up": counters is not None and counters.up,
+        "secret_differs": counters is not None and counters.secret_differs,
+        "redis_memory_bytes": sharing.upkeep.used_bytes if sharing is not None else 0,
+        "queued_records": len(sharing.index.batcher) if sharing is not None else 0,
+        "routers": sharing.load.routers if sharing is not None else 1,
+        "processes": inputs.common.settings.processes,
+    }
 
 
 def _ignore(worker: Worker, standing: Standing, added: bool) -> None:

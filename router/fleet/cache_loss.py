@@ -33,6 +33,8 @@ class CacheReport(NamedTuple):
     cached_tokens: int
     written_tokens: int
     """Computed for it, and now in the KV pool."""
+    chain: bytes = b""
+    """All of the prompt's blocks; empty where its tokens are not known exactly."""
 
 
 class _Touch(NamedTuple):

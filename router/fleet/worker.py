@@ -14,6 +14,7 @@ from router.fleet.cache_loss import CacheLoss
 from router.fleet.labels import NO_LABELS
 from router.fleet.load_order import LoadOrder
 from router.fleet.others import NOTHING, Elsewhere
+from router.fleet.pool_belief import PoolBelief
 from router.fleet.running import Running
 from router.fleet.unique_share import HeldShare
 from router.fleet.warmth import Warmth
@@ -45,10 +46,12 @@ def chain_block_tokens(engine_block_tokens: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class KvPool:
-    """What a worker's facts say of its KV cache."""
+    """What a worker's facts say of its KV cache, and what its reports say of them."""
 
     capacity_tokens: int = 0
     """0 when unknown."""
+    kept_tokens: int = 0
+    """Of these, what it is believed to keep for prefixes."""
     align_tokens: int = 1
     """Cached tokens are a multiple of this."""
     caches: bool = True
@@ -84,6 +87,7 @@ class Worker:
         self.generation = ""
         self.restarts = 0
         self.cache_loss = CacheLoss()
+        self.belief = PoolBelief()
         self.holder = self.id
         self.facts: Facts | None = None
         self.load: Load | None = None
@@ -157,7 +161,7 @@ class Worker:
         held = max(
             self.running.held_tokens + others.held_tokens, round(self.gauges.kv_usage * self.pool.capacity_tokens)
         )
-        return max(0, self.pool.capacity_tokens - held)
+        return max(0, self.pool.kept_tokens - held)
 
     @property
     def in_service(self) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from router.engines import Facts, Load
 from router.fleet.cache_loss import CacheReport
@@ -47,6 +48,8 @@ class Fleet:
         """Called with a holder whose blocks are gone: worker removed, or its engine restarted."""
         self.on_groups: list[Callable[[], None]] = []
         """Called after the model groups changed."""
+        self.on_belief: list[Callable[[Worker], None]] = []
+        """Called with a worker that is found to keep more or less than was believed."""
 
     def add(self, url: str) -> Worker:
         """A new worker, unhealthy until it was probed. Raises DuplicateWorkerError."""
@@ -98,8 +101,10 @@ class Fleet:
         worker.generation = facts.generation or worker.generation
         changed = worker.facts is None or worker.facts != facts
         worker.facts = facts
+        worker.belief.size(facts.kv_capacity_tokens)
         worker.pool = KvPool(
             capacity_tokens=facts.kv_capacity_tokens,
+            kept_tokens=facts.kv_capacity_tokens - worker.belief.lacking_tokens,
             align_tokens=max(1, facts.block_tokens),
             caches=facts.prefix_caching,
         )
@@ -135,18 +140,24 @@ class Fleet:
 
     def reported(self, worker: Worker, turn: CacheReport) -> None:
         """What an engine said of one request. Where hits that must come do not, it dropped its cache without
-        restarting: what is believed of it is forgotten."""
+        restarting: what is believed of it is forgotten. Other misses say that it keeps less than was believed."""
         lost = worker.cache_loss.reported(turn, worker.room_tokens())
         if lost and self.workers.get(worker.id) is worker:
             log.warning("worker %s has lost its cache: its prefixes are forgotten", worker.id)
             self._forget(worker)
             self._changed()
+        elif worker.belief.reported(turn):
+            pool = worker.pool
+            worker.pool = replace(pool, kept_tokens=pool.capacity_tokens - worker.belief.lacking_tokens)
+            for callback in self.on_belief:
+                callback(worker)
 
     def forgotten_elsewhere(self, holder: str) -> None:
         """Another router has noticed that this holder lost its cache: what was counted here was the same loss."""
         for worker in self.workers.values():
             if worker.holder == holder:
                 worker.cache_loss.clear()
+                worker.belief.clear()
 
     def on_healthy(self, worker_id: str) -> None:
         """A probe succeeded."""
@@ -208,6 +219,7 @@ class Fleet:
     def _forget(self, worker: Worker) -> None:
         forgotten = worker.holder
         worker.cache_loss.clear()
+        worker.belief.clear()
         worker.holder = holder_name(worker.id, worker.generation)
         for callback in self.on_forget:
             callback(forgotten)

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -18,12 +19,14 @@ from starlette.exceptions import HTTPException
 from router.clients import Clients
 from router.clients.keys import KeySet
 from router.dial.allow import MAX_URL, BadUrlError, NotAllowedError
-from router.fleet.others import NOTHING
 from router.fleet.worker import Worker, WorkerState
 from router.fleet.workers import DuplicateWorkerError, Fleet, UnknownWorkerError
 from router.http.explain import Explainer
+from router.http.status_route import add_status
 from router.members.entry import Standing
 from router.members.membership import Membership
+from router.status.status import StatusParts
+from router.status.workers import describe
 from router.wire.errors import ApiError, error_body
 from router.wire.routes import PROMPT_ROUTES
 
@@ -53,6 +56,7 @@ class ControlState:
     spread_s: float
     """Seconds until other routers know of a decision."""
     started_at: int
+    status: StatusParts
 
     @property
     def fleet(self) -> Fleet:
@@ -127,8 +131,7 @@ def _guard(state: ControlState) -> list[Any]:
     """The dependency that checks the admin key."""
 
     async def admin(request: Request) -> None:
-        if not state.admin_keys:
-            raise ApiError(403, "There is no admin API: no admin key is set.", "admin_disabled")
+        _exists(state)
         offered = request.headers.get("x-warmroute-admin-key", "").encode() or _credentials(request)
         if not state.admin_keys.accepts(offered):
             raise ApiError(401, "Incorrect admin key provided.", "invalid_api_key")
@@ -136,8 +139,14 @@ def _guard(state: ControlState) -> list[Any]:
     return [Depends(admin)]
 
 
+def _exists(state: ControlState) -> None:
+    if not state.admin_keys:
+        raise ApiError(403, "There is no admin API: no admin key is set.", "admin_disabled")
+
+
 def _add_admin(app: FastAPI, state: ControlState) -> None:
     guarded = _guard(state)
+    add_status(app, state.status, guarded, partial(_exists, state))
 
     @app.get("/admin/workers", dependencies=guarded)
     async def workers() -> dict[str, Any]:
@@ -192,33 +201,6 @@ def _add_drain(app: FastAPI, state: ControlState, guarded: list[Any]) -> None:
         worker = _known(lambda: state.fleet.drain(worker_id, draining=False))
         state.decided(worker, Standing.PRESENT, False)
         return describe(worker)
-
-
-def describe(worker: Worker) -> dict[str, Any]:
-    """A worker for the admin API. Load is that of all routers; state and breaker are as this router sees them."""
-    others = worker.elsewhere(time.monotonic()) if worker.elsewhere is not None else NOTHING
-    return {
-        "id": worker.id,
-        "url": worker.url,
-        "source": worker.source,
-        "role": worker.labels.role,
-        "state": worker.state.value,
-        "reason": worker.reason,
-        "breaker": worker.breaker.state.value,
-        "models": [card.id for card in worker.models],
-        "engine": worker.facts.engine if worker.facts else None,
-        "version": worker.facts.version if worker.facts else None,
-        "block_tokens": worker.facts.block_tokens if worker.facts else None,
-        "kv_capacity_tokens": worker.pool.capacity_tokens,
-        "in_flight": worker.running.in_flight + others.in_flight,
-        "in_flight_here": worker.running.in_flight,
-        "queued_tokens": worker.running.queued_tokens + others.queued_tokens,
-        "held_tokens": worker.running.held_tokens + others.held_tokens,
-        "engine_waiting": worker.gauges.waiting,
-        "kv_usage": worker.gauges.kv_usage,
-        "prefill_rate": worker.prefill_rate,
-        "restarts": worker.restarts,
-    }
 
 
 async def _idle(worker: Worker, wait_s: float, spread_s: float) -> None:

@@ -25,6 +25,7 @@ from router.observe.metrics import Instruments
 from router.observe.record import RequestRecord
 from router.observe.trace_context import TRACEPARENT, TraceContext
 from router.relay.relay import Reply
+from router.status.decisions import DecisionLog
 from router.wire.body import ClientGoneError, forget_body, read_body, whole_body
 from router.wire.errors import ApiError
 from router.wire.exchange import Exchange, Receive, Scope, Send
@@ -95,6 +96,7 @@ class Parts:
     instruments: Instruments
     access_log: AccessLog
     tracing: Tracer | None
+    decisions: DecisionLog
 
 
 class Gateway:
@@ -109,6 +111,7 @@ class Gateway:
         self._instruments = parts.instruments
         self._access_log = parts.access_log
         self._tracing = parts.tracing
+        self._decisions = parts.decisions
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,7 +144,7 @@ class Gateway:
             await self._fail(exchange, ApiError(500, "The router failed to handle this request."))
         finally:
             self.in_flight -= 1
-            self._finish(progress.record(exchange, outcome))
+            self._finish(progress, progress.record(exchange, outcome))
 
     async def _answer(self, exchange: Exchange, raw_headers: RawHeaders, progress: Progress) -> str:
         """Returns how it ended."""
@@ -170,7 +173,7 @@ class Gateway:
     def _count_refused(self, exchange: Exchange, error: ApiError) -> None:
         if error.outcome != "refused":
             return
-        self._instruments.client_errors.add(1, (str(error.status),))
+        self._instruments.client_errors.add(1, (str(error.status_in(exchange.style)),))
         if isinstance(error, ClientError) and exchange.client is not None:
             self._instruments.client_refusals.add(1, (exchange.client.label, error.reason))
 
@@ -205,7 +208,7 @@ class Gateway:
             raise ApiError(501, "WebSocket connections are served at GET /v1/realtime only.", "not_implemented")
         client = self._identify(exchange, headers.authorization)
         if self.in_flight > admission.max_in_flight:
-            raise ApiError(429, "The router has too many requests in flight.", "overloaded", retry_after_s=1)
+            raise ApiError(503, "The router has too many requests in flight.", "overloaded", retry_after_s=1)
         if admission.worker_authorization:
             headers.forward.append((b"authorization", admission.worker_authorization))
         exchange.decision_headers = admission.decision_headers or (
@@ -281,9 +284,11 @@ class Gateway:
 
         return watched
 
-    def _finish(self, record: RequestRecord) -> None:
+    def _finish(self, progress: Progress, record: RequestRecord) -> None:
         """Count, trace and log, whatever happened."""
         self._instruments.finished(record)
+        if self._decisions.watched:
+            self._decisions.finished(progress, record)
         if self._tracing is not None:
             self._tracing.end(record)
         if self._access_log.enabled:

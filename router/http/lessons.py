@@ -146,4 +146,5 @@ def _turn_of(client: Client | None, record: PromptRecord, usage: Usage) -> Cache
         predicted_tokens=record.predicted_tokens,
         cached_tokens=cached,
         written_tokens=max(0, (usage.prompt_tokens or 0) - cached) + max(0, usage.completion_tokens or 0),
+        chain=prompt.chain if prompt.exact else b"",
     )

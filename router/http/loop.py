@@ -24,7 +24,9 @@ from router.routing.choose import Choice, Chooser, at_owner, choice_of, others_a
 from router.routing.decide import NoWorkerError
 from router.routing.owners import ResponseOwners
 from router.routing.recognition import Recognition, with_owner
+from router.status.decisions import DecisionLog
 from router.wire.exchange import Exchange
+from router.wire.keep_alive import KeepAlive
 
 R = TypeVar("R")
 
@@ -73,6 +75,9 @@ class Steps:
     policy_name: str
     forward_ids: bool
     """Send the prompt's ids along, where the engine takes them."""
+    keep_alive_s: float
+    """How often a stream that waits shows that it is alive; 0: never."""
+    decisions: DecisionLog
 
 
 class Loop:
@@ -90,6 +95,7 @@ class Loop:
         failed: tuple[Worker, ...] = ()
         outcome: AttemptOutcome[R] = AttemptOutcome()
         answered: Attempt | None = None
+        alive = KeepAlive(exchange, steps.keep_alive_s if asked.stream and exchange.api else 0)
         try:
             if asked.response_id:
                 asked = await with_owner(asked, steps.owners)
@@ -103,6 +109,7 @@ class Loop:
                     outcome = await carrier.ask(exchange, attempt)
                     step = self._next(outcome, attempt, failed)
                     if step is Next.ANSWER and outcome.reply is not None:
+                        alive.stop()
                         progress.first_byte_at = outcome.first_byte_at
                         outcome = await carrier.relay(exchange, attempt, outcome.reply)
                         step = self._next(outcome, attempt, failed)
@@ -120,6 +127,7 @@ class Loop:
                 raise broke_off(outcome.kind)
             return outcome.label
         finally:
+            alive.stop()
             progress.lesson = steps.lessons.take(exchange, asked, charge, answered)
 
     async def _choose(self, asked: Asked, failed: tuple[Worker, ...], kind: str, progress: Progress) -> Choice:
@@ -130,8 +138,7 @@ class Loop:
             if asked.owner is not None:
                 return at_owner(asked, asked.owner, failed)
             decision = await chooser.decide(asked, failed)
-            waits = decision is None or (not failed and chooser.must_wait(asked, decision))
-            if waits or decision is None or not (failed or await chooser.reserve(asked, decision)):
+            if decision is None or (not failed and chooser.must_wait(asked, decision)):
                 began = time.monotonic()
                 try:
                     decision = await chooser.wait(asked)
@@ -141,6 +148,8 @@ class Loop:
             raise gave_up(kind) from None
         if asked.request is not None:
             self._steps.instruments.decisions.add(1, (self._steps.policy_name, decision.selection.reason))
+            if self._steps.decisions.watched:
+                self._steps.decisions.note(progress, asked, decision, chooser)
         return choice_of(asked, decision)
 
     def _begin(self, asked: Asked, choice: Choice, charge: Charge | None, progress: Progress) -> Attempt:

@@ -55,9 +55,12 @@ class KubernetesApi:
         return httpx.AsyncClient(base_url=self.url, verify=verify, timeout=timeout, trust_env=False)
 
     def headers(self) -> dict[str, str]:
-        """Request headers with the current token. OSError when it cannot be read."""
-        token = (self.credentials / "token").read_text(encoding="ascii").strip()
-        return {"authorization": f"Bearer {token}", "accept": "application/json"}
+        """Request headers with the current token. OSError when it cannot be read. Over plain HTTP there may be none:
+        `kubectl proxy` adds its own."""
+        accept, token = {"accept": "application/json"}, self.credentials / "token"
+        if not self.url.startswith("https") and not token.exists():
+            return accept
+        return {**accept, "authorization": f"Bearer {token.read_text(encoding='ascii').strip()}"}
 
     def namespace(self) -> str:
         """The Pod's namespace. OSError when it cannot be read."""

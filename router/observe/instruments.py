@@ -78,6 +78,21 @@ class Histogram:
             series = self._series[labels] = Series(self.bounds, cells)
         return series
 
+    def counts(self) -> dict[tuple[str, ...], int]:
+        """How many values there were, by label values."""
+        return {labels: int(sum(cells[:-1])) for labels, cells in list(self._counts.items())}
+
+    def quantile(self, share: float) -> float | None:
+        """The value below which this share of all values lies, whatever their labels, as exact as the bounds are; None
+        without values."""
+        every = [sum(cells) for cells in zip(*list(self._counts.values()), strict=True)][:-1]
+        wanted, below = share * sum(every), 0.0
+        for count, low, high in zip(every, (0.0, *self.bounds), (*self.bounds, self.bounds[-1]), strict=False):
+            if count and below + count >= wanted:
+                return float(low + (high - low) * (wanted - below) / count)
+            below += count
+        return None
+
     def collect(self) -> Iterator[Metric]:
         """As a Prometheus family with cumulative buckets."""
         family = HistogramMetricFamily(self.name, self.help_text, labels=self.labels)

@@ -95,6 +95,10 @@ class Residency:
         """The names of all holders, the longest idle first."""
         return list(self._holders)
 
+    def holder(self, name: str) -> Holder | None:
+        """What is known of a holder; None if nothing is."""
+        return self._holders.get(name)
+
     def chains(self, name: str) -> list[bytes]:
         """The chains that together make up everything a holder has, oldest first."""
         holder = self._holders.get(name)

@@ -31,6 +31,7 @@ HIGHEST = frozenset(
         "warmroute_worker_draining",
         "warmroute_worker_engine_waiting",
         "warmroute_worker_kv_capacity_tokens",
+        "warmroute_worker_kv_kept_tokens",
         "warmroute_worker_kv_usage_ratio",
         "warmroute_worker_prefill_tokens_per_second",
         "warmroute_worker_restarts_total",

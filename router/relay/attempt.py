@@ -4,6 +4,7 @@ A context manager: inside, the request is counted as the worker's. What must not
 an answer takes back what it recorded, and hangs up, so that the worker stops.
 """
 
+from asyncio import CancelledError
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -74,7 +75,7 @@ class Attempt:
                 self.hang_up()
             if self.asked.turn is not None:
                 prompt = self.record.prompt if self.record is not None else None
-                self.asked.turn.left(prompt, self._computed)
+                self.asked.turn.left(prompt, self._computed, exc_type is CancelledError)
 
     def computed(self) -> None:
         """Prefill is done there."""

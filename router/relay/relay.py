@@ -5,6 +5,7 @@ After it nothing is retried (`retry.py`): a worker that dies then ends the strea
 """
 
 import re
+from http import HTTPStatus
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ from router.relay.attempt import Attempt
 from router.relay.retry import AttemptOutcome, answered
 from router.relay.worker_answer import WorkerAnswer
 from router.relay.worker_client import OWN, Outgoing, WorkerClient, WorkerFailure
-from router.wire.errors import check_redirect, exhausted
+from router.wire.errors import check_redirect, exhausted, told_late
 from router.wire.exchange import Exchange
 from router.wire.headers import response_headers
 from router.wire.limits import limit_headers
@@ -72,8 +73,12 @@ class Relay:
         return answered(answer.status, Reply(answer, first), exchange.clock())
 
     async def relay(self, exchange: Exchange, attempt: Attempt, reply: Reply) -> AttemptOutcome[Reply]:
-        """Pass the answer on as it comes. Raises UnservedError for a redirect."""
+        """Pass the answer on as it comes. Raises UnservedError for a redirect, and for what does not fit behind a head
+        that was sent early."""
         check_redirect(reply.answer.status)
+        if exchange.early and not _fits_late(reply.answer):
+            attempt.answered(reply.answer.status)
+            raise told_late(reply.answer.status, reply.first)
         try:
             with self._watchdog.watch() as watch:
                 streams = _open(exchange, attempt, reply.answer)
@@ -133,10 +138,15 @@ def _open(exchange: Exchange, attempt: Attempt, answer: WorkerAnswer) -> bool:
     attempt.answered(answer.status)
     headers = response_headers(answer.headers, answer.status)
     declared = {name for name, _ in headers}
-    exchange.extensible = streams and declared.isdisjoint((b"content-length", b"content-encoding"))
+    exchange.extensible = exchange.early or (streams and declared.isdisjoint((b"content-length", b"content-encoding")))
     headers.extend(own_headers(exchange, attempt, b"x-request-id" in declared))
     exchange.start(answer.status, headers)
     return streams
+
+
+def _fits_late(answer: WorkerAnswer) -> bool:
+    """It is the plain stream that an early head has promised."""
+    return answer.status == HTTPStatus.OK and _streams(answer) and not answer.header(b"content-encoding")
 
 
 def _streams(answer: WorkerAnswer) -> bool:

@@ -4,7 +4,6 @@ a wait in the router.
 `decide` awaits (the index); what follows is pure: `must_wait` and `choice_of` read the decision.
 """
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -17,9 +16,10 @@ from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
 from router.routing.asked import Asked
 from router.routing.decide import SMALL_FLEET, Decider, Decision, NoWorkerError, Sight, prefix_of
+from router.routing.fair_queue import Ticket
 from router.routing.saturation import saturated
 from router.routing.waiting_room import Verdict, WaitingRoom
-from router.sessions.fleet_book import FleetBook
+from router.sessions.admission import SessionAdmission
 from router.sessions.turn import Turn
 from router.wire.errors import ApiError, UnservedError
 from tokenizer_cache.prompt import Prompt
@@ -75,14 +75,13 @@ class Chooser:
         fleet: Fleet,
         decider: Decider,
         room: WaitingRoom,
-        book: FleetBook,
+        admission: SessionAdmission,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._book = book
         self._fleet = fleet
         self._decider = decider
         self._room = room
-        self._admission = book.admission
+        self._admission = admission
         self._clock = clock
         self._bound_s = room.limits.bound_s
 
@@ -93,7 +92,7 @@ class Chooser:
             if prompt.exact and prompt.tokens > LEAST_TOO_LONG and too_long(prompt, asked.group):
                 message = f"The prompt's {prompt.tokens} tokens do not fit into the KV memory of any worker."
                 raise ApiError(400, message, "context_length_exceeded")
-        turn = self._admission.arrive(asked.group.name, asked.prompts)
+        turn = self._admission.arrive(asked.group.name, asked.prompts, asked.stream)
         return asked if turn is None else replace(asked, turn=turn)
 
     async def decide(self, asked: Asked, failed: Collection[Worker] = ()) -> Decision | None:
@@ -102,19 +101,8 @@ class Chooser:
         return self.choose(asked, await self.look(asked, failed), bool(failed))
 
     async def look(self, asked: Asked, failed: Collection[Worker] = ()) -> Sight:
-        """Who could serve it, and what each holds of its prompt. Whose turn it is, of nobody that this router knows, it
-        asks the other routers in the same round trip."""
-        fresh = self._book.refresh(asked.turn)
-        sight = await self._decider.look(asked.group, asked.prompts, failed)
-        if fresh is not None and not fresh.done():
-            await asyncio.wait((fresh,))
-        self._book.recognise(asked.turn)
-        return sight
-
-    async def reserve(self, asked: Asked, decision: Decision) -> bool:
-        """Have the other routers know of the room that it takes; False if they have taken it. The attempt must begin
-        before anything else is awaited."""
-        return await self._book.reserve(asked.turn, decision.worker)
+        """Who could serve it, and what each holds of its prompt."""
+        return await self._decider.look(asked.group, asked.prompts, failed)
 
     def choose(self, asked: Asked, sight: Sight, anywhere: bool = False) -> Decision | None:
         """The decision on what was seen. Pure but for the policy's own counters."""
@@ -146,23 +134,19 @@ class Chooser:
         """Wait for a place, and decide when there is one: workers may have come and gone meanwhile. Raises ClientError,
         and UnservedError for a new session when there are too many."""
 
-        verdict = Verdict(False, 0)
-
         async def decide() -> Decision | None:
-            nonlocal verdict
-            decision = await self.decide(self.renewed(asked))
-            verdict = self.judge(decision)
-            if decision is not None and verdict.goes and not await self.reserve(asked, decision):
-                verdict = Verdict(False, 0)
-            return decision
+            return await self.decide(self.renewed(asked))
 
-        assert asked.client is not None
         search = self.search(asked)
-        if search is not None and search.hopeless():
+        ticket = ticket_of(asked, search)
+        back = self._room.comes_back(ticket)
+        if search is not None and back:
+            search.came(ticket.came)
+        elif search is not None and search.hopeless():
             self._admission.refused += 1
-            raise no_room(search.round_s())
+            raise no_room(search.round_s()).behind(len(self._room))
         try:
-            decision = await self._room.wait(asked.client, asked.group.name, decide, lambda _: verdict, search)
+            decision = await self._room.wait(ticket, decide, self.judge)
         finally:
             if search is not None:
                 search.end()
@@ -171,7 +155,7 @@ class Chooser:
 
     def search(self, asked: Asked) -> "Search | None":
         """For room in the workers' KV memory; None for what needs none. It must be ended."""
-        return Search(self._book, self._fleet, asked, asked.turn, self._clock) if asked.turn is not None else None
+        return Search(self._admission, self._fleet, asked, asked.turn, self._clock) if asked.turn is not None else None
 
     def renewed(self, asked: Asked) -> Asked:
         """The same with its group as it is now."""
@@ -186,13 +170,22 @@ class Chooser:
         return Verdict(not full, decision.selection.candidate.uncached_tokens)
 
 
+def ticket_of(asked: Asked, search: "Search | None") -> Ticket:
+    """What stands in line for it."""
+    assert asked.client is not None
+    turn = asked.request.turn if asked.request is not None else b""
+    patient = search is not None and search.patient
+    return Ticket(asked.client.label, asked.client.weight, asked.group.name, search, patient, turn=turn)
+
+
 class Search:
     """One turn's search for room."""
 
-    def __init__(self, book: FleetBook, fleet: Fleet, asked: Asked, turn: Turn, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, admission: SessionAdmission, fleet: Fleet, asked: Asked, turn: Turn, clock: Callable[[], float]
+    ) -> None:
         self._clock = clock
-        self._book = book
-        self._admission = book.admission
+        self._admission = admission
         self._fleet = fleet
         self._asked = asked
         self._turn = turn
@@ -205,11 +198,14 @@ class Search:
         """There was no room at a look."""
         return self._turn.waited
 
+    def came(self, at: float) -> None:
+        """The same turn waited before, since then."""
+        self._turn.arrived_at = at
+
     def found(self) -> bool:
         """Is there room now? Where no worker is left there is nothing to wait for. It is not looked for again before
         something has changed."""
         admission, now = self._admission, self._clock()
-        self._book.recognise(self._turn)
         if admission.changes == self._seen and now < self._again_at:
             return False
         workers = self._workers()

@@ -4,7 +4,7 @@ first served.
 Pure: no clock, no tasks. Each client has a *pass* that grows with what it was given, divided by its weight; the lowest
 pass is next. A client that returns starts at the pass of the one served last: while away it neither saved nor owed
 anything. When the queue is full, the client with the most tickets for its weight loses its newest one, so a flood from
-one client pushes out no other client.
+one client pushes out no other client. Turns of known sessions stay while it has others.
 """
 
 import heapq
@@ -47,16 +47,22 @@ class Ticket:
     """Its search for KV memory; None for a request that needs none."""
     patient: bool = False
     """A known session's turn: it is not refused for waiting long."""
+    came: float = 0.0
+    """It stands in line since then."""
     since: float = 0.0
     """It waits for a worker since then: since it came, or since there was room for it."""
     lacks_room: bool = False
     """At the last look no room was found for it."""
+    turn: bytes = b""
+    """The same for the same turn sent again; empty where nothing tells."""
     number: int = 0
-    """Order of arrival. Set by the queue."""
+    """Order of arrival. Set by the queue, unless it comes back to the place where it stood."""
     out: bool = False
     """Pushed out by the queue, which was full."""
     late: bool = False
     """Its time is over."""
+    before: int = 0
+    """Tickets before it when it was pushed out, or its time was over."""
 
 
 Lane = dict[Ticket, None]
@@ -83,11 +89,17 @@ class FairQueue:
     def enter(self, ticket: Ticket) -> Ticket | None:
         """Add a ticket to the line. If the queue was full, returns the ticket that was removed for it: another one, or
         this one."""
-        self._arrivals += 1
-        ticket.number = self._arrivals
         if ticket.client not in self._lanes:
             self._passes[ticket.client] = max(self._passes.get(ticket.client, 0.0), self._reached)
-        self._lanes.setdefault(ticket.client, {}).setdefault(ticket.group, {})[ticket] = None
+        lane = self._lanes.setdefault(ticket.client, {}).setdefault(ticket.group, {})
+        lane[ticket] = None
+        if ticket.number:
+            in_order = sorted(lane, key=_number)
+            lane.clear()
+            lane.update(dict.fromkeys(in_order))
+        else:
+            self._arrivals += 1
+            ticket.number = self._arrivals
         self._counts[ticket.client] = self._counts.get(ticket.client, 0) + 1
         return self._push_out() if len(self) > self._max_tickets else None
 
@@ -123,9 +135,11 @@ class FairQueue:
             return self._counts[client] / next(iter(lane)).weight
 
         longest = max(self._lanes, key=share)
-        newest = max((next(reversed(lane)) for lane in self._lanes[longest].values()), key=lambda t: t.number)
+        lanes = self._lanes[longest].values()
+        others = filter(None, (next((t for t in reversed(lane) if not t.patient), None) for lane in lanes))
+        newest = max(others, key=_number, default=None) or max((next(reversed(lane)) for lane in lanes), key=_number)
         self.leave(newest)
-        newest.out = True
+        newest.out, newest.before = True, len(self)
         return newest
 
 

@@ -62,7 +62,8 @@ class Line:
 
     def enter(self, ticket: Ticket, call: Callable[[], None]) -> None:
         """Stand in line. Somebody else's newest ticket, or this one, may be pushed out for it."""
-        ticket.since = self._clock()
+        now = self._clock()
+        ticket.came, ticket.since = ticket.came or now, ticket.since or now
         self._calls[ticket] = call
         pushed_out = self._queue.enter(ticket)
         if pushed_out is not None:
@@ -126,17 +127,24 @@ class Line:
         return not ticket.lacks_room
 
     def _end_waits(self) -> None:
-        now, lacking = self._clock(), False
-        for ticket in list(self._calls):
+        now, late, lacking = self._clock(), list[Ticket](), False
+        for ticket, call in self._calls.items():
             if ticket.lacks_room:
                 ticket.since = now  # the wait for a worker begins when there is room
                 lacking = True
-            elif not ticket.patient and self._calls[ticket] is not None and now - ticket.since >= self.limits.timeout_s:
-                ticket.late = True
-                self._queue.leave(ticket)
-                self._call(ticket)
+            elif not ticket.patient and call is not None and now - ticket.since >= self.limits.timeout_s:
+                late.append(ticket)
+        if late:
+            self._send_away(late)
         if lacking:
             self._claim_room()
+
+    def _send_away(self, late: list[Ticket]) -> None:
+        places = {ticket: place for place, ticket in enumerate(self._queue.in_order())}
+        for ticket in late:
+            ticket.late, ticket.before = True, places[ticket]
+            self._queue.leave(ticket)
+            self._call(ticket)
 
     def _claim_room(self) -> None:
         """In the order of the line, so that no client's claims come before all of another's."""

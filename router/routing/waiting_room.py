@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
-from router.clients import Client
 from router.observe.instruments import Histogram
-from router.routing.fair_queue import RoomSearch, Ticket
+from router.routing.fair_queue import Ticket
+from router.routing.kept_places import KeptPlaces
 from router.routing.line import Line, RoomLimits
 from router.wire.limits import ClientError
 
@@ -41,6 +41,7 @@ class WaitingRoom:
         self._clock = clock
         self._waits = waits
         self._timer: asyncio.TimerHandle | None = None
+        self._kept = KeptPlaces()
 
     def __len__(self) -> int:
         return len(self.line)
@@ -49,20 +50,21 @@ class WaitingRoom:
         """Does any request wait for `group`? Then a new one stands in line."""
         return self.line.crowded(group)
 
+    def comes_back(self, ticket: Ticket) -> bool:
+        """Did its client hang up a moment ago, while the same turn waited? Then it stands where it stood."""
+        return bool(ticket.turn) and self._kept.take(ticket, self._clock())
+
     async def wait(
         self,
-        client: Client,
-        group: str,
+        ticket: Ticket,
         decide: Callable[[], Awaitable[T]],
         judge: Callable[[T], Verdict],
-        room: RoomSearch | None = None,
     ) -> T:
         """Wait for a decision that may be carried out: the caller must take its lease before it awaits anything.
 
-        `room`: its search for KV memory, for which it waits without end. `decide` may raise, and its error ends the
-        wait. Raises ClientError 429 where the room is full, or no worker came free in time."""
-        ticket = Ticket(client.label, client.weight, group, room, patient=room is not None and room.patient)
-        line, began = self.line, self._clock()
+        `decide` may raise, and its error ends the wait. Raises ClientError 503 where the room is full, or no worker
+        came free in time."""
+        line, room, began = self.line, ticket.room, self._clock()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
             line.enter(ticket, _caller(turn))
@@ -73,9 +75,9 @@ class WaitingRoom:
             while True:
                 await turn
                 if ticket.out:
-                    raise self._refused("queue_full", "Too many requests are waiting for a worker.")
+                    raise self._refused("queue_full", "Too many requests are waiting for a worker.", ticket)
                 if ticket.late:
-                    raise self._refused("queue_timeout", "No worker became free in time.")
+                    raise self._refused("queue_timeout", "No worker became free in time.", ticket)
                 decision = await decide()
                 verdict = judge(decision)
                 if verdict.goes:
@@ -83,19 +85,22 @@ class WaitingRoom:
                     return decision
                 turn = asyncio.get_running_loop().create_future()
                 line.stay(ticket, _caller(turn))
+        except asyncio.CancelledError:
+            self._kept.keep(ticket, self._clock())
+            raise
         finally:
             if line.leave(ticket):
                 # In the next round of the loop: by then the request that goes has taken its lease.
                 asyncio.get_running_loop().call_soon(line.give)
             reason = MEMORY if room is not None and room.waited else SATURATED
-            self._waits.observe(self._clock() - began, (client.label, reason))
+            self._waits.observe(self._clock() - began, (ticket.client, reason))
 
     def _look(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look) if len(self.line) else None
         self.line.look()
 
-    def _refused(self, reason: str, message: str) -> ClientError:
-        return ClientError(429, message, reason, reason, self.line.retry_after_s)
+    def _refused(self, reason: str, message: str, ticket: Ticket) -> ClientError:
+        return ClientError(503, message, reason, reason, self.line.retry_after_s).behind(ticket.before)
 
 
 def _caller(turn: "asyncio.Future[None]") -> Callable[[], None]:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from router.fleet.worker import Worker
 from router.sessions.book import SessionBook
 from router.sessions.climate import Climate
-from router.sessions.footprint import footprint_of
+from router.sessions.footprint import footprint_of, leaf_of
 from router.sessions.session import Ending, Session
-from router.sessions.turn import Turn
+from router.sessions.turn import RETURN_S, UNSTREAMED_SHARE, Turn
 from router.sessions.working_set import WorkingSet
 from tokenizer_cache.prompt import Prompt
 
@@ -31,16 +31,17 @@ MAX_GROUPS = 1024
 
 class SessionAdmission:
     """One router's. `bound_s`: for how long a turn waits at most before the session that is inside for longest makes
-    room for it, 0 for no admission at all; `extra_tokens`: KV tokens of each worker's host."""
+    room for it, 0 for no admission at all; `extra_tokens`: KV tokens of each worker's host; `alone`: no other router
+    sends to these workers. Where several do, none knows what the others let in, so none holds back."""
 
-    def __init__(self, bound_s: float, extra_tokens: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        bound_s: float,
+        extra_tokens: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        alone: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.bound_s = bound_s
-        self.share = 1.0
-        """Of each worker's memory, that is this router's to give: less than 1 while it hears nothing of the others."""
-        self.heard = 0
-        """How often something was heard of other routers' sessions."""
-        self.on_change: Callable[[Session], None] = _nobody_hears
-        """Called with a session that the other routers must hear of."""
         self.book = SessionBook()
         self.sets: dict[str, WorkingSet] = {}
         """By holder: a restarted engine has kept nothing."""
@@ -57,6 +58,7 @@ class SessionAdmission:
         self._extra_tokens = extra_tokens
         self._clock = clock
         self._climates: dict[str, Climate] = {}
+        self._alone = alone
 
     def climate(self, group: str) -> Climate:
         """What the sessions of this model are like."""
@@ -73,9 +75,9 @@ class SessionAdmission:
 
     def holds_back(self, group: str) -> bool:
         """Do sessions of this model wait that do not fit?"""
-        return bool(self.bound_s) and self.climate(group).waits
+        return bool(self.bound_s) and self._alone() and self.climate(group).waits
 
-    def arrive(self, group: str, prompts: Mapping[str, Prompt]) -> Turn | None:
+    def arrive(self, group: str, prompts: Mapping[str, Prompt], streams: bool = True) -> Turn | None:
         """Whose turn a request is; None for a prompt that needs little memory. Changes nothing."""
         if not self.bound_s:
             return None
@@ -86,12 +88,12 @@ class SessionAdmission:
         before = found.session.anchors if found.session is not None else ()
         wanted = footprint_of(prompt, before, int(self.climate(group).answer_tokens))
         turn = Turn(self, group, wanted, self._clock(), found)
-        turn.prompt, turn.heard = prompt, self.heard
+        turn.prompt, turn.streams = prompt, streams
         return turn
 
     def places(self, turn: Turn | None, workers: Sequence[Worker]) -> Sequence[Worker]:
         """Those of `workers` to which the turn may go now, in their order; none if it must wait."""
-        if turn is None:
+        if turn is None or not self._alone():
             return workers
         now, climate = self._clock(), self.climate(turn.group)
         if climate.is_due(now):
@@ -99,7 +101,7 @@ class SessionAdmission:
         if not climate.waits:
             return workers
         home = turn.session.place if turn.session is not None else None
-        if home is not None and climate.crowded:
+        if home is not None and climate.waiting:
             stays = [worker for worker in workers if self.sets.get(worker.holder) is home]
             if stays:
                 return stays
@@ -110,19 +112,13 @@ class SessionAdmission:
         now = self._clock()
         return not self.holds_back(turn.group) or any(self._has_room(turn, worker, now) for worker in workers)
 
-    def takes_room(self, turn: Turn, worker: Worker) -> bool:
-        """Does it take room at this worker, which another turn might take at the same moment?"""
-        session = turn.session
-        inside = session is not None and session.place is not None and session.place is self.sets.get(worker.holder)
-        return bool(self._capacity(worker)) and not inside and self.holds_back(turn.group)
-
     def fits(self, turn: Turn, worker: Worker) -> bool:
         """Is there room for it at this worker, whether or not it would wait for that?"""
         return self._has_room(turn, worker, self._clock())
 
     def pinned(self, turn: Turn | None) -> bool:
         """Does it go at once, while others wait for room?"""
-        return turn is not None and turn.inside and self.climate(turn.group).crowded
+        return turn is not None and turn.inside and bool(self.climate(turn.group).waiting) and self._alone()
 
     def wait(self, turn: Turn) -> None:
         """It waits for room from now on. May be called again."""
@@ -147,7 +143,6 @@ class SessionAdmission:
         session = turn.session
         if not turn.came and session is not None and session.turns:
             climate.returned(session, 0.0 if session.running else turn.arrived_at - session.ended_at)
-            self.on_change(session)
         turn.came = True
 
     def too_many(self, turn: Turn, workers: Sequence[Worker]) -> bool:
@@ -158,15 +153,14 @@ class SessionAdmission:
 
     def round_s(self, group: str, workers: Sequence[Worker]) -> float:
         """Seconds in which `workers` compute all that waits for room."""
-        climate = self.climate(group)
-        tokens = climate.waiting_tokens + climate.elsewhere_tokens
-        return tokens / max(1.0, sum(worker.prefill_rate for worker in workers))
+        return self.climate(group).waiting_tokens / max(1.0, sum(worker.prefill_rate for worker in workers))
 
-    def claim_after_s(self, group: str, workers: Sequence[Worker]) -> float:
+    def claim_after_s(self, group: str, workers: Sequence[Worker], streams: bool = True) -> float:
         """Room is made for a turn that has waited for this many seconds. It is always more than a round of loads, or
         loads would take all of the workers' time."""
         round_s = self.round_s(group, workers)
-        return min(round_s / LOADING_SHARE, (1 - LOADING_SHARE) * self.bound_s + round_s)
+        bound_s = self.bound_s * (1.0 if streams else UNSTREAMED_SHARE)
+        return min(round_s / LOADING_SHARE, (1 - LOADING_SHARE) * bound_s + round_s)
 
     def claim(self, turn: Turn, workers: Sequence[Worker]) -> None:
         """The turn has waited for long enough: sessions that are inside for longest make room for it, between two of
@@ -175,7 +169,7 @@ class SessionAdmission:
         worker = next((w for w in workers if turn.claim is not None and self.sets.get(w.holder) is turn.claim), None)
         if worker is None:
             self._unclaim(turn)  # its worker takes no requests any more
-            if now - turn.arrived_at < self.claim_after_s(turn.group, workers):
+            if now - turn.arrived_at < self.claim_after_s(turn.group, workers, turn.streams):
                 return
             worker = self._claimed(turn, workers, now)
             if worker is None:
@@ -202,13 +196,12 @@ class SessionAdmission:
         now, climate = self._clock(), self.climate(turn.group)
         session = turn.session
         if session is None:
-            session = turn.session = Session(turn.group, turn.session_id)
-            self.book.begin(session)
+            session = turn.session = Session()
             parent = turn.parent
             if parent is not None and not parent.running:
                 self._leave(parent)  # its place is the branch's now
         self._came(turn, climate)
-        place = self.place_of(worker.holder)
+        place = self._set(worker)
         turn.kept = session.place is place and bool(session.turns)
         turn.expected_tokens = session.prompt_tokens if turn.kept else 0
         turn.began_at = now
@@ -219,7 +212,6 @@ class SessionAdmission:
         session.running += 1
         session.answering = False
         climate.began(session, now)
-        self.on_change(session)
         self._relieve(place, worker, climate)
 
     def answers(self, turn: Turn, prompt: Prompt) -> None:
@@ -229,16 +221,15 @@ class SessionAdmission:
             session.answering = True
             for forgotten in self.book.note(session, prompt):
                 self._leave(forgotten)
-            self.on_change(session)
 
-    def left(self, turn: Turn, prompt: Prompt | None, answered: bool) -> None:
-        """The turn's attempt has ended. `prompt`: as it is known by now, if it is."""
+    def left(self, turn: Turn, prompt: Prompt | None, answered: bool, gone: bool = False) -> None:
+        """The turn's attempt has ended. `prompt`: as it is known by now, if it is; `gone`: its client has hung up, and
+        is likely to send the same again."""
         session, now = turn.session, self._clock()
         if session is None:
             return
         session.running -= 1
         session.ended_at = now
-        self.on_change(session)
         place: WorkingSet | None = session.place
         if answered and prompt is not None:
             session.turns += 1
@@ -248,15 +239,16 @@ class SessionAdmission:
             if place is not None and prompt is not turn.prompt and not session.running:
                 longer = max(0, turn.wanted.tokens - prompt.tokens)
                 place.hold(session, footprint_of(prompt, answer_tokens=longer))
+        elif gone and not session.turns and prompt is not None and leaf_of(prompt):
+            self.book.note(session, prompt)
         elif not session.turns and not session.running:
             self._leave(session)
-            self.book.forget(session)
             return
         if session.leaving and not session.running:
             self.rotated += 1
             self._leave(session)
         elif place is not None:
-            self._keep(session, self.climate(turn.group), now)
+            self._keep(session, self.climate(turn.group), now, RETURN_S if gone else 0.0)
 
     def learn(self, turn: Turn, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
         """What the answer said: how it ended, how long it was, and what was really cached of the prompt."""
@@ -274,7 +266,6 @@ class SessionAdmission:
                 place.margin.kept(turn.expected_tokens, cached_tokens, bool(climate.waiting))
         if place is not None and not session.running:
             self._keep(session, climate, session.ended_at)
-        self.on_change(session)
 
     def forget(self, holder: str) -> None:
         """This worker has lost what it held, or is gone."""
@@ -288,27 +279,26 @@ class SessionAdmission:
         """KV tokens that sessions may need there; 0 when unknown."""
         return int(self._limit(worker))
 
-    def place_of(self, holder: str) -> WorkingSet:
-        """The working set of this holder, from now on."""
-        place = self.sets.get(holder)
-        if place is None:
-            place = self.sets[holder] = WorkingSet(holder)
-        return place
-
     def set_of(self, worker: Worker) -> WorkingSet | None:
         """The working set of this worker; None while no session was there."""
         return self.sets.get(worker.holder)
 
     def _limit(self, worker: Worker) -> float:
         place = self.sets.get(worker.holder)
-        return self._capacity(worker) * self.share * (place.margin.share if place is not None else 1.0)
+        return self._capacity(worker) * (place.margin.share if place is not None else 1.0)
 
     def _capacity(self, worker: Worker) -> int:
         pool = worker.pool
-        return pool.capacity_tokens + self._extra_tokens if pool.caches and pool.capacity_tokens else 0
+        return pool.kept_tokens + self._extra_tokens if pool.caches and pool.kept_tokens else 0
 
     def _capacity_of(self, workers: Collection[Worker]) -> int:
         return sum(self._capacity(worker) for worker in workers)
+
+    def _set(self, worker: Worker) -> WorkingSet:
+        place = self.sets.get(worker.holder)
+        if place is None:
+            place = self.sets[worker.holder] = WorkingSet()
+        return place
 
     def _has_room(self, turn: Turn, worker: Worker, now: float) -> bool:
         """A session that is larger than what the margin leaves goes in where it is alone. One that is larger than the
@@ -320,27 +310,20 @@ class SessionAdmission:
             self._end_leases(place, now)
         capacity, wanted = self._capacity(worker), turn.wanted.tokens
         taken = place.tokens + (place.promised_before(turn) if place.claims else 0)
-        spare = capacity * self.share * place.margin.share - taken
+        spare = capacity * place.margin.share - taken
         if wanted <= spare or not taken or not capacity or wanted > capacity:
             return True
         return (turn.session is not None and turn.session.place is place) or place.needs(turn.wanted) <= spare
 
-    def end_leases(self) -> None:
-        """Those that are over, of workers too that nobody asks of."""
-        now = self._clock()
-        for place in self.sets.values():
-            if now >= place.soonest_end:
-                self._end_leases(place, now)
-
     def _end_leases(self, place: WorkingSet, now: float) -> None:
         for session in place.ended_leases(now):
             self.expired += 1
-            self.changes += 1
-            place.leave(session)  # the other routers end it by themselves
+            self._leave(session)
 
-    def _keep(self, session: Session, climate: Climate, now: float) -> None:
+    def _keep(self, session: Session, climate: Climate, now: float, least_s: float = 0.0) -> None:
         """An idle session's memory is kept until its lease ends."""
-        session.kept_until = now + climate.lease_s(session.ending)
+        lease_s = climate.lease_s(session.ending)
+        session.kept_until = now + (lease_s if lease_s > least_s else least_s)
         session.place.idle_until(session.kept_until)
 
     def _leavers(self, worker: Worker, now: float) -> list[Session]:
@@ -364,21 +347,17 @@ class SessionAdmission:
         staying = place.tokens
         for session in leavers:
             if session.running:
-                if session.leaving != (staying > room):
-                    session.leaving = not session.leaving
-                    self.on_change(session)
+                session.leaving = staying > room
                 staying -= session.held_tokens if staying > room else 0
 
     def _relieve(self, place: WorkingSet, worker: Worker, climate: Climate) -> None:
         """Sessions inside have outgrown the memory: the one that is inside for longest leaves."""
-        limit = self._capacity(worker) * self.share * (place.margin.share + OVER)
+        limit = self._capacity(worker) * (place.margin.share + OVER)
         while limit and place.tokens > limit and len(place.sessions) > 1:
             idle = next(place.idle(), None)
             if idle is None:
-                first = next(iter(place.sessions))
-                if climate.waits and not first.leaving:
-                    first.leaving = True
-                    self.on_change(first)
+                if climate.waits:
+                    next(iter(place.sessions)).leaving = True
                 return
             self.outgrown += 1
             self._leave(idle)
@@ -387,11 +366,6 @@ class SessionAdmission:
         if session.place is not None:
             self.changes += 1
             session.place.leave(session)
-            self.on_change(session)
-
-
-def _nobody_hears(session: Session) -> None:
-    """There is no other router."""
 
 
 def _since(session: Session) -> float:

@@ -22,7 +22,7 @@ def told(admission: SessionAdmission, turn: Turn, workers: Sequence[Worker]) -> 
         "holds_back": admission.holds_back(turn.group),
         "refused": admission.too_many(turn, workers) and not admission.has_room(turn, workers),
         "turns_waiting": len(climate.waiting),
-        "room_is_made_after_s": admission.claim_after_s(turn.group, workers),
+        "room_is_made_after_s": admission.claim_after_s(turn.group, workers, turn.streams),
         "tstar_s": climate.tstar_s,
         "lease_s": {ending.name.lower(): climate.lease_s(ending) for ending in Ending},
     }

@@ -13,6 +13,13 @@ Standing = Literal["new", "branch", "inside", "returned"]
 """A session that nobody knows; a branch of a known one; one whose memory is kept; one that had given its place up."""
 
 
+RETURN_S = 30.0
+"""For so long memory and places in line are kept after a client has hung up, so that the same turn sent again finds
+them. Clients try again within 10 s. Danger: longer, and memory stands idle for clients that never come back."""
+UNSTREAMED_SHARE = 0.5
+"""Of `session_wait_s`, for answers in one piece: their clients hear nothing before the whole answer."""
+
+
 class Desk(Protocol):
     """Keeps the account of who is inside: see `SessionAdmission`."""
 
@@ -20,7 +27,7 @@ class Desk(Protocol):
 
     def answers(self, turn: "Turn", prompt: Prompt) -> None: ...
 
-    def left(self, turn: "Turn", prompt: Prompt | None, answered: bool) -> None: ...
+    def left(self, turn: "Turn", prompt: Prompt | None, answered: bool, gone: bool) -> None: ...
 
     def learn(self, turn: "Turn", calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None: ...
 
@@ -29,8 +36,8 @@ class Turn:
     """From its arrival to its end. `SessionAdmission` alone writes it."""
 
     __slots__ = (
-        "_desk", "arrived_at", "began_at", "came", "claim", "expected_tokens", "group", "heard", "kept", "parent",
-        "prompt", "session", "session_id", "standing", "waited", "wanted",
+        "_desk", "arrived_at", "began_at", "came", "claim", "expected_tokens", "group", "kept", "parent",
+        "prompt", "session", "standing", "streams", "waited", "wanted",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, group: str, wanted: Footprint, now: float, found: Found) -> None:
@@ -47,10 +54,8 @@ class Turn:
         """The session of which a new one is a branch."""
         self.standing = _standing(found)
         """Whose turn it was when it arrived."""
-        self.session_id = b""
-        """Of a new session, once the other routers know it."""
-        self.heard = 0
-        """What had been heard of other routers' sessions by then."""
+        self.streams = True
+        """Its answer comes as a stream."""
         self.waited = False
         """There was no room for it at once."""
         self.began_at = 0.0
@@ -62,10 +67,6 @@ class Turn:
         """Of its prompt, what was kept."""
         self.claim: WorkingSet | None = None
         """Where room is made for it: it has waited for long enough."""
-
-    def found(self, found: Found) -> None:
-        """Whose turn it is has become known."""
-        self.session, self.parent, self.standing = found.session, found.parent, _standing(found)
 
     @property
     def inside(self) -> bool:
@@ -80,9 +81,9 @@ class Turn:
         """Its answer begins. `prompt`: as it is known by now."""
         self._desk.answers(self, prompt)
 
-    def left(self, prompt: Prompt | None, answered: bool) -> None:
-        """Its attempt has ended. `prompt`: as it is known by now, if it is."""
-        self._desk.left(self, prompt, answered)
+    def left(self, prompt: Prompt | None, answered: bool, gone: bool = False) -> None:
+        """Its attempt has ended. `prompt`: as it is known by now, if it is; `gone`: the client has hung up."""
+        self._desk.left(self, prompt, answered, gone)
 
     def learn(self, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
         """What the answer said: whether it calls a tool, its length, and what was really cached of the prompt."""

@@ -72,13 +72,13 @@ class Settings(RoutingSettings):
         1 * GIB,
         kinds.size(1024, 1024 * GIB),
         "Size of all request bodies together. A body is held until its answer has ended. A body beyond the limit is "
-        "answered 429. Change it with the memory of the process.",
+        "answered 503. Change it with the memory of the process.",
     )
     max_requests_in_flight: int = setting(
         LIMITS,
         4096,
         kinds.whole(1, 1_000_000),
-        "Requests that run at once. Another one is answered 429. A quarter of them may wait in the queue for saturated "
+        "Requests that run at once. Another one is answered 503. A quarter of them may wait in the queue for saturated "
         "workers. Raise it when the fleet is large and there are files and memory for more.",
     )
 
@@ -95,7 +95,7 @@ class Settings(RoutingSettings):
         120.0,
         kinds.number(0.1, 3600, SECONDS),
         "A new session's prompt that has waited for this many seconds for a worker that is not saturated is answered "
-        "429. Turns of known sessions wait on. Set it to what your clients are willing to wait.",
+        "503. Turns of known sessions wait on. Set it to what your clients are willing to wait.",
     )
 
     session_wait_s: float = setting(
@@ -105,6 +105,15 @@ class Settings(RoutingSettings):
         "Sessions that do not fit into the workers' KV memory together take turns. A session waits for this many "
         "seconds. Then the one whose memory was kept for longest makes room. 0: all go to their workers at once, and "
         "push each other out. Keep it below your clients' patience. See docs/sessions.md.",
+    )
+
+    stream_keepalive_s: float = setting(
+        SATURATION,
+        0.0,
+        kinds.number(0, 3600, SECONDS),
+        "Seconds between two signs of life on a stream that waits for a place or for its first byte. After the first "
+        "one its answer has status 200, and errors come as events. 0: none. Set it to 20 where something in front cuts "
+        "silent connections. See docs/clients.md.",
     )
 
     client_timeout_s: float = setting(

@@ -115,14 +115,8 @@ class ServingSettings:
         WORKERS,
         "https://kubernetes.default.svc",
         places.url("https", "http"),
-        "The cluster's API, for worker_service. Change it when the router runs outside the cluster.",
-    )
-    kubernetes_credentials: str = setting(
-        WORKERS,
-        "/var/run/secrets/kubernetes.io/serviceaccount",
-        kinds.name("FOLDER", "a path"),
-        "Folder with token, ca.crt and namespace of the service account. It is read for every request to the API. "
-        "Change it when the router runs outside the cluster.",
+        "The cluster's API, for worker_service. Where the router runs outside the cluster: `kubectl proxy`, as "
+        "http://127.0.0.1:8001.",
     )
     worker_roles: tuple[str, ...] = setting(
         WORKERS,

@@ -65,10 +65,10 @@ class HeldBody:
         self._bytes = 0
 
     def check(self) -> None:
-        """Raises ApiError 429 where there was no room."""
+        """Raises ApiError 503 where there was no room."""
         if self.over:
             raise ApiError(
-                429, "The router holds too many request bodies at the moment.", "overloaded", retry_after_s=1
+                503, "The router holds too many request bodies at the moment.", "overloaded", retry_after_s=1
             )
 
 
@@ -97,7 +97,7 @@ def whole_body(cycle: Any, max_bytes: int) -> bytes | None:
 async def read_body(
     receive: Receive, content_length: int | None, max_bytes: int, held: HeldBody, progressed: Callable[[], None]
 ) -> bytes:
-    """The whole body. Raises ApiError 413 or 429 over a limit, and ClientGoneError when it stays incomplete.
+    """The whole body. Raises ApiError 413 or 503 over a limit, and ClientGoneError when it stays incomplete.
     `progressed` is called before every wait for more bytes, and whenever more bytes come."""
     if content_length is not None and content_length > max_bytes:
         raise too_large(max_bytes)

@@ -25,6 +25,10 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Scope = dict[str, Any]
 
 JSON = (b"content-type", b"application/json")
+EVENTS = (b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")
+"""The last one tells nginx to pass each event on at once."""
+IN_LINE = b"x-warmroute-in-line"
+"""Of a refusal for lack of room: the requests that waited before this one."""
 
 
 class Exchange:
@@ -38,6 +42,7 @@ class Exchange:
         "clock",
         "cycle",
         "decision_headers",
+        "early",
         "endpoint",
         "extensible",
         "headers",
@@ -82,6 +87,8 @@ class Exchange:
         """The last byte of the request was in."""
         self.status = 0
         self.started = False
+        self.early = False
+        """The answer has begun as a stream with status 200 before there was one: see `show_life`."""
         self._opening = b""
         self.extensible = False
         """What was sent of the answer is a stream to which an event can be added: neither compressed nor of a declared
@@ -94,10 +101,25 @@ class Exchange:
         return bool(self.cycle.disconnected)
 
     def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """The answer's status and headers, once. They go out with the first piece of the body."""
+        """The answer's status and headers, once. They go out with the first piece of the body, unless the answer has
+        begun early."""
         self.started = True
         self.status = status
-        self._opening = opening(self.cycle, status, headers)
+        if not self.early:
+            self._opening = opening(self.cycle, status, headers)
+
+    def show_life(self, sign: bytes) -> None:
+        """Write `sign`, a whole event or comment, while there is no answer yet. The first one begins the answer."""
+        cycle = self.cycle
+        if self.started or cycle.disconnected or cycle.response_complete:
+            return
+        if not self.early:
+            self.early = self.extensible = True
+            self.status = HTTPStatus.OK
+            self._opening = opening(cycle, HTTPStatus.OK, [*EVENTS, *self._own_headers()])
+        if not cycle.flow.write_paused:
+            head, self._opening = self._opening, b""
+            write_body(cycle, head, sign, True)
 
     def switch(self) -> None:
         """The connection belongs to a session now, and is no HTTP answer any more: uvicorn must neither end it nor
@@ -128,26 +150,31 @@ class Exchange:
     async def fail(self, error: ApiError) -> None:
         """Answer with an error; inside a running answer, end it so that the client cannot take it for complete."""
         if self.started or self.cycle.response_started:
-            await self.break_off(error.message)
+            await self.break_off(error)
             return
-        headers = [JSON, (b"x-request-id", self.request_id.encode("latin-1"))] if self.request_id else [JSON]
-        if self.client is not None:
-            headers += limit_headers(self.client)
+        headers = [JSON, *self._own_headers()]
         if error.retry_after_s is not None:
             headers.append((b"retry-after", str(error.retry_after_s).encode()))
-        body = error_body(self.style, error.status, error.message, error.code, error.param)
+        if error.in_line is not None:
+            headers.append((IN_LINE, str(error.in_line).encode()))
+        status = error.status_in(self.style)
+        body = error_body(self.style, status, error.message, error.code, error.param)
         headers.append((b"content-length", str(len(body)).encode()))
-        self.start(error.status, headers)
+        self.start(status, headers)
         await self.body(b"" if self.method == "HEAD" else body, False)
 
-    async def break_off(self, message: str) -> None:
+    def _own_headers(self) -> list[tuple[bytes, bytes]]:
+        headers = [(b"x-request-id", self.request_id.encode("latin-1"))] if self.request_id else []
+        return headers if self.client is None else headers + limit_headers(self.client)
+
+    async def break_off(self, error: ApiError) -> None:
         """End a started answer that broke: a stream gets an error event (after the end of a partial frame), anything
         else is cut without its end, which every HTTP client takes as a failure. A complete answer stays as it is."""
         if self.complete:
             return
         if self.extensible:
             closing = b"" if self.answer.last(2) in (b"", b"\n\n") else b"\n\n"
-            await self.body(closing + error_event(self.style, message), False)
+            await self.body(closing + error_event(self.style, error), False)
         else:
             self.cut()
 

@@ -142,6 +142,12 @@ class Request:
             self._digest = _UNSHARED.of(self.body)
         return self._digest
 
+    @property
+    def turn(self) -> bytes:
+        """16 bytes that are the same when the same messages are sent again, with whatever other fields."""
+        items = self.conversation
+        return items.digest(len(items)) if len(items) else self.digest
+
 
 def bears_marks(api: str) -> bool:
     """May the messages of `api` carry cache marks that no engine puts into a prompt?"""

@@ -59,6 +59,8 @@ class Host:
         self.url = f"http://worker-{number}"
         self.engine = VirtualEngine(timeline, profile, self._progress, shared)
         self.condition = Condition.WELL
+        self.says = 1.0
+        """It claims this many times the KV memory that it has."""
         self.on_change: list[Callable[[], None]] = []
         """Called when the condition has changed."""
         self._timeline = timeline
@@ -98,7 +100,7 @@ class Host:
             version="lab",
             models=(ModelCard(MODEL, MODEL, "", profile.max_model_len),),
             block_tokens=profile.block_tokens,
-            kv_capacity_tokens=profile.blocks * profile.block_tokens,
+            kv_capacity_tokens=round(profile.blocks * profile.block_tokens * self.says),
             generation=str(self.engine.generation),
         )
 

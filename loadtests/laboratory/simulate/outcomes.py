@@ -33,6 +33,8 @@ class Outcome:
     last: bool = False
     """It is its session's last."""
     cached_tokens: int = 0
+    predicted_tokens: int = 0
+    """What the router believed to be cached when it sent it."""
     loaded_tokens: int = 0
     preempted: int = 0
     first_byte: float = float("nan")

@@ -35,7 +35,6 @@ from router.routing.decide import Decider, Decision, NoWorkerError
 from router.routing.fair_queue import Ticket
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
-from router.sessions.fleet_book import FleetBook
 from router.settings import Settings
 from router.wire.errors import ApiError
 from tokenizer_cache.prompt import Prompt
@@ -78,12 +77,14 @@ class VirtualRouter:
         )
         self.fleet.on_forget.append(self.view.remove_worker)
         self.fleet.on_groups.append(self._set_capacities)
-        self.admission = SessionAdmission(settings.session_wait_s, settings.host_kv_tokens, clock)
-        self.book = FleetBook(self.admission, clock=clock)
+        self.fleet.on_belief.append(self._set_capacity)
+        self.admission = SessionAdmission(
+            settings.session_wait_s, settings.host_kv_tokens, clock, lambda: not self.mirrors
+        )
         self.fleet.on_forget.append(self.admission.forget)
         room = WaitingRoom(room_limits(settings, DEFAULTS), clock, Histogram("wait", "", ("client", "reason")))
         self.line = room.line
-        self.chooser = Chooser(self.fleet, Decider(build(rng), self.view, rng, clock), room, self.book, clock)
+        self.chooser = Chooser(self.fleet, Decider(build(rng), self.view, rng, clock), room, self.admission, clock)
         self._looking = self._stirred = False
         self.budget = RetryBudget(RATIO, settings.max_attempts)
         self.mirrors: list[Mirror] = []
@@ -113,11 +114,10 @@ class VirtualRouter:
         except NoWorkerError:
             order.ended(Try(self, order, None, failed))
             return
-        waits = not failed and self.chooser.must_wait(asked, decision)
-        if decision is not None and not waits and (failed or _now(self.chooser.reserve(asked, decision))):
-            self._start(order, asked, decision, failed)
-        else:
+        if decision is None or (not failed and self.chooser.must_wait(asked, decision)):
             self._wait(order, asked)
+        else:
+            self._start(order, asked, decision, failed)
 
     def _start(self, order: Order, asked: Asked, decision: Decision, failed: tuple[Worker, ...]) -> None:
         attempt = Attempt(asked, choice_of(asked, decision), len(failed) + 1, self.view)
@@ -143,7 +143,7 @@ class VirtualRouter:
                 return
             decision = _now(self.chooser.decide(self.chooser.renewed(asked)))
             verdict = self.chooser.judge(decision)
-            if decision is None or not verdict.goes or not _now(self.chooser.reserve(asked, decision)):
+            if decision is None or not verdict.goes:
                 line.stay(ticket, try_it)
                 return
             line.went(ticket, verdict.cost_tokens)
@@ -194,8 +194,11 @@ class VirtualRouter:
 
     def _set_capacities(self) -> None:
         for worker in self.fleet.workers.values():
-            tokens = worker.pool.capacity_tokens + self._settings.host_kv_tokens
-            self.view.set_capacity(worker.holder, tokens // worker.chain_block_tokens)
+            self._set_capacity(worker)
+
+    def _set_capacity(self, worker: Worker) -> None:
+        tokens = worker.pool.kept_tokens + self._settings.host_kv_tokens
+        self.view.set_capacity(worker.holder, tokens // worker.chain_block_tokens)
 
     def _recorded(self, record: Record) -> None:
         for mirror in self.mirrors:
@@ -290,7 +293,8 @@ class Try:
         prompt, job = self._order.prompt, self.job
         written = prompt.tokens - job.cached_tokens + job.answer_tokens
         start = prompt.chain[:HASH_BYTES]
-        return CacheReport(start, prompt.block_tokens, "", self.predicted_tokens, job.cached_tokens, written)
+        predicted = self.predicted_tokens
+        return CacheReport(start, prompt.block_tokens, "", predicted, job.cached_tokens, written, prompt.chain)
 
     @property
     def _running(self) -> Attempt:

@@ -54,6 +54,8 @@ class Scenario:
     """The router's setting: what it believes that each worker's second tier holds."""
     sessions_named: bool = True
     """False if clients do not name sessions: rules that use sessions then use the prompt's beginning."""
+    says: float = 1.0
+    """Workers claim this many times the KV memory that they have."""
     prefix_caching: bool = True
     """False: workers compute every prompt whole."""
     session_wait_s: float = SERVED.session_wait_s

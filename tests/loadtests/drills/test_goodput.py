@@ -13,7 +13,7 @@ def sent(client: str, ttft_s: float, end: End = End.COMPLETE, status: int = 200)
 def test_goodput_counts_complete_answers_that_began_in_time() -> None:
     results = [
         *(sent("a", 1.0), sent("a", 2.0), sent("a", 2.1), sent("b", 1.0, End.SILENT)),
-        *(sent("b", 0, End.FAILED, 429), sent("b", 0, End.FAILED, 500), sent("b", 0, End.HUNG, 0)),
+        *(sent("b", 0, End.FAILED, 503), sent("b", 0, End.FAILED, 500), sent("b", 0, End.HUNG, 0)),
     ]
     outcome = Outcome(0.7, 10.0, results, 3, 2.0)
     assert (outcome.goodput, outcome.refused, outcome.lost) == (0.2, 1, 3)
@@ -34,6 +34,6 @@ def test_fair_shares(asked: dict[str, float], capacity: float, expected: dict[st
 
 
 def test_shares_against_fair_ones() -> None:
-    results = [sent("heavy", 1.0)] * 6 + [sent("heavy", 0, End.FAILED, 429)] * 20 + [sent("light", 1.0)] * 2
+    results = [sent("heavy", 1.0)] * 6 + [sent("heavy", 0, End.FAILED, 503)] * 20 + [sent("light", 1.0)] * 2
     assert Outcome(1, 10.0, results, 0, 2.0).shares() == {"heavy": 1.0, "light": 1.0}
     assert Outcome(1, 10.0, [*results, *[sent("light", 9.0)] * 2], 0, 2.0).shares() == {"heavy": 1.5, "light": 0.5}

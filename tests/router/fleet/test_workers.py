@@ -124,6 +124,21 @@ def began(fleet: Fleet, worker: Worker) -> None:
         fleet.reported(worker, turn(start, 0, predicted=0))
 
 
+def test_a_worker_that_keeps_less_than_it_says_is_told_of() -> None:
+    fleet = make_fleet(1)
+    worker = next(iter(fleet.workers.values()))
+    told: list[int] = []
+    fleet.on_belief.append(lambda which: told.append(which.pool.kept_tokens))
+    chain, room = bytes(range(8)) * 40, worker.room_tokens()
+    for predicted, cached in ((0, 0), (2560, 64)):
+        fleet.reported(worker, CacheReport(chain[:8], 64, "", predicted, cached, 0, chain))
+    lacking = min(2560 - 64, worker.pool.capacity_tokens // 16)
+    assert told == [worker.pool.capacity_tokens - lacking]
+    assert worker.room_tokens() == room - lacking
+    fleet.on_facts(worker.id, replace(facts(), kv_capacity_tokens=12_800))
+    assert worker.pool.kept_tokens == 12_800
+
+
 def test_a_cache_lost_without_a_restart_is_forgotten() -> None:
     fleet = make_fleet(1)
     worker = next(iter(fleet.workers.values()))

@@ -72,10 +72,14 @@ async def test_without_the_queue_all_go_to_the_worker() -> None:
 async def test_who_has_waited_long_enough_is_told_to_come_back() -> None:
     async with site(queue_timeout_s=0.3) as (router, engine):
         answers = await asyncio.gather(*(ask(router, number) for number in range(30)))
-        refused = [answer for answer in answers if answer.status_code == 429]
+        refused = [answer for answer in answers if answer.status_code == 503]
         assert 15 <= len(refused) <= 28
         assert {answer.json()["error"]["code"] for answer in refused} == {"queue_timeout"}
         assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in refused)
+        before = [int(answer.headers["x-warmroute-in-line"]) for answer in refused]
+        assert len(set(before)) > 1 and min(before) >= 0
+        told = zip(refused, before, strict=True)
+        assert all(answer.json()["error"]["message"].endswith(f"before this one: {n}.") for answer, n in told)
         await router.settles()
         assert engine.state()["requests"] == 30 - len(refused)
         metrics = await router.metrics()
@@ -86,8 +90,9 @@ async def test_who_has_waited_long_enough_is_told_to_come_back() -> None:
 async def test_the_queue_is_bounded() -> None:
     async with site(queue_share=4 / 4096) as (router, _):
         answers = await asyncio.gather(*(ask(router, number) for number in range(20)))
-        full = [answer for answer in answers if answer.status_code == 429]
+        full = [answer for answer in answers if answer.status_code == 503]
         assert {answer.json()["error"]["code"] for answer in full} == {"queue_full"}
+        assert {answer.headers["x-warmroute-in-line"] for answer in full} == {"4"}
         assert 10 <= len(full) <= 15
 
 

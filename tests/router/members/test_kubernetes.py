@@ -102,6 +102,14 @@ async def test_a_new_token_is_read_from_disk(tmp_path: Path) -> None:
         await heard.until(lambda: len(heard.sets) == 2)
 
 
+def test_a_proxy_over_plain_http_needs_no_token(tmp_path: Path) -> None:
+    assert "authorization" not in KubernetesApi("http://127.0.0.1:8001", tmp_path).headers()
+    with pytest.raises(FileNotFoundError):
+        KubernetesApi("https://kubernetes.default.svc", tmp_path).headers()
+    (tmp_path / "token").write_text("t")
+    assert KubernetesApi("http://127.0.0.1:8001", tmp_path).headers()["authorization"] == "Bearer t"
+
+
 @pytest.mark.parametrize("status", [403, 404, 429, 500])
 async def test_an_api_that_refuses_is_asked_again_and_names_nobody_away(tmp_path: Path, status: int) -> None:
     api = ApiServer()

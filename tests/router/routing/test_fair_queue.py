@@ -127,3 +127,19 @@ def test_every_ticket_is_somewhere_exactly_once(steps: list[tuple[str, int, int]
             inside.remove(found)
         assert len(queue) == len(inside) <= 5
         assert {name for name in "01" if queue.has(name)} == {one.group for one in inside}
+
+
+def test_a_line_that_is_full_keeps_known_sessions_turns() -> None:
+    queue = FairQueue(3)
+    known, new, newest = ticket("a"), ticket("a"), ticket("a", "n")
+    for one in (known, new, newest):
+        one.patient = one is not new
+        assert queue.enter(one) is None
+    turn = ticket("a")
+    turn.patient = True
+    assert queue.enter(turn) is new and (new.out, new.before) == (True, 3)
+    late = ticket("a")
+    assert queue.enter(late) is late
+    last = ticket("a")
+    last.patient = True
+    assert queue.enter(last) is last, "there are only known sessions' turns"

@@ -187,3 +187,14 @@ def test_claims_are_made_in_the_order_of_the_line() -> None:
     for _ in range(2):
         site.line.look()
     assert rooms["few"][0].claims == 1, "its client has been given nothing yet"
+
+
+def test_who_is_sent_away_is_told_how_many_stood_before() -> None:
+    site = Site(timeout_s=5.0)
+    tickets = [site.enter() for _ in range(3)]
+    site.line.look()
+    site.line.stay(tickets[0], site.call(tickets[0]))
+    tickets[0].patient = True
+    site.now = 5.0
+    site.line.look()
+    assert [(one.late, one.before) for one in tickets] == [(False, 0), (True, 1), (True, 2)]

@@ -8,6 +8,7 @@ import pytest
 
 from router.clients import Client, ClientSpec
 from router.observe.instruments import Histogram
+from router.routing.fair_queue import Ticket
 from router.routing.line import RoomLimits
 from router.routing.waiting_room import Verdict, WaitingRoom
 from router.wire.limits import ClientError
@@ -35,7 +36,9 @@ class Places:
             await asyncio.sleep(0)
             return self.free
 
-        await self.room.wait(who, group, decide, lambda free: Verdict(free > 0, 1000))
+        ticket = Ticket(who.label, who.weight, group, turn=name.encode())
+        self.room.comes_back(ticket)
+        await self.room.wait(ticket, decide, lambda free: Verdict(free > 0, 1000))
         assert self.free > 0, "a place was given away twice"
         self.free -= 1
         self.went.append(name or who.label)
@@ -88,7 +91,7 @@ async def test_clients_take_turns() -> None:
 async def test_nobody_waits_longer_than_the_limit() -> None:
     places = Places(room(timeout_s=0.05))
     error = await refusal(places.ask(A))
-    assert (error.status, error.code, error.reason, len(places.room)) == (429, "queue_timeout", "queue_timeout", 0)
+    assert (error.status, error.code, error.reason, len(places.room)) == (503, "queue_timeout", "queue_timeout", 0)
     assert 1 <= (error.retry_after_s or 0) <= 60
     assert places.decisions >= 2, "it was tried again while it waited"
 
@@ -119,13 +122,26 @@ async def test_who_leaves_frees_the_place_at_once() -> None:
     assert places.went == ["9"]
 
 
+async def test_who_leaves_and_comes_back_stands_where_it_stood() -> None:
+    places = Places(room())
+    tasks = [asyncio.create_task(places.ask(A, str(number))) for number in range(3)]
+    await until(lambda: len(places.room) == 3)
+    tasks[0].cancel()
+    await asyncio.wait(tasks[:1])
+    tasks[0] = asyncio.create_task(places.ask(A, "0"))
+    await until(lambda: len(places.room) == 3)
+    places.free = 3
+    await asyncio.gather(*tasks)
+    assert places.went == ["0", "1", "2"]
+
+
 async def test_an_error_of_the_decision_ends_the_wait_of_that_one_alone() -> None:
     places = Places(room())
 
     async def decide() -> int:
         raise RuntimeError("no worker")
 
-    asked = asyncio.create_task(places.room.wait(A, "m", decide, lambda _: Verdict(True, 1)))
+    asked = asyncio.create_task(places.room.wait(Ticket("a", 1.0, "m"), decide, lambda _: Verdict(True, 1)))
     other = asyncio.create_task(places.ask(A))
     with pytest.raises(RuntimeError):
         await asked
@@ -152,7 +168,7 @@ async def test_leaving_during_the_own_turn_gives_it_on() -> None:
         await asyncio.sleep(60)
         return 0
 
-    first = asyncio.create_task(waiting.wait(A, "m", never, lambda _: Verdict(True, 1)))
+    first = asyncio.create_task(waiting.wait(Ticket("a", 1.0, "m"), never, lambda _: Verdict(True, 1)))
     await deciding.wait()
     places = Places(waiting, free=1)
     second = asyncio.create_task(places.ask(A))

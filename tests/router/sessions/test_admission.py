@@ -20,9 +20,10 @@ class Site:
 
     def __init__(self, workers: int = 1, bound_s: float = BOUND_S) -> None:
         self.now = 0.0
+        self.alone = True
         self.fleet = make_fleet(workers)
         self.workers = self.fleet.groups[MODEL].workers
-        self.admission = SessionAdmission(bound_s, clock=lambda: self.now)
+        self.admission = SessionAdmission(bound_s, clock=lambda: self.now, alone=lambda: self.alone)
         self.fleet.on_forget.append(self.admission.forget)
         self.lengths: dict[str, int] = {}
 
@@ -216,6 +217,7 @@ def test_the_wait_is_the_bound_under_pressure_and_less_without() -> None:
     round_s = site.admission.round_s(MODEL, site.workers)
     assert site.admission.claim_after_s(MODEL, site.workers) == 0.75 * BOUND_S + round_s
     assert BOUND_S < site.admission.claim_after_s(MODEL, site.workers) < BOUND_S + round_s
+    assert site.admission.claim_after_s(MODEL, site.workers, streams=False) == 0.375 * BOUND_S + round_s
 
 
 def test_new_sessions_are_too_many_when_a_round_of_loads_takes_longer_than_the_bound() -> None:
@@ -323,17 +325,14 @@ def test_a_restarted_worker_keeps_nothing() -> None:
     assert site.admission.sets == {}
 
 
-def test_a_share_of_the_memory_is_given_while_the_others_are_not_heard() -> None:
+def test_with_other_routers_or_without_a_bound_all_may_go() -> None:
     site = Site()
-    site.run("a")
-    site.admission.share = 0.5
-    assert site.places(site.arrive("d")[0]) == []
-    assert site.admission.room(site.workers[0]) == 47_500
-    site.admission.share = 1.0
+    for name in "abc":
+        site.run(name)
+    site.alone = False
     assert site.places(site.arrive("d")[0]) == ["w0"]
-
-
-def test_without_a_bound_all_may_go() -> None:
+    assert not site.admission.pinned(site.arrive("a")[0])
+    assert site.admission.has_room(site.arrive("d")[0], site.workers), "those in line go too"
     off = SessionAdmission(0.0)
     assert off.arrive(MODEL, {"f": prompt_of(("a", 900))}) is None
 

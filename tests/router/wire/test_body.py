@@ -29,7 +29,7 @@ def test_what_one_body_cannot_hold_is_given_up_whole() -> None:
     assert budget.used_bytes == 60
     with pytest.raises(ApiError) as refused:
         other.check()
-    assert refused.value.status == 429
+    assert refused.value.status == 503
     one.check()
 
 

@@ -26,6 +26,7 @@ def body(style: Style, status: int, *more: str) -> dict[str, Any]:
         (502, "api_error", "api_error"),
         (503, "service_unavailable_error", "overloaded_error"),
         (504, "timeout_error", "timeout_error"),
+        (529, "api_error", "overloaded_error"),
     ],
 )
 def test_each_status_has_its_kind_in_each_api(status: int, openai: str, anthropic: str) -> None:
@@ -40,9 +41,16 @@ def test_an_openai_error_names_code_and_field() -> None:
     assert body("openai", 400)["error"]["code"] == 400
 
 
+@pytest.mark.parametrize("code", ["no_room", "overloaded", "queue_full", "queue_timeout"])
+def test_a_lack_of_room_has_the_status_of_each_api(code: str) -> None:
+    error = ApiError(503, "m", code)
+    assert (error.status_in("openai"), error.status_in("responses"), error.status_in("anthropic")) == (503, 503, 529)
+    assert ApiError(503, "m", "no_worker").status_in("anthropic") == 503
+
+
 @pytest.mark.parametrize("style", ["openai", "anthropic", "responses"])
 def test_an_event_is_one_whole_frame_that_ends_the_stream(style: Style) -> None:
-    event = error_event(style, 'a "b"\nc')
+    event = error_event(style, ApiError(502, 'a "b"\nc'))
     assert event.endswith(b"\n\n")
     frame, *rest = event.removesuffix(b"\n\n").split(b"\n\n")
     assert rest == ([b"data: [DONE]"] if style == "openai" else [])

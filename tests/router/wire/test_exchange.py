@@ -50,6 +50,16 @@ async def test_an_error_before_the_answer_is_an_answer() -> None:
     assert one.status == 429 and one.complete
 
 
+@pytest.mark.parametrize(("path", "status"), [("/v1/messages", 529), ("/v1/responses", 503)])
+async def test_a_refusal_for_lack_of_room_says_how_many_waited_before(path: str, status: int) -> None:
+    one = exchange(path=path)
+    await one.fail(ApiError(503, "sorry.", "no_room", retry_after_s=7).behind(12))
+    head, body = written(one).split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status) and one.status == status
+    assert {b"x-warmroute-in-line: 12", b"retry-after: 7"} <= set(head.split(b"\r\n"))
+    assert json.loads(body)["error"]["message"] == "sorry. Requests in line before this one: 12."
+
+
 async def test_a_head_has_no_body() -> None:
     one = exchange("HEAD")
     await one.fail(SORRY)

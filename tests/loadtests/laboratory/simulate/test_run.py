@@ -6,6 +6,7 @@ import math
 import pytest
 
 from loadtests.engine.profiles import PROFILES
+from loadtests.laboratory.simulate.crowd import Crowd
 from loadtests.laboratory.simulate.hosts import Change, Condition
 from loadtests.laboratory.simulate.oracle import NAME as ORACLE
 from loadtests.laboratory.simulate.outcomes import Summary
@@ -144,3 +145,22 @@ def test_a_second_tier_gives_back_what_memory_was_too_small_for() -> None:
     assert without.loaded == 0
     assert without.hit < host.hit - 0.05 < shared.hit - 0.1
     assert shared.hit == pytest.approx(shared.ideal_hit, abs=0.03)
+
+
+@pytest.mark.parametrize(("users", "ratio", "says"), [(20, 0.8, 1.0), (20, 0.8, 1 / 0.6), (40, 1.2, 1 / 0.6)])
+def test_predictions_become_right_where_engines_have_less_memory_than_they_say(
+    users: int, ratio: float, says: float
+) -> None:
+    crowd = Crowd(growing(40), users=users)
+    profiles = fleet(PROFILES["demo"], 2, crowd, 3.0, ratio)
+    lying = Scenario("less", crowd, 3.0, profiles, requests=300, says=says)
+    run, _ = played("expected_ttft", of=lying)
+    later = [outcome for outcome in run.outcomes[500:] if not math.isnan(outcome.ended)]
+    prompt = sum(outcome.prompt_tokens for outcome in later)
+    error = sum(abs(outcome.predicted_tokens - outcome.cached_tokens) for outcome in later) / prompt
+    hit = sum(outcome.cached_tokens for outcome in later) / prompt
+    kept = [worker.pool.kept_tokens / worker.pool.capacity_tokens for worker in run._routers[0].fleet.workers.values()]
+    print(f"\n{users} users, {len(later)} requests: error {error:.2%}, hit {hit:.1%}, kept {kept}")
+    assert len(later) > 1000
+    assert error < 0.03
+    assert all(abs(share - 1 / says) < 0.2 for share in kept)

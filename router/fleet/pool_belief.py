@@ -1,0 +1,94 @@
+"""How much of its KV memory a worker really keeps for prefixes: corrected by what its engine reports.
+
+An engine may keep less than it says: another model shares the GPU, requests wait and pin nothing, clients go past the
+router. What was promised and not there lies, in LRU order, between the end of the real memory and the end of the
+believed one. So the belief may fall by as many tokens, and does not fall too far. What was there although it was
+believed to be evicted raises it in the same way.
+
+What must not be broken: one conversation lowers the belief once, until another one does (its prompts may be of a kind
+that is never cached); and only what an earlier prompt had left there says anything (another prompt's prefix may not be
+computed yet, and an answer's own tokens are cached without being promised).
+"""
+
+from collections import OrderedDict
+
+from router.fleet.cache_loss import CacheReport
+from router.prefix.index import HASH_BYTES
+
+STEP = 1 / 16
+"""Share of the memory by which one report may move the belief. Danger: more, and one odd prompt takes the prefixes of
+many conversations."""
+LEAST = 1 / 4
+"""Share of the memory that is always believed."""
+TOLD = 1 / 64
+"""Share of the memory by which the belief must have moved until the index is told: that is a command to Redis."""
+MAX_ENDS = 256
+"""Earlier prompts that are remembered for each worker, at about 120 bytes."""
+MAX_SEARCHED = 512
+"""Blocks of a chain in which the end of an earlier prompt is looked for, at 0.1 us each."""
+
+
+class PoolBelief:
+    """One worker's."""
+
+    __slots__ = ("_capacity", "_ends", "_fell", "_told", "lacking_tokens")
+
+    def __init__(self) -> None:
+        self.lacking_tokens = 0
+        """Of the memory that the engine says it has."""
+        self._capacity = 0
+        self._told = 0
+        self._ends: OrderedDict[bytes, None] = OrderedDict()
+        """The last block's hash of earlier prompts, the latest last."""
+        self._fell = b""
+        """The end of the prompt that lowered the belief last."""
+
+    def size(self, capacity_tokens: int) -> None:
+        """The engine says that it has this much memory: what was learned of another size says nothing."""
+        if capacity_tokens != self._capacity:
+            self._capacity = capacity_tokens
+            self.lacking_tokens = self._told = 0
+
+    def clear(self) -> None:
+        """Nothing is believed to be cached there any more; how much it keeps stays true."""
+        self._ends.clear()
+
+    def reported(self, turn: CacheReport) -> bool:
+        """Take one finished request in. True when the index should be told."""
+        chain, block = turn.chain, turn.start_tokens
+        if not chain or not self._capacity:
+            return False
+        end = self._end(chain, -(-max(turn.predicted_tokens, turn.cached_tokens) // block))
+        if end:
+            self._compare(turn, end * block, chain[(end - 1) * HASH_BYTES : end * HASH_BYTES])
+        self._remember(chain[-HASH_BYTES:])
+        if abs(self.lacking_tokens - self._told) < self._capacity * TOLD:
+            return False
+        self._told = self.lacking_tokens
+        return True
+
+    def _compare(self, turn: CacheReport, left: int, conversation: bytes) -> None:
+        """An earlier prompt of this conversation had left `left` tokens there."""
+        most = int(self._capacity * STEP)
+        missed = min(left, turn.predicted_tokens) - turn.cached_tokens
+        found = min(left, turn.cached_tokens) - turn.predicted_tokens
+        if missed >= turn.start_tokens:
+            if conversation != self._fell:
+                self.lacking_tokens = min(self.lacking_tokens + min(missed, most), int(self._capacity * (1 - LEAST)))
+            self._fell = turn.chain[-HASH_BYTES:]
+        elif found >= turn.start_tokens:
+            self.lacking_tokens = max(0, self.lacking_tokens - min(found, most))
+
+    def _end(self, chain: bytes, blocks: int) -> int:
+        """The longest earlier prompt that this one goes on from, among its first `blocks` blocks; 0 for none."""
+        last = min(blocks, len(chain) // HASH_BYTES)
+        for end in range(last, max(0, last - MAX_SEARCHED), -1):
+            if chain[(end - 1) * HASH_BYTES : end * HASH_BYTES] in self._ends:
+                return end
+        return 0
+
+    def _remember(self, end: bytes) -> None:
+        self._ends[end] = None
+        self._ends.move_to_end(end)
+        if len(self._ends) > MAX_ENDS:
+            self._ends.popitem(last=False)

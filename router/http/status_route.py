@@ -1,0 +1,39 @@
+"""`GET /admin/status` behind the admin key, and the page over it. The page's own files need no key: they hold nothing,
+and a browser cannot send one with an address that a person types."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+
+from router.status.site import FIRST, HEADERS, page_files
+from router.status.status import StatusParts, status
+from router.wire.errors import ApiError
+
+
+def add_status(app: FastAPI, parts: StatusParts, guarded: list[Any], exists: Callable[[], None]) -> None:
+    """Add the routes. `exists` raises ApiError where there is no admin API at all."""
+    ui = page_files()
+
+    @app.get("/admin/status", dependencies=guarded)
+    async def show() -> JSONResponse:
+        """What this router does, and what is amiss."""
+        return JSONResponse(status(parts), headers={"cache-control": "no-store"})
+
+    @app.get("/admin/ui")
+    async def first() -> Response:
+        """The page."""
+        return _sent(FIRST)
+
+    @app.get("/admin/ui/{name}")
+    async def other(name: str) -> Response:
+        """What the page is made of."""
+        return _sent(name)
+
+    def _sent(name: str) -> Response:
+        exists()
+        file = ui.get(name)
+        if file is None:
+            raise ApiError(404, "There is no such path here.", "path_not_found")
+        return Response(file.body, media_type=file.media_type, headers=HEADERS)

@@ -1,0 +1,49 @@
+"""Who waits in the router, for what, and for how long."""
+
+from itertools import islice
+from typing import Any
+
+from router.fleet.in_words import one_line
+from router.fleet.workers import Fleet
+from router.routing.choose import available
+from router.routing.fair_queue import Ticket
+from router.routing.waiting_room import MEMORY, SATURATED, WaitingRoom
+from router.sessions.admission import SessionAdmission
+
+MOST_WAITING = 50
+MOST_MODELS = 32
+
+
+def waiting(room: WaitingRoom, now: float) -> list[dict[str, Any]]:
+    """The requests in line, as they came; of more than 50, the first."""
+    return [_ticket(ticket, now) for ticket in islice(room.line.tickets, MOST_WAITING)]
+
+
+def _ticket(ticket: Ticket, now: float) -> dict[str, Any]:
+    return {
+        "model": one_line(ticket.group),
+        "client": ticket.client,
+        "waits_for": MEMORY if ticket.lacks_room else SATURATED,
+        "known_session": ticket.patient,
+        "waited_s": max(0.0, now - ticket.came),
+    }
+
+
+def models(fleet: Fleet, admission: SessionAdmission) -> list[dict[str, Any]]:
+    """What admission does with the sessions of each model. Reading it makes no model known to it."""
+    known = dict(admission.climates())
+    told = []
+    for name, group in islice(fleet.groups.items(), MOST_MODELS):
+        usable, climate = available(group), known.get(name)
+        told.append(
+            {
+                "model": one_line(name),
+                "workers": len(group.workers),
+                "available": len(usable),
+                "holds_back": climate is not None and admission.holds_back(name),
+                "turns_waiting": len(climate.waiting) if climate is not None else 0,
+                "waiting_tokens": climate.waiting_tokens if climate is not None else 0,
+                "room_is_made_after_s": admission.claim_after_s(name, usable) if climate is not None else None,
+            }
+        )
+    return told

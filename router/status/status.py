@@ -1,0 +1,106 @@
+"""`GET /admin/status`: one JSON object, made when it is asked for, from what the other parts hold.
+
+What must not be broken: its size is bounded whatever the fleet's is (under 1 MB), and making it takes the event loop a
+few milliseconds at most.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from router.fleet.in_words import one_line
+from router.fleet.worker import Worker, WorkerState
+from router.fleet.workers import Fleet
+from router.observe.metrics import Instruments
+from router.prefix.residency import Residency
+from router.routing.waiting_room import WaitingRoom
+from router.sessions.admission import SessionAdmission
+from router.status.decisions import DecisionLog
+from router.status.door import models, waiting
+from router.status.notices import Shared, notices
+from router.status.prefixes import indexed_tokens, prefixes
+from router.status.workers import describe, hits, memory
+
+MOST_WORKERS = 100
+"""Workers that are told. Those that take no requests come first, so that none of them is left out."""
+
+MOST_NAMES = 16
+"""Models that are named of one worker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusParts:
+    """What the status is read from."""
+
+    fleet: Fleet
+    admission: SessionAdmission
+    room: WaitingRoom
+    residency: Residency
+    instruments: Instruments
+    decisions: DecisionLog
+    policy_name: str
+    started_at: int
+    draining: Callable[[], bool]
+    sharing: Callable[[], dict[str, Any]]
+    """What routers share: see `docs/operations.md`."""
+
+
+def status(parts: StatusParts) -> dict[str, Any]:
+    """All of it, as of now. From now on decisions are kept for who asks again."""
+    now = time.monotonic()
+    workers = sorted(parts.fleet.workers.values(), key=lambda worker: (worker.state is WorkerState.HEALTHY, worker.url))
+    shown = workers[:MOST_WORKERS]
+    sharing = parts.sharing()
+    shared = Shared(sharing["redis_up"], sharing["secret_differs"]) if sharing["redis"] else None
+    return {
+        "at": time.time(),
+        "router": _router(parts),
+        "totals": _totals(parts.instruments, workers),
+        "notices": [notice._asdict() for notice in notices(workers, parts.instruments, parts.admission, shared)],
+        "workers_total": len(workers),
+        "workers": [_worker(parts, worker, now) for worker in shown],
+        "models": models(parts.fleet, parts.admission),
+        "waiting_total": len(parts.room),
+        "waiting": waiting(parts.room, now),
+        "decisions": parts.decisions.watch(),
+        "prefixes": prefixes(parts.residency, shown),
+        "sharing": sharing,
+    }
+
+
+def _router(parts: StatusParts) -> dict[str, Any]:
+    return {
+        "version": version("warmroute"),
+        "policy": parts.policy_name,
+        "started_at": parts.started_at,
+        "draining": parts.draining(),
+    }
+
+
+def _worker(parts: StatusParts, worker: Worker, now: float) -> dict[str, Any]:
+    told = describe(worker)
+    return {
+        **told,
+        "reason": one_line(told["reason"]),
+        "models": [one_line(name) for name in told["models"][:MOST_NAMES]],
+        "version": one_line(told["version"] or "") or None,
+        "hits": hits(parts.instruments, worker),
+        "memory": memory(worker, parts.admission, indexed_tokens(parts.residency, worker), now),
+    }
+
+
+def _totals(instruments: Instruments, workers: list[Worker]) -> dict[str, Any]:
+    """Since the start of this process, over all models."""
+    ttft = instruments.ttft
+    return {
+        "requests": sum(list(instruments.duration.counts().values())),
+        "in_flight": sum(worker.running.in_flight for worker in workers),
+        "prompt_tokens": sum(list(instruments.reported_prompt_tokens.values.values())),
+        "predicted_tokens": sum(list(instruments.predicted_cached_tokens.values.values())),
+        "cached_tokens": sum(list(instruments.cached_tokens.values.values())),
+        "ttft_p50_s": ttft.quantile(0.5),
+        "ttft_p90_s": ttft.quantile(0.9),
+        "answered": sum(list(ttft.counts().values())),
+    }
