@@ -41,6 +41,7 @@ from router.routing.owners import ResponseOwners, SharedOwners
 from router.routing.recognition import Recognition
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
+from router.sessions.hints import Names
 from router.status.decisions import DecisionLog
 from router.status.status import StatusParts
 from router.wire.watchdog import Watchdog
@@ -76,7 +77,7 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
     common, fleet, prompts = inputs.common, inputs.fleet, inputs.prompts
     steps = _steps(inputs)
     reading = Reading(prompts.reader, prompts.pool)
-    route = PromptRoute(fleet, reading, prompts.encoders)
+    route = PromptRoute(fleet, reading, prompts.encoders, Names(common.secret))
     explainer = Explainer(route, steps.recognition, steps.chooser, inputs.room, inputs.admission, steps.policy_name)
     relay = _relay(inputs)
     ways = Ways(

@@ -2,12 +2,15 @@
 
 from functools import partial
 
+from msgspec.structs import replace
+
 from router.clients import Client
 from router.fleet.groups import ModelGroup
 from router.fleet.workers import Fleet
 from router.prompts.encoders import EncoderSet
 from router.prompts.reading import Reading
 from router.routing.asked import Asked
+from router.sessions.hints import Names, with_header
 from router.wire.errors import ApiError
 from router.wire.exchange import Exchange
 from router.wire.limits import model_error
@@ -20,16 +23,22 @@ from tokenizer_cache.prompt import BadRequest
 class PromptRoute:
     """The four prompt APIs."""
 
-    def __init__(self, fleet: Fleet, reading: Reading, encoders: EncoderSet) -> None:
+    def __init__(self, fleet: Fleet, reading: Reading, encoders: EncoderSet, names: Names) -> None:
         self._fleet = fleet
         self._reading = reading
         self._encoders = encoders
+        self._names = names
 
     async def read(self, exchange: Exchange, body: bytes) -> Asked:
         """The request as it was read. Raises ApiError."""
-        return await self.ask(exchange.api, body, exchange.client, exchange.headers.session)
+        asked, headers = await self.ask(exchange.api, body, exchange.client), exchange.headers
+        assert asked.request is not None
+        said = with_header(headers.forward, headers.session)
+        label = "" if asked.client is None else asked.client.label
+        hint = self._names.hint(label, asked.group.name, said, asked.request.fields)
+        return replace(asked, session=headers.session, hint=hint)
 
-    async def ask(self, api: str, body: bytes, client: Client | None = None, session: bytes = b"") -> Asked:
+    async def ask(self, api: str, body: bytes, client: Client | None = None) -> Asked:
         """Read the request and recognise its prompt. Raises ApiError 400, 403 or 404."""
         request = await self._parse(api, body, client)
         check_transfers(request.fields)
@@ -42,7 +51,6 @@ class PromptRoute:
             model=request.model,
             body=request.body,
             client=client,
-            session=session,
             stream=request.stream,
             response_id=request.previous_response_id or "",
             charged=True,

@@ -92,7 +92,7 @@ class Chooser:
             if prompt.exact and prompt.tokens > LEAST_TOO_LONG and too_long(prompt, asked.group):
                 message = f"The prompt's {prompt.tokens} tokens do not fit into the KV memory of any worker."
                 raise ApiError(400, message, "context_length_exceeded")
-        turn = self._admission.arrive(asked.group.name, asked.prompts, asked.stream)
+        turn = self._admission.arrive(asked.group.name, asked.prompts, asked.stream, asked.hint)
         return asked if turn is None else replace(asked, turn=turn)
 
     async def decide(self, asked: Asked, failed: Collection[Worker] = ()) -> Decision | None:
@@ -189,7 +189,7 @@ class Search:
         self._fleet = fleet
         self._asked = asked
         self._turn = turn
-        self.patient = turn.session is not None or turn.parent is not None
+        self.patient = turn.known
         self._seen = -1
         self._again_at = self._claims_at = -math.inf
 

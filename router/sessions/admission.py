@@ -9,9 +9,13 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from router.fleet.worker import Worker
+from router.prefix.index import HASH_BYTES
 from router.sessions.book import SessionBook
 from router.sessions.climate import Climate
+from router.sessions.families import Families, lent, waited_for, yielding
 from router.sessions.footprint import footprint_of, leaf_of
+from router.sessions.hints import NO_HINT, Hint
+from router.sessions.rotation import Rotation
 from router.sessions.session import Ending, Session
 from router.sessions.turn import RETURN_S, UNSTREAMED_SHARE, Turn
 from router.sessions.working_set import WorkingSet
@@ -29,7 +33,7 @@ longer prompt on."""
 MAX_GROUPS = 1024
 
 
-class SessionAdmission:
+class SessionAdmission(Rotation):
     """One router's. `bound_s`: for how long a turn waits at most before the session that is inside for longest makes
     room for it, 0 for no admission at all; `extra_tokens`: KV tokens of each worker's host; `alone`: no other router
     sends to these workers. Where several do, none knows what the others let in, so none holds back."""
@@ -43,6 +47,7 @@ class SessionAdmission:
     ) -> None:
         self.bound_s = bound_s
         self.book = SessionBook()
+        self.families = Families()
         self.sets: dict[str, WorkingSet] = {}
         """By holder: a restarted engine has kept nothing."""
         self.changes = 0
@@ -77,18 +82,28 @@ class SessionAdmission:
         """Do sessions of this model wait that do not fit?"""
         return bool(self.bound_s) and self._alone() and self.climate(group).waits
 
-    def arrive(self, group: str, prompts: Mapping[str, Prompt], streams: bool = True) -> Turn | None:
-        """Whose turn a request is; None for a prompt that needs little memory. Changes nothing."""
+    def arrive(
+        self, group: str, prompts: Mapping[str, Prompt], streams: bool = True, hint: Hint = NO_HINT
+    ) -> Turn | None:
+        """Whose turn a request is; None for a prompt that needs little memory. Changes nothing, unless a client says in
+        such a prompt that its session ends."""
         if not self.bound_s:
             return None
         prompt = next(iter(prompts.values()), None)
         if prompt is None or prompt.tokens < LEAST_TOKENS or not prompt.chain:
+            if hint.ends:
+                self._end(hint)
             return None
         found = self.book.find(prompt)
+        if hint is not NO_HINT:
+            found = self.families.find(found, hint, prompt)
         before = found.session.anchors if found.session is not None else ()
         wanted = footprint_of(prompt, before, int(self.climate(group).answer_tokens))
         turn = Turn(self, group, wanted, self._clock(), found)
         turn.prompt, turn.streams = prompt, streams
+        if hint is not NO_HINT:
+            turn.hint, turn.family = hint, self.families.of(hint)
+            turn.standing = "branch" if turn.family and turn.standing == "new" else turn.standing
         return turn
 
     def places(self, turn: Turn | None, workers: Sequence[Worker]) -> Sequence[Worker]:
@@ -132,12 +147,6 @@ class SessionAdmission:
         self.climate(turn.group).go(turn)
         self._unclaim(turn)
 
-    def _unclaim(self, turn: Turn) -> None:
-        if turn.claim is not None:
-            self.changes += 1
-            turn.claim.claims.pop(turn, None)
-            turn.claim = None
-
     def _came(self, turn: Turn, climate: Climate) -> None:
         """The pause before it is over: learned once."""
         session = turn.session
@@ -147,7 +156,7 @@ class SessionAdmission:
 
     def too_many(self, turn: Turn, workers: Sequence[Worker]) -> bool:
         """Would a new session wait for longer than the bound, because one round of loads takes that long already?"""
-        if turn.session is not None or turn.parent is not None or not workers:
+        if turn.known or not workers:
             return False
         return self.round_s(turn.group, workers) > self.bound_s
 
@@ -162,53 +171,33 @@ class SessionAdmission:
         bound_s = self.bound_s * (1.0 if streams else UNSTREAMED_SHARE)
         return min(round_s / LOADING_SHARE, (1 - LOADING_SHARE) * bound_s + round_s)
 
-    def claim(self, turn: Turn, workers: Sequence[Worker]) -> None:
-        """The turn has waited for long enough: sessions that are inside for longest make room for it, between two of
-        their turns. May be called again, and should be: the first one that is idle leaves."""
-        now = self._clock()
-        worker = next((w for w in workers if turn.claim is not None and self.sets.get(w.holder) is turn.claim), None)
-        if worker is None:
-            self._unclaim(turn)  # its worker takes no requests any more
-            if now - turn.arrived_at < self.claim_after_s(turn.group, workers, turn.streams):
-                return
-            worker = self._claimed(turn, workers, now)
-            if worker is None:
-                return
-            turn.claim = self.sets[worker.holder]
-            turn.claim.claims[turn] = turn.claim.needs(turn.wanted)
-        self._make_room(turn, self.sets[worker.holder], worker, now)
-
-    def _claimed(self, turn: Turn, workers: Sequence[Worker], now: float) -> Worker | None:
-        """The worker with the session that is inside for longest, among those that are not promised to others."""
-        found: tuple[float, Worker] | None = None
-        for worker in workers:
-            place, limit = self.sets.get(worker.holder), self._limit(worker)
-            if place is None or (place.claims and sum(place.claims.values()) + place.needs(turn.wanted) > limit):
-                continue
-            since = min((session.since for session in self._leavers(worker, now)), default=now)
-            if since < now and (found is None or since < found[0]):
-                found = since, worker
-        return found[1] if found is not None else None
-
     def begin(self, turn: Turn, worker: Worker) -> None:
         """The turn goes to `worker`."""
         self.go(turn)
         now, climate = self._clock(), self.climate(turn.group)
         session = turn.session
+        if session is not None and session.running and not session.answering:
+            turn.parent, session = session, None  # several turns came that go on from one: the first one is it
         if session is None:
             session = turn.session = Session()
+            if turn.hint.family:
+                self.families.join(session, turn.hint, now)
             parent = turn.parent
             if parent is not None and not parent.running:
                 self._leave(parent)  # its place is the branch's now
         self._came(turn, climate)
         place = self._set(worker)
-        turn.kept = session.place is place and bool(session.turns)
+        turn.kept = session.place is place and bool(session.turns) and not turn.broken
         turn.expected_tokens = session.prompt_tokens if turn.kept else 0
         turn.began_at = now
         if session.place is not place:
             self._leave(session)
+            self._yield(turn, place, worker)
             place.enter(session, now)
         place.hold(session, turn.wanted)
+        session.broken = turn.broken
+        if session.family is not None and turn.prompt is not None:
+            session.start = turn.prompt.chain[:HASH_BYTES]
         session.running += 1
         session.answering = False
         climate.began(session, now)
@@ -220,7 +209,7 @@ class SessionAdmission:
         if session is not None:
             session.answering = True
             for forgotten in self.book.note(session, prompt):
-                self._leave(forgotten)
+                self._forget(forgotten)
 
     def left(self, turn: Turn, prompt: Prompt | None, answered: bool, gone: bool = False) -> None:
         """The turn's attempt has ended. `prompt`: as it is known by now, if it is; `gone`: its client has hung up, and
@@ -235,20 +224,26 @@ class SessionAdmission:
             session.turns += 1
             session.prompt_tokens = prompt.tokens
             for forgotten in self.book.note(session, prompt):
-                self._leave(forgotten)
+                self._forget(forgotten)
             if place is not None and prompt is not turn.prompt and not session.running:
                 longer = max(0, turn.wanted.tokens - prompt.tokens)
                 place.hold(session, footprint_of(prompt, answer_tokens=longer))
         elif gone and not session.turns and prompt is not None and leaf_of(prompt):
-            self.book.note(session, prompt)
-        elif not session.turns and not session.running:
-            self._leave(session)
-            return
-        if session.leaving and not session.running:
+            for forgotten in self.book.note(session, prompt):
+                self._forget(forgotten)
+        self._ended(turn, session, now, gone)
+
+    def _ended(self, turn: Turn, session: Session, now: float, gone: bool) -> None:
+        climate = self.climate(turn.group)
+        if not session.running and (turn.hint.ends or not (session.turns or self.book.knows(session))):
+            self._forget(session)
+        elif session.leaving and not session.running:
             self.rotated += 1
             self._leave(session)
-        elif place is not None:
-            self._keep(session, self.climate(turn.group), now, RETURN_S if gone else 0.0)
+        elif session.place is not None:
+            self._keep(session, climate, now, RETURN_S if gone else 0.0)
+        for relative in () if session.family is None else waited_for(session):
+            self._keep(relative, climate, now)
 
     def learn(self, turn: Turn, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
         """What the answer said: how it ended, how long it was, and what was really cached of the prompt."""
@@ -313,7 +308,27 @@ class SessionAdmission:
         spare = capacity * place.margin.share - taken
         if wanted <= spare or not taken or not capacity or wanted > capacity:
             return True
-        return (turn.session is not None and turn.session.place is place) or place.needs(turn.wanted) <= spare
+        if turn.session is not None and turn.session.place is place:
+            return True
+        return place.needs(turn.wanted) <= spare + (lent(turn, place) if turn.family is not None else 0)
+
+    def _yield(self, turn: Turn, place: WorkingSet, worker: Worker) -> None:
+        """Its relatives make room for it, as far as that is needed."""
+        for member in yielding(turn, place) if turn.family is not None else ():
+            if place.tokens + place.needs(turn.wanted) > self._limit(worker):
+                self._leave(member)
+
+    def _end(self, hint: Hint) -> None:
+        """Sessions that a client says are over."""
+        for session in self.families.named(hint):
+            if not session.running:
+                self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        """It does not come again, as far as is known."""
+        self._leave(session)
+        self.families.forget(session)
+        self.book.forget(session)
 
     def _end_leases(self, place: WorkingSet, now: float) -> None:
         for session in place.ended_leases(now):
@@ -325,30 +340,6 @@ class SessionAdmission:
         lease_s = climate.lease_s(session.ending)
         session.kept_until = now + (lease_s if lease_s > least_s else least_s)
         session.place.idle_until(session.kept_until)
-
-    def _leavers(self, worker: Worker, now: float) -> list[Session]:
-        """Sessions that may make room: inside for longer than their load took, and for one turn at least."""
-        place = self.sets.get(worker.holder)
-        if place is None:
-            return []
-        rate = worker.prefill_rate
-        return [s for s in place.sessions if s.turns and now - s.since > s.held_tokens / rate]
-
-    def _make_room(self, turn: Turn, place: WorkingSet, worker: Worker, now: float) -> None:
-        """Have sessions leave until what is claimed there, up to this turn's claim, fits: of those that are inside for
-        longest the idle ones; if that is not enough, those whose turns run leave at their ends, unless another session
-        is idle before."""
-        room = self._limit(worker) - place.promised_before(turn) - place.claims[turn]
-        leavers = sorted(self._leavers(worker, now), key=_since)
-        for session in leavers:
-            if place.tokens > room and not session.running:
-                self.rotated += 1
-                self._leave(session)
-        staying = place.tokens
-        for session in leavers:
-            if session.running:
-                session.leaving = staying > room
-                staying -= session.held_tokens if staying > room else 0
 
     def _relieve(self, place: WorkingSet, worker: Worker, climate: Climate) -> None:
         """Sessions inside have outgrown the memory: the one that is inside for longest leaves."""
@@ -366,7 +357,3 @@ class SessionAdmission:
         if session.place is not None:
             self.changes += 1
             session.place.leave(session)
-
-
-def _since(session: Session) -> float:
-    return session.since

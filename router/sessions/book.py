@@ -25,6 +25,8 @@ class Found(NamedTuple):
     """The session that it continues."""
     parent: Session | None = None
     """Else the session of which it is a branch."""
+    broken: bool = False
+    """It is that session by its id alone: the chain has broken off."""
 
 
 NOBODY = Found()
@@ -40,6 +42,10 @@ class SessionBook:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def knows(self, session: Session) -> bool:
+        """Has a prompt of it been answered, or kept?"""
+        return session in self._sessions
 
     def find(self, prompt: Prompt) -> Found:
         """The session of the deepest leaf that the prompt has. Changes nothing."""

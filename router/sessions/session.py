@@ -19,8 +19,8 @@ class Session:
     """Mutable. The working set writes what is held, admission the rest."""
 
     __slots__ = (
-        "anchors", "answering", "ended_at", "ending", "held_tokens", "kept_until", "leaves", "leaving", "place",
-        "prompt_tokens", "running", "since", "turns",
+        "anchors", "answering", "broken", "ended_at", "ending", "family", "held_tokens", "kept_until", "leaves",
+        "leaving", "place", "prompt_tokens", "running", "since", "start", "turns",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -46,3 +46,14 @@ class Session:
         """It leaves at the end of its turn: another session has waited for long enough."""
         self.anchors: list[bytes] = []
         self.held_tokens = 0
+        self.family: Any = None
+        """The sessions with which it belongs together; None without an id."""
+        self.start = b""
+        """The first hash of its prompts; kept where it has an id."""
+        self.broken = False
+        """Its last turn was known by its id alone."""
+
+    @property
+    def busy(self) -> bool:
+        """A turn of it runs, or of a relative for which it may wait."""
+        return bool(self.running) or (self.family is not None and self.family.runs)

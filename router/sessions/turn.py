@@ -1,16 +1,18 @@
 """One request as admission sees it: a turn of a session, known or new."""
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from router.fleet.worker import Worker
 from router.sessions.book import Found
 from router.sessions.footprint import Footprint
+from router.sessions.hints import NO_HINT
 from router.sessions.session import Session
 from router.sessions.working_set import WorkingSet
 from tokenizer_cache.prompt import Prompt
 
 Standing = Literal["new", "branch", "inside", "returned"]
-"""A session that nobody knows; a branch of a known one; one whose memory is kept; one that had given its place up."""
+"""A session that nobody knows; a branch of a known one, or of a known family; one whose memory is kept; one that had
+given its place up."""
 
 
 RETURN_S = 30.0
@@ -36,7 +38,8 @@ class Turn:
     """From its arrival to its end. `SessionAdmission` alone writes it."""
 
     __slots__ = (
-        "_desk", "arrived_at", "began_at", "came", "claim", "expected_tokens", "group", "kept", "parent",
+        "_desk", "arrived_at", "began_at", "broken", "came", "claim", "expected_tokens", "family", "group", "hint",
+        "kept", "parent",
         "prompt", "session", "standing", "streams", "waited", "wanted",
     )  # fmt: skip
 
@@ -52,6 +55,12 @@ class Turn:
         """None for a new session until the turn goes to a worker."""
         self.parent = found.parent
         """The session of which a new one is a branch."""
+        self.broken = found.broken
+        """It is known by its id alone."""
+        self.hint = NO_HINT
+        """What its client says of its session."""
+        self.family: Any = None
+        """The sessions with which it belongs together."""
         self.standing = _standing(found)
         """Whose turn it was when it arrived."""
         self.streams = True
@@ -67,6 +76,11 @@ class Turn:
         """Of its prompt, what was kept."""
         self.claim: WorkingSet | None = None
         """Where room is made for it: it has waited for long enough."""
+
+    @property
+    def known(self) -> bool:
+        """It is of a session that is known, or of a relative."""
+        return self.session is not None or self.parent is not None or self.family is not None
 
     @property
     def inside(self) -> bool:

@@ -87,13 +87,13 @@ class WorkingSet:
 
     def ended_leases(self, now: float) -> list[Session]:
         """Sessions inside whose lease is over."""
-        idle = [session for session in self.sessions if not session.running]
+        idle = [session for session in self.sessions if not session.busy]
         self.soonest_end = min((session.kept_until for session in idle if session.kept_until > now), default=math.inf)
         return [session for session in idle if session.kept_until <= now]
 
     def idle(self) -> Iterator[Session]:
-        """Sessions inside of which no turn runs, in the order in which they came."""
-        return (session for session in self.sessions if not session.running)
+        """Sessions inside of which no turn runs, nor of a relative, in the order in which they came."""
+        return (session for session in self.sessions if not session.busy)
 
     def _add(self, anchors: list[bytes]) -> None:
         here = self._anchors

@@ -31,8 +31,9 @@ class RoutingSettings(ServingSettings):
         ROUTING,
         "x-session-id",
         kinds.header_name(),
-        "Request header that names the client's session. Only the policy consistent_hash reads it. Change it when your "
-        "clients name their sessions in another header.",
+        "Request header that names the client's session, beside those that known clients send. The policy "
+        "consistent_hash reads it alone. Change it when your clients name their sessions in another header. See "
+        "docs/sessions.md.",
     )
     prefill_rate: float = setting(
         ROUTING,

@@ -54,6 +54,13 @@ class Fields(msgspec.Struct, kw_only=True):
     bootstrap_port: Raw = ABSENT
     bootstrap_room: Raw = ABSENT
     input_ids: Raw = ABSENT
+    prompt_cache_key: Raw = ABSENT
+    metadata: Raw = ABSENT
+    session_id: Raw = ABSENT
+
+
+NAMES: Final = frozenset({"prompt_cache_key", "metadata", "session_id"})
+"""Fields that name a session, and reach no prompt."""
 
 
 class ChatFields(Fields, kw_only=True):

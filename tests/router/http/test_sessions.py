@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.engines import EngineThread, quick_profile
-from tests.router.http.site import CHAT
+from tests.router.http.site import CHAT, COMPLETIONS
 from tests.routers import MODEL, RunningRouter, chat, running_router
 
 WORDS = 1000
@@ -125,3 +125,22 @@ async def test_a_new_session_that_is_refused_is_counted() -> None:
             metrics = await router.metrics()
     assert {answer.json()["error"]["code"] for answer in refused} == {"no_room"}
     assert metrics["warmroute_sessions_refused_total"] == len(refused) > 0
+
+
+async def test_what_a_client_calls_its_session_is_a_hint_and_told_to_nobody() -> None:
+    log, name = io.BytesIO(), {"x-claude-code-session-id": "confidential-id"}
+    opening = "system " * WORDS
+    prompts = [opening + "a " * 200, opening + "a " * 200 + "b " * 200, opening + "summary"]
+    with EngineThread(model=MODEL, profile=TIGHT) as engine:
+        async with running_router(engine.url, decision_headers=True, access_stream=log) as router:
+            told: dict[str, list[str]] = {}
+            for whose, headers in (("named", name), ("nameless", {})):
+                for prompt in prompts:
+                    body = {"model": MODEL, "prompt": whose + prompt, "max_tokens": 2}
+                    answer = await router.client.post(COMPLETIONS, json=body, headers=headers)
+                    told.setdefault(whose, []).append(answer.headers["x-warmroute-session"])
+            page = (await router.client.get("/metrics")).text
+            router.parts.access_log.flush()
+    known = {whose: [standing != "new" for standing in standings] for whose, standings in told.items()}
+    assert known == {"named": [False, True, True], "nameless": [False, True, False]}
+    assert "confidential" not in page + log.getvalue().decode()

@@ -1,0 +1,146 @@
+"""What a client says of whose turn a request is, as two hashes: the chain of prompts decides, and this is a hint.
+
+Clients name their sessions in headers and fields of their own. What must not be broken: an id is hostile. It is
+bounded, hashed with its client and model, and nothing else of it is kept, logged or counted. `user` and
+`safety_identifier` name people, often one for a whole fleet, and are not read.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+
+from tokenizer_cache.bodies.fields import Fields, Raw, given
+
+MAX_ID_BYTES = 256
+"""A longer id is no id."""
+MAX_METADATA_BYTES = 4096
+HASH_BYTES = 16
+
+OWN: Final = (
+    b"x-claude-code-agent-id",
+    b"x-claude-code-session-id",
+    b"thread-id",
+    b"session-id",
+    b"session_id",
+    b"x-dynamo-session-id",
+    b"x-deepseek-harness-session-id",
+    b"x-opencode-session",
+    b"x-session-id",
+    b"x-session-affinity",
+    b"x-litellm-session-id",
+    b"x-grok-conv-id",
+    b"x-task-id",
+)
+"""Headers that name one chain of prompts. The first one that is there counts."""
+FAMILY: Final = (
+    b"x-claude-code-session-id",
+    b"session-id",
+    b"session_id",
+    b"x-dynamo-parent-session-id",
+    b"x-deepseek-harness-parent-session-id",
+    b"x-parent-session-id",
+    b"x-codex-parent-thread-id",
+)
+"""Headers that a chain's relatives share with it: subagents with who sent them out."""
+ENDS: Final = b"x-dynamo-session-final"
+"""Says that the session ends."""
+NO: Final = frozenset({b"", b"0", b"false"})
+_READ: Final = frozenset({*OWN, *FAMILY, ENDS})
+_CLAUDE: Final = re.compile(r"_session_([0-9A-Za-z-]+)\Z")
+
+
+class Hint(NamedTuple):
+    """Hashes; empty for what was not said."""
+
+    own: bytes = b""
+    """Of this chain of prompts."""
+    family: bytes = b""
+    """Of it and its relatives."""
+    ends: bool = False
+    """The session ends with this request."""
+
+
+NO_HINT: Final = Hint()
+Said = TypeVar("Said")
+
+
+class _User(msgspec.Struct):
+    session_id: str = ""
+
+
+class _Metadata(msgspec.Struct):
+    user_id: str = ""
+    session_id: str = ""
+
+
+class Names:
+    """Hashes what clients say. `secret`: the same on routers that share what they know of sessions."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = blake2b(secret, person=b"session names", digest_size=32).digest()
+
+    def hint(self, client: str, model: str, headers: Iterable[tuple[bytes, bytes]], fields: Fields) -> Hint:
+        """Of one request. `headers` are in lower case."""
+        said = {name: value for name, value in headers if name in _READ and len(value) <= MAX_ID_BYTES}
+        claude, others = _of_metadata(fields.metadata)
+        keyed = _text(fields.prompt_cache_key) or _text(fields.session_id) or others
+        if not (said or claude or keyed):
+            return NO_HINT
+        own = _first(OWN[:2], said) or claude or _first(OWN[2:], said)
+        family = _first(FAMILY[:1], said) or claude or _first(FAMILY[1:], said) or keyed or own
+        ends = said.get(ENDS, b"").lower() not in NO
+        return Hint(self._hash(client, model, own), self._hash(client, model, family), ends)
+
+    def _hash(self, client: str, model: str, said: bytes) -> bytes:
+        if not said:
+            return b""
+        state = blake2b(said, key=self._key, digest_size=HASH_BYTES)
+        state.update(f"\0{client}\0{model}".encode())
+        return state.digest()
+
+
+def with_header(headers: Iterable[tuple[bytes, bytes]], session: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers, and the value of the one that the operator has named, under a name that is read."""
+    return [(b"x-session-id", session), *headers] if session else list(headers)
+
+
+def _first(names: Iterable[bytes], said: Mapping[bytes, bytes]) -> bytes:
+    return next((said[name] for name in names if said.get(name)), b"")
+
+
+def _text(raw: Raw) -> bytes:
+    """A field that is a string, decoded."""
+    value = given(raw)
+    if not value.startswith(b'"') or len(value) > 2 * MAX_ID_BYTES:
+        return b""
+    return _bounded(_decoded(value, str) or "")
+
+
+def _of_metadata(raw: Raw) -> tuple[bytes, bytes]:
+    """What Claude Code and others put there: the session in `user_id`, as JSON or behind `_session_`; `session_id`."""
+    value = given(raw)
+    found = _decoded(value, _Metadata) if value and len(value) <= MAX_METADATA_BYTES else None
+    if found is None:
+        return b"", b""
+    if found.user_id.startswith("{"):
+        user = _decoded(found.user_id.encode(), _User)
+        claude = user.session_id if user is not None else ""
+    else:
+        behind = _CLAUDE.search(found.user_id)
+        claude = behind[1] if behind is not None else ""
+    return _bounded(claude), _bounded(found.session_id)
+
+
+def _decoded(value: bytes, kind: type[Said]) -> Said | None:
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def _bounded(text: str) -> bytes:
+    value = text.encode("utf-8", "replace")
+    return value if len(value) <= MAX_ID_BYTES else b""
