@@ -42,6 +42,23 @@ WORKERS = Row(
             each_worker("warmroute_worker_kv_kept_tokens", "min"),
         ),
         Panel(
+            "KV events",
+            "By kind. missed, malformed, block_size and full mean that predictions are simulated for a time.",
+            (Query(per_second("warmroute_kv_events_total", ROUTER, "kind"), "{{kind}}"),),
+            "ops",
+        ),
+        Panel(
+            "Workers whose blocks are all known",
+            "1 while everything since the engine's start was heard.",
+            each_worker("warmroute_kv_events_complete", "max"),
+            most=1,
+        ),
+        Panel(
+            "Engine blocks known",
+            "By the process that listens. A token takes 20 bytes of its memory with blocks of 16 tokens.",
+            each_worker("warmroute_kv_events_blocks", "max"),
+        ),
+        Panel(
             "Hit rate by worker",
             "If one worker is far below the others, it restarted, other clients use it, or its prefix caching is off.",
             (Query(share(CACHED, REPORTED, "worker"), "{{worker}}"),),

@@ -1,7 +1,4 @@
-"""Sends KV events over ZMQ as vLLM does: a PUB socket, and a ROUTER socket that repeats what was missed.
-
-Imports pyzmq (extra `loadtest`), so it is imported only where events are asked for.
-"""
+"""Sends KV events over ZMQ as vLLM does: a PUB socket, and a ROUTER socket that repeats what was missed."""
 
 import asyncio
 from collections.abc import Sequence

@@ -11,6 +11,7 @@ from router.build.common import common_of
 from router.build.gauges import file_gauges, index_gauges, prompt_gauges, request_gauges, sharing_gauges
 from router.build.limits import clients_of, room_limits
 from router.build.make_dial import make_dial, make_renewal
+from router.build.make_events import make_follower
 from router.build.make_fleet import make_fleet
 from router.build.make_gateway import GatewayInputs, make_gateway
 from router.build.make_members import make_members
@@ -21,6 +22,7 @@ from router.build.server import make_server
 from router.build.tuning import DEFAULTS, Tuning
 from router.fleet.metrics import WorkerCollector
 from router.fleet.worker import NOT_PROBED
+from router.kv_events.metrics import EventCollector
 from router.members.metrics import DiscoveryCollector
 from router.observe.access_log import AccessLog
 from router.observe.loop_lag import LoopLag
@@ -66,6 +68,7 @@ class Router:
         self.sharing = make_sharing(common, self.tree, self.link_counters)
         self.index = self.sharing.index if self.sharing else self.tree
         self.fleet = make_fleet(common, self.index, self.sharing)
+        self.follower = make_follower(common, self.fleet, self.tree, self.sharing)
         self.dial = make_dial(settings)
         self.prompts = make_prompts(common, self.fleet, self.dial, self.sharing, journal_of(config))
         self.members = make_members(common, self.fleet, self.dial, self.sharing)
@@ -126,6 +129,7 @@ class Router:
                 self.common.instruments,
                 self.link_counters,
                 WorkerCollector(self.fleet.workers.values),
+                EventCollector(self.follower.heard.values),
                 SessionCollector(self.admission, self.fleet.workers.values),
                 EncoderCollector(lambda: encoders.exact, self.prompts.reader, encoders.room),
                 GaugeCollector(self._gauges()),
@@ -181,6 +185,7 @@ class Router:
         background.start("tokenizers", self.prompts.encoders.run)
         background.start("header times", self.server.sweep)
         background.start("certificates", self.renewal.run)
+        background.start("kv events", self.follower.run)
 
     def _start_shared(self, background: Background, sharing: Sharing) -> None:
         """What a router does for others, and they for it."""

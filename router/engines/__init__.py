@@ -7,13 +7,14 @@ and every bad answer becomes one `WorkerAnswerError`.
 
 from router.engines.answers import NO_ANSWERS, AnswerFault, WorkerAnswerError, control_client, fetch
 from router.engines.detect import detect
-from router.engines.engine import Engine, EngineKind, Facts, Load, ModelCard, restarted
+from router.engines.engine import Engine, EngineKind, EventPorts, Facts, Load, ModelCard, restarted
 
 __all__ = [
     "NO_ANSWERS",
     "AnswerFault",
     "Engine",
     "EngineKind",
+    "EventPorts",
     "Facts",
     "Load",
     "ModelCard",

@@ -28,6 +28,16 @@ class ModelCard:
 
 
 @dataclass(frozen=True, slots=True)
+class EventPorts:
+    """Where an engine publishes its KV events, at its own host."""
+
+    events: int
+    repeats: int = 0
+    """Where missed ones are asked for; 0 for nowhere."""
+    topic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What stays true about a worker while its engine's process lives (LoRA adapters may come and go)."""
 
@@ -49,6 +59,8 @@ class Facts:
     """The server's options that change prompts."""
     prefix_caching: bool = True
     """False when the engine says that its prefix cache is off: then no prompt is ever cached there."""
+    events: EventPorts | None = None
+    """None where it does not say that it publishes KV events."""
 
 
 @dataclass(frozen=True, slots=True)

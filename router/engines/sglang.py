@@ -24,6 +24,7 @@ from router.engines.answers import (
     within,
 )
 from router.engines.engine import EngineKind, Facts, Load, ModelCard
+from router.engines.events import sglang_events
 from router.engines.metrics import MAX_BLOCK_TOKENS, MAX_KV_TOKENS, MAX_RANKS, MAX_VALUE, filtered_page, total
 from router.engines.prometheus_text import Sample, Wanted
 from router.engines.sglang_served import ServerOptions, served
@@ -51,6 +52,7 @@ class _SglangServerInfo(ServerOptions, kw_only=True):
     max_total_num_tokens: int | None = None
     disable_radix_cache: bool | None = None
     enable_metrics: bool | None = None
+    kv_events: msgspec.Raw = msgspec.Raw(b"null")
     startup_time: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -95,6 +97,7 @@ class Sglang:
             dp_size=dp_size,
             served=await served(client, url, info),
             prefix_caching=not info.disable_radix_cache,
+            events=sglang_events(info.kv_events),
         )
 
     async def load(self, client: httpx.AsyncClient, url: str) -> Load | None:

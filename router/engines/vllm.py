@@ -22,6 +22,7 @@ from router.engines.answers import (
     within,
 )
 from router.engines.engine import EngineKind, Facts, Load
+from router.engines.events import vllm_events
 from router.engines.metrics import (
     MAX_BLOCK_TOKENS,
     MAX_KV_TOKENS,
@@ -111,6 +112,7 @@ class Vllm:
             dp_size=max(1, len(ranks)),
             served=Served(engine=self.kind),
             prefix_caching=all(rank.get("enable_prefix_caching") != "False" for rank in ranks),
+            events=await vllm_events(client, url),
         )
 
     async def load(self, client: httpx.AsyncClient, url: str) -> Load | None:

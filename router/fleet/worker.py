@@ -88,6 +88,8 @@ class Worker:
         self.restarts = 0
         self.cache_loss = CacheLoss()
         self.belief = PoolBelief()
+        self.told = False
+        """Its events tell all that it holds."""
         self.holder = self.id
         self.facts: Facts | None = None
         self.load: Load | None = None

@@ -104,7 +104,7 @@ class Fleet:
         worker.belief.size(facts.kv_capacity_tokens)
         worker.pool = KvPool(
             capacity_tokens=facts.kv_capacity_tokens,
-            kept_tokens=facts.kv_capacity_tokens - worker.belief.lacking_tokens,
+            kept_tokens=facts.kv_capacity_tokens - (0 if worker.told else worker.belief.lacking_tokens),
             align_tokens=max(1, facts.block_tokens),
             caches=facts.prefix_caching,
         )
@@ -122,6 +122,27 @@ class Fleet:
         worker.restarts += 1
         self._forget(worker)
         self._changed()
+
+    def on_cleared(self, worker_id: str) -> None:
+        """The engine says that it holds nothing any more."""
+        worker = self.workers.get(worker_id)
+        if worker is not None:
+            self._forget(worker)
+            self._changed()
+
+    def told(self, worker_id: str, all_of_it: bool) -> None:
+        """The worker's events tell all that it holds, or do not any more: then its pool is simulated again, in the size
+        that its answers have shown."""
+        worker = self.workers.get(worker_id)
+        if worker is not None and worker.told != all_of_it:
+            worker.told = all_of_it
+            self._resize(worker)
+
+    def _resize(self, worker: Worker) -> None:
+        lacking = 0 if worker.told else worker.belief.lacking_tokens
+        worker.pool = replace(worker.pool, kept_tokens=worker.pool.capacity_tokens - lacking)
+        for callback in self.on_belief:
+            callback(worker)
 
     def on_load(self, worker_id: str, load: Load) -> None:
         """The engine's own figures, as scraped."""
@@ -146,11 +167,8 @@ class Fleet:
             log.warning("worker %s has lost its cache: its prefixes are forgotten", worker.id)
             self._forget(worker)
             self._changed()
-        elif worker.belief.reported(turn):
-            pool = worker.pool
-            worker.pool = replace(pool, kept_tokens=pool.capacity_tokens - worker.belief.lacking_tokens)
-            for callback in self.on_belief:
-                callback(worker)
+        elif not worker.told and worker.belief.reported(turn):
+            self._resize(worker)
 
     def forgotten_elsewhere(self, holder: str) -> None:
         """Another router has noticed that this holder lost its cache: what was counted here was the same loss."""

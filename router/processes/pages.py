@@ -16,6 +16,8 @@ HIGHEST = frozenset(
         "warmroute_index_blocks",
         "warmroute_index_nodes",
         "warmroute_keys_file_broken",
+        "warmroute_kv_events_blocks",
+        "warmroute_kv_events_complete",
         "warmroute_loop_stall_seconds",
         "warmroute_redis_memory_bytes",
         "warmroute_redis_secret_differs",

@@ -11,6 +11,7 @@ from router.dial.allow import Rule, read_rule
 from router.dial.hosts import is_host
 from router.dial.quoting import quoted
 from router.dial.service_name import ServiceName, read_service
+from router.kv_events.rules import EventRule, parse_rule
 from router.settings.kinds import UNPRINTABLE, word
 from router.settings.setting import Kind
 from router.shared.address import parse_address
@@ -114,6 +115,15 @@ def service() -> Kind:
         return read_service(word(given))
 
     return Kind(read, "[scheme://][namespace/]service[:port]", "SERVICE")
+
+
+def event_rule() -> Kind:
+    """Where a worker's KV events come from."""
+
+    def read(given: object) -> EventRule:
+        return parse_rule(word(given))
+
+    return Kind(read, "[WORKER_URL=]auto, on, off or PORT[/REPLAY_PORT]", "RULE")
 
 
 def extra_path() -> Kind:

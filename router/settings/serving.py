@@ -7,6 +7,7 @@ import dataclasses
 
 from router.dial.allow import Rule
 from router.dial.service_name import ServiceName
+from router.kv_events.rules import EventRule
 from router.settings import kinds, places
 from router.settings.setting import Secret, setting
 
@@ -125,6 +126,15 @@ class ServingSettings:
         "Take only workers that are labelled with this role, from files and Kubernetes. Unset: any. Set it when one "
         "file or Service names workers for several routers.",
         name="worker_role",
+    )
+    kv_events: tuple[EventRule, ...] = setting(
+        WORKERS,
+        (),
+        kinds.many(places.event_rule()),
+        "Where engines publish the blocks that they store and remove, over ZMQ (--kv-events-config). auto: where the "
+        "engine says that it does (vLLM 0.32, SGLang). PORT/REPLAY_PORT: at these ports of every worker, or of one "
+        "behind WORKER_URL=. off: nowhere. Set ports for vLLM before 0.32. Unset: auto. Without events predictions "
+        "are corrected by what answers report.",
     )
     warm_in_s: float = setting(
         WORKERS,

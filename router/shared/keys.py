@@ -19,6 +19,7 @@ read, is deleted when it is met: by the router (`Link.mend`), or by the script i
 | `{prefix}:2:load:ROUTER` | string | 3 s, renewed at each change and each second | one router's part of the load |
 | `{prefix}:2:c:DIGEST` | string | `redis_ttl_s`; 120 s behind a later turn | a place in a conversation: its blocks |
 | `{prefix}:2:use:ROUTER` | string | 10 s, renewed at least each second | what limited clients took there |
+| `{prefix}:2:events:WORKER` | string | 4 s, renewed each second | which router listens to this worker's KV events |
 | `{prefix}:2:names` | hash | `redis_ttl_s` twice, renewed at each record | a holder's number, by its name |
 | `{prefix}:2:live` | hash | as `names` | a living holder's horizon, last correction and name, by its number |
 | `{prefix}:2:h:NUMBER` | hash | `redis_ttl_s`, renewed at each record | a holder's clock, capacity and ages |
@@ -80,6 +81,11 @@ class Keys:
     def uses(self) -> str:
         """The beginning of the keys of what clients used, one key per router."""
         return f"{self.tag}use:"
+
+    @property
+    def events(self) -> str:
+        """The beginning of the keys of leases on workers' events, one key per worker."""
+        return f"{self.tag}events:"
 
     def load(self, router: str) -> str:
         """One router's part of the load."""

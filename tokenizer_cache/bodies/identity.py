@@ -51,6 +51,11 @@ def scope_key(format_name: str, fields: Fields) -> bytes:
     return framed(parts)
 
 
+def plain_scope(format_name: str, model: str) -> bytes:
+    """The scope of requests that name a model and nothing else that separates caches."""
+    return framed([format_name.encode(), model.encode(), *(b"" for _ in _SCOPE)])
+
+
 def context_key(scope: bytes, fields: Fields, engine: str) -> bytes:
     """What begins the conversation keys: `scope` and every field that may change how `engine` renders. Null is not the
     same as absent: some engines refuse the one and have a default for the other."""

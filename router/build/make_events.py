@@ -1,0 +1,15 @@
+"""Who listens to workers' KV events: this router, or where several share a Redis, one of them for each worker."""
+
+from router.build.common import Common
+from router.build.make_sharing import Sharing
+from router.fleet.workers import Fleet
+from router.kv_events.follower import Follower, Following
+from router.kv_events.leases import Alone, SharedLeases
+from router.prefix.tree import TreeIndex
+
+
+def make_follower(common: Common, fleet: Fleet, tree: TreeIndex, sharing: Sharing | None) -> Follower:
+    """It follows nobody yet."""
+    leases = Alone() if sharing is None else SharedLeases(sharing.link, common.keys, sharing.load.name)
+    index = tree if sharing is None else sharing.index
+    return Follower(fleet, index, tree.find, Following(leases, common.settings.kv_events, common.secret))

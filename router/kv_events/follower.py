@@ -1,0 +1,197 @@
+"""Keeps the listening process running, tells it whom to follow, and takes what it says into the index.
+
+Events correct the simulation: what is lost is not believed any more, what is held is. Where all that an engine ever did
+is known, its pool is not simulated to be smaller than it says. A worker that nobody listens to is simulated.
+"""
+
+import asyncio
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import msgspec
+
+from router.fleet.worker import Worker
+from router.fleet.workers import Fleet
+from router.kv_events.leases import Leases
+from router.kv_events.rules import EventRule, addresses, rule_of
+from router.kv_events.wire import LENGTH, MAX_MESSAGE_BYTES, EventSource, News, Orders, packed, read_news
+from router.prefix.index import HASH_BYTES, Held, PrefixIndex, Record, State
+from tokenizer_cache.bodies.identity import plain_scope
+from tokenizer_cache.conversations.chain import ID_BYTES, Chain
+
+BEAT_S = 1.0
+"""Seconds between two looks at whom to follow."""
+MAX_NAMES = 4
+"""Names of one model for which chains are kept."""
+END_S = 2.0
+
+
+@dataclass(slots=True)
+class HeardWorker:
+    """What is known of one worker's events."""
+
+    worker: Worker
+    source: EventSource
+    complete: bool = False
+    blocks: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    heard_at: float = 0.0
+    """When its last batch came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Whom a router follows, and how it hashes."""
+
+    leases: Leases
+    rules: Sequence[EventRule]
+    secret: bytes
+    """Keys the chains."""
+
+
+Find = Callable[[bytes, Sequence[str]], Mapping[str, Held]]
+
+
+class Follower:
+    """One router's. `find` looks into its own index."""
+
+    def __init__(self, fleet: Fleet, index: PrefixIndex, find: Find, following: Following) -> None:
+        self.heard: dict[str, HeardWorker] = {}
+        """By worker, for as long as this router listens to it."""
+        self.process: Process | None = None
+        """The listening process; None while nobody is followed."""
+        self.refused = 0
+        """Messages of the listening process that were no news."""
+        self._fleet = fleet
+        self._index = index
+        self._find = find
+        self._following = following
+        self._ordered: list[EventSource] = []
+
+    async def run(self) -> None:
+        """For ever. Raises when the listening process ends: whoever runs this starts it again."""
+        while not await self._choose():  # noqa: ASYNC110 - nothing tells of workers that may be followed
+            await asyncio.sleep(BEAT_S)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "router.kv_events.process"), stdin=PIPE, stdout=PIPE, start_new_session=True
+        )
+        self.process = process
+        reading = asyncio.create_task(self._read(process), name="kv events")
+        try:
+            await self._order(process, reading)
+            raise RuntimeError("the process that listens to KV events has ended")
+        finally:
+            self.process = None
+            reading.cancel()
+            self._ordered = []
+            for heard in list(self.heard.values()):
+                self._unfollow(heard)
+            await _end(process)
+
+    async def _order(self, process: Process, reading: "asyncio.Task[None]") -> None:
+        """Tell it whom to follow, until it has ended."""
+        assert process.stdin is not None
+        while not reading.done():
+            wanted = await self._choose()
+            if wanted != self._ordered:
+                self._ordered = wanted
+                process.stdin.write(packed(Orders(secret=self._following.secret, sources=wanted)))
+                await process.stdin.drain()
+            await asyncio.wait((reading,), timeout=BEAT_S)
+
+    async def _choose(self) -> list[EventSource]:
+        """The sources that are this router's to follow."""
+        possible = {
+            worker.id: (worker, source)
+            for worker in self._fleet.workers.values()
+            if (source := source_of(worker, self._following)) is not None
+        }
+        mine = await self._following.leases.mine(list(possible)) if possible else set()
+        for worker_id, heard in list(self.heard.items()):
+            if worker_id not in mine or possible[worker_id][1] != heard.source:
+                self._unfollow(heard)
+        for worker_id in mine:
+            if worker_id not in self.heard:
+                self.heard[worker_id] = HeardWorker(*possible[worker_id], heard_at=time.monotonic())
+        return [heard.source for heard in self.heard.values()]
+
+    def _unfollow(self, heard: HeardWorker) -> None:
+        self.heard.pop(heard.worker.id, None)
+        self._fleet.told(heard.worker.id, False)
+
+    async def _read(self, process: Process) -> None:
+        """Take in what it says until it ends."""
+        assert process.stdout is not None
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                (size,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
+                if size > MAX_MESSAGE_BYTES:
+                    self.refused += 1
+                    return
+                body = await process.stdout.readexactly(size)
+                try:
+                    news = read_news(body)
+                except msgspec.DecodeError:
+                    self.refused += 1
+                    continue
+                self.take(news)
+
+    def take(self, news: News) -> None:
+        """Take one message in."""
+        heard = next((each for each in self.heard.values() if each.source.key == news.key), None)
+        if heard is None or heard.worker.holder != news.key:
+            return
+        worker = heard.worker
+        heard.counts.update(news.counts)
+        heard.complete, heard.blocks = news.complete, news.blocks
+        if news.counts.get("batches"):
+            heard.heard_at = time.monotonic()
+        if news.cleared:
+            self._fleet.on_cleared(worker.id)
+        self._fleet.told(worker.id, news.complete)
+        for chain in news.lost:
+            kept = chain[:-HASH_BYTES]
+            self._index.record(Record(worker.holder, kept, State.CORRECTED, tail=chain))
+        for chain in news.held:
+            known = self._find(chain, (worker.holder,)).get(worker.holder)
+            if known is None or known.pending_blocks * HASH_BYTES < len(chain):  # else the request's own record tells
+                self._index.record(Record(worker.holder, chain, State.CONFIRMED))
+
+
+def source_of(worker: Worker, following: Following) -> EventSource | None:
+    """Where this worker's events come from; None where they are not listened to. Ranks have a publisher and a pool
+    each, so several behind one URL are simulated."""
+    facts, rule = worker.facts, rule_of(worker.url, following.rules)
+    if facts is None or not worker.in_service or rule.mode == "off" or facts.dp_size > 1 or not facts.prefix_caching:
+        return None
+    ports = rule.ports or facts.events
+    names = [card.id for card in worker.models if not card.parent][:MAX_NAMES]
+    if ports is None or not names:
+        return None
+    cell_bytes = worker.chain_block_tokens * ID_BYTES
+    chain = Chain(cell_bytes, following.secret)
+    events, repeats = addresses(worker.url, ports)
+    return EventSource(
+        key=worker.holder,
+        events=events,
+        repeats=repeats,
+        topic=ports.topic,
+        roots=tuple(chain.root(plain_scope(worker.format, name)) for name in names),
+        cell_bytes=cell_bytes,
+    )
+
+
+async def _end(process: Process) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), END_S)
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

@@ -1,0 +1,240 @@
+"""What one worker holds by its own word: engine blocks, and the cells of our chain that they fill.
+
+A cell is one block of the chain: `cell_tokens` ids in one or more engine blocks. It is held while all of its engine
+blocks are, and counts where all cells before it are held too. Conversations that part inside a cell have a cell each,
+the later one with the first one's engine blocks at its head. Removals name engine blocks alone, so a map leads from
+these to their cells.
+
+Memory: 20 bytes a token with blocks of 16 tokens, 160 with pages of one; ids are 4 of these, and stay in this process.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from router.kv_events.batches import Cleared, Event, Removed, Stored
+from tokenizer_cache.conversations.chain import ID_BYTES, Chain
+
+MAX_COPIES = 255
+"""Copies of one engine block that are counted: requests that compute the same prompt at once store it twice."""
+MAX_BLOCKS = 2_000_000
+"""Engine blocks of one worker that are known at most; with more of them the worker is simulated again."""
+
+
+class FullLedgerError(Exception):
+    """More blocks than are known at most."""
+
+
+class Cell:
+    """One block of the chain, perhaps not full yet."""
+
+    __slots__ = ("branches", "children", "copies", "first", "hash", "hashes", "ids", "parent", "stem")
+
+    def __init__(self, parent: Cell | None, stem: Cell | None = None, first: int = 0) -> None:
+        self.parent = parent
+        """The cell before it; None at a prompt's start."""
+        self.stem = stem
+        """The cell with which it shares its first engine blocks."""
+        self.first = first
+        """How many these are."""
+        self.copies = bytearray()
+        """Of its own engine blocks."""
+        self.hashes: list[int] = []
+        self.ids = b""
+        """All of its token ids."""
+        self.hash = b""
+        """In the chain; empty until it is full."""
+        self.children: list[Cell] = []
+        self.branches: list[Cell] = []
+        """Cells whose stem it is."""
+
+    def has(self, blocks: int) -> bool:
+        """Are its first `blocks` engine blocks held?"""
+        own = max(0, blocks - self.first)
+        if own and not all(self.copies[:own]):
+            return False
+        return self.stem is None or self.stem.has(min(blocks, self.first))
+
+    @property
+    def blocks(self) -> int:
+        return self.first + len(self.copies)
+
+
+class Changes(NamedTuple):
+    """What has changed since the last time."""
+
+    lost: list[bytes]
+    """Chains whose last block is not held any more, nor anything behind it."""
+    held: list[bytes]
+    """Chains that are held as a whole."""
+
+
+class Ledger:
+    """One worker's, for one name of its model. `root` is the parent of each prompt's first block."""
+
+    def __init__(self, chain: Chain, root: bytes, counts: Counter[str], max_blocks: int = MAX_BLOCKS) -> None:
+        self._chain = chain
+        self._root = root
+        self._counts = counts
+        self._max_blocks = max_blocks
+        self._cells: dict[int, tuple[Cell, int]] = {}
+        """By engine block: its cell and its place there."""
+        self._touched: dict[Cell, None] = {}
+
+    def __len__(self) -> int:
+        """Engine blocks that are known."""
+        return len(self._cells)
+
+    def apply(self, event: Event) -> None:
+        """Take one event in. Raises FullLedgerError."""
+        if isinstance(event, Removed):
+            self._remove(event.hashes)
+        elif isinstance(event, Cleared):
+            self.clear()
+        else:
+            self._store(event)
+
+    def clear(self) -> None:
+        """It holds nothing, or nothing is known of it any more."""
+        self._cells.clear()
+        self._touched.clear()
+
+    def changes(self) -> Changes:
+        """What has changed since the last call."""
+        touched, self._touched = self._touched, {}
+        size = self._chain.block_bytes
+        lost: list[bytes] = []
+        leaves: dict[Cell, None] = {}
+        for cell in touched:
+            if not cell.hash:
+                continue
+            if _is_held(cell, size):
+                leaves.update(dict.fromkeys(_leaves(cell, size)))
+            elif cell.parent not in touched or _is_held(cell.parent, size):
+                lost.append(_chain_of(cell))
+        held = [_chain_of(cell) for cell in leaves if all(_is_held(each, size) for each in _before(cell))]
+        for cell in touched:
+            self._collect(cell)
+        return Changes(lost, held)
+
+    def chains(self) -> list[bytes]:
+        """Everything that counts, as the longest chains."""
+        size = self._chain.block_bytes
+        cells = dict.fromkeys(cell for cell, _ in self._cells.values() if cell.parent is None)
+        leaves = dict.fromkeys(leaf for cell in cells if _is_held(cell, size) for leaf in _leaves(cell, size))
+        return [_chain_of(leaf) for leaf in leaves]
+
+    def _store(self, event: Stored) -> None:
+        width = event.block_tokens * ID_BYTES
+        if self._chain.block_bytes % width:
+            self._counts["block_size"] += 1
+            return
+        at: tuple[Cell, int] | None = None
+        if event.parent is not None and (at := self._cells.get(event.parent)) is None:
+            self._counts["unknown_parent"] += 1
+            return
+        if len(self._cells) + len(event.hashes) > self._max_blocks:
+            raise FullLedgerError
+        cell, filled = (None, 0) if at is None else (at[0], at[1] + 1)
+        for number, engine_hash in enumerate(event.hashes):
+            known = self._cells.get(engine_hash)
+            if known is not None:
+                cell, filled = known[0], known[1] + 1
+                place = known[1] - cell.first
+                cell.copies[place] = min(MAX_COPIES, cell.copies[place] + 1)
+            else:
+                ids = event.ids[number * width : (number + 1) * width]
+                cell = self._room(cell, filled, width)
+                self._fill(cell, engine_hash, ids)
+                filled = cell.blocks
+            self._touch(cell, filled - 1)
+
+    def _room(self, cell: Cell | None, filled: int, width: int) -> Cell:
+        """The cell that the next engine block belongs to, behind the first `filled` ones of `cell`."""
+        if cell is None or filled * width == self._chain.block_bytes:
+            new = Cell(cell)
+            if cell is not None:
+                cell.children.append(new)
+            return new
+        if filled == cell.blocks:
+            return cell
+        branch = Cell(cell.parent, cell, filled)
+        branch.ids = cell.ids[: filled * width]
+        cell.branches.append(branch)
+        if cell.parent is not None:
+            cell.parent.children.append(branch)
+        return branch
+
+    def _fill(self, cell: Cell, engine_hash: int, ids: bytes) -> None:
+        self._cells[engine_hash] = (cell, cell.blocks)
+        cell.hashes.append(engine_hash)
+        cell.copies.append(1)
+        cell.ids += ids
+        if len(cell.ids) == self._chain.block_bytes:
+            parent = self._root if cell.parent is None else cell.parent.hash
+            cell.hash, _ = self._chain.extend(parent, b"", cell.ids)
+
+    def _remove(self, hashes: Sequence[int]) -> None:
+        for engine_hash in hashes:
+            known = self._cells.get(engine_hash)
+            if known is None:
+                self._counts["unknown_block"] += 1
+                continue
+            cell, place = known
+            copies = cell.copies[place - cell.first]
+            if copies:
+                cell.copies[place - cell.first] = copies - 1
+                if copies == 1:
+                    self._touch(cell, place)
+
+    def _touch(self, cell: Cell, place: int) -> None:
+        """An engine block of the cell has come or gone: all cells that have it are looked at."""
+        self._touched[cell] = None
+        for branch in cell.branches:
+            if branch.first > place:
+                self._touch(branch, place)
+
+    def _collect(self, cell: Cell | None) -> None:
+        """Forget cells of which nothing is held and on which nothing hangs."""
+        while cell is not None and not any(cell.copies) and not cell.children and not cell.branches:
+            for engine_hash in cell.hashes:
+                self._cells.pop(engine_hash, None)
+            cell.hashes = []
+            stem, parent = cell.stem, cell.parent
+            if stem is not None and cell in stem.branches:
+                stem.branches.remove(cell)
+                self._collect(stem)
+            if parent is not None and cell in parent.children:
+                parent.children.remove(cell)
+            cell = parent
+
+
+def _is_held(cell: Cell | None, size: int) -> bool:
+    return cell is None or (len(cell.ids) == size and cell.has(cell.blocks))
+
+
+def _before(cell: Cell) -> Iterator[Cell]:
+    """The cell and those before it."""
+    at: Cell | None = cell
+    while at is not None:
+        yield at
+        at = at.parent
+
+
+def _leaves(cell: Cell, size: int) -> list[Cell]:
+    """The last held cells of all chains that go on from a held one."""
+    leaves, cells = [], [cell]
+    while cells:
+        at = cells.pop()
+        further = [child for child in at.children if _is_held(child, size)]
+        if further:
+            cells += further
+        else:
+            leaves.append(at)
+    return leaves
+
+
+def _chain_of(cell: Cell) -> bytes:
+    return b"".join(reversed([each.hash for each in _before(cell)]))

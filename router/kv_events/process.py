@@ -1,0 +1,186 @@
+"""The process that listens to engines' KV events: `python -m router.kv_events.process`, started by the router.
+
+It reads orders from its standard input and writes news to its standard output. It ends with its standard input. Nothing
+that it does takes time from the router's event loop. Engines' words are read in `batches`; here they are bytes.
+"""
+
+import os
+import sys
+import time
+from typing import Any
+
+import msgspec
+import zmq
+
+from router.kv_events.batches import MAX_BATCH_BYTES
+from router.kv_events.listener import Listener
+from router.kv_events.wire import LENGTH, MAX_MESSAGE_BYTES, Orders, packed, read_orders
+
+TELL_S = 0.1
+"""Seconds between two looks at what the router should know."""
+TURN_BATCHES = 200
+"""Batches of one source that are read before the others get their turn."""
+HELD_MESSAGES = 10_000
+"""Batches that wait for this process in its sockets; beyond, engines drop them, which shows as a gap."""
+NUMBER_BYTES = 8
+END = b"\xff" * NUMBER_BYTES
+
+Socket = Any
+"""A ZMQ socket: the library's types differ between its versions."""
+
+
+class SourceSockets:
+    """One source's sockets."""
+
+    def __init__(self, context: Socket, listener: Listener) -> None:
+        source = listener.source
+        self.listener = listener
+        self.events = _socket(context, zmq.SUB, source.events)
+        self.events.subscribe(source.topic.encode())
+        self.repeats = _socket(context, zmq.DEALER, source.repeats) if source.repeats else None
+
+    def hear(self, now: float) -> None:
+        """Read what has come, and ask for what is missing."""
+        listener, stream = self.listener, self.listener.stream
+        for frames in _read(self.events):
+            if len(frames) == 3 and len(frames[1]) == NUMBER_BYTES:
+                listener.take(stream.live(int.from_bytes(frames[1], "big"), frames[2], now))
+        if self.repeats is not None:
+            self._hear_repeats(self.repeats, now)
+            if stream.asks is not None:
+                self.repeats.send_multipart((b"", stream.asks.to_bytes(NUMBER_BYTES, "big")), zmq.NOBLOCK)
+                stream.asks = None
+        if stream.is_late(now):
+            listener.take(stream.give_up(now))
+
+    def _hear_repeats(self, socket: Socket, now: float) -> None:
+        listener, stream = self.listener, self.listener.stream
+        for frames in _read(socket):
+            if len(frames) < 2 or len(frames[-2]) != NUMBER_BYTES:
+                continue
+            if frames[-2] == END:
+                listener.take(stream.end(now))
+            else:
+                listener.take(stream.repeated(int.from_bytes(frames[-2], "big"), frames[-1], now))
+
+    def close(self) -> None:
+        self.events.close(0)
+        if self.repeats is not None:
+            self.repeats.close(0)
+
+
+class ListeningLoop:
+    """All sources, and the pipe to the router."""
+
+    def __init__(self, context: Socket, orders_fd: int, news_fd: int) -> None:
+        self._context = context
+        self._orders_fd = orders_fd
+        self._news_fd = news_fd
+        self._unread = b""
+        self._lines: dict[str, SourceSockets] = {}
+        self._poller = zmq.Poller()
+        self._poller.register(orders_fd, zmq.POLLIN)
+
+    def run(self) -> None:
+        """Until the router is gone."""
+        tell_at = 0.0
+        while True:
+            ready = dict(self._poller.poll(int(TELL_S * 1000)))
+            if self._orders_fd in ready and not self._read_orders():
+                return
+            now = time.monotonic()
+            for line in self._lines.values():
+                line.hear(now)
+            if now >= tell_at:
+                tell_at = now + TELL_S
+                self._tell()
+
+    def _tell(self) -> None:
+        for line in self._lines.values():
+            for news in line.listener.news():
+                _write(self._news_fd, packed(news))
+
+    def _read_orders(self) -> bool:
+        data = os.read(self._orders_fd, 1 << 16)
+        self._unread += data
+        while len(self._unread) >= LENGTH.size:
+            (size,) = LENGTH.unpack_from(self._unread)
+            if size > MAX_MESSAGE_BYTES:
+                return False
+            if len(self._unread) < LENGTH.size + size:
+                break
+            body, self._unread = self._unread[LENGTH.size : LENGTH.size + size], self._unread[LENGTH.size + size :]
+            self._obey(read_orders(body))
+        return bool(data)
+
+    def _obey(self, orders: Orders) -> None:
+        wanted = {source.key: source for source in orders.sources}
+        for key, line in list(self._lines.items()):
+            if wanted.get(key) != line.listener.source:
+                self._poller.unregister(line.events)
+                if line.repeats is not None:
+                    self._poller.unregister(line.repeats)
+                line.close()
+                del self._lines[key]
+        for key, source in wanted.items():
+            if key not in self._lines:
+                self._lines[key] = self._open(Listener(source, orders.secret))
+
+    def _open(self, listener: Listener) -> SourceSockets:
+        line = SourceSockets(self._context, listener)
+        self._poller.register(line.events, zmq.POLLIN)
+        if line.repeats is not None:
+            self._poller.register(line.repeats, zmq.POLLIN)
+        listener.stream.begin(time.monotonic())
+        return line
+
+    def close(self) -> None:
+        for line in self._lines.values():
+            line.close()
+
+
+def _socket(context: Socket, kind: int, address: str) -> Socket:
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.RCVHWM, HELD_MESSAGES)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_BATCH_BYTES)
+    socket.setsockopt(zmq.IPV6, 1)
+    socket.connect(address)
+    return socket
+
+
+def _read(socket: Socket) -> list[list[bytes]]:
+    """What has come, up to a bound."""
+    found: list[list[bytes]] = []
+    while len(found) < TURN_BATCHES:
+        try:
+            found.append(socket.recv_multipart(zmq.NOBLOCK))
+        except zmq.Again:
+            break
+    return found
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def main() -> int:
+    """Returns the exit code."""
+    context = zmq.Context()
+    exchange = ListeningLoop(context, sys.stdin.fileno(), sys.stdout.fileno())
+    try:
+        exchange.run()
+    except (BrokenPipeError, KeyboardInterrupt):
+        pass  # the router is gone
+    except msgspec.DecodeError:
+        return 1
+    finally:
+        exchange.close()
+        context.term()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

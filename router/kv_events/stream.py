@@ -1,0 +1,147 @@
+"""The order of one source's batches: what is applied when, what is asked for again, and whether anything was missed.
+
+Batches are numbered from 0 in each engine process. A number that is too high is a gap: the missing batches are asked
+for, and what comes meanwhile is held. A number that is too low is a new process, unless it was repeated a moment ago.
+Silence says nothing. What must not be broken: batches are applied in order and once, and `complete` is true only while
+everything since number 0 was applied.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+MAX_HELD = 10_000
+"""Batches held while others are asked for: engines keep as many to be repeated."""
+ANSWER_S = 3.0
+"""The missing batches must have come within this many seconds."""
+LATE_S = 2.0
+"""A batch that was repeated may come a second time, by the other socket, within this many seconds."""
+
+
+class Sign(Enum):
+    """What a source's batches show beside their events."""
+
+    RESTARTED = "restarted"
+    """A new engine process, which holds nothing."""
+    MISSED = "missed"
+    """Batches are lost for good."""
+
+
+Step = bytes | Sign
+"""A payload to apply, or what was seen."""
+
+
+@dataclass(slots=True)
+class Stream:
+    """One source's. `repeats`: missing batches can be asked for."""
+
+    repeats: bool
+    complete: bool = False
+    """Everything since the engine's start was applied."""
+    asks: int | None = None
+    """Ask for the batches from this number on; to be taken by the caller."""
+    _next: int | None = None
+    _asked_at: float | None = None
+    """When the missing batches were asked for; None while none are."""
+    _heard_first: bool = False
+    _late_until: float = 0.0
+    _held: list[tuple[int, bytes]] = field(default_factory=list)
+
+    def begin(self, now: float) -> None:
+        """The subscription was made: ask for all that was before it."""
+        if self.repeats:
+            self._ask(0, now)
+
+    def live(self, number: int, payload: bytes, now: float) -> list[Step]:
+        """A batch has come."""
+        if self._asked_at is not None:
+            self._held.append((number, payload))
+            return self.give_up(now) if len(self._held) > MAX_HELD else []
+        if self._next is not None and number < self._next:
+            if now < self._late_until:
+                return []
+            return [Sign.RESTARTED, *self._restart(number, payload, now)]
+        if self._next is None:
+            return self._restart(number, payload, now)
+        return self._go_on(number, payload, now)
+
+    def repeated(self, number: int, payload: bytes, now: float) -> list[Step]:
+        """A batch that was asked for."""
+        if self._asked_at is None:
+            return []
+        self._asked_at = now
+        steps: list[Step] = []
+        if not self._heard_first:
+            self._heard_first = True
+            if self._next is None:
+                self.complete = number == 0
+                self._next = number
+        if self._next is not None and number < self._next:
+            return []
+        if number != self._next:
+            steps = self._miss()
+        self._next = number + 1
+        return [*steps, payload]
+
+    def end(self, now: float) -> list[Step]:
+        """All that was asked for has come."""
+        if self._asked_at is None:
+            return []
+        if self._next is None:
+            self._next = 0  # it has published nothing yet
+            self.complete = not self._held or self._held[0][0] == 0
+        return self._settle(now)
+
+    def give_up(self, now: float) -> list[Step]:
+        """What was asked for does not come."""
+        missed = self._miss() if self._next is not None else []
+        self._next = None
+        return [*missed, *self._settle(now)]
+
+    def is_late(self, now: float) -> bool:
+        """What was asked for should have come."""
+        return self._asked_at is not None and now - self._asked_at > ANSWER_S
+
+    def _restart(self, number: int, payload: bytes, now: float) -> list[Step]:
+        self.complete = number == 0
+        if number and self.repeats and self._next is not None:
+            self._next = None
+            self._ask(0, now)
+            self._held.append((number, payload))
+            return []
+        self._next = number + 1
+        return [payload]
+
+    def _go_on(self, number: int, payload: bytes, now: float) -> list[Step]:
+        if number == self._next:
+            self._next = number + 1
+            return [payload]
+        if self.repeats and self._next is not None:
+            self._ask(self._next, now)
+            self._held.append((number, payload))
+            return []
+        missed = self._miss()
+        self._next = number + 1
+        return [*missed, payload]
+
+    def _ask(self, number: int, now: float) -> None:
+        self.asks, self._asked_at, self._heard_first = number, now, False
+
+    def _miss(self) -> list[Step]:
+        self.complete = False
+        return [Sign.MISSED]
+
+    def _settle(self, now: float) -> list[Step]:
+        """Apply what was held: what was repeated is passed over, a hole in it is lost for good."""
+        held, self._held, self._asked_at = self._held, [], None
+        self._late_until = now + LATE_S
+        steps: list[Step] = []
+        for number, payload in held:
+            if self._next is None:
+                self._next, self.complete = number, number == 0
+            if number < self._next:
+                continue
+            if number > self._next:
+                steps += self._miss()
+            steps.append(payload)
+            self._next = number + 1
+        return steps

