@@ -16,9 +16,10 @@ hash=$(sha256sum < secrets/redis_password | cut -d' ' -f1)
 keys='+del +exists +expire +pexpire +ttl +set +get +getex +mget +strlen'
 hashes='+hdel +hget +hgetall +hincrby +hlen +hmget +hrandfield +hset +hsetnx'
 sets='+zadd +zrange +zrem +zremrangebyscore'
+streams='+xadd +xrange +xrevrange'
 other='+eval +evalsha +info +ping +select +time +cluster|slots'
 cat > secrets/redis_users <<END
 user default off
-user warmroute on #$hash resetchannels ~{warmroute}:* -@all $keys $hashes $sets $other
+user warmroute on #$hash resetchannels ~{warmroute}:* -@all $keys $hashes $sets $streams $other
 END
 chmod 644 secrets/*

@@ -69,7 +69,7 @@ SESSIONS = Row(
         Panel(
             "Sessions inside",
             "Sessions whose memory is kept for them.",
-            each_worker("warmroute_sessions_inside"),
+            each_worker("warmroute_sessions_inside", "max"),
         ),
         Panel(
             "T* and leases",
@@ -90,7 +90,13 @@ SESSIONS = Row(
         Panel(
             "Sessions remembered",
             "At 100,000 the one that was idle for longest is forgotten.",
-            (Query(f"sum(warmroute_sessions_known{{{ROUTER}}})", "sessions"),),
+            (Query(f"max(warmroute_sessions_known{{{ROUTER}}})", "sessions"),),
+        ),
+        Panel(
+            "Room that is asked for among routers",
+            "no: another router had taken room, so it was looked for again. unsure: Redis did not answer in time.",
+            (Query(per_second("warmroute_session_room_asked_total", ROUTER, "outcome"), "{{outcome}}"),),
+            "ops",
         ),
     ),
     folded=True,

@@ -16,7 +16,7 @@ from router.build.make_fleet import make_fleet
 from router.build.make_gateway import GatewayInputs, make_gateway
 from router.build.make_members import make_members
 from router.build.make_prompts import make_prompts
-from router.build.make_sharing import Sharing, make_shared_use, make_sharing, make_tree
+from router.build.make_sharing import Sharing, make_book_exchange, make_shared_use, make_sharing, make_tree
 from router.build.make_tracing import make_tracing
 from router.build.server import make_server
 from router.build.tuning import DEFAULTS, Tuning
@@ -34,6 +34,7 @@ from router.prompts.metrics import EncoderCollector
 from router.relay.worker_client import CONNECT_TIMEOUT_S, WorkerClient
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
+from router.sessions.fleet_book import FleetBook
 from router.sessions.metrics import SessionCollector
 from router.settings import Settings
 from router.shared.counters import LinkCounters
@@ -75,6 +76,8 @@ class Router:
         self.clients = clients_of(settings)
         self.use = make_shared_use(common, self.sharing, self.clients) if self.sharing else None
         self.admission = self._make_admission()
+        self.book = FleetBook(self.admission, self.sharing.load.name if self.sharing else "")
+        self.books = make_book_exchange(common, self.sharing, self.book) if self.sharing else None
         self.room = WaitingRoom(room_limits(settings, tuning), time.monotonic, common.instruments.queue_wait)
         self.body_budget = BodyBudget(settings.max_buffered_bytes)
         self.client = WorkerClient(CONNECT_TIMEOUT_S, self.dial.resolver, self.dial.tls)
@@ -90,13 +93,8 @@ class Router:
         self._stack = AsyncExitStack()
 
     def _make_admission(self) -> SessionAdmission:
-        settings, sharing = self.common.settings, self.sharing
-        one_process = self.config is None
-
-        def alone() -> bool:
-            return one_process and (sharing is None or sharing.load.routers <= 1)
-
-        admission = SessionAdmission(settings.session_wait_s, settings.host_kv_tokens, alone=alone)
+        settings = self.common.settings
+        admission = SessionAdmission(settings.session_wait_s, settings.host_kv_tokens)
         self.fleet.on_forget.append(admission.forget)
         return admission
 
@@ -113,6 +111,7 @@ class Router:
             clients=self.clients,
             room=self.room,
             admission=self.admission,
+            book=self.book,
             client=self.client,
             watchdog=self.watchdog,
             access_log=self.access_log,
@@ -130,7 +129,7 @@ class Router:
                 self.link_counters,
                 WorkerCollector(self.fleet.workers.values),
                 EventCollector(self.follower.heard.values),
-                SessionCollector(self.admission, self.fleet.workers.values),
+                SessionCollector(self.book, self.fleet.workers.values),
                 EncoderCollector(lambda: encoders.exact, self.prompts.reader, encoders.room),
                 GaugeCollector(self._gauges()),
                 DiscoveryCollector(self.members.discovery, time.monotonic),
@@ -197,6 +196,8 @@ class Router:
             background.start("shared registry", self.members.registry.run)
         if self.use is not None:
             background.start("clients' use", self.use.run)
+        if self.books is not None:
+            background.start("sessions", self.books.run)
 
     def _start_members(self, background: Background) -> None:
         """Add the listed workers now; discovery adds others when it finds them."""

@@ -41,6 +41,7 @@ from router.routing.owners import ResponseOwners, SharedOwners
 from router.routing.recognition import Recognition
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
+from router.sessions.fleet_book import FleetBook
 from router.sessions.hints import Names
 from router.status.decisions import DecisionLog
 from router.status.status import StatusParts
@@ -63,6 +64,7 @@ class GatewayInputs:
     clients: Clients
     room: WaitingRoom
     admission: SessionAdmission
+    book: FleetBook
     client: WorkerClient
     watchdog: Watchdog
     access_log: AccessLog
@@ -111,7 +113,7 @@ def _steps(inputs: GatewayInputs) -> Steps:
     return Steps(
         owners=owners,
         recognition=Recognition(prompts.pool, recall, instruments.degraded, settings.forward_token_ids),
-        chooser=Chooser(inputs.fleet, _decider(inputs, index), inputs.room, inputs.admission),
+        chooser=Chooser(inputs.fleet, _decider(inputs, index), inputs.room, inputs.book),
         index=index,
         late_tokens=LateTokens(prompts.pool, prompts.asker, recall),
         lessons=Lessons(inputs.fleet, owners, instruments),

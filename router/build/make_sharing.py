@@ -18,6 +18,8 @@ from router.prefix.upkeep import Upkeep
 from router.prefix.verbs import SharedLimits, Verbs
 from router.prefix.writer import SharedWriter
 from router.prompts.recall import Recall, RecallLimits
+from router.sessions.book_exchange import BookExchange
+from router.sessions.fleet_book import FleetBook
 from router.settings import Settings
 from router.shared.address import parse_address
 from router.shared.check import SecretCheck
@@ -75,6 +77,13 @@ def _shared_limits(settings: Settings, tuning: Tuning) -> SharedLimits:
         ttl_s=round(settings.redis_ttl_s),
         max_memory_bytes=settings.redis_max_memory_bytes,
     )
+
+
+def make_book_exchange(common: Common, sharing: Sharing, book: FleetBook) -> BookExchange | None:
+    """Carries it; None where no session is held back."""
+    if not book.admission.bound_s:
+        return None
+    return BookExchange((sharing.link, common.keys), common.seal("sessions"), sharing.load, book, time.monotonic)
 
 
 def make_shared_use(common: Common, sharing: Sharing, clients: Clients) -> SharedUse:

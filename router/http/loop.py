@@ -138,7 +138,8 @@ class Loop:
             if asked.owner is not None:
                 return at_owner(asked, asked.owner, failed)
             decision = await chooser.decide(asked, failed)
-            if decision is None or (not failed and chooser.must_wait(asked, decision)):
+            waits = decision is None or (not failed and chooser.must_wait(asked, decision))
+            if waits or decision is None or not (failed or await chooser.reserve(asked, decision)):
                 began = time.monotonic()
                 try:
                     decision = await chooser.wait(asked)

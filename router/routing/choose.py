@@ -4,6 +4,7 @@ a wait in the router.
 `decide` awaits (the index); what follows is pure: `must_wait` and `choice_of` read the decision.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -19,7 +20,7 @@ from router.routing.decide import SMALL_FLEET, Decider, Decision, NoWorkerError,
 from router.routing.fair_queue import Ticket
 from router.routing.saturation import saturated
 from router.routing.waiting_room import Verdict, WaitingRoom
-from router.sessions.admission import SessionAdmission
+from router.sessions.fleet_book import FleetBook
 from router.sessions.turn import Turn
 from router.wire.errors import ApiError, UnservedError
 from tokenizer_cache.prompt import Prompt
@@ -75,13 +76,14 @@ class Chooser:
         fleet: Fleet,
         decider: Decider,
         room: WaitingRoom,
-        admission: SessionAdmission,
+        book: FleetBook,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._book = book
         self._fleet = fleet
         self._decider = decider
         self._room = room
-        self._admission = admission
+        self._admission = book.admission
         self._clock = clock
         self._bound_s = room.limits.bound_s
 
@@ -101,8 +103,19 @@ class Chooser:
         return self.choose(asked, await self.look(asked, failed), bool(failed))
 
     async def look(self, asked: Asked, failed: Collection[Worker] = ()) -> Sight:
-        """Who could serve it, and what each holds of its prompt."""
-        return await self._decider.look(asked.group, asked.prompts, failed)
+        """Who could serve it, and what each holds of its prompt. Whose turn it is, of nobody that this router knows, it
+        asks the other routers in the same round trip."""
+        fresh = self._book.refresh(asked.turn)
+        sight = await self._decider.look(asked.group, asked.prompts, failed)
+        if fresh is not None and not fresh.done():
+            await asyncio.wait((fresh,))
+        self._book.recognise(asked.turn)
+        return sight
+
+    async def reserve(self, asked: Asked, decision: Decision) -> bool:
+        """Have the other routers know of the room that it takes; False if they have taken it. The attempt must begin
+        before anything else is awaited."""
+        return await self._book.reserve(asked.turn, decision.worker)
 
     def choose(self, asked: Asked, sight: Sight, anywhere: bool = False) -> Decision | None:
         """The decision on what was seen. Pure but for the policy's own counters."""
@@ -134,8 +147,15 @@ class Chooser:
         """Wait for a place, and decide when there is one: workers may have come and gone meanwhile. Raises ClientError,
         and UnservedError for a new session when there are too many."""
 
+        verdict = Verdict(False, 0)
+
         async def decide() -> Decision | None:
-            return await self.decide(self.renewed(asked))
+            nonlocal verdict
+            decision = await self.decide(self.renewed(asked))
+            verdict = self.judge(decision)
+            if decision is not None and verdict.goes and not await self.reserve(asked, decision):
+                verdict = Verdict(False, 0)
+            return decision
 
         search = self.search(asked)
         ticket = ticket_of(asked, search)
@@ -146,7 +166,7 @@ class Chooser:
             self._admission.refused += 1
             raise no_room(search.round_s()).behind(len(self._room))
         try:
-            decision = await self._room.wait(ticket, decide, self.judge)
+            decision = await self._room.wait(ticket, decide, lambda _: verdict)
         finally:
             if search is not None:
                 search.end()
@@ -155,7 +175,7 @@ class Chooser:
 
     def search(self, asked: Asked) -> "Search | None":
         """For room in the workers' KV memory; None for what needs none. It must be ended."""
-        return Search(self._admission, self._fleet, asked, asked.turn, self._clock) if asked.turn is not None else None
+        return Search(self._book, self._fleet, asked, asked.turn, self._clock) if asked.turn is not None else None
 
     def renewed(self, asked: Asked) -> Asked:
         """The same with its group as it is now."""
@@ -181,11 +201,10 @@ def ticket_of(asked: Asked, search: "Search | None") -> Ticket:
 class Search:
     """One turn's search for room."""
 
-    def __init__(
-        self, admission: SessionAdmission, fleet: Fleet, asked: Asked, turn: Turn, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, book: FleetBook, fleet: Fleet, asked: Asked, turn: Turn, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._admission = admission
+        self._book = book
+        self._admission = book.admission
         self._fleet = fleet
         self._asked = asked
         self._turn = turn
@@ -206,6 +225,7 @@ class Search:
         """Is there room now? Where no worker is left there is nothing to wait for. It is not looked for again before
         something has changed."""
         admission, now = self._admission, self._clock()
+        self._book.recognise(self._turn)
         if admission.changes == self._seen and now < self._again_at:
             return False
         workers = self._workers()

@@ -21,9 +21,6 @@ from router.sessions.turn import RETURN_S, UNSTREAMED_SHARE, Turn
 from router.sessions.working_set import WorkingSet
 from tokenizer_cache.prompt import Prompt
 
-OVER = 0.05
-"""Share of the memory by which sessions inside may outgrow it before one of them leaves."""
-
 LOADING_SHARE = 0.25
 """Share of the workers' time that may go into loading sessions that have waited for less than the bound. The same share
 of the bound is left for the end of another session's turn, and for the load."""
@@ -35,17 +32,16 @@ MAX_GROUPS = 1024
 
 class SessionAdmission(Rotation):
     """One router's. `bound_s`: for how long a turn waits at most before the session that is inside for longest makes
-    room for it, 0 for no admission at all; `extra_tokens`: KV tokens of each worker's host; `alone`: no other router
-    sends to these workers. Where several do, none knows what the others let in, so none holds back."""
+    room for it, 0 for no admission at all; `extra_tokens`: KV tokens of each worker's host."""
 
-    def __init__(
-        self,
-        bound_s: float,
-        extra_tokens: int = 0,
-        clock: Callable[[], float] = time.monotonic,
-        alone: Callable[[], bool] = lambda: True,
-    ) -> None:
+    def __init__(self, bound_s: float, extra_tokens: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self.bound_s = bound_s
+        self.share = 1.0
+        """Of each worker's memory, that is this router's to give: less than 1 while it hears nothing of the others."""
+        self.heard = 0
+        """How often something was heard of other routers' sessions."""
+        self.on_change: Callable[[Session], None] = lambda session: None
+        """Called with a session that the other routers must hear of."""
         self.book = SessionBook()
         self.families = Families()
         self.sets: dict[str, WorkingSet] = {}
@@ -63,7 +59,6 @@ class SessionAdmission(Rotation):
         self._extra_tokens = extra_tokens
         self._clock = clock
         self._climates: dict[str, Climate] = {}
-        self._alone = alone
 
     def climate(self, group: str) -> Climate:
         """What the sessions of this model are like."""
@@ -80,7 +75,7 @@ class SessionAdmission(Rotation):
 
     def holds_back(self, group: str) -> bool:
         """Do sessions of this model wait that do not fit?"""
-        return bool(self.bound_s) and self._alone() and self.climate(group).waits
+        return bool(self.bound_s) and self.climate(group).waits
 
     def arrive(
         self, group: str, prompts: Mapping[str, Prompt], streams: bool = True, hint: Hint = NO_HINT
@@ -100,7 +95,7 @@ class SessionAdmission(Rotation):
         before = found.session.anchors if found.session is not None else ()
         wanted = footprint_of(prompt, before, int(self.climate(group).answer_tokens))
         turn = Turn(self, group, wanted, self._clock(), found)
-        turn.prompt, turn.streams = prompt, streams
+        turn.prompt, turn.streams, turn.heard = prompt, streams, self.heard
         if hint is not NO_HINT:
             turn.hint, turn.family = hint, self.families.of(hint)
             turn.standing = "branch" if turn.family and turn.standing == "new" else turn.standing
@@ -108,7 +103,7 @@ class SessionAdmission(Rotation):
 
     def places(self, turn: Turn | None, workers: Sequence[Worker]) -> Sequence[Worker]:
         """Those of `workers` to which the turn may go now, in their order; none if it must wait."""
-        if turn is None or not self._alone():
+        if turn is None:
             return workers
         now, climate = self._clock(), self.climate(turn.group)
         if climate.is_due(now):
@@ -116,7 +111,7 @@ class SessionAdmission(Rotation):
         if not climate.waits:
             return workers
         home = turn.session.place if turn.session is not None else None
-        if home is not None and climate.waiting:
+        if home is not None and climate.crowded:
             stays = [worker for worker in workers if self.sets.get(worker.holder) is home]
             if stays:
                 return stays
@@ -127,13 +122,19 @@ class SessionAdmission(Rotation):
         now = self._clock()
         return not self.holds_back(turn.group) or any(self._has_room(turn, worker, now) for worker in workers)
 
+    def takes_room(self, turn: Turn, worker: Worker) -> bool:
+        """Does it take room at this worker, which another turn might take at the same moment?"""
+        session = turn.session
+        inside = session is not None and session.place is not None and session.place is self.sets.get(worker.holder)
+        return bool(self._capacity(worker)) and not inside and self.holds_back(turn.group)
+
     def fits(self, turn: Turn, worker: Worker) -> bool:
         """Is there room for it at this worker, whether or not it would wait for that?"""
         return self._has_room(turn, worker, self._clock())
 
     def pinned(self, turn: Turn | None) -> bool:
         """Does it go at once, while others wait for room?"""
-        return turn is not None and turn.inside and bool(self.climate(turn.group).waiting) and self._alone()
+        return turn is not None and turn.inside and self.climate(turn.group).crowded
 
     def wait(self, turn: Turn) -> None:
         """It waits for room from now on. May be called again."""
@@ -152,6 +153,7 @@ class SessionAdmission(Rotation):
         session = turn.session
         if not turn.came and session is not None and session.turns:
             climate.returned(session, 0.0 if session.running else turn.arrived_at - session.ended_at)
+            self.on_change(session)
         turn.came = True
 
     def too_many(self, turn: Turn, workers: Sequence[Worker]) -> bool:
@@ -162,7 +164,9 @@ class SessionAdmission(Rotation):
 
     def round_s(self, group: str, workers: Sequence[Worker]) -> float:
         """Seconds in which `workers` compute all that waits for room."""
-        return self.climate(group).waiting_tokens / max(1.0, sum(worker.prefill_rate for worker in workers))
+        climate = self.climate(group)
+        tokens = climate.waiting_tokens + climate.elsewhere_tokens
+        return tokens / max(1.0, sum(worker.prefill_rate for worker in workers))
 
     def claim_after_s(self, group: str, workers: Sequence[Worker], streams: bool = True) -> float:
         """Room is made for a turn that has waited for this many seconds. It is always more than a round of loads, or
@@ -179,14 +183,15 @@ class SessionAdmission(Rotation):
         if session is not None and session.running and not session.answering:
             turn.parent, session = session, None  # several turns came that go on from one: the first one is it
         if session is None:
-            session = turn.session = Session()
+            session = turn.session = Session(turn.group, turn.session_id)
+            self.book.begin(session)
             if turn.hint.family:
                 self.families.join(session, turn.hint, now)
             parent = turn.parent
             if parent is not None and not parent.running:
                 self._leave(parent)  # its place is the branch's now
         self._came(turn, climate)
-        place = self._set(worker)
+        place = self.place_of(worker.holder)
         turn.kept = session.place is place and bool(session.turns) and not turn.broken
         turn.expected_tokens = session.prompt_tokens if turn.kept else 0
         turn.began_at = now
@@ -201,6 +206,7 @@ class SessionAdmission(Rotation):
         session.running += 1
         session.answering = False
         climate.began(session, now)
+        self.on_change(session)
         self._relieve(place, worker, climate)
 
     def answers(self, turn: Turn, prompt: Prompt) -> None:
@@ -210,6 +216,7 @@ class SessionAdmission(Rotation):
             session.answering = True
             for forgotten in self.book.note(session, prompt):
                 self._forget(forgotten)
+            self.on_change(session)
 
     def left(self, turn: Turn, prompt: Prompt | None, answered: bool, gone: bool = False) -> None:
         """The turn's attempt has ended. `prompt`: as it is known by now, if it is; `gone`: its client has hung up, and
@@ -219,6 +226,7 @@ class SessionAdmission(Rotation):
             return
         session.running -= 1
         session.ended_at = now
+        self.on_change(session)
         place: WorkingSet | None = session.place
         if answered and prompt is not None:
             session.turns += 1
@@ -261,6 +269,7 @@ class SessionAdmission(Rotation):
                 place.margin.kept(turn.expected_tokens, cached_tokens, bool(climate.waiting))
         if place is not None and not session.running:
             self._keep(session, climate, session.ended_at)
+        self.on_change(session)
 
     def forget(self, holder: str) -> None:
         """This worker has lost what it held, or is gone."""
@@ -274,13 +283,20 @@ class SessionAdmission(Rotation):
         """KV tokens that sessions may need there; 0 when unknown."""
         return int(self._limit(worker))
 
+    def place_of(self, holder: str) -> WorkingSet:
+        """The working set of this holder, from now on."""
+        place = self.sets.get(holder)
+        if place is None:
+            place = self.sets[holder] = WorkingSet(holder)
+        return place
+
     def set_of(self, worker: Worker) -> WorkingSet | None:
         """The working set of this worker; None while no session was there."""
         return self.sets.get(worker.holder)
 
     def _limit(self, worker: Worker) -> float:
         place = self.sets.get(worker.holder)
-        return self._capacity(worker) * (place.margin.share if place is not None else 1.0)
+        return self._capacity(worker) * self.share * (place.margin.share if place is not None else 1.0)
 
     def _capacity(self, worker: Worker) -> int:
         pool = worker.pool
@@ -288,12 +304,6 @@ class SessionAdmission(Rotation):
 
     def _capacity_of(self, workers: Collection[Worker]) -> int:
         return sum(self._capacity(worker) for worker in workers)
-
-    def _set(self, worker: Worker) -> WorkingSet:
-        place = self.sets.get(worker.holder)
-        if place is None:
-            place = self.sets[worker.holder] = WorkingSet()
-        return place
 
     def _has_room(self, turn: Turn, worker: Worker, now: float) -> bool:
         """A session that is larger than what the margin leaves goes in where it is alone. One that is larger than the
@@ -305,7 +315,7 @@ class SessionAdmission(Rotation):
             self._end_leases(place, now)
         capacity, wanted = self._capacity(worker), turn.wanted.tokens
         taken = place.tokens + (place.promised_before(turn) if place.claims else 0)
-        spare = capacity * place.margin.share - taken
+        spare = capacity * self.share * place.margin.share - taken
         if wanted <= spare or not taken or not capacity or wanted > capacity:
             return True
         if turn.session is not None and turn.session.place is place:
@@ -330,10 +340,18 @@ class SessionAdmission(Rotation):
         self.families.forget(session)
         self.book.forget(session)
 
+    def end_leases(self) -> None:
+        """Those that are over, of workers too that nobody asks of."""
+        now = self._clock()
+        for place in self.sets.values():
+            if now >= place.soonest_end:
+                self._end_leases(place, now)
+
     def _end_leases(self, place: WorkingSet, now: float) -> None:
         for session in place.ended_leases(now):
             self.expired += 1
-            self._leave(session)
+            self.changes += 1
+            place.leave(session)  # the other routers end it by themselves
 
     def _keep(self, session: Session, climate: Climate, now: float, least_s: float = 0.0) -> None:
         """An idle session's memory is kept until its lease ends."""
@@ -341,19 +359,8 @@ class SessionAdmission(Rotation):
         session.kept_until = now + (lease_s if lease_s > least_s else least_s)
         session.place.idle_until(session.kept_until)
 
-    def _relieve(self, place: WorkingSet, worker: Worker, climate: Climate) -> None:
-        """Sessions inside have outgrown the memory: the one that is inside for longest leaves."""
-        limit = self._capacity(worker) * (place.margin.share + OVER)
-        while limit and place.tokens > limit and len(place.sessions) > 1:
-            idle = next(place.idle(), None)
-            if idle is None:
-                if climate.waits:
-                    next(iter(place.sessions)).leaving = True
-                return
-            self.outgrown += 1
-            self._leave(idle)
-
     def _leave(self, session: Session) -> None:
         if session.place is not None:
             self.changes += 1
             session.place.leave(session)
+            self.on_change(session)

@@ -4,6 +4,7 @@ A turn continues a session when its prompt extends the session's last prompt; a 
 prompt that extends an earlier one of its prompts is a fork: an edit, or one of several branches.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from router.prefix.index import HASH_BYTES
@@ -39,6 +40,7 @@ class SessionBook:
         self._max_sessions = max_sessions
         self._by_leaf: dict[bytes, Session] = {}
         self._sessions: dict[Session, None] = {}
+        self._by_id: dict[bytes, Session] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -59,11 +61,31 @@ class SessionBook:
                 return Found(session) if goes_on else Found(None, session)
         return NOBODY
 
+    def get(self, session_id: bytes) -> Session | None:
+        """The session with this id."""
+        return self._by_id.get(session_id)
+
+    def known(self) -> list[Session]:
+        """All of them, and those whose first turn runs."""
+        return list(self._by_id.values())
+
+    def begin(self, session: Session) -> None:
+        """Its first turn runs: it must be answered, or the session be forgotten."""
+        self._by_id[session.id] = session
+
+    def latest(self) -> Iterator[Session]:
+        """All of them, those used last first."""
+        return reversed(self._sessions)
+
     def note(self, session: Session, prompt: Prompt) -> list[Session]:
         """A session's prompt was answered. Returns sessions that are forgotten for it."""
+        return self.note_leaf(session, leaf_of(prompt))
+
+    def note_leaf(self, session: Session, leaf: bytes) -> list[Session]:
+        """The same, by the prompt's leaf; empty for none."""
         self._sessions.pop(session, None)
         self._sessions[session] = None
-        leaf = leaf_of(prompt)
+        self._by_id[session.id] = session
         if leaf and leaf not in session.leaves:  # the end of an earlier turn may be noticed late
             session.leaves.append(leaf)
             self._by_leaf[leaf] = session
@@ -74,6 +96,7 @@ class SessionBook:
     def forget(self, session: Session) -> None:
         """It never comes again. Safe for one that is not here."""
         self._sessions.pop(session, None)
+        self._by_id.pop(session.id, None)
         for leaf in session.leaves:
             self._unlink(session, leaf)
         session.leaves.clear()  # a turn of it that waits may come back

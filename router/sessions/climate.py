@@ -37,6 +37,9 @@ class Climate:
         """Turns that wait for room."""
         self.waiting_tokens = 0
         """Of their prompts."""
+        self.elsewhere = 0
+        """Turns that wait for room in other routers."""
+        self.elsewhere_tokens = 0
         self.answer_tokens = float(USUAL_ANSWER_TOKENS)
         self.prompt_tokens = 0.0
         self.new_tokens = 0.0
@@ -56,6 +59,11 @@ class Climate:
         """For how long memory is kept after a turn that ended so."""
         return self._leases[ending]
 
+    @property
+    def crowded(self) -> bool:
+        """Does any turn wait for room, in any router?"""
+        return bool(self.waiting or self.elsewhere)
+
     def wait(self, turn: Turn) -> None:
         """It waits for room from now on. May be called again."""
         if turn not in self.waiting:
@@ -72,6 +80,14 @@ class Climate:
         """A turn goes to a worker: the session is under way."""
         self._live.pop(session, None)
         self._live[session] = now
+
+    def pauses(self, session: Session) -> bool:
+        """Is it under way, and has its next turn not come yet?"""
+        return session in self._live
+
+    def waits_elsewhere(self, session: Session) -> None:
+        """A turn of it has come to another router, and is learned there."""
+        self._live.pop(session, None)
 
     def returned(self, session: Session, pause_s: float) -> None:
         """A session's next turn has come. Until now it said nothing of how many return. Who returns after a first
@@ -133,7 +149,7 @@ class Climate:
             pause += part * pauses.mean_s
         size = self.prompt_tokens + self.answer_tokens
         return Demand(
-            sessions=(len(self._live) + len(self.waiting)) / workers,
+            sessions=(len(self._live) + len(self.waiting) + self.elsewhere) / workers,
             places=max(1.0, capacity / workers / max(1.0, size)),
             pause_s=pause,
             stay_s=self.stay_s,
@@ -151,5 +167,5 @@ class Climate:
                 continue
             if now - session.ended_at > horizon:
                 del self._live[session]
-                if session.turns:
+                if session.turns and not session.router:  # another router's is counted there
                     self._pauses[session.ending].began()

@@ -6,8 +6,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from router.fleet.worker import Worker
-from router.sessions.admission import SessionAdmission
 from router.sessions.climate import Climate
+from router.sessions.fleet_book import FleetBook
 from router.sessions.session import Ending
 
 Row = tuple[tuple[str, ...], float]
@@ -17,8 +17,9 @@ Row = tuple[tuple[str, ...], float]
 class SessionCollector(Collector):
     """Labels are workers, models that workers serve, and a few fixed words."""
 
-    def __init__(self, admission: SessionAdmission, workers: Callable[[], Iterable[Worker]]) -> None:
-        self._admission = admission
+    def __init__(self, book: FleetBook, workers: Callable[[], Iterable[Worker]]) -> None:
+        self._book = book
+        self._admission = book.admission
         self._workers = workers
 
     def collect(self) -> Iterator[Metric]:
@@ -100,6 +101,14 @@ class SessionCollector(Collector):
         ):
             ended.add_metric((reason,), count)
         yield ended
+        asked = CounterMetricFamily(
+            "warmroute_session_room_asked",
+            "Room asked for where there are other routers, by outcome.",
+            labels=("outcome",),
+        )
+        for outcome, count in self._book.outcomes.items():
+            asked.add_metric((outcome.value,), count)
+        yield asked
         yield CounterMetricFamily(
             "warmroute_sessions_refused", "New sessions refused: too many wait for room.", value=admission.refused
         )

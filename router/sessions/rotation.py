@@ -4,9 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from router.fleet.worker import Worker
+from router.sessions.climate import Climate
 from router.sessions.session import Session
 from router.sessions.turn import Turn
 from router.sessions.working_set import WorkingSet
+
+OVER = 0.05
+"""Share of the memory by which sessions inside may outgrow it before one of them leaves."""
 
 
 class Rotation(Protocol):
@@ -15,11 +19,16 @@ class Rotation(Protocol):
     sets: dict[str, WorkingSet]
     changes: int
     rotated: int
+    outgrown: int
+    share: float
+    on_change: Callable[[Session], None]
     _clock: Callable[[], float]
 
     def claim_after_s(self, group: str, workers: Sequence[Worker], streams: bool = True) -> float: ...
 
     def _limit(self, worker: Worker) -> float: ...
+
+    def _capacity(self, worker: Worker) -> int: ...
 
     def _leave(self, session: Session) -> None: ...
 
@@ -78,8 +87,24 @@ class Rotation(Protocol):
         staying = place.tokens
         for session in leavers:
             if session.busy:
-                session.leaving = staying > room
+                if session.leaving != (staying > room):
+                    session.leaving = not session.leaving
+                    self.on_change(session)
                 staying -= session.held_tokens if staying > room else 0
+
+    def _relieve(self, place: WorkingSet, worker: Worker, climate: Climate) -> None:
+        """Sessions inside have outgrown the memory: the one that is inside for longest leaves."""
+        limit = self._capacity(worker) * self.share * (place.margin.share + OVER)
+        while limit and place.tokens > limit and len(place.sessions) > 1:
+            idle = next(place.idle(), None)
+            if idle is None:
+                first = next(iter(place.sessions))
+                if climate.waits and not first.leaving:
+                    first.leaving = True
+                    self.on_change(first)
+                return
+            self.outgrown += 1
+            self._leave(idle)
 
 
 def _since(session: Session) -> float:

@@ -1,7 +1,10 @@
 """One session, as far as admission knows it."""
 
 from enum import IntEnum
-from typing import Any
+from os import urandom
+from typing import Any, Final
+
+ID_BYTES: Final = 8
 
 
 class Ending(IntEnum):
@@ -19,17 +22,25 @@ class Session:
     """Mutable. The working set writes what is held, admission the rest."""
 
     __slots__ = (
-        "anchors", "answering", "broken", "ended_at", "ending", "family", "held_tokens", "kept_until", "leaves",
-        "leaving", "place", "prompt_tokens", "running", "since", "start", "turns",
+        "anchors", "answering", "broken", "ended_at", "ending", "family", "group", "held_tokens", "id", "kept_until",
+        "leaves", "leaving", "place", "prompt_tokens", "router", "running", "runs", "since", "start", "told", "turns",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, group: str = "", session_id: bytes = b"") -> None:
+        self.id = session_id or urandom(ID_BYTES)
+        """The same on every router."""
+        self.group = group
+        """The model's."""
+        self.router = ""
+        """The one that changed it last; empty for this one."""
+        self.runs: dict[str, int] | None = None
+        """Its turns that run through other routers, by router."""
         self.leaves: list[bytes] = []
         """Of its last prompts, the newest last."""
         self.turns = 0
         """Answered so far."""
         self.running = 0
-        """Turns that run now."""
+        """Turns that run now, through all routers."""
         self.answering = False
         """The answer of the turn that runs has begun, so that the next turn may come before its end was noticed."""
         self.prompt_tokens = 0
@@ -45,6 +56,8 @@ class Session:
         self.leaving = False
         """It leaves at the end of its turn: another session has waited for long enough."""
         self.anchors: list[bytes] = []
+        self.told: list[bytes] = []
+        """Its anchors as the other routers know them."""
         self.held_tokens = 0
         self.family: Any = None
         """The sessions with which it belongs together; None without an id."""
@@ -57,3 +70,8 @@ class Session:
     def busy(self) -> bool:
         """A turn of it runs, or of a relative for which it may wait."""
         return bool(self.running) or (self.family is not None and self.family.runs)
+
+    @property
+    def runs_here(self) -> int:
+        """Turns that run through this router."""
+        return self.running - sum(self.runs.values()) if self.runs else self.running

@@ -38,9 +38,8 @@ class Turn:
     """From its arrival to its end. `SessionAdmission` alone writes it."""
 
     __slots__ = (
-        "_desk", "arrived_at", "began_at", "broken", "came", "claim", "expected_tokens", "family", "group", "hint",
-        "kept", "parent",
-        "prompt", "session", "standing", "streams", "waited", "wanted",
+        "_desk", "arrived_at", "began_at", "broken", "came", "claim", "expected_tokens", "family", "group", "heard",
+        "hint", "kept", "parent", "prompt", "session", "session_id", "standing", "streams", "waited", "wanted",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, group: str, wanted: Footprint, now: float, found: Found) -> None:
@@ -65,6 +64,10 @@ class Turn:
         """Whose turn it was when it arrived."""
         self.streams = True
         """Its answer comes as a stream."""
+        self.session_id = b""
+        """Of a new session, once the other routers know it."""
+        self.heard = 0
+        """What had been heard of other routers' sessions by then."""
         self.waited = False
         """There was no room for it at once."""
         self.began_at = 0.0
@@ -76,6 +79,10 @@ class Turn:
         """Of its prompt, what was kept."""
         self.claim: WorkingSet | None = None
         """Where room is made for it: it has waited for long enough."""
+
+    def found(self, found: Found) -> None:
+        """Whose turn it is has become known."""
+        self.session, self.parent, self.standing = found.session, found.parent, _standing(found)
 
     @property
     def known(self) -> bool:

@@ -11,12 +11,13 @@ from router.sessions.session import Session
 class WorkingSet:
     """One worker's. Sessions enter, grow and leave; what two of them share counts once."""
 
-    __slots__ = ("_anchor_tokens", "_anchors", "_own_tokens", "claims", "margin", "sessions", "soonest_end")
+    __slots__ = ("_anchors", "_own_tokens", "anchor_tokens", "claims", "holder", "margin", "sessions", "soonest_end")
 
-    def __init__(self) -> None:
+    def __init__(self, holder: str = "") -> None:
+        self.holder = holder
         self._anchors: dict[bytes, int] = {}
         """How many of the sessions inside have each anchor."""
-        self._anchor_tokens = 0
+        self.anchor_tokens = 0
         self._own_tokens = 0
         self.soonest_end = math.inf
         """When the first lease of an idle session ends, at the earliest: `ended_leases` has nothing before."""
@@ -29,7 +30,7 @@ class WorkingSet:
     @property
     def tokens(self) -> int:
         """What all of them need."""
-        return len(self._anchors) * self._anchor_tokens + self._own_tokens
+        return len(self._anchors) * self.anchor_tokens + self._own_tokens
 
     def promised_before(self, turn: object) -> int:
         """Tokens that are claimed before this turn's own claim; all of them if it has none."""
@@ -58,12 +59,12 @@ class WorkingSet:
     def enter(self, session: Session, now: float) -> None:
         """It is inside from now on, with nothing so far."""
         session.place, session.since, session.leaving = self, now, False
-        session.anchors, session.held_tokens = [], 0
+        session.anchors, session.told, session.held_tokens = [], [], 0
         self.sessions[session] = None
 
     def hold(self, session: Session, wanted: Footprint) -> None:
         """What a session inside needs has changed: usually it has grown."""
-        self._anchor_tokens = wanted.anchor_tokens
+        self.anchor_tokens = wanted.anchor_tokens
         had, new = session.anchors, wanted.anchors
         if new[: len(had)] == had:
             if len(new) > len(had):
@@ -77,9 +78,10 @@ class WorkingSet:
     def leave(self, session: Session) -> None:
         """Its memory is not kept any more."""
         self._drop(session.anchors)
-        self._own_tokens -= session.held_tokens - len(session.anchors) * self._anchor_tokens
+        self._own_tokens -= session.held_tokens - len(session.anchors) * self.anchor_tokens
         del self.sessions[session]
-        session.place, session.anchors, session.held_tokens, session.leaving = None, [], 0, False
+        session.anchors, session.told, session.held_tokens = [], [], 0
+        session.place, session.leaving = None, False
 
     def idle_until(self, when: float) -> None:
         """A session inside is idle, and its lease ends then."""

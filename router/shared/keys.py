@@ -2,11 +2,12 @@
 
 All keys of a deployment begin with its prefix in braces, which Redis Cluster reads as a hash tag: a deployment lives
 on one shard. Behind it is the layout's number: while a fleet is updated, routers of two layouts share nothing, and read
-nothing that they do not understand. Values are hashes of blocks, counts, times and opaque ids; never text, token ids or
-addresses of clients. Every key has a lifetime.
+nothing that they do not understand. Values are hashes of blocks, counts, times, names of models and opaque ids; never
+text, token ids or addresses of clients. Every key has a lifetime.
 
-Another program may have written any of these values. `workers`, `response`, `load`, `c` and `use` are signed with a key
-made of the index secret, each for its own place (`seal`); `load` and `use` are also numbered and dated (`publishing`).
+Another program may have written any of these values. `workers`, `response`, `load`, `c`, `sessions` and `use` are
+signed with a key made of the index secret, each for its own place (`seal`); `load`, `sessions` and `use` are also
+numbered and dated (`publishing`).
 The index holds hints and is not signed. A value of another type than this page says, or one that is too large to be
 read, is deleted when it is met: by the router (`Link.mend`), or by the script itself (`guard.lua`).
 
@@ -18,6 +19,7 @@ read, is deleted when it is met: by the router (`Link.mend`), or by the script i
 | `{prefix}:2:routers` | sorted set | 30 s, renewed with each part | which routers live, by the server's clock (ms) |
 | `{prefix}:2:load:ROUTER` | string | 3 s, renewed at each change and each second | one router's part of the load |
 | `{prefix}:2:c:DIGEST` | string | `redis_ttl_s`; 120 s behind a later turn | a place in a conversation: its blocks |
+| `{prefix}:2:sessions` | stream | 60 s, renewed at each entry | what routers told each other of sessions lately |
 | `{prefix}:2:use:ROUTER` | string | 10 s, renewed at least each second | what limited clients took there |
 | `{prefix}:2:events:WORKER` | string | 4 s, renewed each second | which router listens to this worker's KV events |
 | `{prefix}:2:names` | hash | `redis_ttl_s` twice, renewed at each record | a holder's number, by its name |
@@ -86,6 +88,11 @@ class Keys:
     def events(self) -> str:
         """The beginning of the keys of leases on workers' events, one key per worker."""
         return f"{self.tag}events:"
+
+    @property
+    def sessions(self) -> str:
+        """What routers told each other of sessions."""
+        return f"{self.tag}sessions"
 
     def load(self, router: str) -> str:
         """One router's part of the load."""

@@ -41,6 +41,8 @@ class Published(NamedTuple):
 
     router: str
     number: int
+    date_ms: int
+    """By Redis' clock."""
     body: bytes
 
 
@@ -62,11 +64,12 @@ class Receiver:
         seen, self._seen = self._seen, dict(zip(routers, raws, strict=True))
         for router, raw in self._seen.items():
             if raw is not None and raw != seen.get(router):
-                published = self._read(router, raw, now_ms)
+                published = self.read(router, raw, now_ms)
                 if published is not None:
                     yield published
 
-    def _read(self, router: str, raw: object, now_ms: int) -> Published | None:
+    def read(self, router: str, raw: object, now_ms: int) -> Published | None:
+        """What it says, if it was not read before; None, counted, for what does not count."""
         opened = self._seal.read(router.encode(), raw, self._limit)
         if opened is None or len(opened) < HEAD.size:
             self._refused.add(1, (self._kind,))
@@ -78,4 +81,4 @@ class Receiver:
         self._heads[router] = date, number
         if len(self._heads) > MAX_ROUTERS:
             self._heads = {each: head for each, head in self._heads.items() if abs(head[0] - now_ms) <= 2 * NEAR_MS}
-        return Published(router, number, opened[HEAD.size :])
+        return Published(router, number, date, opened[HEAD.size :])

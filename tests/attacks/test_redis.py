@@ -28,6 +28,7 @@ KINDS = {
     "routers": "routers",
     "response:HASH": f"response:{'0' * 32}",
     "load:ROUTER": f"load:{'f' * 16}",
+    "sessions": "sessions",
     "use:ROUTER": f"use:{'f' * 16}",
     "c:DIGEST": "c:0123456789abcdef",
     "names": "names",
@@ -68,7 +69,7 @@ def site(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield site
 
 
-WRITTEN = ("check", "routers", "load:ROUTER", "use:ROUTER", "names", "live", "h:NUMBER", "s:HASH")
+WRITTEN = ("check", "routers", "load:ROUTER", "sessions", "use:ROUTER", "names", "live", "h:NUMBER", "s:HASH")
 """Kinds that the requests of the site make."""
 
 

@@ -35,6 +35,7 @@ from router.routing.decide import Decider, Decision, NoWorkerError
 from router.routing.fair_queue import Ticket
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
+from router.sessions.fleet_book import FleetBook
 from router.settings import Settings
 from router.wire.errors import ApiError
 from tokenizer_cache.prompt import Prompt
@@ -78,13 +79,12 @@ class VirtualRouter:
         self.fleet.on_forget.append(self.view.remove_worker)
         self.fleet.on_groups.append(self._set_capacities)
         self.fleet.on_belief.append(self._set_capacity)
-        self.admission = SessionAdmission(
-            settings.session_wait_s, settings.host_kv_tokens, clock, lambda: not self.mirrors
-        )
+        self.admission = SessionAdmission(settings.session_wait_s, settings.host_kv_tokens, clock)
+        self.book = FleetBook(self.admission, clock=clock)
         self.fleet.on_forget.append(self.admission.forget)
         room = WaitingRoom(room_limits(settings, DEFAULTS), clock, Histogram("wait", "", ("client", "reason")))
         self.line = room.line
-        self.chooser = Chooser(self.fleet, Decider(build(rng), self.view, rng, clock), room, self.admission, clock)
+        self.chooser = Chooser(self.fleet, Decider(build(rng), self.view, rng, clock), room, self.book, clock)
         self._looking = self._stirred = False
         self.budget = RetryBudget(RATIO, settings.max_attempts)
         self.mirrors: list[Mirror] = []
@@ -114,10 +114,11 @@ class VirtualRouter:
         except NoWorkerError:
             order.ended(Try(self, order, None, failed))
             return
-        if decision is None or (not failed and self.chooser.must_wait(asked, decision)):
-            self._wait(order, asked)
-        else:
+        waits = not failed and self.chooser.must_wait(asked, decision)
+        if decision is not None and not waits and (failed or _now(self.chooser.reserve(asked, decision))):
             self._start(order, asked, decision, failed)
+        else:
+            self._wait(order, asked)
 
     def _start(self, order: Order, asked: Asked, decision: Decision, failed: tuple[Worker, ...]) -> None:
         attempt = Attempt(asked, choice_of(asked, decision), len(failed) + 1, self.view)
@@ -143,7 +144,7 @@ class VirtualRouter:
                 return
             decision = _now(self.chooser.decide(self.chooser.renewed(asked)))
             verdict = self.chooser.judge(decision)
-            if decision is None or not verdict.goes:
+            if decision is None or not verdict.goes or not _now(self.chooser.reserve(asked, decision)):
                 line.stay(ticket, try_it)
                 return
             line.went(ticket, verdict.cost_tokens)

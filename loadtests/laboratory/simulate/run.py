@@ -14,12 +14,14 @@ from loadtests.laboratory.simulate.pace import cold_s
 from loadtests.laboratory.simulate.router import Build, Order, Try, VirtualRouter
 from loadtests.laboratory.simulate.scenario import Scenario
 from loadtests.laboratory.simulate.sessions import Session
-from loadtests.laboratory.simulate.shared import Mirror
+from loadtests.laboratory.simulate.shared import Later, Mirror, SharedSessions, Told
 from loadtests.laboratory.simulate.timeline import Timeline
 from loadtests.laboratory.simulate.traffic import Start
 from loadtests.laboratory.traces.script import BLOCK_TOKENS
 from router.settings import Settings
 
+BEAT_S = 0.25
+"""Seconds between two batches of a router that has nothing new to tell of sessions."""
 ERROR_PAUSE_S = 1.0
 """A client that got an error goes on after this, with its next turn."""
 
@@ -86,6 +88,22 @@ class Run:
 
         for router in self._routers:
             router.mirrors = [Mirror(other.view, other.fleet, later) for other in self._routers if other is not router]
+        if len(self._routers) > 1 and self.scenario.session_wait_s:
+            self._share_sessions(later)
+
+    def _share_sessions(self, later: Later) -> None:
+        stream: list[Told] = []
+        clock = self._timeline.clock
+        ends = [SharedSessions(n, each.book, stream, later, clock) for n, each in enumerate(self._routers)]
+
+        def beat() -> None:
+            for end in ends:
+                end.beat()
+            self._timeline.at(self._timeline.now + BEAT_S, beat)
+
+        for end in ends:
+            end.others = [other for other in ends if other is not end]
+        beat()
 
     def _await(self, starts: Iterator[Start]) -> None:
         start = next(starts, None)

@@ -1,16 +1,21 @@
-"""What several routers know of each other: one prefix index and one load, each seen by the others a moment later.
+"""What several routers know of each other: one prefix index, one load and one book of sessions, each seen by the others
+a moment later.
 
 Every router has a view of its own. What it does itself is in its view at once; what another does arrives after the
 staleness, as through a shared store. Private views never hear of each other.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from router.fleet.lease import Lease
 from router.fleet.workers import Fleet
 from router.prefix.index import Held, Record
 from router.prefix.residency import Limits, Residency
+from router.sessions.fleet_book import FleetBook, Taken
 
+Clock = Callable[[], float]
 Later = Callable[[Callable[[], None]], None]
 """Has something done once the others may know of it."""
 
@@ -83,6 +88,78 @@ class Mirror:
 
     def end(self, lease: Lease) -> None:
         self._later(lambda: lease.__exit__(None, None, None))
+
+
+class Told(NamedTuple):
+    """A batch of one router's sessions."""
+
+    router: int
+    batch: bytes
+    takes_room: bool
+    at: float
+
+
+class SharedSessions:
+    """One router's end of the stream in which all routers tell what they know of sessions."""
+
+    def __init__(self, number: int, book: FleetBook, stream: list[Told], later: Later, clock: Clock) -> None:
+        self.others: list[SharedSessions] = []
+        self._number = number
+        self._book = book
+        self._stream = stream
+        self._later = later
+        self._clock = clock
+        self._read = 0
+        self._telling = False
+        book.shared = True
+        book.asks = False
+        book.wake, book.take = self._wake, self._take
+
+    def beat(self) -> None:
+        """Call now and then."""
+        self._book.beat()
+        self.hear()
+        self._tell(anyway=True)
+
+    def hear(self) -> bool:
+        """What the others have told by now. Returns whether any of it takes room."""
+        takes_room = False
+        while self._read < len(self._stream):
+            told = self._stream[self._read]
+            self._read += 1
+            if told.router != self._number:
+                self._book.hear(f"r{told.router}", told.batch, self._clock() - told.at)
+                takes_room |= told.takes_room
+        return takes_room
+
+    def _wake(self) -> None:
+        if not self._telling:
+            self._telling = True
+            self._later(self._tell)
+
+    def _tell(self, anyway: bool = False) -> None:
+        self._telling = False
+        batch = self._book.write(anyway)
+        if batch is not None:
+            self._append(batch, False)
+        if self._book.unsaid:
+            self._wake()
+
+    def _append(self, batch: bytes, takes_room: bool) -> None:
+        self._stream.append(Told(self._number, batch, takes_room, self._clock()))
+        for other in self.others:
+            self._later(partial(_heard, other))
+
+    async def _take(self, batch: bytes) -> Taken:
+        """Never suspends."""
+        if self.hear():
+            return Taken.NO
+        self._append(batch, True)
+        return Taken.YES
+
+
+def _heard(end: SharedSessions) -> None:
+    end.hear()
 
 
 def _ignored(_: object) -> None:

@@ -91,6 +91,8 @@ def everything(server: RedisServer) -> dict[bytes, bytes]:
                 value = b"|".join(part for pair in client.hgetall(key).items() for part in pair)
             elif kind == b"zset":
                 value = b"|".join(member for member, _ in client.zrange(key, 0, -1, withscores=True))
+            elif kind == b"stream":
+                value = b"|".join(part for _, words in client.xrange(key) for pair in words.items() for part in pair)
             else:
                 value = client.get(key)
             assert client.ttl(key) > 0 or client.pttl(key) > 0, key

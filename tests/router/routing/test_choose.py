@@ -1,6 +1,7 @@
 """What an attempt is made of a decision; who else could be tried; when a request waits."""
 
 import asyncio
+import time
 from random import Random
 
 import pytest
@@ -20,6 +21,9 @@ from router.routing.fair_queue import Ticket
 from router.routing.line import RoomLimits
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
+from router.sessions.fleet_book import FleetBook, Taken
+from router.sessions.session import Session
+from router.sessions.turn import Turn
 from router.wire.errors import ApiError, UnservedError
 from tests.router.fleets import MODEL, make_fleet
 from tests.router.sessions.chains import prompt_of
@@ -42,8 +46,9 @@ class Case:
         rng = Random(1)
         self.room = room = WaitingRoom(RoomLimits(bound_s, 1.0, 1), clock, Histogram("w", "", ("client", "reason")))
         self.admission = SessionAdmission(60.0, clock=clock)
+        self.book = FleetBook(self.admission, clock=clock)
         decider = Decider(policies.build("expected_ttft", rng), index, rng)
-        self.chooser = Chooser(self.fleet, decider, room, self.admission, clock)
+        self.chooser = Chooser(self.fleet, decider, room, self.book, clock)
         self.asked = Asked(
             group=self.group, model=MODEL, request=REQUEST, prompts={self.one.format: PROMPT}, stream=True
         )
@@ -140,6 +145,64 @@ async def test_a_turn_that_finds_no_room_must_wait_and_one_that_failed_goes_anyw
     assert search.round_s() > 0
     search.end()
     assert case.admission.climate(MODEL).waiting == {}
+
+
+async def test_a_turn_whose_room_another_router_has_taken_waits_on() -> None:
+    case = Case()
+    prompt = Prompt(bytes(range(8)) * 31, 31, 2000, 64, True, "ids")
+    asked = case.chooser.arrived(
+        replace(
+            case.asked,
+            prompts={case.one.format: prompt},
+            client=Client(ClientSpec(label="c", hash=""), bytes(16), time.monotonic),
+        )
+    )
+    decision = await decided(case, asked)
+    assert await case.chooser.reserve(asked, decision), "there is no other router"
+    answers = [Taken.NO, Taken.YES]
+
+    async def take(batch: bytes) -> Taken:
+        answer = answers.pop(0)
+        if answer is Taken.NO:  # it has taken the room of both
+            for worker in (case.one, case.two):
+                other = case.admission.arrive(MODEL, {case.one.format: Prompt(bytes(8), 1, 99_000, 64, True, "ids")})
+                assert other is not None
+                other.begin(worker)
+                others.append(other)
+        return answer
+
+    others: list[Turn] = []
+    case.book.shared, case.book.take = True, take
+    assert not await case.chooser.reserve(asked, decision)
+    waiting = asyncio.create_task(case.chooser.wait(asked))
+    while not case.admission.climate(MODEL).waiting:
+        await asyncio.sleep(0)
+    others[0].left(None, False)
+    assert (await waiting).worker is case.one
+    assert answers == []
+
+
+async def test_a_session_that_another_router_tells_of_is_recognised_in_the_look() -> None:
+    case = Case()
+    prompt = Prompt(bytes(range(8)) * 31, 31, 2000, 64, True, "ids")
+    asked = case.chooser.arrived(replace(case.asked, prompts={case.one.format: prompt}))
+    assert asked.turn is not None
+    assert asked.turn.session is None
+    told = asyncio.get_running_loop().create_future()
+
+    def read() -> asyncio.Future[object]:
+        asyncio.get_running_loop().call_soon(tell)
+        return told
+
+    def tell() -> None:
+        session = Session(MODEL)
+        case.admission.book.note(session, prompt)
+        case.admission.heard += 1
+        told.set_result(None)
+
+    case.book.shared, case.book.read = True, read
+    await case.chooser.look(asked)
+    assert asked.turn.session is not None
 
 
 async def test_a_prompt_that_no_worker_can_hold_is_refused() -> None:

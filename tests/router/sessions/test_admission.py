@@ -20,10 +20,9 @@ class Site:
 
     def __init__(self, workers: int = 1, bound_s: float = BOUND_S) -> None:
         self.now = 0.0
-        self.alone = True
         self.fleet = make_fleet(workers)
         self.workers = self.fleet.groups[MODEL].workers
-        self.admission = SessionAdmission(bound_s, clock=lambda: self.now, alone=lambda: self.alone)
+        self.admission = SessionAdmission(bound_s, clock=lambda: self.now)
         self.fleet.on_forget.append(self.admission.forget)
         self.lengths: dict[str, int] = {}
 
@@ -325,14 +324,17 @@ def test_a_restarted_worker_keeps_nothing() -> None:
     assert site.admission.sets == {}
 
 
-def test_with_other_routers_or_without_a_bound_all_may_go() -> None:
+def test_a_share_of_the_memory_is_given_while_the_others_are_not_heard() -> None:
     site = Site()
-    for name in "abc":
-        site.run(name)
-    site.alone = False
+    site.run("a")
+    site.admission.share = 0.5
+    assert site.places(site.arrive("d")[0]) == []
+    assert site.admission.room(site.workers[0]) == 47_500
+    site.admission.share = 1.0
     assert site.places(site.arrive("d")[0]) == ["w0"]
-    assert not site.admission.pinned(site.arrive("a")[0])
-    assert site.admission.has_room(site.arrive("d")[0], site.workers), "those in line go too"
+
+
+def test_without_a_bound_all_may_go() -> None:
     off = SessionAdmission(0.0)
     assert off.arrive(MODEL, {"f": prompt_of(("a", 900))}) is None
 

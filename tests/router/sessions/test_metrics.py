@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
+from router.sessions.fleet_book import FleetBook, Taken
 from router.sessions.metrics import SessionCollector
 from router.sessions.session import Ending
 from tests.router.fleets import MODEL
@@ -13,7 +14,8 @@ class Page:
 
     def __init__(self, site: Site) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(SessionCollector(site.admission, lambda: site.workers))
+        self.book = FleetBook(site.admission)
+        self.registry.register(SessionCollector(self.book, lambda: site.workers))
         self.worker = site.workers[0].id
 
     def of_worker(self, name: str) -> float | None:
@@ -64,8 +66,6 @@ def test_a_model_s_line_leases_and_whether_it_holds_back() -> None:
     assert page.of_model("session_lease_seconds", ending="answer") == 0
     site.admission.climate(MODEL).waits = False
     assert page.of_model("session_holds_back") == 0
-    site.admission.climate(MODEL).waits, site.alone = True, False
-    assert page.of_model("session_holds_back") == 0, "others send to these workers"
     site.admission.go(waiting)
     assert page.of_model("session_turns_waiting") == 0
 
@@ -84,3 +84,11 @@ def test_places_given_up_and_sessions_known() -> None:
     site.places(site.arrive("d")[0])
     assert page.of_router("session_places_ended_total", reason="lease") == 1
     assert page.of_router("session_places_ended_total", reason="rotation") == 0
+
+
+def test_room_that_was_asked_for_is_counted_by_outcome() -> None:
+    site = Site()
+    page = Page(site)
+    assert page.of_router("session_room_asked_total", outcome="no") == 0
+    page.book.outcomes[Taken.NO] += 2
+    assert page.of_router("session_room_asked_total", outcome="no") == 2
