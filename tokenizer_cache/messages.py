@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from tokenizer_cache.bodies.density import MAX_VALUES, refuse_dense
-from tokenizer_cache.bodies.fields import ABSENT, NAMES, ResponseFields
+from tokenizer_cache.bodies.fields import ABSENT, ASIDE, ResponseFields
 from tokenizer_cache.bodies.request import Request
 from tokenizer_cache.conversations.chain import ID_BYTES, Chain, pack
 from tokenizer_cache.conversations.conversation import Boundary, Conversations, Spine
@@ -230,7 +230,7 @@ def _decoded(request: Request) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for name in fields.__struct_fields__:
         raw = getattr(fields, name)
-        if raw is not ABSENT and isinstance(raw, msgspec.Raw) and name not in NAMES:
+        if raw is not ABSENT and isinstance(raw, msgspec.Raw) and name not in ASIDE:
             body[name] = _value(raw)
     if isinstance(fields, ResponseFields):
         body["previous_response_id"] = fields.previous_response_id

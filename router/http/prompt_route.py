@@ -10,6 +10,7 @@ from router.fleet.workers import Fleet
 from router.prompts.encoders import EncoderSet
 from router.prompts.reading import Reading
 from router.routing.asked import Asked
+from router.routing.priority import level_of
 from router.sessions.hints import Names, with_header
 from router.wire.errors import ApiError
 from router.wire.exchange import Exchange
@@ -36,7 +37,8 @@ class PromptRoute:
         said = with_header(headers.forward, headers.session)
         label = "" if asked.client is None else asked.client.label
         hint = self._names.hint(label, asked.group.name, said, asked.request.fields)
-        return replace(asked, session=headers.session, hint=hint)
+        level = level_of(headers.priority, asked.request.fields.priority)
+        return replace(asked, session=headers.session, hint=hint, level=level)
 
     async def ask(self, api: str, body: bytes, client: Client | None = None) -> Asked:
         """Read the request and recognise its prompt. Raises ApiError 400, 403 or 404."""

@@ -8,6 +8,7 @@ from router.clients import Client
 from router.fleet.groups import ModelGroup
 from router.fleet.worker import Worker
 from router.prompts.encoding import Encoder
+from router.routing.priority import USUAL
 from router.sessions.hints import NO_HINT, Hint
 from router.sessions.turn import Turn
 from tokenizer_cache.bodies.request import Request
@@ -25,6 +26,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     session: bytes = b""
     hint: Hint = NO_HINT
     """What its client says of whose turn it is."""
+    level: int = USUAL
+    """How urgent it is among its client's requests."""
     stream: bool = False
     response_id: str = ""
     """The stored response that it goes on from: only the worker that made it can serve it."""

@@ -195,7 +195,8 @@ def ticket_of(asked: Asked, search: "Search | None") -> Ticket:
     assert asked.client is not None
     turn = asked.request.turn if asked.request is not None else b""
     patient = search is not None and search.patient
-    return Ticket(asked.client.label, asked.client.weight, asked.group.name, search, patient, turn=turn)
+    client, group = asked.client, asked.group.name
+    return Ticket(client.label, client.weight, group, search, asked.level, patient, turn=turn)
 
 
 class Search:

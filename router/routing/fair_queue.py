@@ -1,16 +1,21 @@
-"""Which request is next: start-time fair queueing over clients by the work they ask for; within a client, first come
-first served.
+"""Which request is next: start-time fair queueing over clients by the work they ask for, and within a client over the
+levels of its requests; within a level, first come first served.
 
-Pure: no clock, no tasks. Each client has a *pass* that grows with what it was given, divided by its weight; the lowest
-pass is next. A client that returns starts at the pass of the one served last: while away it neither saved nor owed
-anything. When the queue is full, the client with the most tickets for its weight loses its newest one, so a flood from
-one client pushes out no other client. Turns of known sessions stay while it has others.
+Pure: no clock, no tasks. Each client, and each level of it, has a *pass* that grows with what it was given, divided by
+its weight; the lowest pass is next. A client that returns starts at the pass of the one served last: while away it
+neither saved nor owed anything. When the queue is full, the client with the most tickets for its weight loses its
+newest one of the last level, so a flood from one client pushes out no other client. Turns of known sessions stay while
+it has others.
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+from router.routing.priority import USUAL, share_of
+
+Name = TypeVar("Name", str, int)
 
 
 class RoomSearch(Protocol):
@@ -45,6 +50,8 @@ class Ticket:
     """The model it asks for: what its turn depends on."""
     room: "RoomSearch | None" = None
     """Its search for KV memory; None for a request that needs none."""
+    level: int = USUAL
+    """How urgent it is among its client's: see `priority`."""
     patient: bool = False
     """A known session's turn: it is not refused for waiting long."""
     came: float = 0.0
@@ -68,15 +75,43 @@ class Ticket:
 Lane = dict[Ticket, None]
 
 
+class Passes:
+    """How far each of several names has come."""
+
+    def __init__(self) -> None:
+        self._at: dict[str | int, float] = {}
+        self._reached = 0.0
+
+    def enter(self, name: str | int) -> None:
+        """It has come back."""
+        self._at[name] = max(self._at.get(name, 0.0), self._reached)
+
+    def charge(self, name: str | int, cost: float) -> None:
+        """It was given something of this cost, over its weight."""
+        at = self._at.get(name, self._reached)
+        self._reached = max(self._reached, at)
+        self._at[name] = at + cost
+
+    def in_order(self, names: Iterable[Name]) -> list[Name]:
+        """Those of which the first is next. All must have entered."""
+        return sorted(names, key=self._at.__getitem__)
+
+    def forget(self, present: Collection[str | int]) -> None:
+        """Drop names that are away and owe nothing, once there are many."""
+        if len(self._at) > 2 * len(present) + 64:
+            self._at = {name: at for name, at in self._at.items() if at > self._reached or name in present}
+
+
 class FairQueue:
-    """Tickets in lanes by client and group."""
+    """Tickets in lanes by client, level and group."""
 
     def __init__(self, max_tickets: int) -> None:
         self._max_tickets = max_tickets
-        self._lanes: dict[str, dict[str, Lane]] = {}
+        self._lanes: dict[str, dict[int, dict[str, Lane]]] = {}
         self._counts: dict[str, int] = {}
-        self._passes: dict[str, float] = {}
-        self._reached = 0.0
+        self._clients = Passes()
+        self._levels: dict[str, Passes] = {}
+        """Of each client that is here."""
         self._arrivals = 0
 
     def __len__(self) -> int:
@@ -84,14 +119,19 @@ class FairQueue:
 
     def has(self, group: str) -> bool:
         """Does any request wait for this group?"""
-        return any(group in lanes for lanes in self._lanes.values())
+        return any(group in lanes for levels in self._lanes.values() for lanes in levels.values())
 
     def enter(self, ticket: Ticket) -> Ticket | None:
         """Add a ticket to the line. If the queue was full, returns the ticket that was removed for it: another one, or
         this one."""
-        if ticket.client not in self._lanes:
-            self._passes[ticket.client] = max(self._passes.get(ticket.client, 0.0), self._reached)
-        lane = self._lanes.setdefault(ticket.client, {}).setdefault(ticket.group, {})
+        levels = self._lanes.get(ticket.client)
+        if levels is None:
+            self._clients.enter(ticket.client)
+            levels = self._lanes[ticket.client] = {}
+            self._levels[ticket.client] = Passes()
+        if ticket.level not in levels:
+            self._levels[ticket.client].enter(ticket.level)
+        lane = levels.setdefault(ticket.level, {}).setdefault(ticket.group, {})
         lane[ticket] = None
         if ticket.number:
             in_order = sorted(lane, key=_number)
@@ -105,7 +145,8 @@ class FairQueue:
 
     def leave(self, ticket: Ticket) -> None:
         """Remove a ticket from the line. May be called again."""
-        lanes = self._lanes.get(ticket.client, {})
+        levels = self._lanes.get(ticket.client, {})
+        lanes = levels.get(ticket.level, {})
         lane = lanes.get(ticket.group, {})
         if ticket not in lane:
             return
@@ -114,34 +155,43 @@ class FairQueue:
         if not lane:
             del lanes[ticket.group]
         if not lanes:
-            del self._lanes[ticket.client], self._counts[ticket.client]
+            del levels[ticket.level]
+        if not levels:
+            del self._lanes[ticket.client], self._counts[ticket.client], self._levels[ticket.client]
 
     def in_order(self) -> Iterator[Ticket]:
-        """All tickets as they stand in line: by their clients' passes; of one client as they came."""
-        for client in sorted(self._lanes, key=self._passes.__getitem__):
-            yield from heapq.merge(*self._lanes[client].values(), key=_number)
+        """All tickets as they stand in line: by their clients' passes; of one client by the passes of its levels; of
+        one level as they came."""
+        for client in self._clients.in_order(self._lanes):
+            levels = self._lanes[client]
+            for level in self._levels[client].in_order(sorted(levels)):
+                yield from heapq.merge(*levels[level].values(), key=_number)
 
     def served(self, ticket: Ticket, cost: float) -> None:
-        """Charge `cost` to the client of a ticket that goes. Call before `leave`."""
-        at = self._passes.get(ticket.client, self._reached)
-        self._reached = max(self._reached, at)
-        self._passes[ticket.client] = at + cost / ticket.weight
-        if len(self._passes) > 2 * len(self._lanes) + 64:
-            self._passes = {name: at for name, at in self._passes.items() if at > self._reached or name in self._lanes}
+        """Charge `cost` to the client and the level of a ticket that goes. Call before `leave`."""
+        self._clients.charge(ticket.client, cost / ticket.weight)
+        self._clients.forget(self._lanes)
+        if ticket.client in self._levels:
+            self._levels[ticket.client].charge(ticket.level, cost / share_of(ticket.level))
 
     def _push_out(self) -> Ticket:
-        def share(client: str) -> float:
-            lane = next(iter(self._lanes[client].values()))
-            return self._counts[client] / next(iter(lane)).weight
-
-        longest = max(self._lanes, key=share)
-        lanes = self._lanes[longest].values()
+        longest = max(self._lanes, key=lambda client: self._counts[client] / _weight(self._lanes[client]))
+        lanes = [lane for level in self._lanes[longest].values() for lane in level.values()]
         others = filter(None, (next((t for t in reversed(lane) if not t.patient), None) for lane in lanes))
-        newest = max(others, key=_number, default=None) or max((next(reversed(lane)) for lane in lanes), key=_number)
-        self.leave(newest)
-        newest.out, newest.before = True, len(self)
-        return newest
+        least = max(others, key=_least, default=None) or max((next(reversed(lane)) for lane in lanes), key=_least)
+        self.leave(least)
+        least.out, least.before = True, len(self)
+        return least
+
+
+def _weight(levels: dict[int, dict[str, Lane]]) -> float:
+    lanes = next(iter(levels.values()))
+    return next(iter(next(iter(lanes.values())))).weight
 
 
 def _number(ticket: Ticket) -> int:
     return ticket.number
+
+
+def _least(ticket: Ticket) -> tuple[int, int]:
+    return ticket.level, ticket.number

@@ -22,7 +22,15 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-DROPPED_FROM_REQUEST = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"x-request-id", b"x-warmroute-admin-key"}
+PRIORITY = b"x-warmroute-priority"
+DROPPED_FROM_REQUEST = HOP_BY_HOP | {
+    b"host",
+    b"content-length",
+    b"expect",
+    b"x-request-id",
+    b"x-warmroute-admin-key",
+    PRIORITY,
+}
 DROPPED_FROM_ANSWER = HOP_BY_HOP | {b"location", b"content-location", b"refresh", b"alt-svc"}
 """The last four would reveal a worker's address, which only the router may call."""
 CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
@@ -49,6 +57,7 @@ class RequestHeaders:
         "content_type",
         "forward",
         "has_body",
+        "priority",
         "request_id",
         "session",
         "upgrade",
@@ -59,6 +68,7 @@ class RequestHeaders:
         self.session = b""
         self.authorization = b""
         self.admin_key = b""
+        self.priority = b""
         self.content_length: int | None = None
         self.content_type = b""
         self.has_body = False
@@ -117,6 +127,8 @@ class RequestHeaders:
             self.request_id = b"" if value.translate(None, VISIBLE) else value[:MAX_REQUEST_ID_BYTES]
         elif name == b"x-warmroute-admin-key":
             self.admin_key = value
+        elif name == PRIORITY:
+            self.priority = value
         elif name == b"upgrade":
             self.upgrade = value.lower()
         elif name == b"connection":

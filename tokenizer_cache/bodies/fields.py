@@ -57,10 +57,11 @@ class Fields(msgspec.Struct, kw_only=True):
     prompt_cache_key: Raw = ABSENT
     metadata: Raw = ABSENT
     session_id: Raw = ABSENT
+    priority: Raw = ABSENT
 
 
-NAMES: Final = frozenset({"prompt_cache_key", "metadata", "session_id"})
-"""Fields that name a session, and reach no prompt."""
+ASIDE: Final = frozenset({"prompt_cache_key", "metadata", "session_id", "priority"})
+"""Fields that say whose request it is and how urgent, and reach no prompt."""
 
 
 class ChatFields(Fields, kw_only=True):

@@ -15,7 +15,7 @@ import msgspec
 
 from tokenizer_cache.bodies.fields import (
     ABSENT,
-    NAMES,
+    ASIDE,
     ChatFields,
     CompletionFields,
     Fields,
@@ -27,7 +27,7 @@ from tokenizer_cache.rules import BILLING_HEADER
 
 _SCOPE = ("lora_path", "cache_salt", "extra_key")
 _HARMLESS = frozenset(
-    {"model", "stream", "stream_options", "messages", "user", "prompt_logprobs", "logprobs", *_SCOPE, *NAMES}
+    {"model", "stream", "stream_options", "messages", "user", "prompt_logprobs", "logprobs", *_SCOPE, *ASIDE}
     | {"max_tokens", "max_completion_tokens", "max_output_tokens", "previous_response_id", "prompt"}
 )
 CONTEXT: Final[dict[type[Fields], tuple[str, ...]]] = {

@@ -146,6 +146,21 @@ async def test_a_light_client_is_not_starved_by_a_heavy_one(tmp_path: Path) -> N
         assert {(await task).status_code for task in flood} == {200}
 
 
+async def test_batch_work_goes_after_a_clients_other_requests() -> None:
+    async with site() as (router, _):
+        ended: list[str] = []
+
+        async def one(number: int, said: str) -> None:
+            await ask(router, number, headers={"x-warmroute-priority": said})
+            ended.append(said)
+
+        batch = [asyncio.create_task(one(number, "batch")) for number in range(12)]
+        await queued(router, 6)
+        others = [asyncio.create_task(one(100 + number, "interactive")) for number in range(4)]
+        await asyncio.gather(*batch, *others)
+        assert "interactive" not in ended[-4:]
+
+
 async def test_nobody_waits_behind_a_prompt_that_can_never_fit() -> None:
     async with site() as (router, _):
         answering = asyncio.create_task(router.client.post(CHAT, json=chat("x", stream=True, max_tokens=100_000)))

@@ -143,3 +143,47 @@ def test_a_line_that_is_full_keeps_known_sessions_turns() -> None:
     last = ticket("a")
     last.patient = True
     assert queue.enter(last) is last, "there are only known sessions' turns"
+
+
+def levelled(level: int, client: str = "a", group: str = "m") -> Ticket:
+    return Ticket(client, 1.0, group, level=level)
+
+
+def test_levels_of_a_client_share_by_weight_and_the_last_is_not_starved() -> None:
+    queue = FairQueue(1000)
+    for _ in range(100):
+        queue.enter(levelled(0))
+        queue.enter(levelled(3))
+    went = []
+    for _ in range(90):
+        found = first(queue)
+        assert found is not None
+        queue.served(found, 1.0)
+        queue.leave(found)
+        went.append(found.level)
+    assert went.count(3) == 10
+    assert 3 in went[:10]
+
+
+def test_the_urgent_one_goes_before_those_that_came_earlier() -> None:
+    queue = FairQueue(100)
+    for _ in range(5):
+        queue.enter(levelled(0))
+    serve(queue)
+    queue.enter(urgent := levelled(-1))
+    assert first(queue) is urgent
+
+
+def test_what_a_request_says_takes_nothing_from_another_client() -> None:
+    queue = FairQueue(1000)
+    for _ in range(100):
+        queue.enter(levelled(-3, "loud"))
+        queue.enter(levelled(0, "quiet"))
+    assert [serve(queue) for _ in range(40)].count("quiet") == 20
+
+
+def test_a_full_queue_loses_the_last_level_first() -> None:
+    queue = FairQueue(2)
+    queue.enter(levelled(0))
+    queue.enter(batch := levelled(3))
+    assert queue.enter(levelled(0)) is batch
