@@ -185,11 +185,11 @@ class SessionAdmission(Rotation):
         if session is None:
             session = turn.session = Session(turn.group, turn.session_id)
             self.book.begin(session)
-            if turn.hint.family:
-                self.families.join(session, turn.hint, now)
             parent = turn.parent
             if parent is not None and not parent.running:
                 self._leave(parent)  # its place is the branch's now
+        if turn.hint.family and session.family is None:
+            self.families.join(session, turn.hint, now)
         self._came(turn, climate)
         place = self.place_of(worker.holder)
         turn.kept = session.place is place and bool(session.turns) and not turn.broken
@@ -250,8 +250,13 @@ class SessionAdmission(Rotation):
             self._leave(session)
         elif session.place is not None:
             self._keep(session, climate, now, RETURN_S if gone else 0.0)
-        for relative in () if session.family is None else waited_for(session):
-            self._keep(relative, climate, now)
+        for relative in () if session.family is None else waited_for(session, now):
+            if relative.leaving:
+                self.rotated += 1
+                self._leave(relative)
+            else:
+                self._keep(relative, climate, now)
+                self.on_change(relative)
 
     def learn(self, turn: Turn, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
         """What the answer said: how it ended, how long it was, and what was really cached of the prompt."""

@@ -1,14 +1,14 @@
 """Sessions that clients say belong together: subagents, and what comes after a compaction.
 
 A family has the room that its members have inside. One of them may always run: the idle ones make room for it. While
-one runs, the idle ones keep their memory, as a parent waits for its child. An id that many sessions have at once names
-no family: some fleets send one for all.
+one runs, those keep their memory whose last answer called a tool, as a parent waits for its child. An id that many
+sessions have at once names no family: some fleets send one for all.
 """
 
 from router.prefix.index import HASH_BYTES
 from router.sessions.book import Found
 from router.sessions.hints import Hint
-from router.sessions.session import Session
+from router.sessions.session import Ending, Session
 from router.sessions.turn import Turn
 from router.sessions.working_set import WorkingSet
 from tokenizer_cache.prompt import Prompt
@@ -16,7 +16,7 @@ from tokenizer_cache.prompt import Prompt
 MAX_MEMBERS = 16
 """Of a family at one time. Danger: with more, strangers under one id push each other's memory out."""
 AWAY_S = 600.0
-"""A member outside, whose last turn ended longer ago, counts no more."""
+"""A member outside, whose last turn ended longer ago, counts no more; one inside waits for no relative for longer."""
 
 
 class Family:
@@ -125,10 +125,13 @@ def lent(turn: Turn, place: WorkingSet) -> int:
     return sum(max(0, member.held_tokens - shared) for member in yielding(turn, place))
 
 
-def waited_for(session: Session) -> list[Session]:
+def waited_for(session: Session, now: float) -> list[Session]:
     """Relatives inside that may have waited for the turn of `session` that has ended: a parent for its child."""
     family: Family = session.family
-    return [] if family.wide or family.runs else [one for one in family.members if one.place and one is not session]
+    if family.wide or family.runs:
+        return []
+    others = (one for one in family.members if one.place is not None and one is not session)
+    return [one for one in others if one.ending is Ending.CALL and now - one.ended_at < AWAY_S]
 
 
 def _is_away(session: Session, now: float) -> bool:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from tokenizer_cache.bodies.fields import Fields, Raw, given
+from tokenizer_cache.bodies.fields import ABSENT, Fields, Raw, given
 
 MAX_ID_BYTES = 256
 """A longer id is no id."""
@@ -85,21 +85,21 @@ class Names:
     def hint(self, client: str, model: str, headers: Iterable[tuple[bytes, bytes]], fields: Fields) -> Hint:
         """Of one request. `headers` are in lower case."""
         said = {name: value for name, value in headers if name in _READ and len(value) <= MAX_ID_BYTES}
-        claude, others = _of_metadata(fields.metadata)
+        claude, others = (b"", b"") if fields.metadata is ABSENT else _of_metadata(fields.metadata)
         keyed = _text(fields.prompt_cache_key) or _text(fields.session_id) or others
         if not (said or claude or keyed):
             return NO_HINT
         own = _first(OWN[:2], said) or claude or _first(OWN[2:], said)
         family = _first(FAMILY[:1], said) or claude or _first(FAMILY[1:], said) or keyed or own
         ends = said.get(ENDS, b"").lower() not in NO
-        return Hint(self._hash(client, model, own), self._hash(client, model, family), ends)
+        named = self._hash(client, model, family)
+        return Hint(named if own == family else self._hash(client, model, own), named, ends)
 
     def _hash(self, client: str, model: str, said: bytes) -> bytes:
         if not said:
             return b""
-        state = blake2b(said, key=self._key, digest_size=HASH_BYTES)
-        state.update(f"\0{client}\0{model}".encode())
-        return state.digest()
+        whole = f"{client}\0{model}\0".encode() + said
+        return blake2b(whole, key=self._key, digest_size=HASH_BYTES).digest()
 
 
 def with_header(headers: Iterable[tuple[bytes, bytes]], session: bytes) -> list[tuple[bytes, bytes]]:
@@ -113,6 +113,8 @@ def _first(names: Iterable[bytes], said: Mapping[bytes, bytes]) -> bytes:
 
 def _text(raw: Raw) -> bytes:
     """A field that is a string, decoded."""
+    if raw is ABSENT:
+        return b""
     value = given(raw)
     if not value.startswith(b'"') or len(value) > 2 * MAX_ID_BYTES:
         return b""

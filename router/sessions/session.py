@@ -68,8 +68,10 @@ class Session:
 
     @property
     def busy(self) -> bool:
-        """A turn of it runs, or of a relative for which it may wait."""
-        return bool(self.running) or (self.family is not None and self.family.runs)
+        """A turn of it runs, or it waits for a relative: its last answer called a tool, and the relative runs."""
+        if self.running or self.family is None:
+            return bool(self.running)
+        return self.ending is Ending.CALL and bool(self.family.runs)
 
     @property
     def runs_here(self) -> int:

@@ -161,12 +161,12 @@ def test_a_parent_keeps_its_memory_while_its_child_runs_and_for_a_lease_after_it
     alone = site.whole(hint_of("b"), ("b", 20_000))
     child = site.come(hint_of("child", "a"), ("child", 20_000))
     child.begin(site.workers[0])
-    site.now += 1000.0
+    site.now += AWAY_S - 10
     site.places(site.come(NO_HINT, ("x", 90_000)))
     assert (parent.place is not None, alone.place is not None) == (True, False)
     site.end(child)
     assert parent.kept_until > site.now
-    site.now += 1000.0
+    site.now += AWAY_S - 10
     site.places(site.come(NO_HINT, ("x", 90_000)))
     assert parent.place is None
 
@@ -176,12 +176,34 @@ def test_a_parent_whose_child_runs_makes_room_after_its_next_turn() -> None:
     parent = site.whole(hint_of("a"), ("a", 40_000))
     child = site.come(hint_of("child", "a"), ("child", 40_000))
     child.begin(site.workers[0])
-    waiting = site.come(hint_of("x"), ("x", 60_000))
+    waiting = site.come(hint_of("x"), ("x", 50_000))
     site.admission.wait(waiting)
-    site.now += 1000.0
+    site.now += AWAY_S - 10
     site.admission.claim(waiting, site.workers)
     assert parent.place is not None
     assert parent.leaving
+    site.end(child)
+    assert parent.place is None
+    assert site.places(waiting) == ["w0"]
+
+
+def test_a_child_that_has_answered_is_not_kept_while_its_parent_works() -> None:
+    site = Said()
+    site.whole(hint_of("a"), ("a", 20_000))
+    child = site.whole(hint_of("child", "a"), ("child", 20_000), calls=False)
+    working = site.come(hint_of("a"), ("a", 20_000), ("more", 200))
+    working.begin(site.workers[0])
+    site.now += 1000.0
+    site.places(site.come(NO_HINT, ("x", 90_000)))
+    assert child.place is None
+
+
+def test_a_session_that_is_named_late_is_of_its_family_from_then_on() -> None:
+    site = Said()
+    nameless = site.whole(NO_HINT, ("a", 2_000))
+    assert site.whole(hint_of("a"), ("a", 2_000), ("more", 200)) is nameless
+    assert nameless.family is not None
+    assert site.come(hint_of("child", "a"), ("child", 2_000)).family is nameless.family
 
 
 def test_who_says_that_it_ends_keeps_nothing() -> None:
