@@ -6,6 +6,7 @@ bad-workers   a worker answers 500, or hangs before or after its first byte
 worker-set    workers come and go by file, DNS and admin API
 restarts      two routers behind a TCP balancer are restarted in turn
 haproxy       the same behind HAProxy
+routers       sessions that do not fit, over 1, 3 and 5 routers; Redis and a router break
 overload      two and four times the load of the knee, with the router's queue and without
 faults        Redis, or a router, breaks: one case after the other
 dashboard     every query of the Grafana dashboard against a real Prometheus; exit code 1 when one is empty
@@ -18,7 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from loadtests.drills import bad_workers, dashboard, faults, killed, overload, restarts, streams, worker_set
+from loadtests.drills import bad_workers, dashboard, faults, killed, overload, restarts, routers, streams, worker_set
 from loadtests.harness.machine import Ticks, machine
 from loadtests.laboratory.markdown import Table
 
@@ -30,6 +31,7 @@ DRILLS: dict[str, Drill] = {
     "worker-set": lambda options: worker_set.run(options.seconds),
     "restarts": lambda options: restarts.run(options.seconds),
     "haproxy": lambda options: restarts.run_haproxy(options.seconds),
+    "routers": lambda options: routers.run(options.seconds),
     "overload": lambda options: overload.run(),
     "faults": lambda options: faults.run(options.only, options.secured),
     "dashboard": lambda options: dashboard.run(options.seconds),

@@ -68,7 +68,7 @@ class StreamEntry(NamedTuple):
     raw: bytes
 
 
-class News(NamedTuple):
+class StreamNews(NamedTuple):
     """What one call has answered."""
 
     first: Position | None
@@ -225,7 +225,7 @@ def _id(text: bytes) -> Position:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def _news(answer: Answer) -> News | None:
+def _news(answer: Answer) -> StreamNews | None:
     """The answer, if it is one."""
     if not isinstance(answer, list) or len(answer) < 4 or (len(answer) - 4) % 3:
         return None
@@ -237,4 +237,4 @@ def _news(answer: Answer) -> News | None:
         for each, router, raw in zip(answer[4::3], answer[5::3], answer[6::3], strict=True)
         if isinstance(each, bytes) and isinstance(raw, bytes) and isinstance(router, bytes) and NAME.fullmatch(router)
     ]
-    return News(_id(first) if first else None, position, told == 1, more == 1, entries)
+    return StreamNews(_id(first) if first else None, position, told == 1, more == 1, entries)

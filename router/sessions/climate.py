@@ -85,10 +85,6 @@ class Climate:
         """Is it under way, and has its next turn not come yet?"""
         return session in self._live
 
-    def waits_elsewhere(self, session: Session) -> None:
-        """A turn of it has come to another router, and is learned there."""
-        self._live.pop(session, None)
-
     def returned(self, session: Session, pause_s: float) -> None:
         """A session's next turn has come. Until now it said nothing of how many return. Who returns after a first
         answer is likely to do so again, and as soon: that counts until later answers are known by themselves."""
@@ -167,5 +163,5 @@ class Climate:
                 continue
             if now - session.ended_at > horizon:
                 del self._live[session]
-                if session.turns and not session.router:  # another router's is counted there
+                if session.turns:
                     self._pauses[session.ending].began()

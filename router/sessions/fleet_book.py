@@ -228,10 +228,12 @@ class FleetBook:
                 return
             session = Session(model, state.id)
             book.begin(session)
-        if _count(session, router, state.running) > 0:
+        idle, returned = not session.running, bool(state.flags & RETURNED)
+        began = _count(session, router, state.running) > 0
+        if session.turns and (began or returned) and climate.pauses(session):
+            climate.returned(session, written_at - session.ended_at if idle else 0.0)
+        if began or not (returned or climate.pauses(session)):
             climate.began(session, written_at)
-        elif state.flags & RETURNED:
-            climate.waits_elsewhere(session)
         if session.runs_here or session in self._dirty:
             self._hear_of_own(session, state, names)
             return
@@ -301,6 +303,7 @@ class FleetBook:
     def tell_all(self) -> None:
         """Of all sessions that this router changed last the others shall hear again."""
         self._asked, self._told_all_at = False, self._clock()
+        self.admission.end_leases()
         inside = [session for place in self.admission.sets.values() for session in place.sessions]
         outside = [each for each in islice(self.admission.book.latest(), RECENT) if each.place is None]
         for session in (*outside, *inside):

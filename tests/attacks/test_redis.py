@@ -28,6 +28,7 @@ KINDS = {
     "routers": "routers",
     "response:HASH": f"response:{'0' * 32}",
     "load:ROUTER": f"load:{'f' * 16}",
+    "events:WORKER": "events:w-0123456789",
     "sessions": "sessions",
     "use:ROUTER": f"use:{'f' * 16}",
     "c:DIGEST": "c:0123456789abcdef",

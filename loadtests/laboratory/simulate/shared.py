@@ -112,7 +112,6 @@ class SharedSessions:
         self._read = 0
         self._telling = False
         book.shared = True
-        book.asks = False
         book.wake, book.take = self._wake, self._take
 
     def beat(self) -> None:
@@ -140,6 +139,7 @@ class SharedSessions:
     def _tell(self, anyway: bool = False) -> None:
         self._telling = False
         batch = self._book.write(anyway)
+        self._book.asks = False
         if batch is not None:
             self._append(batch, False)
         if self._book.unsaid:

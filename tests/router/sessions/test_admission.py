@@ -28,7 +28,7 @@ class Site:
 
     def give_memory(self, tokens: int) -> None:
         for worker in self.workers:
-            worker.pool = replace(worker.pool, capacity_tokens=tokens)
+            worker.pool = replace(worker.pool, capacity_tokens=tokens, kept_tokens=tokens)
 
     def prompt(self, name: str, grow: int = 0) -> Prompt:
         self.lengths[name] = self.lengths.get(name, 30_000) + grow

@@ -6,6 +6,7 @@ import pytest
 
 from router.sessions.batch import BadBatchError
 from router.sessions.fleet_book import LIFE_S, TRIES, FleetBook, Taken
+from router.sessions.session import Ending
 from tests.router.sessions.chains import prompt_of
 from tests.router.sessions.pair import MODEL, Routers, Told
 
@@ -288,17 +289,30 @@ def test_when_something_was_missed_the_others_sessions_are_outside_until_they_ar
     assert routers.agree()[1] == 3
 
 
-def test_pauses_are_learned_where_the_session_returns_and_not_counted_twice() -> None:
+def test_all_learn_from_all_pauses() -> None:
     routers = Routers(2)
-    one, two = routers.all
-    one.run("a", ending=False)
-    routers.talk()
-    two.now = one.now
-    for each in routers.all:
-        climate = each.admission.climate(MODEL)
-        climate.judge(each.workers, each.now + 700.0, 1)  # it does not return
-    of_one, of_two = (each.admission.climate(MODEL)._pauses for each in routers.all)
-    assert sum(p.turns for p in of_one.values()) == sum(p.turns for p in of_two.values()) + 1
+
+    def whole(each: Told, name: str) -> None:
+        turn = each.begin(name)
+        routers.talk()
+        routers.wait(0.2)
+        turn.left(each.prompt(name), True)
+        turn.learn(False, 100, None)
+        routers.talk()
+        routers.wait(0.5)
+
+    for _ in range(60):
+        for each in routers.all:
+            whole(each, "a")
+    for name in "bc":  # they do not return
+        whole(routers.all[0], name)
+    routers.wait(700.0)
+    climates = [each.admission.climate(MODEL) for each in routers.all]
+    for each, climate in zip(routers.all, climates, strict=True):
+        climate.judge(each.workers, each.now, 100_000)
+    assert climates[0].lease_s(Ending.ANSWER) == climates[1].lease_s(Ending.ANSWER) >= 0.5
+    counts = [{ending: pauses.turns for ending, pauses in climate._pauses.items()} for climate in climates]
+    assert counts[0] == counts[1]
 
 
 def test_a_model_s_long_name_is_not_told_and_nonsense_is_refused() -> None:
