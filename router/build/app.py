@@ -86,7 +86,7 @@ class Router:
         self.lag = LoopLag()
         self.tracing = make_tracing(settings, common.rng)
         self.gateway = make_gateway(self._gateway_inputs())
-        self.server = make_server(self.gateway, settings, self.body_budget, tuning.header_timeout_s)
+        self.server = make_server(self.gateway, settings, self.body_budget, tuning)
         self.renewal = make_renewal(settings, self.dial, self.server.config.ssl, self.sharing)
         self.page = self._make_page()
         self.siblings = Siblings(config, self.page.render) if config else None

@@ -121,6 +121,7 @@ def _steps(inputs: GatewayInputs) -> Steps:
         instruments=instruments,
         policy_name=settings.policy,
         forward_ids=settings.forward_token_ids,
+        asks_usage=settings.ask_usage,
         keep_alive_s=settings.stream_keepalive_s,
         decisions=DecisionLog(),
     )

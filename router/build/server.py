@@ -16,6 +16,7 @@ from typing import Any
 
 import uvicorn
 
+from router.build.tuning import Tuning
 from router.dial.certificates import ask_clients
 from router.http.gateway import Gateway
 from router.settings import Settings
@@ -79,7 +80,7 @@ def _load(config: uvicorn.Config, settings: Settings) -> None:
         ask_clients(config.ssl, settings.tls_client_ca, not settings.tls_client_optional)
 
 
-def make_server(gateway: Gateway, settings: Settings, bodies: BodyBudget, header_timeout_s: float) -> Server:
+def make_server(gateway: Gateway, settings: Settings, bodies: BodyBudget, tuning: Tuning) -> Server:
     """A server that is not started yet. `bodies` is the room for what clients upload."""
 
     leave = Leaving()
@@ -87,7 +88,9 @@ def make_server(gateway: Gateway, settings: Settings, bodies: BodyBudget, header
     class Protocol(GuardedProtocol):
         leaving = leave
         budget = bodies
-        limits = HttpLimits(header_timeout_s=header_timeout_s, gathered_bytes=min(1 << 19, settings.max_body_bytes))
+        limits = HttpLimits(
+            header_timeout_s=tuning.header_timeout_s, gathered_bytes=min(1 << 19, settings.max_body_bytes)
+        )
 
     tls: dict[str, Any] = {}
     if settings.tls_certificate:
@@ -107,7 +110,7 @@ def make_server(gateway: Gateway, settings: Settings, bodies: BodyBudget, header
         date_header=False,
         proxy_headers=False,
         backlog=2048,
-        timeout_keep_alive=int(settings.keepalive_timeout_s),
+        timeout_keep_alive=int(tuning.keepalive_timeout_s),
         timeout_graceful_shutdown=max(1, int(settings.drain_timeout_s)),
         **tls,
     )

@@ -11,7 +11,7 @@ from router.http.realtime import DRAIN_S, IDLE_S
 from router.members.reconcile import LEAVE_S
 from router.members.source import INTERVAL_S
 from router.routing.waiting_room import QUEUE_SHARE
-from router.wire.protocol import HEADER_TIMEOUT_S
+from router.wire.protocol import HEADER_TIMEOUT_S, KEEP_ALIVE_S
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,7 @@ class Tuning:
     breaker_failures: int = FAILURES
     breaker_open_s: float = OPEN_S
     header_timeout_s: float = HEADER_TIMEOUT_S
+    keepalive_timeout_s: float = KEEP_ALIVE_S
     realtime_idle_s: float = IDLE_S
     realtime_drain_s: float = DRAIN_S
     queue_share: float = QUEUE_SHARE

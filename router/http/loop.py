@@ -16,6 +16,7 @@ from router.http.lessons import Lessons, charge_of
 from router.http.progress import Progress
 from router.observe.metrics import Instruments
 from router.prefix.index import PrefixIndex
+from router.prompts.ask_usage import with_usage
 from router.prompts.forward_ids import body_with_ids
 from router.relay.attempt import Attempt
 from router.relay.retry import AttemptOutcome, Next, RetryBudget, broke_off, gave_up, next_attempt
@@ -75,6 +76,8 @@ class Steps:
     policy_name: str
     forward_ids: bool
     """Send the prompt's ids along, where the engine takes them."""
+    asks_usage: bool
+    """Ask for the usage of streams whose clients do not."""
     keep_alive_s: float
     """How often a stream that waits shows that it is alive; 0: never."""
     decisions: DecisionLog
@@ -158,7 +161,7 @@ class Loop:
         steps, request = self._steps, asked.request
         progress.choice = choice
         progress.attempts += 1
-        body = None
+        body = asking = None
         if request is not None:
             if charge is not None:
                 charge.set(choice.charged_tokens)
@@ -168,7 +171,11 @@ class Loop:
                 body = body_with_ids(request, choice.prompt, choice.worker.facts)
             if body is not None:
                 steps.instruments.forwarded_ids.add(1, (asked.model,))
-        return Attempt(asked, choice, progress.attempts, steps.index, body)
+            if steps.asks_usage:
+                asking = with_usage(request, body or request.body, choice.worker.facts)
+        attempt = Attempt(asked, choice, progress.attempts, steps.index, asking or body)
+        attempt.hides_usage = asking is not None
+        return attempt
 
     def _next(self, outcome: AttemptOutcome[R], attempt: Attempt, failed: tuple[Worker, ...]) -> Next:
         others = bool(outcome.kind) and others_available(attempt.asked, (*failed, attempt.worker))

@@ -35,7 +35,19 @@ ERROR_STATUS = 400
 class Attempt:
     """The request, the worker that it goes to, the lease that counts it, and the record that it writes to the index."""
 
-    __slots__ = ("_answered", "_computed", "asked", "body", "choice", "hang_up", "lease", "number", "record", "worker")
+    __slots__ = (
+        "_answered",
+        "_computed",
+        "asked",
+        "body",
+        "choice",
+        "hang_up",
+        "hides_usage",
+        "lease",
+        "number",
+        "record",
+        "worker",
+    )
 
     def __init__(
         self, asked: Asked, choice: Choice, number: int, index: PrefixIndex, body: bytes | None = None
@@ -50,6 +62,8 @@ class Attempt:
         self.record: PromptRecord | None = None
         if choice.prompt is not None:
             self.record = PromptRecord(index, worker.holder, choice.prompt, choice.cached_tokens)
+        self.hides_usage = False
+        """The router asked for the usage of its stream, and the client did not."""
         self.hang_up: Callable[[], None] | None = None
         """Cuts the connection to the worker, unless the answer is complete."""
         self._answered = False

@@ -5,8 +5,9 @@ After it nothing is retried (`retry.py`): a worker that dies then ends the strea
 """
 
 import re
+from functools import partial
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp.client_exceptions import ClientError
@@ -14,6 +15,7 @@ from aiohttp.client_exceptions import ClientError
 from router.observe.instruments import Histogram, Series
 from router.relay.attempt import Attempt
 from router.relay.retry import AttemptOutcome, answered
+from router.relay.usage_out import UsageOut
 from router.relay.worker_answer import WorkerAnswer
 from router.relay.worker_client import OWN, Outgoing, WorkerClient, WorkerFailure
 from router.wire.errors import check_redirect, exhausted, told_late
@@ -21,7 +23,7 @@ from router.wire.exchange import Exchange
 from router.wire.headers import response_headers
 from router.wire.limits import limit_headers
 from router.wire.watchdog import Stage, StageTimeoutError, Watch, Watchdog
-from router.wire.writing import write_chunk
+from router.wire.writing import can_write, write_chunk
 
 EVENT_STREAM = "text/event-stream"
 MAX_HELD_BYTES = 1 << 20
@@ -35,6 +37,15 @@ class Reply(NamedTuple):
 
     answer: WorkerAnswer
     first: bytes
+
+
+class Streamed(NamedTuple):
+    """What is done with each chunk of a stream beside passing it on."""
+
+    gaps: Series
+    """Measures the time between two of them."""
+    hidden: UsageOut | None
+    """Takes out what the client did not ask for."""
 
 
 class RelayLimits(msgspec.Struct, frozen=True):
@@ -82,8 +93,7 @@ class Relay:
         try:
             with self._watchdog.watch() as watch:
                 streams = _open(exchange, attempt, reply.answer)
-                gaps = self._inter_token.series((attempt.asked.model,)) if streams else None
-                await self._relay_body(exchange, reply, watch, gaps)
+                await self._relay_body(exchange, reply, watch, self._streamed(attempt) if streams else None)
         except (ClientError, OSError):
             return AttemptOutcome("worker_died", started=True)
         except StageTimeoutError as timeout:
@@ -94,9 +104,24 @@ class Relay:
         attempt.worker.breaker.whole()
         return AttemptOutcome()
 
-    async def _relay_body(self, exchange: Exchange, reply: Reply, watch: Watch, gaps: Series | None) -> None:
+    def _streamed(self, attempt: Attempt) -> Streamed:
+        gaps = self._inter_token.series((attempt.asked.model,))
+        return Streamed(gaps, UsageOut() if attempt.hides_usage else None)
+
+    async def _relay_body(self, exchange: Exchange, reply: Reply, watch: Watch, streamed: Streamed | None) -> None:
+        """Relay the answer to its end, or to the end of what has come of it."""
+        hidden = streamed.hidden if streamed is not None else None
+        try:
+            await self._relay_chunks(exchange, reply, watch, streamed)
+        finally:
+            if hidden is not None and exchange.head_is_out:
+                write_chunk(exchange.cycle, hidden.end())  # of a stream that was cut; else there is nothing left
+
+    async def _relay_chunks(self, exchange: Exchange, reply: Reply, watch: Watch, streamed: Streamed | None) -> None:
         """Relay the answer's chunks as they come: each is written in the call that reads it, as long as the client
         keeps up."""
+        gaps, hidden = streamed or (None, None)
+        write = write_chunk if hidden is None else partial(_write_shown, hidden)
         cycle, clock, keep = exchange.cycle, exchange.clock, exchange.answer.add
         response, chunk = reply
         silence_s = self._limits.silence_s
@@ -112,7 +137,7 @@ class Relay:
 
         def pass_on(chunk: bytes) -> bool:
             """This runs for every token."""
-            if not write_chunk(cycle, chunk):
+            if not write(cycle, chunk):
                 return False
             came(chunk)
             return True
@@ -120,6 +145,8 @@ class Relay:
         more = not response.ended
         keep(chunk)
         while True:
+            if hidden is not None:
+                chunk = hidden.take(chunk) + (b"" if more else hidden.end())
             if not (more and exchange.head_is_out and write_chunk(cycle, chunk)):
                 watch.enter(Stage.CLIENT_STALL, self._limits.write_s)
                 await exchange.body(chunk, more)
@@ -130,6 +157,14 @@ class Relay:
             chunk = await response.read(pass_on)
             came(chunk)
             more = not response.ended
+
+
+def _write_shown(hidden: UsageOut, cycle: Any, chunk: bytes) -> bool:
+    """As `write_chunk`, of what the client gets of the chunk."""
+    if not can_write(cycle):
+        return False  # asked before: the chunk comes again
+    shown = hidden.take(chunk)
+    return not shown or write_chunk(cycle, shown)
 
 
 def _open(exchange: Exchange, attempt: Attempt, answer: WorkerAnswer) -> bool:

@@ -124,13 +124,6 @@ class Settings(RoutingSettings):
         "that does not send is answered 408. A client that does not take is cut off. Raise it when clients pause while "
         "they read.",
     )
-    keepalive_timeout_s: float = setting(
-        TIMES,
-        75,
-        kinds.whole(1, 3600, SECONDS),
-        "A client's connection that is idle for this many seconds is closed. Set it higher than the idle time of the "
-        "balancer in front.",
-    )
     first_byte_timeout_s: float = setting(
         TIMES,
         600.0,

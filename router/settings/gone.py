@@ -20,6 +20,7 @@ GONE = {
     "encode_wait_share": NOTHING,
     "header_timeout_s": NOTHING,
     "health_interval_s": NOTHING,
+    "keepalive_timeout_s": "Nothing to do: it is longer than balancers keep idle connections.",
     "kubernetes_credentials": "Outside the cluster name `kubectl proxy` in kubernetes_api.",
     "leave_s": NOTHING,
     "max_header_bytes": NOTHING,

@@ -165,6 +165,13 @@ class RoutingSettings(ServingSettings):
         "Ask a worker for the tokens of prompts that cannot be tokenized here. It is asked after the request was sent "
         "to it. Switch it off when workers are short of CPU: such prompts are then compared as text.",
     )
+    ask_usage: bool = setting(
+        TOKENS,
+        True,
+        kinds.switch(),
+        "Ask vLLM and SGLang for the usage of streams whose clients do not, and take that chunk out again. Predictions "
+        "and clients' charges are corrected by it. Switch it off when workers must see the clients' own bytes.",
+    )
     encode_threads: int = setting(
         TOKENS,
         2,

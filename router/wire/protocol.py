@@ -44,6 +44,9 @@ never be freed."""
 HEADER_TIMEOUT_S = 10.0
 """Seconds from the first byte of a request, or the opening of a connection, to the end of the headers; beyond it 408.
 Headers fit into a few packets. Danger: longer, and silent connections hold their places for longer."""
+KEEP_ALIVE_S = 620
+"""Seconds for which a client's idle connection is kept. Balancers keep theirs for 60 to 600 s. Danger: shorter than
+theirs, and a request that they send into a connection that is being closed is lost."""
 MAX_HEADER_BYTES = 65536
 """Request line and headers together; beyond it 431. The largest tokens and cookies are below 16 KiB, and each
 connection may make the router hold this much before a key was seen."""

@@ -36,6 +36,11 @@ def opening(cycle: Any, status: int, headers: list[tuple[bytes, bytes]]) -> byte
     return b"".join(lines)
 
 
+def can_write(cycle: Any) -> bool:
+    """A piece of a chunked answer can be written at once."""
+    return bool(cycle.chunked_encoding) and not cycle.disconnected and not cycle.flow.write_paused
+
+
 def write_chunk(cycle: Any, chunk: bytes) -> bool:
     """Write one piece of a chunked answer that continues, which happens for every token. Returns False in every other
     case: then `write_body` must do it."""

@@ -242,9 +242,10 @@ async def test_pipelining_far_ahead_is_cut() -> None:
 def test_the_protocol_is_the_guarded_one() -> None:
     """Without it the limits above would not exist; uvicorn must not swap it."""
     from router.build.server import make_server
+    from router.build.tuning import DEFAULTS
     from router.http.gateway import Gateway
     from router.wire.body import BodyBudget
     from tests.routers import settings_for
 
-    server = make_server(Gateway.__new__(Gateway), settings_for("http://127.0.0.1:9"), BodyBudget(1), 10.0)
+    server = make_server(Gateway.__new__(Gateway), settings_for("http://127.0.0.1:9"), BodyBudget(1), DEFAULTS)
     assert issubclass(server.config.http_protocol_class, GuardedProtocol)

@@ -194,7 +194,6 @@ BAD_FLAGS = [
     ("max_buffered_bytes", "1"),
     ("max_requests_in_flight", "0"),
     ("client_timeout_s", "0"),
-    ("keepalive_timeout_s", "0"),
     ("first_byte_timeout_s", "1e9"),
     ("silence_timeout_s", ""),
     ("trace_sample", "1.1"),
