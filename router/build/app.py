@@ -12,10 +12,11 @@ from router.build.gauges import file_gauges, index_gauges, prompt_gauges, reques
 from router.build.limits import clients_of, room_limits
 from router.build.make_dial import make_dial, make_renewal
 from router.build.make_events import make_follower
-from router.build.make_fleet import make_fleet
+from router.build.make_fleet import make_fleet, watch_fleet
 from router.build.make_gateway import GatewayInputs, make_gateway
 from router.build.make_members import make_members
 from router.build.make_prompts import make_prompts
+from router.build.make_shadows import make_shadows
 from router.build.make_sharing import Sharing, make_book_exchange, make_shared_use, make_sharing, make_tree
 from router.build.make_tracing import make_tracing
 from router.build.server import make_server
@@ -70,6 +71,8 @@ class Router:
         self.index = self.sharing.index if self.sharing else self.tree
         self.fleet = make_fleet(common, self.index, self.sharing)
         self.follower = make_follower(common, self.fleet, self.tree, self.sharing)
+        self.shadows = make_shadows(common, self.sharing)
+        watch_fleet(self.shadows, settings, self.fleet)
         self.dial = make_dial(settings)
         self.prompts = make_prompts(common, self.fleet, self.dial, self.sharing, journal_of(config))
         self.members = make_members(common, self.fleet, self.dial, self.sharing)
@@ -105,6 +108,7 @@ class Router:
             index=self.index,
             tree=self.tree,
             sharing=self.sharing,
+            shadows=self.shadows,
             dial=self.dial,
             members=self.members,
             prompts=self.prompts,
@@ -130,6 +134,7 @@ class Router:
                 WorkerCollector(self.fleet.workers.values),
                 EventCollector(self.follower.heard.values),
                 SessionCollector(self.book, self.fleet.workers.values),
+                self.shadows,
                 EncoderCollector(lambda: encoders.exact, self.prompts.reader, encoders.room),
                 GaugeCollector(self._gauges()),
                 DiscoveryCollector(self.members.discovery, time.monotonic),

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from functools import partial
+from typing import Protocol
 
 from router.build.common import Common
 from router.build.make_sharing import Sharing
@@ -13,6 +14,7 @@ from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
 from router.prefix.index import PrefixIndex
 from router.settings import Settings
+from router.shadow.shadows import Shadows
 
 
 def make_fleet(common: Common, index: PrefixIndex, sharing: Sharing | None) -> Fleet:
@@ -30,21 +32,36 @@ def make_fleet(common: Common, index: PrefixIndex, sharing: Sharing | None) -> F
     return fleet
 
 
+def watch_fleet(shadows: Shadows, settings: Settings, fleet: Fleet) -> None:
+    """Imagined memories are as large as the real ones, and end with them."""
+    fleet.on_forget.append(shadows.remove_worker)
+    fleet.on_groups.append(partial(_set_capacities, settings, fleet, shadows))
+    fleet.on_belief.append(partial(_set_capacity, settings, shadows))
+
+
+class Sized(Protocol):
+    """Whatever remembers what workers hold."""
+
+    def set_capacity(self, holder: str, blocks: int) -> None:
+        """See `PrefixIndex`."""
+        ...
+
+
 def _make_worker(common: Common, load: LoadExchange | None, url: str) -> Worker:
     settings, tuning = common.settings, common.tuning
     breaker = Breaker(time.monotonic, tuning.breaker_failures, tuning.breaker_open_s)
     worker = Worker(url, breaker, settings.prefill_rate, time.monotonic, tuning.block_tokens)
-    worker.warmth.ramp_s = settings.warm_in_s
+    worker.warmth.ramp_s = tuning.warm_in_s
     if load is not None:
         load.attach(worker)
     return worker
 
 
-def _set_capacities(settings: Settings, fleet: Fleet, index: PrefixIndex) -> None:
+def _set_capacities(settings: Settings, fleet: Fleet, index: Sized) -> None:
     for worker in fleet.workers.values():
         _set_capacity(settings, index, worker)
 
 
-def _set_capacity(settings: Settings, index: PrefixIndex, worker: Worker) -> None:
+def _set_capacity(settings: Settings, index: Sized, worker: Worker) -> None:
     own = worker.pool.kept_tokens or settings.default_kv_tokens
     index.set_capacity(worker.holder, (own + settings.host_kv_tokens) // worker.chain_block_tokens)

@@ -43,6 +43,7 @@ from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
 from router.sessions.fleet_book import FleetBook
 from router.sessions.hints import Names
+from router.shadow.shadows import Shadows
 from router.status.decisions import DecisionLog
 from router.status.status import StatusParts
 from router.wire.watchdog import Watchdog
@@ -58,6 +59,7 @@ class GatewayInputs:
     tree: TreeIndex
     """This router's own index: `index` itself, or beside it."""
     sharing: Sharing | None
+    shadows: Shadows
     dial: Dial
     members: Members
     prompts: Prompts
@@ -124,6 +126,7 @@ def _steps(inputs: GatewayInputs) -> Steps:
         asks_usage=settings.ask_usage,
         keep_alive_s=settings.stream_keepalive_s,
         decisions=DecisionLog(),
+        shadows=inputs.shadows,
     )
 
 
@@ -176,6 +179,7 @@ def _control_state(
             started_at=started_at,
             draining=inputs.draining,
             sharing=partial(_sharing_told, inputs),
+            savings=inputs.shadows.told,
         ),
     )
 

@@ -7,6 +7,7 @@ import dataclasses
 
 from router.engines.probe import HEALTH_INTERVAL_S, SCRAPE_INTERVAL_S, UNHEALTHY_AFTER
 from router.fleet.breaker import FAILURES, OPEN_S
+from router.fleet.warmth import RAMP_S
 from router.http.realtime import DRAIN_S, IDLE_S
 from router.members.reconcile import LEAVE_S
 from router.members.source import INTERVAL_S
@@ -34,6 +35,7 @@ class Tuning:
     realtime_idle_s: float = IDLE_S
     realtime_drain_s: float = DRAIN_S
     queue_share: float = QUEUE_SHARE
+    warm_in_s: float = RAMP_S
 
 
 DEFAULTS = Tuning()

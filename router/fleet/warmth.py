@@ -11,6 +11,9 @@ COLD = 0.1
 """What is expected of it at first, of its full rate: kernels are compiled and caches filled at its first prompts.
 Danger: at 0 it would get nothing while others live."""
 
+RAMP_S = 10.0
+"""Seconds from cold to warm. Danger: at 0 a burst piles up on an engine that compiles its kernels."""
+
 
 class Warmth:
     """One worker's. Warm from the start, until it `begin`s."""

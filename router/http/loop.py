@@ -25,6 +25,7 @@ from router.routing.choose import Choice, Chooser, at_owner, choice_of, others_a
 from router.routing.decide import NoWorkerError
 from router.routing.owners import ResponseOwners
 from router.routing.recognition import Recognition, with_owner
+from router.shadow.shadows import Shadows
 from router.status.decisions import DecisionLog
 from router.wire.exchange import Exchange
 from router.wire.keep_alive import KeepAlive
@@ -81,6 +82,7 @@ class Steps:
     keep_alive_s: float
     """How often a stream that waits shows that it is alive; 0: never."""
     decisions: DecisionLog
+    shadows: Shadows
 
 
 class Loop:
@@ -132,6 +134,10 @@ class Loop:
         finally:
             alive.stop()
             progress.lesson = steps.lessons.take(exchange, asked, charge, answered)
+            if progress.shadowed is not None:
+                usage, record = progress.lesson.usage, answered.record if answered is not None else None
+                told = (usage.cached_tokens, usage.completion_tokens) if usage is not None else (None, None)
+                steps.shadows.end(progress.shadowed, record, *told)
 
     async def _choose(self, asked: Asked, failed: tuple[Worker, ...], kind: str, progress: Progress) -> Choice:
         """Decide, or wait for a worker first; a request that is tried again never waits. Raises ApiError where no
@@ -161,6 +167,8 @@ class Loop:
         steps, request = self._steps, asked.request
         progress.choice = choice
         progress.attempts += 1
+        if steps.shadows and progress.attempts == 1 and choice.prompt is not None:
+            progress.shadowed = steps.shadows.begin(asked, choice)
         body = asking = None
         if request is not None:
             if charge is not None:

@@ -7,13 +7,14 @@ from router.observe.record import ERROR_STATUS, RequestRecord
 from router.routing.asked import Asked
 from router.routing.choose import Choice
 from router.routing.waiting_room import MEMORY, SATURATED
+from router.shadow.shadows import Shadowed
 from router.wire.exchange import Exchange
 
 
 class Progress:
     """The last value of each step. What has not happened yet is None, or 0."""
 
-    __slots__ = ("asked", "attempts", "choice", "dispatched_at", "first_byte_at", "lesson", "queued_s")
+    __slots__ = ("asked", "attempts", "choice", "dispatched_at", "first_byte_at", "lesson", "queued_s", "shadowed")
 
     def __init__(self) -> None:
         self.asked: Asked | None = None
@@ -23,6 +24,7 @@ class Progress:
         self.dispatched_at = 0.0
         self.first_byte_at = 0.0
         self.lesson = Lesson()
+        self.shadowed: Shadowed | None = None
 
     def record(self, exchange: Exchange, outcome: str) -> RequestRecord:
         """What became of the request."""

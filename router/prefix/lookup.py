@@ -7,7 +7,7 @@ touched last. It relies on the tree's invariant that a holder with an extent in 
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from router.prefix.index import Held
+from router.prefix.index import HASH_BYTES, Held
 from router.prefix.node import Holder, Node
 
 DEEPEST = 16
@@ -47,6 +47,19 @@ def add_holders(
             found[name] = held
         else:
             found[name] = whole[blocks] = Held(blocks, blocks)
+
+
+def depth_of(path: list[Node], known: int, holder: Holder) -> int:
+    """How many of the first `known` blocks, which lie on `path`, this holder has."""
+    blocks = 0
+    for node in path:
+        holding = node.holders.get(holder)
+        if holding is None:
+            break
+        blocks = node.start + holding.extent
+        if blocks < known and holding.extent < len(node.run) // HASH_BYTES:
+            break
+    return min(blocks, known)
 
 
 def _gather(node: Node, end: int, path: list[Node], found: dict[str, Held]) -> None:

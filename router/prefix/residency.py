@@ -7,11 +7,11 @@ Work that may take long (eviction after a large record, removal of a worker) is 
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from router.prefix.index import HASH_BYTES, Held, Record, State
-from router.prefix.lookup import add_holders, deepest_holders
+from router.prefix.lookup import add_holders, deepest_holders, depth_of
 from router.prefix.node import Holder, Holding, Node, Pending, unlink
 from router.prefix.radix import RadixTree
 
@@ -66,6 +66,14 @@ class Residency:
         found = deepest_holders(path, known)
         add_holders(path, known, also, self._holders, found)
         return found
+
+    def depths(self, chain: bytes, names: Iterable[str]) -> list[int]:
+        """Blocks of the chain that each of these holders has, without those that are pending."""
+        path, known = self.tree.walk(chain)
+        if not path:
+            return [0 for _ in names]
+        holders = self._holders
+        return [depth_of(path, known, holder) if (holder := holders.get(name)) is not None else 0 for name in names]
 
     def apply(self, record: Record) -> None:
         """Apply one record at once."""

@@ -31,6 +31,7 @@ GONE = {
     "scrape_interval_s": NOTHING,
     "seed": "Nothing to do: it is drawn at start.",
     "unhealthy_after": "For slow probes raise health_timeout_s.",
+    "warm_in_s": NOTHING,
     "write_timeout_s": CLIENT,
 }
 """Each name, and what to do instead."""

@@ -27,6 +27,15 @@ class RoutingSettings(ServingSettings):
         kinds.policy(),
         "The rule that chooses the worker. The default needs no tuning. docs/policies.md says what the others are for.",
     )
+    shadows: tuple[str, ...] = setting(
+        ROUTING,
+        (),
+        kinds.many(kinds.policy()),
+        "Policy by which each prompt is also decided, without sending anything: metrics and the page at /admin/ui then "
+        "say what the served policy saves against it. Each takes as much memory again as the index. Set round_robin to "
+        "see what an ordinary balancer would cost. See docs/status.md.",
+        name="shadow",
+    )
     session_header: str = setting(
         ROUTING,
         "x-session-id",

@@ -136,13 +136,6 @@ class ServingSettings:
         "behind WORKER_URL=. off: nowhere. Set ports for vLLM before 0.32. Unset: auto. Without events predictions "
         "are corrected by what answers report.",
     )
-    warm_in_s: float = setting(
-        WORKERS,
-        10.0,
-        kinds.number(0, 3600, SECONDS),
-        "Seconds in which a new worker's expected speed grows from a tenth to all of it. A burst then does not pile up "
-        "on a cold engine. Raise it when engines compile kernels for their first requests. 0: all of it at once.",
-    )
     worker_allow: tuple[Rule, ...] = setting(
         WORKERS,
         (),

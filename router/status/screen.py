@@ -38,9 +38,20 @@ def _head(status: Mapping[str, Any]) -> Iterator[Line]:
     ttft = f"first token p50 {seconds(totals['ttft_p50_s'])}, p90 {seconds(totals['ttft_p90_s'])}"
     load = f"{totals['requests']:,} requests, {totals['in_flight']} in flight, {status['waiting_total']} wait"
     yield "", f"{hits}   {ttft}   {load}"
+    yield from _saved(status)
     sharing = status["sharing"]
     if sharing["redis"]:
         yield "", f"{sharing['routers']} routers   Redis {'answers' if sharing['redis_up'] else 'DOES NOT ANSWER'}"
+
+
+def _saved(status: Mapping[str, Any]) -> Iterator[Line]:
+    for model in status["savings"]:
+        served, *others = model["policies"]
+        for other in others:
+            hit = share(other["cached_tokens"], model["prompt_tokens"])
+            saved = seconds(other["prefill_s"] - served["prefill_s"])
+            name = f"{one_line(model['model'])}: {one_line(other['policy'])}"
+            yield GREEN, f"{name} would have cached {hit}; saved {saved} of prefill"
 
 
 def _notices(status: Mapping[str, Any]) -> Iterator[Line]:

@@ -18,7 +18,7 @@ from router.prefix.residency import Residency
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
 from router.status.decisions import DecisionLog
-from router.status.door import models, waiting
+from router.status.door import MOST_MODELS, models, waiting
 from router.status.notices import Shared, notices
 from router.status.prefixes import indexed_tokens, prefixes
 from router.status.workers import describe, hits, memory
@@ -44,7 +44,9 @@ class StatusParts:
     started_at: int
     draining: Callable[[], bool]
     sharing: Callable[[], dict[str, Any]]
-    """What routers share: see `docs/operations.md`."""
+    """What routers share."""
+    savings: Callable[[], list[dict[str, Any]]]
+    """What shadow policies would have found cached, by model."""
 
 
 def status(parts: StatusParts) -> dict[str, Any]:
@@ -67,6 +69,7 @@ def status(parts: StatusParts) -> dict[str, Any]:
         "decisions": parts.decisions.watch(),
         "prefixes": prefixes(parts.residency, shown),
         "sharing": sharing,
+        "savings": parts.savings()[:MOST_MODELS],
     }
 
 

@@ -1,7 +1,8 @@
 """The page at /admin/ui in a real browser: it works by keyboard, fits a phone, keeps the key to itself, and axe finds
 no serious fault in it.
 
-Skipped unless WARMROUTE_CHROMIUM names a Chromium and WARMROUTE_AXE the file axe.min.js of the npm package axe-core.
+Skipped unless WARMROUTE_TEST_CHROMIUM names a Chromium and WARMROUTE_TEST_AXE the file axe.min.js of the npm package
+axe-core.
 It needs `pip install playwright`, without a browser of its own.
 """
 
@@ -15,12 +16,12 @@ import pytest
 from tests.engines import EngineThread
 from tests.routers import MODEL, chat, running_router
 
-CHROMIUM, AXE = os.environ.get("WARMROUTE_CHROMIUM", ""), os.environ.get("WARMROUTE_AXE", "")
+CHROMIUM, AXE = os.environ.get("WARMROUTE_TEST_CHROMIUM", ""), os.environ.get("WARMROUTE_TEST_AXE", "")
 LONG = "The page shows who holds what. " * 400
 SERIOUS = {"serious", "critical"}
 
 pytestmark = [
-    pytest.mark.skipif(not (CHROMIUM and AXE), reason="WARMROUTE_CHROMIUM and WARMROUTE_AXE are not set"),
+    pytest.mark.skipif(not (CHROMIUM and AXE), reason="WARMROUTE_TEST_CHROMIUM and WARMROUTE_TEST_AXE are not set"),
     pytest.mark.filterwarnings("default"),
     pytest.mark.timeout(180),
 ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+import policies
 from loadtests.engine.job import Job
 from loadtests.laboratory.simulate.hosts import MODEL, Condition, Host
 from loadtests.laboratory.simulate.shared import Mirror, View
@@ -37,6 +38,8 @@ from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission import SessionAdmission
 from router.sessions.fleet_book import FleetBook
 from router.settings import Settings
+from router.shadow.shadows import Shadowed, Shadows
+from router.shadow.world import World
 from router.wire.errors import ApiError
 from tokenizer_cache.prompt import Prompt
 
@@ -69,7 +72,7 @@ class VirtualRouter:
         self._settings = settings
         self._timeline = timeline
         clock = timeline.clock
-        limits = Limits(max_blocks=1 << 40, pending_ttl_s=settings.first_byte_timeout_s)
+        limits = self._limits = Limits(max_blocks=1 << 40, pending_ttl_s=settings.first_byte_timeout_s)
         self.view = View(limits, clock)
         self.fleet = Fleet(
             lambda url: Worker(url, Breaker(clock), settings.prefill_rate, clock),
@@ -88,11 +91,22 @@ class VirtualRouter:
         self._looking = self._stirred = False
         self.budget = RetryBudget(RATIO, settings.max_attempts)
         self.mirrors: list[Mirror] = []
+        self.shadows = Shadows({}, clock)
         self.hosts: dict[str, Host] = {}
         for host in hosts:
             self._watch(host)
         self.view.on_record.append(self._recorded)
         timeline.at(SCRAPE_INTERVAL_S * rng.random(), self._scrape, SCRAPE_INTERVAL_S)
+
+    def shadow(self, names: Sequence[str]) -> None:
+        """Decide each request by these policies too, from now on."""
+        worlds = {}
+        for name in names:
+            rng = random.Random(name)
+            worlds[name] = World(policies.build(name, rng), self._limits, rng)
+        self.shadows = Shadows(worlds, self._timeline.clock)
+        self.fleet.on_forget.append(self.shadows.remove_worker)
+        self._set_capacities()
 
     def route(self, order: Order) -> None:
         """Dispatch a request, now or after a wait."""
@@ -200,6 +214,7 @@ class VirtualRouter:
     def _set_capacity(self, worker: Worker) -> None:
         tokens = worker.pool.kept_tokens + self._settings.host_kv_tokens
         self.view.set_capacity(worker.holder, tokens // worker.chain_block_tokens)
+        self.shadows.set_capacity(worker.holder, tokens // worker.chain_block_tokens)
 
     def _recorded(self, record: Record) -> None:
         for mirror in self.mirrors:
@@ -222,6 +237,7 @@ class Try:
         self._attempt = attempt
         self._failed = failed
         self._echoes: list[tuple[Mirror, Lease]] = []
+        self._shadowed: Shadowed | None = None
         self.kind = refused if attempt is None else ""
         """How it failed; empty when it was answered."""
         self.job = order.job()
@@ -245,6 +261,8 @@ class Try:
         """Count the request, record its prompt as pending, and send it."""
         attempt = self._running.__enter__()
         choice, record = attempt.choice, attempt.record
+        if self._router.shadows and not self._failed:
+            self._shadowed = self._router.shadows.begin(attempt.asked, choice)
         tokens, uncached = choice.prompt_tokens, choice.uncached_tokens
         self._echoes = [(mirror, mirror.lease(attempt.worker.id, tokens, uncached)) for mirror in self._router.mirrors]
         if record is not None:
@@ -265,6 +283,8 @@ class Try:
         attempt.worker.breaker.whole()
         if attempt.record is not None:
             attempt.record.finished(self.job.answer_tokens)
+        if self._shadowed is not None:
+            self._router.shadows.end(self._shadowed, attempt.record, self.job.cached_tokens, self.job.answer_tokens)
         self._router.fleet.reported(attempt.worker, self._turn())
         if attempt.asked.turn is not None:
             attempt.asked.turn.learn(False, self.job.answer_tokens, self.job.cached_tokens)

@@ -147,6 +147,22 @@ function door(status) {
   return `${whole.format(status.waiting_total)} wait in the router.${more} ${room.join(" ")}`;
 }
 
+function saving(item) {
+  const served = item.policies[0];
+  const price = Number(item.price) || 0;
+  const rows = item.policies.map((each) => {
+    const hours = (each.prefill_s - served.prefill_s) / 3600;
+    const saved = each === served ? ["", ""] : [`${hours.toFixed(hours < 10 ? 3 : 1)} h`, price ? (hours * price).toFixed(2) : ""];
+    const cells = [each.policy, percent(each.cached_tokens, item.prompt_tokens), seconds(each.prefill_s), ...saved];
+    return el("tr", each === served ? { class: "chosen" } : {}, ...cells.map((cell) => el("td", {}, cell)));
+  });
+  const head = ["Policy", "Cached", "Prefill", "Saved, worker hours", price ? "Saved, money" : ""];
+  return el("div", { class: "saving", tabindex: "0", role: "group", "aria-label": `Savings of ${item.model}` },
+    el("div", { class: "soft" }, `${item.model}: ${whole.format(item.prompt_tokens)} prompt tokens since the start`),
+    el("table", {}, el("thead", {}, el("tr", {}, ...head.map((name) => (name ? el("th", { scope: "col" }, name) : el("td", {}))))),
+      el("tbody", {}, ...rows)));
+}
+
 const names = new Map();
 const nameOf = (id) => names.get(id) ?? id;
 
@@ -202,6 +218,8 @@ function show(status) {
   keyed($("tiles"), tiles(status), (tile) => tile[0], (tile) => fact(...tile));
   $("amiss").hidden = !status.notices.length;
   keyed($("notices"), status.notices, (item) => item.what.replace(/\d+/g, ""), notice);
+  $("saved").hidden = !status.savings.length;
+  keyed($("savings"), status.savings.map((item) => ({ ...item, price: $("price").value })), (item) => item.model, saving);
   keyed($("workers"), status.workers, (item) => item.id, worker);
   said($("more-workers"), status.workers_total > status.workers.length ? `${status.workers_total - status.workers.length} more healthy workers.` : "");
   said($("door"), door(status));

@@ -202,7 +202,6 @@ BAD_FLAGS = [
     ("host_kv_tokens", "-1"),
     ("queue_timeout_s", "0"),
     ("saturation_wait_s", "-1"),
-    ("warm_in_s", "-1"),
     ("drain_delay_s", "3601"),
     ("processes", "0"),
     ("max_attempts", "0"),

@@ -37,7 +37,7 @@ def a_status(**more: Any) -> dict[str, Any]:
             "ttft_p50_s": 0.2, "ttft_p90_s": None,
         },
         "notices": [], "workers": [worker], "workers_total": 1, "waiting": [], "waiting_total": 0,
-        "decisions": [decision], "sharing": {"redis": False},
+        "decisions": [decision], "sharing": {"redis": False}, "savings": [],
         **more,
     }  # fmt: skip
 
@@ -62,6 +62,16 @@ def test_who_waits_and_what_is_amiss_is_told() -> None:
     text = screen(a_status(waiting=waiting, waiting_total=1, notices=notices), 200, 50, color=False)
     assert "waits 12.5 s for memory: known session of m" in text
     assert "✕ It burns. -> Put it out." in text
+
+
+def test_what_was_saved_is_told_by_policy() -> None:
+    policies = [
+        {"policy": "served", "cached_tokens": 90, "prefill_s": 10.0},
+        {"policy": "round_robin", "cached_tokens": 40, "prefill_s": 70.0},
+    ]
+    savings = [{"model": "m", "prompt_tokens": 100, "policies": policies}]
+    text = screen(a_status(savings=savings), 200, 50, color=False)
+    assert "m: round_robin would have cached 40.0%; saved 60.0 s of prefill" in text
 
 
 @pytest.mark.parametrize(("width", "height"), [(20, 5), (80, 8), (1, 1)])

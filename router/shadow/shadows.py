@@ -1,0 +1,143 @@
+"""All worlds of a router, and what the served policy saved against each: as counters, by model.
+
+What must not be broken: a shadow costs no request. A policy that raises, which one's own may, is given up for good.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from router.observe.instruments import Counter
+from router.routing.asked import Asked
+from router.routing.choose import Choice, available
+from router.routing.prompt_record import PromptRecord
+from router.shadow.world import Placing, World
+
+SERVED = "served"
+"""The label of what was really done, beside the policies' names."""
+log = logging.getLogger("warmroute")
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """One request that the worlds have placed."""
+
+    model: str
+    choice: Choice
+    rate: float
+    """Tokens per second that its worker prefills."""
+    placings: list[tuple[str, World, Placing]]
+
+
+class Shadows(Collector):
+    """`begin` at a request's first dispatch, `end` once after its last byte."""
+
+    def __init__(
+        self,
+        worlds: Mapping[str, World],
+        clock: Callable[[], float] = time.monotonic,
+        routers: Callable[[], int] = lambda: 1,
+    ) -> None:
+        """`routers`: how many share the workers. A world sees its own router's prompts alone, and so has that part of
+        each worker's memory."""
+        self.worlds = dict(worlds)
+        self._clock = clock
+        self._routers = routers
+        self._shared_by = 1
+        self._capacities: dict[str, int] = {}
+        self.prompt_tokens = Counter(
+            "warmroute_shadow_prompt_tokens", "Prompt tokens of answers that shadow policies were tried on.", ("model",)
+        )
+        self.cached_tokens = Counter(
+            "warmroute_shadow_cached_tokens",
+            "Of these, cached: as served, and as each policy says.",
+            ("model", "policy"),
+        )
+        self.prefill_seconds = Counter(
+            "warmroute_shadow_prefill_seconds", "Time to compute the others, by policy.", ("model", "policy")
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.worlds)
+
+    def begin(self, asked: Asked, choice: Choice) -> Shadowed:
+        """Place it in every world."""
+        if self._routers() != self._shared_by:
+            self._share()
+        now, workers = self._clock(), available(asked.group) or [choice.worker]
+        placings = []
+        for name, world in list(self.worlds.items()):
+            try:
+                placing = world.begin(workers, asked.prompts, asked.session, now)
+            except Exception:
+                log.exception("shadow %s is given up: its policy failed", name)
+                del self.worlds[name]
+            else:
+                if placing is not None:
+                    placings.append((name, world, placing))
+        return Shadowed(asked.model, choice, choice.worker.prefill_rate, placings)
+
+    def end(self, shadowed: Shadowed, record: PromptRecord | None, cached: int | None, completion: int | None) -> None:
+        """It has ended. `record`: of the attempt that was answered, None where none was; `cached`, `completion`: tokens
+        as the engine reports them."""
+        now = self._clock()
+        computed = record.prompt if record is not None and record.settled else None
+        for _, world, placing in shadowed.placings:
+            world.end(placing, computed, completion or 0, now)
+        if record is not None and shadowed.placings:
+            self._count(shadowed, record, cached)
+
+    def _count(self, shadowed: Shadowed, record: PromptRecord, cached: int | None) -> None:
+        """Like with like: what was predicted by the same rules, but no more than the engine had."""
+        model, tokens = shadowed.model, record.prompt.tokens
+        served = record.predicted_tokens if cached is None else min(record.predicted_tokens, cached)
+        self.prompt_tokens.add(tokens, (model,))
+        self._add(model, SERVED, min(served, tokens), tokens, shadowed.rate)
+        for name, _, placing in shadowed.placings:
+            self._add(model, name, min(placing.cached_tokens, tokens), tokens, placing.worker.prefill_rate)
+
+    def _add(self, model: str, policy: str, cached: int, tokens: int, rate: float) -> None:
+        self.cached_tokens.add(cached, (model, policy))
+        self.prefill_seconds.add((tokens - cached) / rate, (model, policy))
+
+    def set_capacity(self, holder: str, blocks: int) -> None:
+        """As `PrefixIndex.set_capacity`."""
+        self._capacities[holder] = blocks
+        for world in self.worlds.values():
+            world.residency.set_capacity(holder, blocks // self._shared_by)
+
+    def _share(self) -> None:
+        self._shared_by = max(1, self._routers())
+        for holder, blocks in list(self._capacities.items()):
+            self.set_capacity(holder, blocks)
+
+    def remove_worker(self, holder: str) -> None:
+        """As `PrefixIndex.remove_worker`."""
+        self._capacities.pop(holder, None)
+        for world in self.worlds.values():
+            world.residency.remove_worker(holder)
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them."""
+        for counter in (self.prompt_tokens, self.cached_tokens, self.prefill_seconds):
+            yield from counter.collect()
+
+    def told(self) -> list[dict[str, Any]]:
+        """For the status: by model, what was served and what each policy would have found."""
+        return [self._told(model, tokens) for (model,), tokens in list(self.prompt_tokens.values.items())]
+
+    def _told(self, model: str, tokens: float) -> dict[str, Any]:
+        def of(policy: str) -> dict[str, Any]:
+            label = (model, policy)
+            return {
+                "policy": policy,
+                "cached_tokens": self.cached_tokens.values.get(label, 0.0),
+                "prefill_s": self.prefill_seconds.values.get(label, 0.0),
+            }
+
+        return {"model": model, "prompt_tokens": tokens, "policies": [of(name) for name in (SERVED, *self.worlds)]}

@@ -1,0 +1,158 @@
+"""One policy's imagined fleet: the same workers, with what this policy's choices would have left in their memory.
+
+The memory is the router's own simulation of KV pools (`router.prefix.residency`), the load is reckoned: a prompt's new
+tokens are computed at its worker's measured rate, one prompt after the other, and its memory is held until the real
+request ends. What a world cannot know: that a slower answer would have brought the next turn later, and what engines
+would have evicted under requests that run.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from policies.api import Candidate, Policy
+from router.engines.probe import SCRAPE_INTERVAL_S
+from router.fleet.worker import Worker
+from router.prefix.index import Record, State
+from router.prefix.residency import Limits, Residency
+from router.routing.decide import cached_tokens, request_facts
+from tokenizer_cache.prompt import Prompt
+
+MOST_CANDIDATES = 64
+"""Workers among which a world's policy chooses; of a larger fleet a random part of this size."""
+SWEPT = 16
+"""Records between two sweeps of a world's memory, which do what one record has postponed."""
+MOST_LOADS = 4096
+"""Workers whose load is remembered. When there are more, the idle ones are forgotten."""
+
+
+class Placing(NamedTuple):
+    """One request in one world."""
+
+    worker: Worker
+    load: "ImaginedLoad"
+    holder: str
+    prompt: Prompt
+    cached_tokens: int
+
+    @property
+    def uncached_tokens(self) -> int:
+        """What its worker would have computed."""
+        return self.prompt.tokens - self.cached_tokens
+
+
+class ImaginedLoad:
+    """What a worker would have to do, and what its engine would have said of its KV memory."""
+
+    __slots__ = ("_scrape", "_scraped_tokens", "free_at", "held_tokens", "in_flight")
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.held_tokens = 0
+        self.free_at = 0.0
+        """Its queue is worked off then."""
+        self._scrape = 0
+        self._scraped_tokens = 0
+
+    def count(self, requests: int, tokens: int, now: float) -> None:
+        """So many more requests and tokens of prompts are there from now on."""
+        self.scraped(now)
+        self.in_flight += requests
+        self.held_tokens += tokens
+
+    def scraped(self, now: float) -> int:
+        """Tokens held at the last scrape. Danger: with those held now, a session finds its worker just left, and
+        policies that go by usage stay with it as they do not in truth (61 % hits instead of 40)."""
+        scrape = int(now / SCRAPE_INTERVAL_S)
+        if scrape != self._scrape:
+            self._scrape, self._scraped_tokens = scrape, self.held_tokens
+        return self._scraped_tokens
+
+
+class World:
+    """One policy's. `begin` is called for each prompt that goes to a worker, `end` once for each placing."""
+
+    def __init__(self, policy: Policy, limits: Limits, rng: random.Random, clock_now: float = 0.0) -> None:
+        self._now = clock_now
+        self.residency = Residency(limits, lambda: self._now)
+        self._policy = policy
+        self._rng = rng
+        self._loads: dict[str, ImaginedLoad] = {}
+        self._confirmed = 0
+
+    def begin(
+        self, workers: Sequence[Worker], prompts: Mapping[str, Prompt], session: bytes, now: float
+    ) -> Placing | None:
+        """Choose one of `workers` (never empty); None where the choice has no prompt in its worker's format."""
+        self._now = now
+        if len(workers) > MOST_CANDIDATES:
+            workers = self._rng.sample(workers, MOST_CANDIDATES)
+        seen = self._candidates(workers, prompts, now)
+        chosen = self._policy.select(request_facts(prompts, session), seen).candidate
+        worker = workers[seen.index(chosen)]
+        prompt = prompts.get(worker.format)
+        if prompt is None:
+            return None
+        load = self._load(worker)
+        load.count(1, prompt.tokens, now)
+        load.free_at = max(now, load.free_at) + chosen.uncached_tokens / worker.prefill_rate
+        if prompt.exact:
+            self._confirm(worker.holder, prompt)
+        return Placing(worker, load, worker.holder, prompt, chosen.cached_tokens)
+
+    def end(self, placing: Placing, computed: Prompt | None, completion_tokens: int, now: float) -> None:
+        """The real request has ended. `computed`: its prompt, exact by now; None where it was not answered."""
+        self._now = now
+        placing.load.count(-1, -placing.prompt.tokens, now)
+        if computed is None or placing.holder != placing.worker.holder:  # its engine was restarted meanwhile
+            return
+        generated = completion_tokens // computed.block_tokens
+        if generated or computed is not placing.prompt or not computed.exact:
+            self._confirm(placing.holder, computed, generated)
+
+    def _confirm(self, holder: str, prompt: Prompt, generated: int = 0) -> None:
+        if prompt.chain:
+            self.residency.apply(Record(holder, prompt.chain, State.CONFIRMED, generated))
+            self._confirmed += 1
+            if self._confirmed % SWEPT == 0:
+                self.residency.sweep()
+
+    def _candidates(self, workers: Sequence[Worker], prompts: Mapping[str, Prompt], now: float) -> list[Candidate]:
+        found = {
+            name: self.residency.depths(prompt.chain, [worker.holder for worker in workers])
+            for name, prompt in prompts.items()
+        }
+        nothing = [0] * len(workers)
+        return [
+            self._candidate(worker, prompts.get(worker.format), found.get(worker.format, nothing)[at], now)
+            for at, worker in enumerate(workers)
+        ]
+
+    def _candidate(self, worker: Worker, prompt: Prompt | None, blocks: int, now: float) -> Candidate:
+        """As `router.routing.decide.candidate_of`, with this world's load. Made without keywords, which take half of
+        the time: it is made for each worker in each world."""
+        load, pool, rate = self._loads.get(worker.id) or IDLE, worker.pool, worker.prefill_rate
+        tokens = cached = 0
+        if prompt is not None:
+            tokens = prompt.tokens
+            if blocks and pool.caches:
+                cached = cached_tokens(blocks, prompt, pool.align_tokens)
+        queued = int((load.free_at - now) * rate) if load.free_at > now else 0
+        size = pool.capacity_tokens
+        usage = min(1.0, load.scraped(now) / size) if size else 0.0
+        known = (worker.id, cached, tokens - cached, queued, load.in_flight, load.held_tokens, 0, usage, size, rate)
+        return tuple.__new__(Candidate, known + REST)
+
+    def _load(self, worker: Worker) -> ImaginedLoad:
+        load = self._loads.get(worker.id)
+        if load is None:
+            if len(self._loads) >= MOST_LOADS:
+                self._loads = {name: load for name, load in self._loads.items() if load.in_flight}
+            load = self._loads[worker.id] = ImaginedLoad()
+        return load
+
+
+REST = (0, 0, 1.0, 5.0, 1.0)
+"""A candidate's other fields, of which a world knows nothing: as `policies.api.candidate` has them."""
+IDLE = ImaginedLoad()
+"""Of a worker to which nothing has gone yet."""

@@ -1,0 +1,86 @@
+"""What is counted of shadows, beside a router that serves, and that none of them costs a request."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from router.shadow.shadows import SERVED
+from tests.engines import EngineThread
+from tests.routers import MODEL, RunningRouter, chat, running_router
+
+LONG = "What would another policy have found? " * 300
+FAILS = """
+class Fails:
+    scope = "few"
+    reasons = ("never",)
+
+    def __init__(self, rng): pass
+
+    def costs(self, request, candidates): return [0.0 for _ in candidates]
+
+    def select(self, request, candidates): raise RuntimeError("no")
+"""
+
+
+async def two_turns(router: RunningRouter) -> dict[str, float]:
+    for _ in range(2):
+        answer = await router.client.post("/v1/chat/completions", json=chat(LONG))
+        assert answer.status_code == 200
+    await router.settles()
+    metrics = await router.metrics()
+    return {name: value for name, value in metrics.items() if name.startswith("warmroute_shadow_")}
+
+
+async def test_a_repeated_prompt_is_a_hit_as_served_and_none_under_round_robin() -> None:
+    with EngineThread(model=MODEL) as one, EngineThread(model=MODEL) as two:
+        async with running_router(one.url, two.url, shadows=("round_robin",)) as router:
+            found = await two_turns(router)
+            (told,) = (await router.client.get("/admin/status", headers={"x-warmroute-admin-key": "admin"})).json()[
+                "savings"
+            ]
+    label = f'model="{MODEL}",policy='
+    served = found[f'warmroute_shadow_cached_tokens_total{{{label}"{SERVED}"}}']
+    prompts = found[f'warmroute_shadow_prompt_tokens_total{{model="{MODEL}"}}']
+    assert served > 0.4 * prompts > 1000
+    assert found[f'warmroute_shadow_cached_tokens_total{{{label}"round_robin"}}'] == 0
+    seconds = [found[f'warmroute_shadow_prefill_seconds_total{{{label}"{name}"}}'] for name in (SERVED, "round_robin")]
+    assert seconds[1] > 1.7 * seconds[0] > 0
+    assert told["prompt_tokens"] == prompts
+    assert [(each["policy"], each["cached_tokens"]) for each in told["policies"]] == [
+        (SERVED, served),
+        ("round_robin", 0),
+    ]
+
+
+async def test_without_shadows_nothing_is_counted() -> None:
+    with EngineThread(model=MODEL) as engine:
+        async with running_router(engine.url) as router:
+            assert await two_turns(router) == {}
+
+
+async def test_a_policy_that_fails_costs_no_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "fails.py"
+    file.write_text(FAILS)
+    with EngineThread(model=MODEL) as engine:
+        async with running_router(engine.url, shadows=(f"{file}:Fails", "least_loaded")) as router:
+            found = await two_turns(router)
+            assert list(router.parts.shadows.worlds) == ["least_loaded"]
+    assert not [name for name in found if "Fails" in name]
+    assert any("least_loaded" in name for name in found)
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert ["is given up" in record.getMessage() for record in errors] == [True]
+
+
+async def test_memories_of_worlds_are_parts_where_several_routers_share_the_workers() -> None:
+    with EngineThread(model=MODEL) as engine:
+        async with running_router(engine.url, shadows=("round_robin",)) as router:
+            shadows, (worker,) = router.parts.shadows, router.parts.fleet.workers.values()
+            (world,) = shadows.worlds.values()
+            await two_turns(router)
+            holder = world.residency.holder(worker.holder)
+            assert holder is not None
+            alone = holder.capacity_blocks
+            shadows._routers = lambda: 4
+            await two_turns(router)
+            assert holder.capacity_blocks == alone // 4
