@@ -92,7 +92,7 @@ class SessionAdmission(Rotation):
         found = self.book.find(prompt)
         if hint is not NO_HINT:
             found = self.families.find(found, hint, prompt)
-        before = found.session.anchors if found.session is not None else ()
+        before = found.session.anchors if found.session is not None and not found.broken else ()
         wanted = footprint_of(prompt, before, int(self.climate(group).answer_tokens))
         turn = Turn(self, group, wanted, self._clock(), found)
         turn.prompt, turn.streams, turn.heard = prompt, streams, self.heard

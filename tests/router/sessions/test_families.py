@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from router.sessions.families import AWAY_S, MAX_MEMBERS, Families
+from router.sessions.footprint import footprint_of
 from router.sessions.hints import NO_HINT, Hint, Names
 from router.sessions.session import Session
 from router.sessions.turn import Turn
@@ -133,6 +134,19 @@ def test_branches_at_one_time_are_sessions_of_their_own() -> None:
         site.end(fork)
     for number, fork in enumerate(forks):
         assert site.come(hint, ("task", 3000), (f"{number}", 200), ("more", 200)).session is fork.session
+
+
+def test_a_compacted_session_needs_no_more_than_its_new_prompt() -> None:
+    site, hint = Said(), hint_of("a")
+    for parts in ([("a", 9_000)], [("a", 9_000), ("b", 30_000)]):
+        session = site.whole(hint, *parts)
+    assert session.held_tokens > 39_000
+    compacted = site.come(hint, ("a", 9_000), ("summary", 2_000))
+    assert (compacted.session, compacted.broken) == (session, True)
+    assert compacted.wanted.anchors == footprint_of(prompt_of(("a", 9_000), ("summary", 2_000))).anchors
+    compacted.begin(site.workers[0])
+    site.end(compacted)
+    assert 11_000 < site.tokens() < 11_500
 
 
 def test_a_child_has_the_room_of_its_idle_parent_and_the_parent_that_of_the_child() -> None:
