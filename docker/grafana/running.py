@@ -42,6 +42,11 @@ WORKERS = Row(
             each_worker("warmroute_worker_kv_kept_tokens", "min"),
         ),
         Panel(
+            "Workers with an alarm",
+            "By kind: caching off, predicted hits that never come, KV events that do not fit or have stopped.",
+            (Query(f"sum by (kind) (max by (worker, kind) (warmroute_worker_alarm{{{WORKER}}}))", "{{kind}}"),),
+        ),
+        Panel(
             "KV events",
             "By kind. missed, malformed, block_size and full mean that predictions are simulated for a time.",
             (Query(per_second("warmroute_kv_events_total", ROUTER, "kind"), "{{kind}}"),),

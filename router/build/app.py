@@ -23,6 +23,7 @@ from router.build.server import make_server
 from router.build.tuning import DEFAULTS, Tuning
 from router.fleet.metrics import WorkerCollector
 from router.fleet.worker import NOT_PROBED
+from router.kv_events.alarms import Alarms
 from router.kv_events.metrics import EventCollector
 from router.members.metrics import DiscoveryCollector
 from router.observe.access_log import AccessLog
@@ -190,6 +191,7 @@ class Router:
         background.start("header times", self.server.sweep)
         background.start("certificates", self.renewal.run)
         background.start("kv events", self.follower.run)
+        background.start("alarms", Alarms(lambda: self.fleet.workers, self.follower.heard).run)
 
     def _start_shared(self, background: Background, sharing: Sharing) -> None:
         """What a router does for others, and they for it."""

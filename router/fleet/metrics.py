@@ -44,6 +44,11 @@ class WorkerCollector(Collector):
             for worker in workers:
                 family.add_metric((worker.id,), read(worker))
             yield family
+        alarms = GaugeMetricFamily("warmroute_worker_alarm", "1 while something is wrong.", labels=("worker", "kind"))
+        for worker in workers:
+            for kind in sorted(worker.alarms):
+                alarms.add_metric((worker.id, kind), 1)
+        yield alarms
         counts: tuple[tuple[str, str, Callable[[Worker], float]], ...] = (
             ("warmroute_worker_restarts", "Engine restarts noticed.", lambda w: w.restarts),
             (

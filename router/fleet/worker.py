@@ -11,6 +11,7 @@ from enum import Enum
 from router.engines import Facts, Load, ModelCard
 from router.fleet.breaker import Breaker
 from router.fleet.cache_loss import CacheLoss
+from router.fleet.hit_record import HitRecord
 from router.fleet.labels import NO_LABELS
 from router.fleet.load_order import LoadOrder
 from router.fleet.others import NOTHING, Elsewhere
@@ -88,6 +89,9 @@ class Worker:
         self.restarts = 0
         self.cache_loss = CacheLoss()
         self.belief = PoolBelief()
+        self.hits = HitRecord()
+        self.alarms: frozenset[str] = frozenset()
+        """What is wrong with its cache, or with what is told of it."""
         self.told = False
         """Its events tell all that it holds."""
         self.holder = self.id

@@ -162,6 +162,7 @@ class Fleet:
     def reported(self, worker: Worker, turn: CacheReport) -> None:
         """What an engine said of one request. Where hits that must come do not, it dropped its cache without
         restarting: what is believed of it is forgotten. Other misses say that it keeps less than was believed."""
+        worker.hits.reported(turn.predicted_tokens, turn.cached_tokens)
         lost = worker.cache_loss.reported(turn, worker.room_tokens())
         if lost and self.workers.get(worker.id) is worker:
             log.warning("worker %s has lost its cache: its prefixes are forgotten", worker.id)
@@ -238,6 +239,7 @@ class Fleet:
         forgotten = worker.holder
         worker.cache_loss.clear()
         worker.belief.clear()
+        worker.hits.clear()
         worker.holder = holder_name(worker.id, worker.generation)
         for callback in self.on_forget:
             callback(forgotten)

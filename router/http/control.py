@@ -5,6 +5,7 @@ Nothing here is on a request's way to a worker. The admin API has a key of its o
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -84,9 +85,12 @@ def _add_pages(app: FastAPI, state: ControlState) -> None:
     @app.get("/ready")
     async def ready() -> JSONResponse:
         """At least one healthy worker, and not draining."""
-        healthy = sum(worker.state is WorkerState.HEALTHY for worker in state.fleet.workers.values())
+        workers = state.fleet.workers.values()
+        healthy = sum(worker.state is WorkerState.HEALTHY for worker in workers)
         up = healthy > 0 and not state.draining()
-        return JSONResponse({"status": "ready" if up else "not ready", "healthy_workers": healthy}, 200 if up else 503)
+        found = {"status": "ready" if up else "not ready", "healthy_workers": healthy}
+        alarms = Counter(kind for worker in workers for kind in worker.alarms)
+        return JSONResponse({**found, "alarms": alarms} if alarms else found, 200 if up else 503)
 
     @app.get("/metrics")
     async def metrics() -> Response:

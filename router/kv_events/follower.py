@@ -42,6 +42,8 @@ class HeardWorker:
     counts: Counter[str] = field(default_factory=Counter)
     heard_at: float = 0.0
     """When its last batch came."""
+    computed_then: int = 0
+    """Prompt tokens that the engine had computed by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,8 @@ class Follower:
                 self._unfollow(heard)
         for worker_id in mine:
             if worker_id not in self.heard:
-                self.heard[worker_id] = HeardWorker(*possible[worker_id], heard_at=time.monotonic())
+                heard = self.heard[worker_id] = HeardWorker(*possible[worker_id], heard_at=time.monotonic())
+                heard.computed_then = computed_by(heard.worker)
         return [heard.source for heard in self.heard.values()]
 
     def _unfollow(self, heard: HeardWorker) -> None:
@@ -150,7 +153,7 @@ class Follower:
         heard.counts.update(news.counts)
         heard.complete, heard.blocks = news.complete, news.blocks
         if news.counts.get("batches"):
-            heard.heard_at = time.monotonic()
+            heard.heard_at, heard.computed_then = time.monotonic(), computed_by(worker)
         if news.cleared:
             self._fleet.on_cleared(worker.id)
         self._fleet.told(worker.id, news.complete)
@@ -161,6 +164,11 @@ class Follower:
             known = self._find(chain, (worker.holder,)).get(worker.holder)
             if known is None or known.pending_blocks * HASH_BYTES < len(chain):  # else the request's own record tells
                 self._index.record(Record(worker.holder, chain, State.CONFIRMED))
+
+
+def computed_by(worker: Worker) -> int:
+    """Prompt tokens that the engine has computed, as it says."""
+    return worker.load.prefill_tokens_sum if worker.load is not None else 0
 
 
 def source_of(worker: Worker, following: Following) -> EventSource | None:

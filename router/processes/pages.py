@@ -29,6 +29,7 @@ HIGHEST = frozenset(
         "warmroute_session_room_tokens",
         "warmroute_session_tstar_seconds",
         "warmroute_session_wait_bound_seconds",
+        "warmroute_worker_alarm",
         "warmroute_worker_breaker_open",
         "warmroute_worker_draining",
         "warmroute_worker_engine_waiting",

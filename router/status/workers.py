@@ -30,6 +30,7 @@ def describe(worker: Worker) -> dict[str, Any]:
         "version": worker.facts.version if worker.facts else None,
         "block_tokens": worker.facts.block_tokens if worker.facts else None,
         "kv_capacity_tokens": worker.pool.capacity_tokens,
+        "alarms": sorted(worker.alarms),
         "kv_kept_tokens": worker.pool.kept_tokens,
         "in_flight": worker.running.in_flight + others.in_flight,
         "in_flight_here": worker.running.in_flight,
