@@ -28,6 +28,9 @@ LEAST_TOKENS = 1024
 """A shorter prompt goes at once and is not counted: it needs little memory, and a session is known from its first
 longer prompt on."""
 MAX_GROUPS = 1024
+PLENTY = 4
+"""Room for this many sessions like it, for each router, is given without asking the others. Danger: with less, what
+they have taken in the last tenth of a second may be the same room."""
 
 
 class SessionAdmission(Rotation):
@@ -122,11 +125,15 @@ class SessionAdmission(Rotation):
         now = self._clock()
         return not self.holds_back(turn.group) or any(self._has_room(turn, worker, now) for worker in workers)
 
-    def takes_room(self, turn: Turn, worker: Worker) -> bool:
-        """Does it take room at this worker, which another turn might take at the same moment?"""
-        session = turn.session
-        inside = session is not None and session.place is not None and session.place is self.sets.get(worker.holder)
-        return bool(self._capacity(worker)) and not inside and self.holds_back(turn.group)
+    def takes_room(self, turn: Turn, worker: Worker, routers: int) -> bool:
+        """Does it take room at this worker, which another one of so many routers might give at the same moment?"""
+        place, capacity = self.sets.get(worker.holder), self._capacity(worker)
+        if not capacity or not self.holds_back(turn.group):
+            return False
+        if place is None:
+            return turn.wanted.tokens * routers * PLENTY > capacity
+        inside = turn.session is not None and turn.session.place is place
+        return not inside and place.tokens + turn.wanted.tokens * routers * PLENTY > self._limit(worker)
 
     def fits(self, turn: Turn, worker: Worker) -> bool:
         """Is there room for it at this worker, whether or not it would wait for that?"""

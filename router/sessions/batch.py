@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from router.prefix.index import HASH_BYTES
-from router.sessions.session import ID_BYTES
+from router.sessions.session import ID_BYTES, Ending
 
 VERSION: Final = 1
 MAX_STATES: Final = 128
@@ -48,7 +48,7 @@ class SessionState(msgspec.Struct, array_like=True, frozen=True, gc=False, forbi
     """`OUTSIDE` for none."""
     running: Count
     """Its turns that run through this router."""
-    flags: Annotated[int, Meta(ge=0, le=31)]
+    flags: Annotated[int, Meta(ge=0, lt=len(Ending) * 8)]
     """`ANSWERING`, `LEAVING`, `RETURNED`, and its ending times `ENDING`."""
     turns: Count
     prompt_tokens: Tokens
@@ -116,12 +116,12 @@ def unpack(raw: bytes) -> Batch:
     except (msgspec.DecodeError, RecursionError):
         raise BadBatchError from None
     names = len(batch.names)
-    if (
-        any(s.model >= names or (s.worker >= names and s.worker != OUTSIDE) for s in batch.states)
-        or any(len(s.anchors) % HASH_BYTES or len(s.leaf) not in (0, HASH_BYTES) for s in batch.states)
-        or any(w.model >= names for w in batch.waits)
-        or any(c.worker >= names for c in batch.claims)
-    ):
+    for state in batch.states:  # a loop, as other routers' states are read for every turn
+        if state.model >= names or (state.worker >= names and state.worker != OUTSIDE):
+            raise BadBatchError
+        if len(state.anchors) % HASH_BYTES or len(state.leaf) not in (0, HASH_BYTES):
+            raise BadBatchError
+    if any(waits.model >= names for waits in batch.waits) or any(claim.worker >= names for claim in batch.claims):
         raise BadBatchError
     return batch
 

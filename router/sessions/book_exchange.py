@@ -21,10 +21,11 @@ from router.shared.publishing import Publisher, Receiver
 from router.shared.script import read_script
 from router.shared.seal import Seal
 
-GATHER_S = 0.005
-"""Changes within this many seconds go out together."""
-POLL_S = 0.025
-"""Seconds between two readings, at most, where there are other routers."""
+GATHER_S, QUICK_GATHER_S = 0.025, 0.005
+"""Changes within this many seconds go out together; the second while turns wait for room. Danger: with more, a short
+answer's next turn may come to another router before that one knows of the answer."""
+POLL_S, QUICK_POLL_S = 0.1, 0.025
+"""Seconds between two readings, at most, where there are other routers; the second likewise."""
 BEAT_S = 1.0
 """Each router tells something at least this often, and reads while it knows of no other."""
 FRESH_S = 0.002
@@ -114,7 +115,11 @@ class BookExchange:
         """Tell and read for ever."""
         while True:
             self._look()
-            await asyncio.sleep(POLL_S if self.book.shared or self.book.asks else BEAT_S)
+            await asyncio.sleep(self._poll_s if self.book.shared or self.book.asks else BEAT_S)
+
+    @property
+    def _poll_s(self) -> float:
+        return QUICK_POLL_S if self.book.crowded else POLL_S
 
     def _look(self) -> None:
         self.book.shared = bool(self._live.names) or bool(self.book.routers)
@@ -144,7 +149,7 @@ class BookExchange:
 
     def _wake(self) -> None:
         if self._timer is None:
-            self._timer = self._loop.call_later(GATHER_S, self._tell)
+            self._timer = self._loop.call_later(QUICK_GATHER_S if self.book.crowded else GATHER_S, self._tell)
 
     def _tell(self, anyway: bool = False) -> None:
         """Write what is new here, and read what is new elsewhere. One such call at a time is under way."""
@@ -155,7 +160,7 @@ class BookExchange:
             return
         book, now = self.book, self._clock()
         body = book.write(anyway and book.shared) if book.shared or book.asks else None
-        if body is None and not anyway and now - self._read_at < POLL_S:
+        if body is None and not anyway and now - self._read_at < self._poll_s:
             return
         self._told_at = now if body is not None or anyway else self._told_at
         self._telling = True

@@ -46,6 +46,7 @@ RECENT = 2_000
 AGAIN_S = 1.0
 """All is told at most once in this many seconds."""
 MAX_HOLDERS = 16_384
+ENDINGS = tuple(Ending)
 FULL_BYTES = 1 << 16
 """A batch with so many bytes of anchors takes no further state."""
 
@@ -124,7 +125,7 @@ class FleetBook:
 
     async def reserve(self, turn: Turn | None, worker: Worker) -> bool:
         """May it go to `worker`, by what all routers know? It must begin at once after that."""
-        if turn is None or not self.shared or not self.admission.takes_room(turn, worker):
+        if turn is None or not self.shared or not self.admission.takes_room(turn, worker, 1 + self.routers):
             return True
         session = turn.session
         if session is None:
@@ -173,6 +174,11 @@ class FleetBook:
             return None
         self._said = crowd
         return batch_of(states, crowd, names, self.asks)
+
+    @property
+    def crowded(self) -> bool:
+        """Does any turn wait for room, in any router?"""
+        return any(climate.crowded for _, climate in self.admission.climates())
 
     @property
     def unsaid(self) -> bool:
@@ -241,7 +247,7 @@ class FleetBook:
         session.turns, session.prompt_tokens = state.turns, state.prompt_tokens
         session.ended_at = written_at - state.ended_ms / 1000
         session.answering = bool(state.flags & ANSWERING)
-        session.ending = Ending(min(state.flags // ENDING, max(Ending)))
+        session.ending = ENDINGS[state.flags // ENDING]
         if state.leaf:
             for forgotten in book.note_leaf(session, state.leaf):
                 self._drop(forgotten)

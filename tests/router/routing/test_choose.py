@@ -149,7 +149,7 @@ async def test_a_turn_that_finds_no_room_must_wait_and_one_that_failed_goes_anyw
 
 async def test_a_turn_whose_room_another_router_has_taken_waits_on() -> None:
     case = Case()
-    prompt = Prompt(bytes(range(8)) * 31, 31, 2000, 64, True, "ids")
+    prompt = Prompt(bytes(range(8)) * 31, 31, 30_000, 64, True, "ids")
     asked = case.chooser.arrived(
         replace(
             case.asked,

@@ -51,7 +51,7 @@ def test_it_is_read_as_it_was_written() -> None:
         {"worker": 2},
         {"running": -1},
         {"running": 1 << 40},
-        {"flags": 32},
+        {"flags": 24},
         {"turns": True},
         {"held_tokens": 1 << 63},
         {"anchors": b"a" * 15},

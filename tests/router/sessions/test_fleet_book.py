@@ -109,6 +109,21 @@ async def test_who_stays_at_home_or_is_held_back_by_nobody_asks_nobody() -> None
     assert sum(two.book.outcomes.values()) == 0
 
 
+async def test_where_there_is_plenty_nobody_is_asked() -> None:
+    routers = Routers(2)
+    one, two = routers.all
+    for each in routers.all:
+        each.give_memory(1_000_000)
+    one.run("a")
+    routers.talk()
+    turn, _ = two.arrive("b")
+    assert await two.book.reserve(turn, two.workers[0])
+    assert sum(two.book.outcomes.values()) == 0
+    two.give_memory(200_000)
+    assert await two.book.reserve(turn, two.workers[0])
+    assert two.book.outcomes[Taken.YES] == 1
+
+
 async def test_room_is_promised_while_it_is_asked_for_and_given_back_when_the_request_ends() -> None:
     routers = Routers(2)
     one, two = routers.all
