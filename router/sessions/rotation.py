@@ -67,12 +67,13 @@ class Rotation(Protocol):
             turn.claim = None
 
     def _leavers(self, worker: Worker, now: float) -> list[Session]:
-        """Sessions that may make room: inside for longer than their load took, and for one turn at least."""
+        """Sessions that may make room: inside for longer than their load took, and for one turn at least, unless its
+        client has hung up."""
         place = self.sets.get(worker.holder)
         if place is None:
             return []
         rate = worker.prefill_rate
-        return [s for s in place.sessions if s.turns and now - s.since > s.held_tokens / rate]
+        return [s for s in place.sessions if (s.turns or not s.running) and now - s.since > s.held_tokens / rate]
 
     def _make_room(self, turn: Turn, place: WorkingSet, worker: Worker, now: float) -> None:
         """Have sessions leave until what is claimed there, up to this turn's claim, fits: of those that are inside for

@@ -144,3 +144,29 @@ async def test_what_a_client_calls_its_session_is_a_hint_and_told_to_nobody() ->
     known = {whose: [standing != "new" for standing in standings] for whose, standings in told.items()}
     assert known == {"named": [False, True, True], "nameless": [False, True, False]}
     assert "confidential" not in page + log.getvalue().decode()
+
+
+async def test_a_subagent_of_a_known_session_is_not_refused_as_new() -> None:
+    agent = {"x-claude-code-session-id": "s", "x-claude-code-agent-id": "g"}
+    with EngineThread(model=MODEL, profile=TIGHT) as engine:
+        async with running_router(engine.url, session_wait_s=0.1) as router:
+            parent = await router.client.post(CHAT, json=asked_for(50), headers={"x-claude-code-session-id": "s"})
+            assert parent.status_code == 200
+            slow = [
+                asyncio.create_task(router.client.post(CHAT, json={**asked_for(number), "max_tokens": 2000}))
+                for number in range(SESSIONS)
+            ]
+            climate = router.parts.admission.climate(MODEL)
+            async with asyncio.timeout(20):
+                while not climate.waiting:
+                    await asyncio.sleep(0.01)
+            waiting = len(climate.waiting)
+            assert (await router.client.post(CHAT, json=asked_for(60))).json()["error"]["code"] == "no_room"
+            child = asyncio.create_task(router.client.post(CHAT, json=asked_for(61), headers=agent))
+            async with asyncio.timeout(20):
+                while len(climate.waiting) <= waiting and not child.done():
+                    await asyncio.sleep(0.01)
+            assert not child.done() or child.result().status_code == 200
+            for task in (*slow, child):
+                task.cancel()
+            await asyncio.gather(*slow, child, return_exceptions=True)

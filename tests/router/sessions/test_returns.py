@@ -44,3 +44,20 @@ def test_a_first_prompt_of_which_nothing_is_known_keeps_nothing() -> None:
     turn.begin(site.workers[0])
     turn.left(unknown, False, gone=True)
     assert (site.tokens(), len(site.admission.book)) == (0, 0)
+
+
+def test_memory_that_is_kept_for_a_client_that_hung_up_makes_room_for_those_that_wait() -> None:
+    site = Site()
+    gone, prompt = site.arrive("a")
+    gone.begin(site.workers[0])
+    site.now += 10.0
+    gone.left(prompt, False, gone=True)
+    for name in "bc":
+        site.arrive(name)[0].begin(site.workers[0])
+    waiting, _ = site.arrive("d")
+    site.admission.wait(waiting)
+    waiting.arrived_at -= 1000.0
+    site.admission.claim(waiting, site.workers)
+    assert gone.session is not None
+    assert gone.session.place is None
+    assert site.places(waiting) == ["w0"]
