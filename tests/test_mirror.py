@@ -14,7 +14,7 @@ ENTRY: Final = frozenset({"__init__.py", "__main__.py"})
 ELSEWHERE: Final = {
     # Wiring: it has no rule of its own, and every test of a whole router runs through it.
     "router/build/test_app.py": "router/build: child gauges make_dial make_fleet make_members make_prompts run",
-    "router/kv_events/test_follower.py": "router/build: make_events | router/kv_events: process",
+    "router/kv_events/test_follower.py": "router/build: make_events",
     "router/shadow/test_shadows.py": "router/build: make_shadows",
     "router/http/test_gateway.py": "router/build: make_gateway | router/http: control explain",
     "router/observe/test_tracing.py": "router/build: make_tracing",

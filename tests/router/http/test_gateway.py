@@ -81,6 +81,9 @@ async def test_pages() -> None:
         async with running_router(engine.url) as router:
             assert (await router.client.get("/health")).status_code == 200
             assert (await router.client.get("/ready")).json() == {"status": "ready", "healthy_workers": 1}
+            (worker,) = router.parts.fleet.workers.values()
+            worker.alarms = frozenset({"no_hits"})
+            assert (await router.client.get("/ready")).json()["alarms"] == {"no_hits": 1}
             models = (await router.client.get("/v1/models")).json()["data"]
             assert {card["id"]: card["parent"] for card in models} == {"m": None, "adapter": "m"}
             adapter = await router.client.post("/v1/chat/completions", json={**chat(), "model": "adapter"})
