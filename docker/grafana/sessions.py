@@ -89,8 +89,12 @@ SESSIONS = Row(
         ),
         Panel(
             "Sessions remembered",
-            "At 100,000 the one that was idle for longest is forgotten.",
-            (Query(f"max(warmroute_sessions_known{{{ROUTER}}})", "sessions"),),
+            "At 100,000 the one that was idle for longest is forgotten. Ids dropped: what clients called a session "
+            "and is no id, each minute.",
+            (
+                Query(f"max(warmroute_sessions_known{{{ROUTER}}})", "sessions"),
+                Query(f"60 * sum(rate(warmroute_session_ids_dropped_total{{{ROUTER}}}[{STEP}]))", "ids dropped"),
+            ),
         ),
         Panel(
             "Room that is asked for among routers",

@@ -47,6 +47,8 @@ class SessionAdmission(Rotation):
         """Called with a session that the other routers must hear of."""
         self.book = SessionBook()
         self.families = Families()
+        self.ids_dropped = 0
+        """Requests whose client called its session something that is no id."""
         self.sets: dict[str, WorkingSet] = {}
         """By holder: a restarted engine has kept nothing."""
         self.changes = 0
@@ -87,6 +89,7 @@ class SessionAdmission(Rotation):
         such a prompt that its session ends."""
         if not self.bound_s:
             return None
+        self.ids_dropped += hint.dropped
         prompt = next(iter(prompts.values()), None)
         if prompt is None or prompt.tokens < LEAST_TOKENS or not prompt.chain:
             if hint.ends:

@@ -16,7 +16,7 @@ from tokenizer_cache.bodies.fields import ABSENT, Fields, Raw, given
 
 MAX_ID_BYTES = 256
 """A longer id is no id."""
-MAX_METADATA_BYTES = 4096
+MAX_METADATA_BYTES = 16384
 HASH_BYTES = 16
 
 OWN: Final = (
@@ -61,9 +61,12 @@ class Hint(NamedTuple):
     """Of it and its relatives."""
     ends: bool = False
     """The session ends with this request."""
+    dropped: bool = False
+    """Something was said that is no id."""
 
 
 NO_HINT: Final = Hint()
+NOTHING: Final = (b"", b"", b"")
 Said = TypeVar("Said")
 
 
@@ -84,16 +87,19 @@ class Names:
 
     def hint(self, client: str, model: str, headers: Iterable[tuple[bytes, bytes]], fields: Fields) -> Hint:
         """Of one request. `headers` are in lower case."""
-        said = {name: value for name, value in headers if name in _READ and len(value) <= MAX_ID_BYTES}
+        told = {name: value for name, value in headers if name in _READ}
         claude, others = (b"", b"") if fields.metadata is ABSENT else _of_metadata(fields.metadata)
-        keyed = _text(fields.prompt_cache_key) or _text(fields.session_id) or others
-        if not (said or claude or keyed):
+        texts = _text(fields.prompt_cache_key), _text(fields.session_id), others
+        if not (told or claude != b"" or texts != NOTHING):
             return NO_HINT
+        said = {name: value for name, value in told.items() if len(value) <= MAX_ID_BYTES}
+        dropped = claude is None or None in texts or len(said) < len(told)
+        keyed = texts[0] or texts[1] or texts[2] or b""
         own = _first(OWN[:2], said) or claude or _first(OWN[2:], said)
         family = _first(FAMILY[:1], said) or claude or _first(FAMILY[1:], said) or keyed or own
         ends = said.get(ENDS, b"").lower() not in NO
         named = self._hash(client, model, family)
-        return Hint(named if own == family else self._hash(client, model, own), named, ends)
+        return Hint(named if own == family else self._hash(client, model, own), named, ends, dropped)
 
     def _hash(self, client: str, model: str, said: bytes) -> bytes:
         if not said:
@@ -103,37 +109,39 @@ class Names:
 
 
 def with_header(headers: Iterable[tuple[bytes, bytes]], session: bytes) -> list[tuple[bytes, bytes]]:
-    """The headers, and the value of the one that the operator has named, under a name that is read."""
-    return [(b"x-session-id", session), *headers] if session else list(headers)
+    """The headers, and the value of the one that the operator has named, in place of one that is read."""
+    return [*headers, (b"x-session-id", session)] if session else list(headers)
 
 
 def _first(names: Iterable[bytes], said: Mapping[bytes, bytes]) -> bytes:
     return next((said[name] for name in names if said.get(name)), b"")
 
 
-def _text(raw: Raw) -> bytes:
-    """A field that is a string, decoded."""
+def _text(raw: Raw) -> bytes | None:
+    """A field that is a string, decoded; None for anything else that is given."""
     if raw is ABSENT:
         return b""
     value = given(raw)
-    if not value.startswith(b'"') or len(value) > 2 * MAX_ID_BYTES:
-        return b""
-    return _bounded(_decoded(value, str) or "")
+    found = _decoded(value, str) if len(value) <= 2 * MAX_ID_BYTES else None
+    return _bounded(found) if found is not None else None if value else b""
 
 
-def _of_metadata(raw: Raw) -> tuple[bytes, bytes]:
-    """What Claude Code and others put there: the session in `user_id`, as JSON or behind `_session_`; `session_id`."""
+def _of_metadata(raw: Raw) -> tuple[bytes | None, bytes | None]:
+    """What Claude Code and others put there: `user_id`, as JSON or behind `_session_`, and `session_id`. None for
+    what is not to be read."""
     value = given(raw)
-    found = _decoded(value, _Metadata) if value and len(value) <= MAX_METADATA_BYTES else None
-    if found is None:
+    if not value:
         return b"", b""
+    found = _decoded(value, _Metadata) if len(value) <= MAX_METADATA_BYTES else None
+    if found is None:
+        return b"", None
     if found.user_id.startswith("{"):
-        user = _decoded(found.user_id.encode(), _User)
-        claude = user.session_id if user is not None else ""
+        user = _decoded(found.user_id.encode("utf-8", "replace"), _User)
+        claude = None if user is None else _bounded(user.session_id)
     else:
         behind = _CLAUDE.search(found.user_id)
-        claude = behind[1] if behind is not None else ""
-    return _bounded(claude), _bounded(found.session_id)
+        claude = b"" if behind is None else _bounded(behind[1])
+    return claude, _bounded(found.session_id)
 
 
 def _decoded(value: bytes, kind: type[Said]) -> Said | None:
@@ -143,6 +151,6 @@ def _decoded(value: bytes, kind: type[Said]) -> Said | None:
         return None
 
 
-def _bounded(text: str) -> bytes:
+def _bounded(text: str) -> bytes | None:
     value = text.encode("utf-8", "replace")
-    return value if len(value) <= MAX_ID_BYTES else b""
+    return value if len(value) <= MAX_ID_BYTES else None

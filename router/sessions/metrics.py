@@ -112,6 +112,11 @@ class SessionCollector(Collector):
         yield CounterMetricFamily(
             "warmroute_sessions_refused", "New sessions refused: too many wait for room.", value=admission.refused
         )
+        yield CounterMetricFamily(
+            "warmroute_session_ids_dropped",
+            "Requests whose client called its session something that is no id.",
+            value=admission.ids_dropped,
+        )
         yield GaugeMetricFamily("warmroute_sessions_known", "Sessions remembered.", value=len(admission.book))
         yield GaugeMetricFamily(
             "warmroute_session_wait_bound_seconds", "The setting session_wait_s.", value=admission.bound_s

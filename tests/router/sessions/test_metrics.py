@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry
 
 from router.sessions.fleet_book import FleetBook, Taken
+from router.sessions.hints import Hint
 from router.sessions.metrics import SessionCollector
 from router.sessions.session import Ending
 from tests.router.fleets import MODEL
@@ -78,6 +79,8 @@ def test_places_given_up_and_sessions_known() -> None:
     assert page.of_router("sessions_known") == 3
     assert page.of_router("session_wait_bound_seconds") == BOUND_S
     assert page.of_router("sessions_refused_total") == 0
+    assert site.admission.arrive(MODEL, {}, hint=Hint(dropped=True)) is None
+    assert page.of_router("session_ids_dropped_total") == 1
     site.arrive("c", grow=30_000)[0].begin(site.workers[0])
     assert page.of_router("session_places_ended_total", reason="outgrown") == 1
     site.now += 30.0
