@@ -64,7 +64,11 @@ def main() -> None:
     print("| log | requests | cached | predicted | within one block | over-predicted | mean error |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for log in options.logs:
-        found = measured(answered(log.read_text().splitlines()), options.block)
+        rows = answered(log.read_text().splitlines())
+        if not rows:
+            print(f"| {log.stem} | 0 | | | | | |")
+            continue
+        found = measured(rows, options.block)
         shares = " | ".join(f"{share:.1%}" for share in found[1:])
         print(f"| {log.stem} | {found.requests} | {shares} |")
 

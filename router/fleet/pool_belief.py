@@ -6,8 +6,9 @@ believed one. So the belief may fall by as many tokens, and does not fall too fa
 believed to be evicted raises it in the same way.
 
 What must not be broken: one conversation lowers the belief once, until another one does (its prompts may be of a kind
-that is never cached); and only what an earlier prompt had left there says anything (another prompt's prefix may not be
-computed yet, and an answer's own tokens are cached without being promised).
+that is never cached), and so does one client, where clients have keys and others use the worker too. And only what an
+earlier prompt had left there says anything: another prompt's prefix may not be computed yet, and an answer's own tokens
+are cached without being promised.
 """
 
 from collections import OrderedDict
@@ -31,17 +32,19 @@ MAX_SEARCHED = 512
 class PoolBelief:
     """One worker's."""
 
-    __slots__ = ("_capacity", "_ends", "_fell", "_told", "lacking_tokens")
+    __slots__ = ("_capacity", "_ends", "_fell", "_feller", "_told", "lacking_tokens")
 
     def __init__(self) -> None:
         self.lacking_tokens = 0
         """Of the memory that the engine says it has."""
         self._capacity = 0
         self._told = 0
-        self._ends: OrderedDict[bytes, None] = OrderedDict()
-        """The last block's hash of earlier prompts, the latest last."""
+        self._ends: OrderedDict[bytes, str] = OrderedDict()
+        """The last block's hash of earlier prompts, the latest last, with their clients."""
         self._fell = b""
         """The end of the prompt that lowered the belief last."""
+        self._feller = ""
+        """Its client."""
 
     def size(self, capacity_tokens: int) -> None:
         """The engine says that it has this much memory: what was learned of another size says nothing."""
@@ -61,7 +64,7 @@ class PoolBelief:
         end = self._end(chain, -(-max(turn.predicted_tokens, turn.cached_tokens) // block))
         if end:
             self._compare(turn, end * block, chain[(end - 1) * HASH_BYTES : end * HASH_BYTES])
-        self._remember(chain[-HASH_BYTES:])
+        self._remember(chain[-HASH_BYTES:], turn.client)
         if abs(self.lacking_tokens - self._told) < self._capacity * TOLD:
             return False
         self._told = self.lacking_tokens
@@ -73,11 +76,16 @@ class PoolBelief:
         missed = min(left, turn.predicted_tokens) - turn.cached_tokens
         found = min(left, turn.cached_tokens) - turn.predicted_tokens
         if missed >= turn.start_tokens:
-            if conversation != self._fell:
+            if conversation != self._fell and not self._repeats(turn.client):
                 self.lacking_tokens = min(self.lacking_tokens + min(missed, most), int(self._capacity * (1 - LEAST)))
+                self._feller = turn.client
             self._fell = turn.chain[-HASH_BYTES:]
         elif found >= turn.start_tokens:
             self.lacking_tokens = max(0, self.lacking_tokens - min(found, most))
+
+    def _repeats(self, client: str) -> bool:
+        """This client lowered the belief last, and others would lose by it."""
+        return bool(client) and client == self._feller and any(other != client for other in self._ends.values())
 
     def _end(self, chain: bytes, blocks: int) -> int:
         """The longest earlier prompt that this one goes on from, among its first `blocks` blocks; 0 for none."""
@@ -87,8 +95,8 @@ class PoolBelief:
                 return end
         return 0
 
-    def _remember(self, end: bytes) -> None:
-        self._ends[end] = None
+    def _remember(self, end: bytes, client: str) -> None:
+        self._ends[end] = client
         self._ends.move_to_end(end)
         if len(self._ends) > MAX_ENDS:
             self._ends.popitem(last=False)

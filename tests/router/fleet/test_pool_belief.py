@@ -18,10 +18,10 @@ def chain_of(name: str, blocks: int) -> bytes:
     return b"".join(f"{name}{number:04}".encode()[-HASH_BYTES:].rjust(HASH_BYTES) for number in range(blocks))
 
 
-def turn(name: str, blocks: int, predicted: int, cached: int) -> CacheReport:
+def turn(name: str, blocks: int, predicted: int, cached: int, client: str = "") -> CacheReport:
     """A conversation's prompt of so many blocks; what was predicted and cached is in blocks too."""
     chain = chain_of(name, blocks)
-    return CacheReport(chain[:HASH_BYTES], BLOCK, "", predicted * BLOCK, cached * BLOCK, 0, chain)
+    return CacheReport(chain[:HASH_BYTES], BLOCK, client, predicted * BLOCK, cached * BLOCK, 0, chain)
 
 
 def belief_after(*turns: CacheReport) -> PoolBelief:
@@ -67,6 +67,16 @@ def test_one_conversation_lowers_it_once() -> None:
     belief.reported(turn("b", 100, 0, 0))
     belief.reported(turn("b", 101, 100, 0))
     assert belief.lacking_tokens == 2 * MOST
+
+
+def test_one_client_lowers_it_once_while_others_use_the_worker() -> None:
+    missing = [turn(name, blocks, blocks - 1, 0, "evil") for blocks in range(100, 150) for name in "abc"]
+    belief = belief_after(turn("x", 50, 0, 0, "honest"), *missing)
+    assert belief.lacking_tokens == MOST
+    belief.reported(turn("x", 51, 50, 0, "honest"))
+    assert belief.lacking_tokens == MOST + 50 * BLOCK
+    alone = belief_after(*missing)
+    assert alone.lacking_tokens == CAPACITY * (1 - LEAST), "nobody else loses by it"
 
 
 def test_many_conversations_never_take_all_of_it() -> None:
