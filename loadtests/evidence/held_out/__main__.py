@@ -24,6 +24,7 @@ from loadtests.evidence.held_out.cells import (
     MAX_THINK_S,
     MAX_TOKENS,
     REQUESTS,
+    SEEN,
     TUNING,
     TUNING_SEEDS,
     Cell,
@@ -39,7 +40,7 @@ from loadtests.laboratory.simulate.traps import TRAPS
 from loadtests.laboratory.traces.files import read
 from loadtests.laboratory.traces.script import Script
 
-SETS = {"tuning": (TUNING, TUNING_SEEDS), "held-out": (HELD_OUT, HELD_OUT_SEEDS)}
+SETS = {"tuning": (TUNING, TUNING_SEEDS), "seen": (SEEN, TUNING_SEEDS), "held-out": (HELD_OUT, HELD_OUT_SEEDS)}
 MEASURES = ("mean", "p50", "p90", "unanswered")
 """Of the times to first token, in seconds; and requests that had none: refused, failed or still waiting in the end."""
 

@@ -54,11 +54,16 @@ TUNING = (
     ),
 )
 
-HELD_OUT = (
+SEEN = (
     *(Cell(ENTIRE, QWEN, 6, 0.5, load) for load in (0.4, 0.7, 0.85)),
     Cell(ENTIRE, QWEN, 6, 1.5, 0.5),
     *(Cell(ENTIRE, LLAMA, 12, 0.5, load) for load in (0.5, 0.8)),
-    *(Cell(CODEX, MINIMAX, 3, 0.5, load) for load in (0.4, 0.7, 0.9)),
+    Cell(CODEX, MINIMAX, 3, 0.5, 0.4),
+)
+"""Held out until a rule failed there and was given up: since then for tuning, under the seeds for tuning."""
+
+HELD_OUT = (
+    *(Cell(CODEX, MINIMAX, 3, 0.5, load) for load in (0.7, 0.9)),
     *(Cell(CODEX, MINIMAX, 3, 1.5, load) for load in (0.4, 0.7)),
     *(Cell(CODEX, KIMI, 16, 0.5, load) for load in (0.5, 0.8)),
     *(Cell(CODEX, LLAMA, 8, 1.0, load) for load in (0.4, 0.7)),
