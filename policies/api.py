@@ -50,9 +50,6 @@ class Candidate(NamedTuple):
     """KV pool size in tokens (0 when unknown)."""
     prefill_rate: float
     """Uncached prompt tokens per second that the worker's hardware class prefills (prior, then measured). Never 0."""
-    alike: int
-    """Requests dispatched there by this router, whose last byte has not come and whose prompts begin with the same
-    block: others that can use the same prefix. A conversation that shares its beginning with no other one has none."""
     strangers: int
     """Of those waiting in the engine, requests that no known router sent (last scrape)."""
     warmth: float
@@ -79,7 +76,6 @@ def candidate(  # noqa: PLR0913 - one for each field
     kv_usage: float,
     kv_capacity_tokens: int,
     prefill_rate: float,
-    alike: int = 0,
     strangers: int = 0,
     warmth: float = 1.0,
     stay_s: float = 5.0,
@@ -99,7 +95,6 @@ def candidate(  # noqa: PLR0913 - one for each field
             kv_usage,
             kv_capacity_tokens,
             prefill_rate,
-            alike,
             strangers,
             warmth,
             stay_s,

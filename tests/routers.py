@@ -40,9 +40,7 @@ class RunningRouter:
         workers = self.parts.fleet.workers.values()
         running = sum(worker.running.in_flight for worker in workers)
         if not running:
-            assert all(
-                not w.running.queued_tokens and not w.running.held_tokens and not w.running.alike for w in workers
-            )
+            assert all(not w.running.queued_tokens and not w.running.held_tokens for w in workers)
         return running
 
     @property

@@ -1,8 +1,8 @@
 """A request on a worker is a lease: what is counted up is counted down by the same `with`, at the last byte, on every
 path.
 
-The counters of the worker change together and nowhere else: requests in flight (also by how their prompts begin),
-prompt tokens held, and tokens still to be prefilled; with them what first tokens say of its punctuality. A lease that
+The counters of the worker change together and nowhere else: requests in flight, prompt
+tokens held, and tokens still to be prefilled; with them what first tokens say of its punctuality. A lease that
 ended twice or never would lie to every later decision.
 """
 
@@ -16,15 +16,11 @@ from router.fleet.worker import Worker
 class Lease:
     """One running request on one worker. Enter at dispatch, leave at the last byte or at any failure."""
 
-    __slots__ = ("_open", "_prefix", "_queued_tokens", "_tells", "on_end", "prompt_tokens", "worker")
+    __slots__ = ("_open", "_queued_tokens", "_tells", "on_end", "prompt_tokens", "worker")
 
-    def __init__(
-        self, worker: Worker, prompt_tokens: int, uncached_tokens: int, tells: bool = False, prefix: bytes = b""
-    ) -> None:
-        """`tells`: its first byte shows the end of its prefill (a stream of an answer to a prompt). `prefix`: the key
-        of the prompt's start."""
+    def __init__(self, worker: Worker, prompt_tokens: int, uncached_tokens: int, tells: bool = False) -> None:
+        """`tells`: its first byte shows the end of its prefill (a stream of an answer to a prompt)."""
         self.worker = worker
-        self._prefix = prefix
         self.prompt_tokens = prompt_tokens
         self._queued_tokens = uncached_tokens
         self._open = False
@@ -35,7 +31,7 @@ class Lease:
     def __enter__(self) -> Self:
         self._open = True
         worker = self.worker
-        worker.running.begin(self.prompt_tokens, self._prefix)
+        worker.running.held_tokens += self.prompt_tokens
         due = worker.queue_prefill(self._queued_tokens)
         if self._tells:
             worker.running.punctuality.dispatched(self, due)
@@ -68,7 +64,7 @@ class Lease:
         worker = self.worker
         if self._tells:
             worker.running.punctuality.ended(self)
-        worker.running.end(self.prompt_tokens, self._prefix)
+        worker.running.held_tokens -= self.prompt_tokens
         worker.count_in_flight(-1)
         if worker.on_load is not None:
             worker.on_load(worker)

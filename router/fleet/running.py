@@ -11,7 +11,7 @@ from router.fleet.lateness import Punctuality
 class Running:
     """The counters of one worker's leases. They change together, and come to nothing when the last lease ends."""
 
-    __slots__ = ("_prefill_ends", "alike", "held_tokens", "in_flight", "punctuality", "queued_tokens")
+    __slots__ = ("_prefill_ends", "held_tokens", "in_flight", "punctuality", "queued_tokens")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.in_flight = 0
@@ -20,24 +20,8 @@ class Running:
         """Prompt tokens of these."""
         self.queued_tokens = 0
         """Uncached prompt tokens of those whose first byte has not come."""
-        self.alike: dict[bytes, int] = {}
-        """Requests in flight by the key of their prompt's start; no zeros."""
         self.punctuality = Punctuality(clock)
         self._prefill_ends = 0.0
-
-    def begin(self, prompt_tokens: int, prefix: bytes) -> None:
-        """A prompt of this length, whose start has this key, is held from now on."""
-        self.held_tokens += prompt_tokens
-        if prefix:
-            self.alike[prefix] = self.alike.get(prefix, 0) + 1
-
-    def end(self, prompt_tokens: int, prefix: bytes) -> None:
-        """It is not held any more."""
-        self.held_tokens -= prompt_tokens
-        if prefix:
-            self.alike[prefix] -= 1
-            if not self.alike[prefix]:
-                del self.alike[prefix]
 
     def queue(self, tokens: int, rate: float, free_at: float) -> float:
         """Queue `tokens` more uncached prompt tokens, behind those of earlier requests and not before `free_at`.

@@ -16,7 +16,7 @@ from router.fleet.groups import ModelGroup
 from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
 from router.routing.asked import Asked
-from router.routing.decide import SMALL_FLEET, Decider, Decision, NoWorkerError, Sight, prefix_of
+from router.routing.decide import SMALL_FLEET, Decider, Decision, NoWorkerError, Sight
 from router.routing.fair_queue import Ticket
 from router.routing.saturation import saturated
 from router.routing.waiting_room import Verdict, WaitingRoom
@@ -51,11 +51,6 @@ class Choice(msgspec.Struct, frozen=True):
     """Estimated time until prefill is done; confirms the prompt of an answer that comes in one piece."""
     tells: bool = False
     """Its first byte shows the end of its prefill."""
-
-    @property
-    def prefix(self) -> bytes:
-        """The key of the prompt's start."""
-        return prefix_of(self.prompt) if self.prompt is not None else b""
 
     @property
     def source(self) -> str:

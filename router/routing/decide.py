@@ -178,7 +178,6 @@ def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: 
         kv_usage=gauges.kv_usage,
         kv_capacity_tokens=pool.capacity_tokens,
         prefill_rate=worker.prefill_rate,
-        alike=running.alike.get(prompt.chain[:HASH_BYTES], 0) if running.alike and prompt is not None else 0,
         strangers=gauges.strangers,
         warmth=1.0 if worker.warmth.warm_at <= now else worker.warmth.share(now),
         stay_s=running.punctuality.stay_s,

@@ -33,8 +33,6 @@ class Running(NamedTuple):
     last_byte_s: float
     uncached_tokens: int
     prompt_tokens: int
-    start: Part
-    """With what its prompt begins."""
 
 
 class Worker:
@@ -64,16 +62,13 @@ class Worker:
             kv_usage=0.0,
             kv_capacity_tokens=self.kv_capacity_tokens,
             prefill_rate=self.prefill_rate,
-            alike=sum(lease.start == prompt[0] for lease in self.running),
         )
 
     def send(self, now_s: float, prompt: tuple[Part, ...], uncached_tokens: int, answer_s: float) -> float:
         """Queue a prefill; returns its time to first token in seconds."""
         self.free_at_s = max(now_s, self.free_at_s) + uncached_tokens / self.prefill_rate
         prompt_tokens = sum(part.tokens for part in prompt)
-        self.running.append(
-            Running(self.free_at_s, self.free_at_s + answer_s, uncached_tokens, prompt_tokens, prompt[0])
-        )
+        self.running.append(Running(self.free_at_s, self.free_at_s + answer_s, uncached_tokens, prompt_tokens))
         self.held.update(prompt[: end + 1] for end in range(len(prompt)))
         return self.free_at_s - now_s
 

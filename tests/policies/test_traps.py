@@ -25,7 +25,7 @@ def test_one_shared_system_prompt_does_not_collapse_onto_one_worker(seed: int, p
         now_s += arrivals.expovariate(per_second)
         fleet.send(now_s, SYSTEM_PROMPT, Part(f"question {number}", 512))
     largest = max(fleet.shares(since=200).values())
-    assert largest < {3.0: 0.6, 6.0: 0.4, 12.0: 0.25}[per_second]
+    assert largest < {3.0: 0.6, 6.0: 0.4, 12.0: 0.3}[per_second]
     assert p99([sent.ttft_s for sent in fleet.sent[200:]]) < 0.2  # a worker without the prompt needs 0.44 s
 
 
@@ -34,7 +34,7 @@ def test_a_burst_of_equal_new_prefixes_does_not_land_on_one_worker(seed: int) ->
     fleet = default_fleet(seed)
     for _ in range(64):
         fleet.send(0.0, Part("new document", 20_032))
-    assert max(fleet.shares().values()) <= 12 / 64
+    assert max(fleet.shares().values()) <= 20 / 64
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -52,16 +52,15 @@ def test_affinity_is_kept_under_load(seed: int) -> None:
             later += 1
             stayed += homes[session] == sent.selection.candidate.worker
         homes[session] = sent.selection.candidate.worker
-    assert stayed / later > 0.93
+    assert stayed / later > 0.98
     assert max(fleet.shares().values()) < 0.2
 
 
 @pytest.mark.parametrize("name", sorted(set(POLICIES) - {"round_robin"}))
 def test_no_policy_keeps_a_load_counter_that_could_leak(name: str) -> None:
-    held = 10_000 if name == "expected_ttft" else 0  # it counts what is computed there, up to a pool's size
     candidates = [
-        a_worker("a", 10_000, held, in_flight=12),
-        a_worker("b", 10_000, held, in_flight=7),
+        a_worker("a", in_flight=12),
+        a_worker("b", in_flight=7),
         a_worker("c", 10_000, 9_984, in_flight=30),
     ]
     policy = build(name, random.Random(0))
@@ -102,7 +101,7 @@ def test_a_recovered_worker_gets_its_share_of_a_loaded_fleet(seed: int) -> None:
             fleet.workers["w3"] = Worker("w3", crashed.prefill_rate, crashed.kv_capacity_tokens)
         now_s += arrivals.expovariate(0.85 * 8 * 8000 / 8_000)
         fleet.send(now_s, SYSTEM_PROMPT, Part(f"task {number}", 8_000))
-    assert fleet.shares(since=300)["w3"] > 0.8 / 8
+    assert fleet.shares(since=300)["w3"] > 0.5 / 8
 
 
 @pytest.mark.parametrize("loads", [(0, 1), (1, 3), (8, 21), (90, 110), (300, 412)])

@@ -21,22 +21,19 @@ def test_counts_return_to_zero_whatever_the_order(steps: list[tuple[int, str]], 
     for number, step in steps:
         if step == "begin" and number not in leases:
             prompt, uncached = sizes[number]
-            prefix = (b"", b"one", b"other")[number % 3]
-            leases[number] = Lease(worker, prompt, uncached, prefix=prefix).__enter__()
+            leases[number] = Lease(worker, prompt, uncached).__enter__()
         elif step == "first_byte" and number in leases:
             leases[number].first_byte()
         elif step == "end" and number in leases:
             leases.pop(number).__exit__(None, None, None)
         assert worker.running.in_flight == len(leases)
         assert worker.running.queued_tokens >= 0
-        alike = {prefix: sum(n % 3 == place for n in leases) for place, prefix in ((1, b"one"), (2, b"other"))}
-        assert worker.running.alike == {prefix: count for prefix, count in alike.items() if count}
+        assert worker.running.held_tokens == sum(lease.prompt_tokens for lease in leases.values())
         assert order.lowest(1) == [worker]
     for lease in leases.values():
         lease.__exit__(None, None, None)
         lease.__exit__(None, None, None)  # a second end must not count
     assert (worker.running.in_flight, worker.running.queued_tokens, worker.running.held_tokens) == (0, 0, 0)
-    assert not worker.running.alike
 
 
 def test_first_byte_ends_the_wait_but_not_the_hold() -> None:

@@ -25,13 +25,3 @@ def test_prefill_is_worked_off_while_it_waits() -> None:
 def test_prefill_begins_once_what_others_queued_is_done() -> None:
     running = Running(lambda: 0.0)
     assert running.queue(8000, RATE, free_at=107.0) == 108.0
-
-
-def test_prompts_are_held_from_their_begin_to_their_end() -> None:
-    running = Running(lambda: 0.0)
-    for prefix in (b"a", b"a", b"b", b""):
-        running.begin(1000, prefix)
-    assert (running.held_tokens, running.alike) == (4000, {b"a": 2, b"b": 1})
-    for prefix in (b"a", b"b", b""):
-        running.end(1000, prefix)
-    assert (running.held_tokens, running.alike) == (1000, {b"a": 1})

@@ -67,7 +67,6 @@ async def test_a_choice_says_what_is_expected_of_its_worker() -> None:
     assert (choice.candidates, choice.prompt, choice.format) == (1, PROMPT, case.two.format)
     assert (choice.prompt_tokens, choice.cached_tokens, choice.uncached_tokens) == (150, 0, 150)
     assert (choice.source, choice.charged_tokens, choice.tells) == ("encoded", 150, True)
-    assert choice.prefix == PROMPT.chain[:8]
     assert choice.prefill_s == pytest.approx(150 / 8000)
 
 
@@ -76,7 +75,7 @@ async def test_without_a_prompt_the_load_decides_and_nothing_is_expected() -> No
     asked = Asked(group=case.group)
     with Lease(case.one, 0, 0):
         choice = choice_of(asked, await decided(case, asked))
-    assert (choice.worker, choice.prompt, choice.prompt_tokens, choice.prefix) == (case.two, None, 0, b"")
+    assert (choice.worker, choice.prompt, choice.prompt_tokens) == (case.two, None, 0)
 
 
 async def test_who_failed_is_not_chosen_again() -> None:

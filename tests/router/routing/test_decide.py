@@ -20,10 +20,8 @@ from router.routing.decide import (
     MAX_CANDIDATES,
     Decider,
     NoWorkerError,
-    Sight,
     cached_tokens,
     candidate_of,
-    prefix_of,
 )
 from tests.router.fleets import MODEL, make_fleet
 from tokenizer_cache.prompt import Prompt
@@ -152,14 +150,6 @@ async def test_a_candidates_load_is_that_of_all_routers() -> None:
     assert decision.worker is not busy
 
 
-async def test_a_candidate_knows_who_in_flight_there_begins_alike() -> None:
-    setting = Setting(2)
-    busy, asked = setting.group.workers[0], prompt(3)
-    with Lease(busy, 1000, 0, prefix=prefix_of(asked)), Lease(busy, 1000, 0, prefix=b"other"):
-        decision = setting.decider.choose(Sight(setting.group.workers, {}), {setting.format: asked})
-    assert [candidate.alike for candidate in decision.candidates] == [1, 0]
-
-
 def test_equal_workers_have_an_order_of_each_routers_own() -> None:
     orders = set()
     for seed in range(5):
@@ -175,7 +165,7 @@ def test_every_figure_of_a_worker_is_in_the_field_of_its_name() -> None:
     worker.elsewhere = lambda now: Elsewhere(1, 20, 300)
     worker.prefill_rate = 12.5
     worker.queue_prefill(4_000)
-    worker.running.in_flight, worker.running.held_tokens, worker.running.alike = 50, 60_000, {prefix_of(asked): 7}
+    worker.running.in_flight, worker.running.held_tokens = 50, 60_000
     worker.gauges = Gauges(waiting=8, strangers=9, kv_usage=0.125)
     worker.pool = KvPool(capacity_tokens=11_000, align_tokens=16)
     worker.warmth.ramp_s = 100.0
@@ -194,7 +184,6 @@ def test_every_figure_of_a_worker_is_in_the_field_of_its_name() -> None:
         kv_usage=0.125,
         kv_capacity_tokens=11_000,
         prefill_rate=12.5,
-        alike=7,
         strangers=9,
         warmth=0.0,
         stay_s=worker.running.punctuality.stay_s,

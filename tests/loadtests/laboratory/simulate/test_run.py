@@ -53,9 +53,9 @@ def test_leases_and_pending_records_come_to_nothing_when_traffic_ends() -> None:
     run._timeline.run(run._timeline.now + 60.0)
     for router in run._routers:
         workers = router.fleet.workers.values()
-        assert [
-            (w.running.in_flight, w.running.queued_tokens, w.running.held_tokens, len(w.running.alike)) for w in workers
-        ] == [(0, 0, 0, 0)] * 4
+        assert [(w.running.in_flight, w.running.queued_tokens, w.running.held_tokens) for w in workers] == [
+            (0, 0, 0)
+        ] * 4
         assert router.view.pendings == 0
     assert all(host.engine.scheduler.pool.usage == 0 for host in run.hosts)
 
