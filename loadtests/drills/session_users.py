@@ -64,11 +64,11 @@ class Users:
         await asyncio.sleep(rng.random() * 3)
         for session in itertools.count():
             name = f"{number}.{session}"
-            messages = [{"role": "user", "content": f"{name} {_text(rng, FIRST_BYTES)}"}]
+            messages = [{"role": "user", "content": f"{name} {text(rng, FIRST_BYTES)}"}]
             for turn in range(TURNS):
                 await self._turn(client, rng, name, turn, messages)
-                messages += [{"role": "assistant", "content": _text(rng, MORE_BYTES // 2)}]
-                messages += [{"role": "user", "content": _text(rng, MORE_BYTES // 2)}]
+                messages += [{"role": "assistant", "content": text(rng, MORE_BYTES // 2)}]
+                messages += [{"role": "user", "content": text(rng, MORE_BYTES // 2)}]
                 await asyncio.sleep(rng.uniform(*PAUSE_S))
 
     async def _turn(
@@ -89,5 +89,6 @@ class Users:
             await asyncio.sleep(AGAIN_S)
 
 
-def _text(rng: random.Random, size: int) -> str:
+def text(rng: random.Random, size: int) -> str:
+    """Made-up text of about this many bytes."""
     return " ".join(rng.choices(WORDS, k=size // 7))

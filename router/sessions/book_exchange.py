@@ -21,7 +21,7 @@ from router.shared.publishing import Publisher, Receiver
 from router.shared.script import read_script
 from router.shared.seal import Seal
 
-GATHER_S, QUICK_GATHER_S = 0.025, 0.005
+GATHER_S, QUICK_GATHER_S = 0.05, 0.005
 """Changes within this many seconds go out together; the second while turns wait for room. Danger: with more, a short
 answer's next turn may come to another router before that one knows of the answer."""
 POLL_S, QUICK_POLL_S = 0.1, 0.025

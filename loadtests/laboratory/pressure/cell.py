@@ -8,7 +8,7 @@ from loadtests.engine.profiles import PROFILES, Profile
 from loadtests.laboratory.pressure import bound
 from loadtests.laboratory.pressure.traffic import mean_context
 from loadtests.laboratory.simulate.crowd import Crowd
-from loadtests.laboratory.simulate.scenario import Scenario
+from loadtests.laboratory.simulate.scenario import Routers, Scenario
 from loadtests.laboratory.traces.script import BLOCK_TOKENS, Script
 
 QUEUE_TIMEOUT_S = 3600.0
@@ -30,6 +30,7 @@ class Cell:
     ratio: float
     seconds: float
     """That are measured."""
+    routers: int = 1
 
     @property
     def users(self) -> int:
@@ -73,6 +74,7 @@ class Cell:
             session_wait_s=session_wait_s,
             queue_timeout_s=QUEUE_TIMEOUT_S,
             patience_s=PATIENCE_S,
+            routers=Routers(self.routers),
         )
 
 

@@ -26,6 +26,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--bounds", default="0,240", help="arms: values of session_wait_s, 0 for no admission; the first is compared to"
     )
     add("--workers", type=int, default=2)
+    add("--routers", type=int, default=1, help="each turn comes to one at random; they know of each other 5 ms late")
     add("--prefill-rate", type=float, default=8_000.0, metavar="TOKENS/S", help="of a worker, at any context")
     add("--kv-tokens", type=int, default=500_000, metavar="TOKENS", help="memory of a worker")
     add("--min-tokens", type=int, default=limits.min_tokens, help="sessions begin where their prompts have so many")
@@ -62,7 +63,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    for name in ("workers", "seeds", "jobs", "prefill_rate", "kv_tokens", "seconds", "min_turns", "max_answer_tokens"):
+    for name in (
+        "workers",
+        "routers",
+        "seeds",
+        "jobs",
+        "prefill_rate",
+        "kv_tokens",
+        "seconds",
+        "min_turns",
+        "max_answer_tokens",
+    ):
         if not getattr(args, name) >= 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
     if args.kv_tokens < args.max_tokens:
@@ -83,7 +94,7 @@ def _cells(args: argparse.Namespace) -> Iterator[Cell]:
     trace = " + ".join(path.name.partition(".")[0] for path in args.traces)
     for ratio in _numbers(args.ratios):
         profile = profile_of(args.prefill_rate, args.kv_tokens)
-        yield Cell(f"{trace}, ratio {ratio:g}", scripts, args.workers, profile, ratio, args.seconds)
+        yield Cell(f"{trace}, ratio {ratio:g}", scripts, args.workers, profile, ratio, args.seconds, args.routers)
 
 
 def _played(cell: Cell, args: argparse.Namespace, kept: Kept, player: Player) -> tables.Runs:

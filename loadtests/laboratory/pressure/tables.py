@@ -34,7 +34,8 @@ def described(cell: Cell) -> str:
     """The cell in a sentence."""
     profile = cell.profile
     return (
-        f"{cell.workers} workers of {profile.kv_tokens:,} KV tokens at {profile.prefill_rate:,.0f} tokens/s, "
+        f"{cell.routers} router{'s' * (cell.routers > 1)}, {cell.workers} workers of {profile.kv_tokens:,} KV tokens "
+        f"at {profile.prefill_rate:,.0f} tokens/s, "
         f"{cell.users} users where {cell.fit:.1f} fit (ratio {cell.ratio:g}), mean pause {cell.mean_pause_s:.1f} s, "
         f"T* {cell.tstar_s:.0f} s, floor of the bound {cell.floor_s:.0f} s, "
         f"linear bound {cell.turns_bound:.3f} turns/s, {cell.seconds:g} s"

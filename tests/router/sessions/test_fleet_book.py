@@ -347,3 +347,26 @@ def test_alone_nothing_is_kept_to_be_told() -> None:
     one.run("a")
     assert not book.unsaid
     assert book.refresh(one.arrive("b")[0]) is None
+
+
+def test_sessions_of_a_draining_or_dead_worker_move_at_their_next_turn() -> None:
+    routers = Routers(2, workers=2)
+    one, two = routers.all
+    for name in "abc":
+        one.run(name)
+    two.run("x", two.workers[1])
+    routers.talk()
+    for each in routers.all:
+        each.fleet.drain(each.workers[0].id)
+    left = [worker for worker in two.workers if worker.available()]
+    assert left == [two.workers[1]]
+    turn, _ = two.arrive("a", grow=200)
+    assert turn.standing == "inside"
+    assert two.admission.places(turn, left) == left
+    turn.begin(two.workers[1])
+    routers.talk()
+    assert routers.agree()[1] == 2, "the others stay until their next turns"
+    for each in routers.all:
+        each.fleet.remove(each.workers[0].id)
+    for name in "bc":
+        assert one.arrive(name)[0].standing == "returned", "none is forgotten"
