@@ -118,30 +118,29 @@ class World:
                 self.residency.sweep()
 
     def _candidates(self, workers: Sequence[Worker], prompts: Mapping[str, Prompt], now: float) -> list[Candidate]:
-        found = {
-            name: self.residency.depths(prompt.chain, [worker.holder for worker in workers])
-            for name, prompt in prompts.items()
-        }
-        nothing = [0] * len(workers)
-        return [
-            self._candidate(worker, prompts.get(worker.format), found.get(worker.format, nothing)[at], now)
-            for at, worker in enumerate(workers)
-        ]
-
-    def _candidate(self, worker: Worker, prompt: Prompt | None, blocks: int, now: float) -> Candidate:
-        """As `router.routing.decide.candidate_of`, with this world's load. Made without keywords, which take half of
-        the time: it is made for each worker in each world."""
-        load, pool, rate = self._loads.get(worker.id) or IDLE, worker.pool, worker.prefill_rate
-        tokens = cached = 0
-        if prompt is not None:
-            tokens = prompt.tokens
-            if blocks and pool.caches:
-                cached = cached_tokens(blocks, prompt, pool.align_tokens)
-        queued = int((load.free_at - now) * rate) if load.free_at > now else 0
-        size = pool.capacity_tokens
-        usage = min(1.0, load.scraped(now) / size) if size else 0.0
-        known = (worker.id, cached, tokens - cached, queued, load.in_flight, load.held_tokens, 0, usage, size, rate)
-        return tuple.__new__(Candidate, known + REST)
+        """As `router.routing.decide.candidate_of`, with this world's load. One loop and no keywords: it is run over all
+        workers in each world, for each prompt."""
+        holders = [worker.holder for worker in workers]
+        found = {name: self.residency.depths(prompt.chain, holders) for name, prompt in prompts.items()}
+        seen, loads = [], self._loads
+        for at, worker in enumerate(workers):
+            pool, rate, tokens, cached = worker.pool, worker.prefill_rate, 0, 0
+            prompt = prompts.get(worker.format)
+            if prompt is not None:
+                tokens = prompt.tokens
+                blocks = found[worker.format][at]
+                if blocks and pool.caches:
+                    cached = cached_tokens(blocks, prompt, pool.align_tokens)
+            load, size = loads.get(worker.id), pool.capacity_tokens
+            if load is None:
+                known = (worker.id, cached, tokens - cached, 0, 0, 0, 0, 0.0, size, rate)
+            else:
+                queued = int((load.free_at - now) * rate) if load.free_at > now else 0
+                usage = min(1.0, load.scraped(now) / size) if size else 0.0
+                held = load.held_tokens
+                known = (worker.id, cached, tokens - cached, queued, load.in_flight, held, 0, usage, size, rate)
+            seen.append(tuple.__new__(Candidate, known + REST))
+        return seen
 
     def _load(self, worker: Worker) -> ImaginedLoad:
         load = self._loads.get(worker.id)
@@ -154,5 +153,3 @@ class World:
 
 REST = (0, 0, 1.0, 5.0, 1.0)
 """A candidate's other fields, of which a world knows nothing: as `policies.api.candidate` has them."""
-IDLE = ImaginedLoad()
-"""Of a worker to which nothing has gone yet."""

@@ -152,14 +152,14 @@ function saving(item) {
   const price = Number(item.price) || 0;
   const rows = item.policies.map((each) => {
     const hours = (each.prefill_s - served.prefill_s) / 3600;
-    const saved = each === served ? ["", ""] : [`${hours.toFixed(hours < 10 ? 3 : 1)} h`, price ? (hours * price).toFixed(2) : ""];
-    const cells = [each.policy, percent(each.cached_tokens, item.prompt_tokens), seconds(each.prefill_s), ...saved];
+    const saved = each === served ? ["", ""] : [`${hours.toFixed(hours < 10 ? 3 : 1)}\u00a0h`, (hours * price).toFixed(2)];
+    const cells = [each.policy, percent(each.cached_tokens, item.prompt_tokens), seconds(each.prefill_s), ...saved.slice(0, price ? 2 : 1)];
     return el("tr", each === served ? { class: "chosen" } : {}, ...cells.map((cell) => el("td", {}, cell)));
   });
-  const head = ["Policy", "Cached", "Prefill", "Saved, worker hours", price ? "Saved, money" : ""];
+  const head = ["Policy", "Cached", "Prefill", "Saved", ...(price ? ["Money"] : [])];
   return el("div", { class: "saving", tabindex: "0", role: "group", "aria-label": `Savings of ${item.model}` },
     el("div", { class: "soft" }, `${item.model}: ${whole.format(item.prompt_tokens)} prompt tokens since the start`),
-    el("table", {}, el("thead", {}, el("tr", {}, ...head.map((name) => (name ? el("th", { scope: "col" }, name) : el("td", {}))))),
+    el("table", {}, el("thead", {}, el("tr", {}, ...head.map((name) => el("th", { scope: "col" }, name)))),
       el("tbody", {}, ...rows)));
 }
 
