@@ -87,8 +87,12 @@ class Shadows(Collector):
         as the engine reports them."""
         now = self._clock()
         computed = record.prompt if record is not None and record.settled else None
-        for _, world, placing in shadowed.placings:
-            world.end(placing, computed, completion or 0, now)
+        for name, world, placing in shadowed.placings:
+            try:
+                world.end(placing, computed, completion or 0, now)
+            except Exception:
+                log.exception("shadow %s is given up: its memory failed", name)
+                self.worlds.pop(name, None)
         if record is not None and shadowed.placings:
             self._count(shadowed, record, cached)
 

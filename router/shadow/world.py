@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from policies.api import Candidate, Policy
+from policies.api import Candidate, Policy, candidate
 from router.engines.probe import SCRAPE_INTERVAL_S
 from router.fleet.worker import Worker
 from router.prefix.index import Record, State
@@ -151,5 +151,17 @@ class World:
         return load
 
 
-REST = (0, 0, 1.0, 5.0, 1.0)
+NOBODY = candidate(
+    worker="",
+    cached_tokens=0,
+    uncached_tokens=0,
+    queued_tokens=0,
+    in_flight=0,
+    held_tokens=0,
+    waiting=0,
+    kv_usage=0.0,
+    kv_capacity_tokens=0,
+    prefill_rate=1.0,
+)
+REST = NOBODY[Candidate._fields.index("prefill_rate") + 1 :]
 """A candidate's other fields, of which a world knows nothing: as `policies.api.candidate` has them."""

@@ -72,6 +72,18 @@ async def test_a_policy_that_fails_costs_no_request(tmp_path: Path, caplog: pyte
     assert ["is given up" in record.getMessage() for record in errors] == [True]
 
 
+async def test_a_world_that_fails_at_the_end_costs_no_request(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with EngineThread(model=MODEL) as engine:
+        async with running_router(engine.url, shadows=("round_robin",)) as router:
+            (world,) = router.parts.shadows.worlds.values()
+            monkeypatch.setattr(world.residency, "apply", None)
+            await two_turns(router)
+            assert not router.parts.shadows.worlds
+    assert "is given up" in caplog.text
+
+
 async def test_memories_of_worlds_are_parts_where_several_routers_share_the_workers() -> None:
     with EngineThread(model=MODEL) as engine:
         async with running_router(engine.url, shadows=("round_robin",)) as router:
