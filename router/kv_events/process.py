@@ -16,7 +16,7 @@ from router.kv_events.batches import MAX_BATCH_BYTES
 from router.kv_events.listener import Listener
 from router.kv_events.wire import LENGTH, MAX_MESSAGE_BYTES, Orders, packed, read_orders
 
-TELL_S = 0.1
+TELL_S = 0.03
 """Seconds between two looks at what the router should know."""
 TURN_BATCHES = 200
 """Batches of one source that are read before the others get their turn."""

@@ -42,6 +42,8 @@ class Stream:
     _next: int | None = None
     _asked_at: float | None = None
     """When the missing batches were asked for; None while none are."""
+    _asked_for: int = -1
+    """The number that was asked for last."""
     _heard_first: bool = False
     _late_until: float = 0.0
     _held: list[tuple[int, bytes]] = field(default_factory=list)
@@ -124,23 +126,29 @@ class Stream:
         return [*missed, payload]
 
     def _ask(self, number: int, now: float) -> None:
-        self.asks, self._asked_at, self._heard_first = number, now, False
+        self.asks = self._asked_for = number
+        self._asked_at, self._heard_first = now, False
 
     def _miss(self) -> list[Step]:
         self.complete = False
         return [Sign.MISSED]
 
     def _settle(self, now: float) -> list[Step]:
-        """Apply what was held: what was repeated is passed over, a hole in it is lost for good."""
+        """Apply what was held: what was repeated is passed over. A hole in it is asked for once; then it is lost for
+        good."""
         held, self._held, self._asked_at = self._held, [], None
         self._late_until = now + LATE_S
         steps: list[Step] = []
-        for number, payload in held:
+        for place, (number, payload) in enumerate(held):
             if self._next is None:
                 self._next, self.complete = number, number == 0
             if number < self._next:
                 continue
             if number > self._next:
+                if self.repeats and self._next != self._asked_for:
+                    self._ask(self._next, now)
+                    self._held = held[place:]
+                    break
                 steps += self._miss()
             steps.append(payload)
             self._next = number + 1

@@ -12,6 +12,7 @@ import pytest
 from loadtests.ports import ports
 from router.fleet.worker import Worker
 from router.kv_events.follower import Follower
+from router.kv_events.rules import parse_rule
 from router.kv_events.wire import News
 from tests.engines import EngineProcess
 from tests.routers import MODEL, RunningRouter, running_router
@@ -43,11 +44,16 @@ def publishing() -> Iterator[EngineProcess]:
 
 
 @asynccontextmanager
-async def following(*engines: EngineProcess, **changes: Any) -> AsyncIterator[RunningRouter]:
-    urls = [engine.url for engine in engines]
-    async with running_router(*urls, tokenizer=TOKENIZER, **changes) as router:
+async def tokenizing(*engines: EngineProcess, **changes: Any) -> AsyncIterator[RunningRouter]:
+    async with running_router(*(engine.url for engine in engines), tokenizer=TOKENIZER, **changes) as router:
         while router.parts.prompts.encoders.loading:
             await asyncio.sleep(0.02)
+        yield router
+
+
+@asynccontextmanager
+async def following(*engines: EngineProcess, **changes: Any) -> AsyncIterator[RunningRouter]:
+    async with tokenizing(*engines, **changes) as router:
         await until(lambda: all(worker.told for worker in router.parts.fleet.workers.values()))
         yield router
 
@@ -126,6 +132,39 @@ async def test_what_a_stranger_did_is_known(publishing: EngineProcess) -> None:
         label = f'{{worker="{worker.id}"}}'
         assert metrics[f"warmroute_predicted_cached_tokens_total{label}"] >= len(ids) - 128
         assert metrics[f"warmroute_overpredicted_tokens_total{label}"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_routers_that_share_nothing_are_right_by_events_alone(publishing: EngineProcess) -> None:
+    errors = {}
+    for rule in ("off", "auto"):
+        talk, rng = Talk(6), random.Random(6)
+        async with (
+            tokenizing(publishing, kv_events=(parse_rule(rule),)) as one,
+            tokenizing(publishing, kv_events=(parse_rule(rule),)) as two,
+        ):
+            if rule == "auto":
+                await until(lambda: only(one).told and only(two).told)
+            for _ in range(150):
+                await ask(rng.choice((one, two)), talk.turn())
+            pages = [await router.metrics() for router in (one, two)]
+        prompt, predicted, cached, over = (
+            sum(value for page in pages for name, value in page.items() if name.startswith(f"warmroute_{what}_total{{"))
+            for what in (
+                "reported_prompt_tokens",
+                "predicted_cached_tokens",
+                "cached_tokens",
+                "overpredicted_tokens",
+            )
+        )
+        under = cached - predicted + over
+        errors[rule] = (over + under) / prompt
+        print(
+            f"\n{rule}: {prompt:.0f} tokens, cached {cached / prompt:.1%}, over {over / prompt:.1%}, "
+            f"under at least {under / prompt:.1%}"
+        )
+    assert errors["auto"] < 0.4 * errors["off"]
 
 
 async def test_a_router_that_comes_later_learns_what_is_there(publishing: EngineProcess) -> None:

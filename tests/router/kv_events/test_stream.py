@@ -81,6 +81,20 @@ def test_a_gap_that_cannot_be_filled() -> None:
     assert not stream.complete
 
 
+def test_a_gap_in_what_came_meanwhile_is_asked_for_once() -> None:
+    stream = begun()
+    assert lives(stream, 0, 2) == []
+    assert repeats(stream) == steps(0)
+    assert stream.asks == 1
+    assert repeats(stream, 1, 2) == steps(1, 2)
+    assert stream.complete
+    stream = begun()
+    assert lives(stream, 0, 2) == []
+    assert repeats(stream) == steps(0)
+    assert repeats(stream) == [Sign.MISSED, payload(2)]
+    assert not stream.complete
+
+
 def test_no_answer_in_time() -> None:
     stream = Stream(repeats=True)
     assert lives(stream, 0, 4) == steps(0)
