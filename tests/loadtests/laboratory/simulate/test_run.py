@@ -163,4 +163,6 @@ def test_predictions_become_right_where_engines_have_less_memory_than_they_say(
     print(f"\n{users} users, {len(later)} requests: error {error:.2%}, hit {hit:.1%}, kept {kept}")
     assert len(later) > 1000
     assert error < 0.03
-    assert all(abs(share - 1 / says) < 0.2 for share in kept)
+    assert all(share > 1 / says - 0.2 for share in kept)
+    if ratio > 1:  # else sessions keep to workers that have room for them, and what is not missed teaches nothing
+        assert all(abs(share - 1 / says) < 0.2 for share in kept)
