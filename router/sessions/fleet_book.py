@@ -116,9 +116,18 @@ class FleetBook:
         return self.read() if self.shared and turn is not None and turn.session is None else None
 
     def recognise(self, turn: Turn | None) -> None:
-        """Look again whose turn it is: other routers may have told meanwhile."""
+        """Look again whose turn it is: other routers may have told meanwhile. A place whose lease is over may be given
+        to another session by now."""
         heard = self.admission.heard
-        if turn is None or turn.heard == heard or turn.session is not None or turn.prompt is None:
+        if turn is None or turn.prompt is None:
+            return
+        session = turn.session
+        if session is not None:
+            late = session.place is not None and not session.busy and session.kept_until <= self._clock()
+            if late and self.shared:
+                self.admission.end_leases()
+            return
+        if turn.heard == heard:
             return
         turn.heard = heard
         turn.found(self.admission.book.find(turn.prompt))

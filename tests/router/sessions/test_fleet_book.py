@@ -203,6 +203,20 @@ def test_who_waits_and_what_is_claimed_is_everybody_s() -> None:
     assert not two.admission.sets[two.workers[0].holder].claims
 
 
+def test_a_place_whose_lease_is_over_is_taken_for_given_away() -> None:
+    routers = Routers(2)
+    one, two = routers.all
+    for name in "abc":
+        one.run(name)
+    routers.talk()
+    routers.wait(30.0)
+    assert one.places(one.arrive("d")[0]) == ["w0"], "the leases are over"
+    late, _ = two.arrive("a")
+    assert late.inside, "nobody has told it"
+    two.book.recognise(late)
+    assert not late.inside
+
+
 def test_a_dead_router_s_turns_do_not_run_and_its_sessions_keep_their_leases() -> None:
     routers = Routers(3)
     one, two, three = routers.all
