@@ -1,7 +1,7 @@
 """One arm in one scenario under one seed, from the first session to the last answer."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import policies
@@ -61,6 +61,16 @@ class Run:
         self._ends_s = scenario.warm_s + scenario.measured_s
         self._left = 0
         """Measured requests that have not ended."""
+
+    @property
+    def routers(self) -> Sequence[VirtualRouter]:
+        """Those that requests are spread over."""
+        return self._routers
+
+    @property
+    def timeline(self) -> Timeline:
+        """Its clock, and what is due."""
+        return self._timeline
 
     def play(self, on_request: Callable[[], None] = lambda: None) -> Summary:
         """Run it all. `on_request` is called at every arrival."""
