@@ -33,7 +33,7 @@ ENGINE = ("--tokenizer", "bytes", "--speed", "2000", "--block-tokens", "64", "--
 FLAGS = ("--tokenizer", "off", "--index-secret", "bench", "--redis-timeout-ms", "50")
 SETTLE_S = 3.0
 REST_S = 0.3
-WITHOUT = "--without-book"
+WITHOUT = "without-book"
 
 
 class LoneRouter(Router):
