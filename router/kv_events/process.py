@@ -7,6 +7,7 @@ that it does takes time from the router's event loop. Engines' words are read in
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -48,7 +49,8 @@ class SourceSockets:
         if self.repeats is not None:
             self._hear_repeats(self.repeats, now)
             if stream.asks is not None:
-                self.repeats.send_multipart((b"", stream.asks.to_bytes(NUMBER_BYTES, "big")), zmq.NOBLOCK)
+                with suppress(zmq.Again):  # nobody reads there: it is given up when it is late
+                    self.repeats.send_multipart((b"", stream.asks.to_bytes(NUMBER_BYTES, "big")), zmq.NOBLOCK)
                 stream.asks = None
         if stream.is_late(now):
             listener.take(stream.give_up(now))
@@ -124,7 +126,8 @@ class ListeningLoop:
                 del self._lines[key]
         for key, source in wanted.items():
             if key not in self._lines:
-                self._lines[key] = self._open(Listener(source, orders.secret))
+                with suppress(zmq.ZMQError):  # no files are left: its worker is simulated
+                    self._lines[key] = self._open(Listener(source, orders.secret))
 
     def _open(self, listener: Listener) -> SourceSockets:
         line = SourceSockets(self._context, listener)
@@ -145,7 +148,8 @@ def _socket(context: Socket, kind: int, address: str) -> Socket:
     socket.setsockopt(zmq.RCVHWM, HELD_MESSAGES)
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_BATCH_BYTES)
     socket.setsockopt(zmq.IPV6, 1)
-    socket.connect(address)
+    with suppress(zmq.ZMQError):  # no address: nothing comes from there, and the worker is simulated
+        socket.connect(address)
     return socket
 
 
@@ -169,6 +173,7 @@ def _write(fd: int, data: bytes) -> None:
 def main() -> int:
     """Returns the exit code."""
     context = zmq.Context()
+    context.set(zmq.MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT))  # as it comes, 511 workers are too many
     exchange = ListeningLoop(context, sys.stdin.fileno(), sys.stdout.fileno())
     try:
         exchange.run()

@@ -57,6 +57,6 @@ def rule_of(url: str, rules: Sequence[EventRule]) -> EventRule:
 
 def addresses(url: str, ports: EventPorts) -> tuple[str, str]:
     """Where a worker's batches come from, and where missing ones are asked for; "" for nowhere."""
-    host = URL(url).host or ""
+    host = URL(url).raw_host or ""  # as it is looked up: ZMQ knows no other letters
     place = f"tcp://[{host}]" if ":" in host else f"tcp://{host}"
     return f"{place}:{ports.events}", f"{place}:{ports.repeats}" if ports.repeats else ""

@@ -9,11 +9,15 @@ import pytest
 import zmq
 
 from loadtests.ports import ports
+from router.kv_events.listener import Listener
+from router.kv_events.process import SourceSockets
 from router.kv_events.wire import LENGTH, EventSource, News, Orders, packed, read_news
 from tests.router.kv_events.test_listener import ROOTS, SECRET, batch, chain_of, stored
 from tokenizer_cache.conversations.chain import ID_BYTES
 
 PATIENCE_MS = 20_000
+HELD_ASKS = 1000
+"""Messages that ZMQ holds for who does not read."""
 
 
 class Listening:
@@ -30,14 +34,14 @@ class Listening:
             [sys.executable, "-m", "router.kv_events.process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
-    def follow(self) -> None:
+    def follow(self, *others: EventSource) -> None:
         """Follow the publisher, and answer that it has published nothing yet."""
         events, repeats = (f"tcp://127.0.0.1:{port}" for port in self._ports)
         source = EventSource(
             key="w", events=events, repeats=repeats, topic="kv", roots=ROOTS[:1], cell_bytes=64 * ID_BYTES
         )
         assert self._process.stdin is not None
-        self._process.stdin.write(packed(Orders(secret=SECRET, sources=[source])))
+        self._process.stdin.write(packed(Orders(secret=SECRET, sources=[source, *others])))
         self._process.stdin.flush()
         assert self.events.recv() == b"\x01kv"
         self.answer(0)
@@ -101,3 +105,29 @@ def test_noise_costs_only_itself(listening: Listening) -> None:
         listening.publish(number, rng.randbytes(rng.randint(0, 200)))
     listening.publish(50, batch(stored(0, 2)))
     listening.until_held(chain_of(2))
+
+
+def test_a_worker_that_reads_no_question_costs_only_its_own_events() -> None:
+    context, (port,) = zmq.Context(), ports(1)
+    address = f"tcp://127.0.0.1:{port}"
+    source = EventSource(key="w", events=address, repeats=address, roots=ROOTS[:1], cell_bytes=64 * ID_BYTES)
+    sockets = SourceSockets(context, Listener(source, SECRET))
+    for number in range(HELD_ASKS + 2):
+        sockets.listener.stream.asks = number
+        sockets.hear(0.0)
+    assert sockets.listener.stream.asks is None
+    sockets.close()
+    context.term()
+
+
+def test_workers_that_cannot_be_connected_cost_only_their_own_events() -> None:
+    listening = Listening()
+    nowhere, number = "tcp://no,where:1", 600
+    others = [
+        EventSource(key=str(each), events=nowhere, repeats=nowhere, roots=ROOTS[:1], cell_bytes=64 * ID_BYTES)
+        for each in range(number)
+    ]
+    listening.follow(*others)
+    listening.publish(0, batch(stored(0, 2)))
+    listening.until_held(chain_of(2))
+    assert listening.close() == 0
