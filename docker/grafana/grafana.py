@@ -14,7 +14,7 @@ from docker.grafana.sessions import SESSIONS
 from docker.grafana.sharing import CLIENTS, DISCOVERY, REDIS
 from docker.grafana.worth import LATENCY, WORTH
 
-ROWS = (WORTH, LATENCY, WORKERS, SESSIONS, DECISIONS, FAILURES, CLIENTS, REDIS, DISCOVERY, INDEX, TOKENS, PROCESS)
+ROWS = (WORTH, FAILURES, LATENCY, WORKERS, DECISIONS, SESSIONS, CLIENTS, REDIS, DISCOVERY, INDEX, TOKENS, PROCESS)
 COLUMNS = 24
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
@@ -134,14 +134,16 @@ def _target(panel: Panel, number: int) -> dict[str, Any]:
         "datasource": SOURCE,
         "expr": query.expr,
         "legendFormat": query.legend or "__auto",
-        "format": "heatmap" if panel.kind == "heatmap" else "time_series",
+        "format": "time_series",
         "instant": panel.kind == "stat",
         "range": panel.kind != "stat",
     }
 
 
 def _defaults(panel: Panel) -> dict[str, Any]:
-    fields: dict[str, Any] = {"unit": panel.unit, "min": 0, "noValue": "no data"}
+    fields: dict[str, Any] = {"unit": panel.unit, "noValue": "no data"}
+    if panel.least is not None:
+        fields["min"] = panel.least
     if panel.most is not None:
         fields["max"] = panel.most
     if panel.kind == "stat":
@@ -172,8 +174,5 @@ def _options(panel: Panel) -> dict[str, Any]:
     if panel.kind == "stat":
         reduce = {"calcs": ["lastNotNull"], "fields": "", "values": False}
         return {"reduceOptions": reduce, "colorMode": "value", "graphMode": "none", "textMode": "value"}
-    if panel.kind == "heatmap":
-        color = {"mode": "scheme", "scheme": "Oranges", "steps": 64}
-        return {"calculate": False, "color": color, "yAxis": {"unit": panel.unit}, "legend": {"show": True}}
     legend = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
     return {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}

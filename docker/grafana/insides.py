@@ -1,6 +1,6 @@
 """The rows about the router itself: index, tokens, process."""
 
-from docker.grafana.panels import ROUTER, STEP, Panel, Query, Row, per_second, quantiles
+from docker.grafana.panels import ROUTER, STEP, WORKER, Panel, Query, Row, per_second, quantiles
 
 
 def each_router(metric: str) -> tuple[Query, ...]:
@@ -11,25 +11,42 @@ def rate_each_router(metric: str) -> tuple[Query, ...]:
     return (Query(f"rate({metric}{{{ROUTER}}}[{STEP}])", "{{instance}}"),)
 
 
+def all_routers(metric: str, legend: str) -> Query:
+    """A counter's rate over all routers; 0 while nothing has been counted."""
+    return Query(f"sum(rate({metric}{{{ROUTER}}}[{STEP}])) or vector(0)", legend)
+
+
 INDEX = Row(
     "Prefix index",
     (
         Panel(
-            "Blocks held",
-            "Each block counts once. At index_max_blocks new ones are refused.",
-            each_router("warmroute_index_blocks"),
+            "What is remembered",
+            "blocks: each counts once; at index_max_blocks new ones are refused. nodes: of the tree; memory follows "
+            "them. engine blocks: known by KV events, 20 bytes a token. sessions: at 100,000 the one that was idle for "
+            "longest is forgotten.",
+            (
+                Query(f"max(warmroute_index_blocks{{{ROUTER}}})", "blocks"),
+                Query(f"max(warmroute_index_nodes{{{ROUTER}}})", "nodes"),
+                Query(f"max(warmroute_index_pending{{{ROUTER}}})", "prompts being prefilled"),
+                Query(f"max(warmroute_index_queued{{{ROUTER}}})", "records waiting for Redis"),
+                Query(f"sum(max by (worker) (warmroute_kv_events_blocks{{{WORKER}}}))", "engine blocks"),
+                Query(f"max(warmroute_sessions_known{{{ROUTER}}})", "sessions"),
+            ),
+            width=12,
         ),
-        Panel("Nodes", "Of the tree: memory follows them.", each_router("warmroute_index_nodes")),
-        Panel("Prompts being prefilled", "Pending records.", each_router("warmroute_index_pending")),
         Panel(
-            "Refused",
-            "Records that were not written, because the index or its queue is full. New prefixes are not learned.",
-            rate_each_router("warmroute_index_refused_total"),
-        ),
-        Panel(
-            "Forgotten",
-            "Blocks that the simulated pool of a worker dropped because it was full, as the real one does.",
-            rate_each_router("warmroute_index_evicted_total"),
+            "Refused, forgotten, written again",
+            "refused: the index or its queue is full, and new prefixes are not learned. forgotten: the simulated pool "
+            "of a worker was full, as the real one is. written again: Redis had lost it. session ids dropped: what "
+            "clients called a session and is no id.",
+            (
+                all_routers("warmroute_index_refused_total", "refused"),
+                all_routers("warmroute_index_evicted_total", "forgotten"),
+                all_routers("warmroute_index_told_total", "written again"),
+                all_routers("warmroute_session_ids_dropped_total", "session ids dropped"),
+            ),
+            "ops",
+            width=12,
         ),
     ),
     folded=True,
@@ -39,103 +56,56 @@ TOKENS = Row(
     "Tokens",
     (
         Panel(
-            "How prompts were encoded",
-            "tail: the new messages alone, which is cheap.",
-            (Query(per_second("warmroute_encodings_total", ROUTER, "way"), "{{way}}"),),
-            "reqps",
-            stacked=True,
-        ),
-        Panel(
-            "How much of a body was parsed",
-            "items: the new messages alone; rest: these and the other fields; whole: a conversation not known yet.",
-            (Query(per_second("warmroute_bodies_read_total", ROUTER, "part"), "{{part}}"),),
-            "reqps",
-            stacked=True,
-        ),
-        Panel(
-            "Tokens asked of workers",
-            "Questions to workers for token ids, for models whose prompts are made in code.",
+            "How prompts were parsed and encoded",
+            "encoded tail, parsed items: the new messages alone, which is cheap. parsed rest: these and the other "
+            "fields; whole: a conversation not known yet.",
             (
-                Query(per_second("warmroute_token_asks_total", ROUTER, "outcome"), "{{outcome}}"),
-                Query(f"sum(rate(warmroute_token_asks_total{{{ROUTER}}}[{STEP}])) or vector(0)", "all"),
+                Query(per_second("warmroute_encodings_total", ROUTER, "way"), "encoded {{way}}"),
+                Query(per_second("warmroute_bodies_read_total", ROUTER, "part"), "parsed {{part}}"),
             ),
             "reqps",
+            width=6,
         ),
         Panel(
-            "Token ids sent along",
-            "Prompts that went out with their ids (forward_token_ids).",
-            (
-                Query(per_second("warmroute_forwarded_ids_total", ROUTER, "model"), "{{model}}"),
-                Query(f"sum(rate(warmroute_forwarded_ids_total{{{ROUTER}}}[{STEP}])) or vector(0)", "all"),
-            ),
-            "reqps",
-        ),
-        Panel(
-            "Tokenizers still loading",
-            "Until they are loaded, prompts of their models are text. If it takes long, the log says why.",
-            each_router("warmroute_tokenizers_loading"),
-        ),
-        Panel(
-            "Prompts that became text, by reason",
-            "See docs/metrics.md for the reasons.",
+            "Prompts that became text",
+            "By reason; docs/metrics.md has the words. asked: questions to workers for token ids, for models whose "
+            "prompts are made in code. ids sent along: forward_token_ids.",
             (
                 Query(per_second("warmroute_inexact_prompts_total", ROUTER, "reason"), "{{reason}}"),
-                Query(f"sum(rate(warmroute_inexact_prompts_total{{{ROUTER}}}[{STEP}])) or vector(0)", "all"),
+                all_routers("warmroute_inexact_prompts_total", "all"),
+                Query(per_second("warmroute_token_asks_total", ROUTER, "outcome"), "asked, {{outcome}}"),
+                all_routers("warmroute_token_asks_total", "asked"),
+                all_routers("warmroute_forwarded_ids_total", "ids sent along"),
             ),
             "reqps",
-        ),
-        Panel(
-            "Lengths that differ from the engine's",
-            "Must stay 0. Otherwise tokenizer is not the model's own, or the worker overrides the chat template.",
-            (
-                Query(
-                    f"sum(rate(warmroute_prompt_token_mismatches_total{{{ROUTER}}}[{STEP}])) or vector(0)", "mismatches"
-                ),
-            ),
-            "reqps",
-        ),
-        Panel(
-            "CPU within the tokenizer",
-            "Cores.",
-            rate_each_router("warmroute_encode_cpu_seconds_total"),
-            "none",
-        ),
-        Panel(
-            "Characters given to it",
-            "Only what is new in conversations is encoded.",
-            rate_each_router("warmroute_encoded_bytes_total"),
-            "Bps",
+            width=6,
         ),
         Panel(
             "Waiting to be encoded",
-            "If it stays high, add encode_threads and cores, or routers.",
+            "If it stays high, add encode_threads and cores, or routers. loading: tokenizers; until they are loaded, "
+            "prompts of their models are text, and if it takes long, the log says why.",
             (
                 *each_router("warmroute_encode_backlog"),
                 Query(f"rate(warmroute_encode_refused_total{{{ROUTER}}}[{STEP}])", "refused/s {{instance}}"),
+                Query(f"warmroute_tokenizers_loading{{{ROUTER}}}", "loading {{instance}}"),
             ),
+            width=6,
         ),
         Panel(
-            "Memory for conversations",
-            "Up to conversation_cache_bytes.",
-            each_router("warmroute_conversation_cache_bytes"),
-            "bytes",
-        ),
-        Panel(
-            "Conversations forgotten",
-            "Their next turn is encoded from the start: raise conversation_cache_bytes. taken over: another process "
-            "of the same supervisor knew them.",
+            "Conversations known and forgotten",
+            "forgotten: their next turn is encoded from the start; raise conversation_cache_bytes. taken over: another "
+            "process knew them. recalled: asked of other routers; wrong must be 0. tails given up: a short cut ends; "
+            "it costs CPU and no exactness.",
             (
                 Query(per_second("warmroute_conversations_evicted_total", ROUTER), "forgotten"),
                 Query(per_second("warmroute_conversations_taken_total", ROUTER), "taken over"),
+                Query(per_second("warmroute_conversations_recalled_total", ROUTER, "result"), "recalled {{result}}"),
+                all_routers("warmroute_conversations_recalled_total", "recalled"),
+                Query(per_second("warmroute_tails_verified_total", ROUTER), "tails agreed"),
+                Query(per_second("warmroute_tails_failed_total", ROUTER), "tails given up"),
             ),
-        ),
-        Panel(
-            "Tails compared with the full rendering",
-            "A disagreement ends the short cut for that kind of tail. It costs CPU and no exactness.",
-            (
-                Query(per_second("warmroute_tails_verified_total", ROUTER), "agreed"),
-                Query(per_second("warmroute_tails_failed_total", ROUTER), "given up"),
-            ),
+            "ops",
+            width=6,
         ),
     ),
     folded=True,
@@ -150,31 +120,34 @@ PROCESS = Row(
             each_router("warmroute_requests_in_flight"),
         ),
         Panel(
-            "Request bodies held", "503 at max_buffered_bytes.", each_router("warmroute_buffered_body_bytes"), "bytes"
+            "Memory",
+            "Resident. Of this, conversations take up to conversation_cache_bytes, and request bodies up to "
+            "max_buffered_bytes: then new ones are answered 503. Redis: of its server.",
+            (
+                *each_router("process_resident_memory_bytes"),
+                Query(f"warmroute_buffered_body_bytes{{{ROUTER}}}", "bodies {{instance}}"),
+                Query(f"warmroute_conversation_cache_bytes{{{ROUTER}}}", "conversations {{instance}}"),
+                Query(f"max(warmroute_redis_memory_bytes{{{ROUTER}}})", "Redis"),
+            ),
+            "bytes",
         ),
         Panel(
             "CPU",
             "In cores. The event loop uses one, encode_threads may use more.",
-            rate_each_router("process_cpu_seconds_total"),
+            (
+                *rate_each_router("process_cpu_seconds_total"),
+                Query(f"rate(warmroute_encode_cpu_seconds_total{{{ROUTER}}}[{STEP}])", "tokenizer {{instance}}"),
+            ),
             "none",
         ),
-        Panel("Memory", "Resident.", each_router("process_resident_memory_bytes"), "bytes"),
         Panel(
             "Lateness of the event loop",
-            "Each stall delays all requests at once.",
-            quantiles("warmroute_loop_lag_seconds", ROUTER, 0.5, 0.99),
+            "Each stall delays all requests at once. longest: since the start.",
+            (
+                *quantiles("warmroute_loop_lag_seconds", ROUTER, 0.5, 0.99),
+                Query(f"max(warmroute_loop_stall_seconds{{{ROUTER}}})", "longest"),
+            ),
             "s",
-        ),
-        Panel(
-            "Longest stall",
-            "Of the event loop, since the start.",
-            each_router("warmroute_loop_stall_seconds"),
-            "s",
-        ),
-        Panel(
-            "Background tasks started again",
-            "After a fault; the log has it. Must be 0.",
-            (Query(per_second("warmroute_background_restarts_total", ROUTER, "task"), "{{task}}"),),
         ),
         Panel(
             "Open files",
@@ -184,29 +157,17 @@ PROCESS = Row(
             most=1,
         ),
         Panel(
-            "Up for",
-            "Each fall is a restart.",
-            (Query(f"time() - process_start_time_seconds{{{ROUTER}}}", "{{instance}}"),),
-            "s",
-        ),
-        Panel(
-            "Garbage collections",
-            "The oldest generation should hardly ever be collected.",
-            (Query(per_second("python_gc_collections_total", ROUTER, "generation"), "generation {{generation}}"),),
-        ),
-        Panel(
-            "TLS certificates",
-            "Renewed certificates taken into use, and changed files that could not be used.",
+            "Faults, keys and certificates",
+            "task restarted: a background task, after a fault; the log has it. keys broken: 1 while the keys file "
+            "cannot be used and the last good keys still count. certificates failed: changed files that could not be "
+            "used. log lines dropped: each second, because standard output is too slow. All must be 0.",
             (
-                Query(f"sum(warmroute_certificates_renewed_total{{{ROUTER}}})", "renewed"),
-                Query(f"sum(warmroute_certificates_failed_total{{{ROUTER}}})", "failed"),
+                Query(per_second("warmroute_background_restarts_total", ROUTER, "task"), "{{task}} restarted/s"),
+                Query(f"max(warmroute_keys_file_broken{{{ROUTER}}})", "keys broken"),
+                Query(f"sum(warmroute_certificates_failed_total{{{ROUTER}}})", "certificates failed"),
+                Query(per_second("warmroute_access_lines_dropped_total", ROUTER), "log lines dropped/s"),
             ),
             "none",
-        ),
-        Panel(
-            "Access log lines dropped",
-            "Lines dropped because standard output is too slow.",
-            rate_each_router("warmroute_access_lines_dropped_total"),
         ),
     ),
     folded=True,

@@ -36,11 +36,13 @@ class Panel:
     unit: str = "short"
     """Grafana's name of it: `s`, `percentunit`, `reqps`, `bytes`, ..."""
     kind: str = "timeseries"
-    """`timeseries`, `stat` or `heatmap`."""
+    """`timeseries` or `stat`."""
     width: int = 8
     """Of 24."""
     height: int = 8
     stacked: bool = False
+    least: float | None = 0.0
+    """Lower end of the axis; None, as low as the values."""
     most: float | None = None
     """Upper end of the axis; unset, as high as the values."""
     warn_above: float | None = None

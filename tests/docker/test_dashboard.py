@@ -1,6 +1,7 @@
 """The dashboard that is delivered: as generated, of metrics that exist, in PromQL that parses, and well formed."""
 
 import json
+import re
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,19 @@ from loadtests.drills.dashboard import resolved
 from tests.docker.promql import unknown
 from tests.test_docs import METRICS_PAGE, documented_metrics
 
+DOCS = Path(__file__).parents[2] / "docs"
 GRAFANA = Path(__file__).parents[2] / "docker/grafana"
 FILE = GRAFANA / "dashboards/warmroute.json"
 DOCUMENT = json.loads(FILE.read_text())
 NOT_SHOWN = {
     "warmroute_worker_held_tokens",  # follows the requests in flight
-    "warmroute_worker_kv_capacity_tokens",  # does not change
+    "warmroute_prompt_tokens_total",  # follows the requests in flight, and those that report what was cached are shown
+    "warmroute_encoded_bytes_total",  # follows the CPU within the tokenizer
+    "warmroute_keys_file_reloads_total",  # only a file that is broken needs a hand
+    "warmroute_certificates_renewed_total",  # only a renewal that failed needs a hand
 }
+MOST_PANELS = 60
+"""Danger: with more, nobody finds the one that an incident needs."""
 QUERIES = [(row.title, panel, query.expr) for row in ROWS for panel in row.panels for query in panel.queries]
 
 
@@ -41,6 +48,43 @@ def test_every_metric_is_on_the_dashboard() -> None:
     """What nobody can see is not worth its scrape."""
     shown = FILE.read_text()
     assert {name for name in documented_metrics() if name not in shown} <= NOT_SHOWN
+
+
+def test_nobody_has_to_search_for_a_panel() -> None:
+    assert len(panels(DOCUMENT)) <= MOST_PANELS
+    assert len({panel["title"] for panel in panels(DOCUMENT)}) == len(panels(DOCUMENT))
+
+
+def test_the_first_row_says_whether_it_works_is_right_and_what_it_saves() -> None:
+    first, *_ = ROWS
+    assert not first.folded
+    shown = " ".join(query.expr for panel in first.panels for query in panel.queries)
+    for metric in (
+        "warmroute_requests_total",
+        "warmroute_worker_healthy",
+        "warmroute_predicted_cached_tokens_total",
+        "warmroute_cached_tokens_total",
+        "warmroute_shadow_prefill_seconds_total",
+        "warmroute_session_turns_waiting",
+    ):
+        assert metric in shown
+
+
+def test_what_may_be_negative_is_not_cut_off() -> None:
+    """A policy that would have computed less than what was served."""
+    (saved,) = (panel for panel in panels(DOCUMENT) if panel["title"] == "Workers saved")
+    assert "min" not in saved["fieldConfig"]["defaults"]
+    (prompts,) = (panel for panel in panels(DOCUMENT) if panel["title"] == "Prompt tokens")
+    assert prompts["fieldConfig"]["defaults"]["min"] == 0
+
+
+@pytest.mark.parametrize("page", ["operations.md", "troubleshooting.md"])
+def test_panels_that_the_pages_name_exist(page: str) -> None:
+    """Outside of code, they quote nothing that begins with a capital but titles of panels and rows."""
+    prose = re.sub(r"```.*?```", "", (DOCS / page).read_text(), flags=re.DOTALL)
+    named = set(re.findall(r'"([A-Z][^"]+)"', " ".join(prose.split())))
+    assert named
+    assert named <= {panel.title for row in ROWS for panel in row.panels} | {row.title for row in ROWS}
 
 
 def test_panel_ids_are_unique() -> None:
