@@ -21,10 +21,13 @@ MAX_COPIES = 255
 """Copies of one engine block that are counted: requests that compute the same prompt at once store it twice."""
 MAX_BLOCKS = 2_000_000
 """Engine blocks of one worker that are known at most; with more of them the worker is simulated again."""
+MAX_CHAIN_BYTES = 64 << 20
+"""Of the chains that are told at once. Danger: each repeats what it begins with, so that 100,000 ends of one chain of
+as many blocks are 80 GB."""
 
 
 class FullLedgerError(Exception):
-    """More blocks than are known at most."""
+    """More blocks than are known at most, or more chains than are told."""
 
 
 class Cell:
@@ -46,8 +49,8 @@ class Cell:
         """All of its token ids."""
         self.hash = b""
         """In the chain; empty until it is full."""
-        self.children: list[Cell] = []
-        self.branches: list[Cell] = []
+        self.children: dict[Cell, None] = {}
+        self.branches: dict[Cell, None] = {}
         """Cells whose stem it is."""
 
     def has(self, blocks: int) -> bool:
@@ -102,19 +105,20 @@ class Ledger:
         self._touched.clear()
 
     def changes(self) -> Changes:
-        """What has changed since the last call."""
+        """What has changed since the last call. Raises FullLedgerError."""
         touched, self._touched = self._touched, {}
         size = self._chain.block_bytes
-        lost: list[bytes] = []
-        leaves: dict[Cell, None] = {}
+        gone, leaves = list[Cell](), list[Cell]()
+        whole, seen = dict[Cell, bool](), set[Cell]()
         for cell in touched:
             if not cell.hash:
                 continue
-            if _is_held(cell, size):
-                leaves.update(dict.fromkeys(_leaves(cell, size)))
-            elif cell.parent not in touched or _is_held(cell.parent, size):
-                lost.append(_chain_of(cell))
-        held = [_chain_of(cell) for cell in leaves if all(_is_held(each, size) for each in _before(cell))]
+            if not _is_held(cell, size):
+                if cell.parent not in touched or _is_held(cell.parent, size):
+                    gone.append(cell)
+            elif _is_whole(cell, size, whole):
+                leaves += _leaves(cell, size, seen)
+        lost, held = _chains_of(gone), _chains_of(leaves)
         for cell in touched:
             self._collect(cell)
         return Changes(lost, held)
@@ -123,8 +127,8 @@ class Ledger:
         """Everything that counts, as the longest chains."""
         size = self._chain.block_bytes
         cells = dict.fromkeys(cell for cell, _ in self._cells.values() if cell.parent is None)
-        leaves = dict.fromkeys(leaf for cell in cells if _is_held(cell, size) for leaf in _leaves(cell, size))
-        return [_chain_of(leaf) for leaf in leaves]
+        seen = set[Cell]()
+        return _chains_of([leaf for cell in cells if _is_held(cell, size) for leaf in _leaves(cell, size, seen)])
 
     def _store(self, event: Stored) -> None:
         width = event.block_tokens * ID_BYTES
@@ -156,15 +160,15 @@ class Ledger:
         if cell is None or filled * width == self._chain.block_bytes:
             new = Cell(cell)
             if cell is not None:
-                cell.children.append(new)
+                cell.children[new] = None
             return new
         if filled == cell.blocks:
             return cell
         branch = Cell(cell.parent, cell, filled)
         branch.ids = cell.ids[: filled * width]
-        cell.branches.append(branch)
+        cell.branches[branch] = None
         if cell.parent is not None:
-            cell.parent.children.append(branch)
+            cell.parent.children[branch] = None
         return branch
 
     def _fill(self, cell: Cell, engine_hash: int, ids: bytes) -> None:
@@ -204,10 +208,10 @@ class Ledger:
             cell.hashes = []
             stem, parent = cell.stem, cell.parent
             if stem is not None and cell in stem.branches:
-                stem.branches.remove(cell)
+                del stem.branches[cell]
                 self._collect(stem)
             if parent is not None and cell in parent.children:
-                parent.children.remove(cell)
+                del parent.children[cell]
             cell = parent
 
 
@@ -223,11 +227,26 @@ def _before(cell: Cell) -> Iterator[Cell]:
         at = at.parent
 
 
-def _leaves(cell: Cell, size: int) -> list[Cell]:
-    """The last held cells of all chains that go on from a held one."""
+def _is_whole(cell: Cell, size: int, known: dict[Cell, bool]) -> bool:
+    """Are the cell and all before it held? `known` has what was found before: each cell is looked at once."""
+    path: list[Cell] = []
+    at: Cell | None = cell
+    while at is not None and at not in known and _is_held(at, size):
+        path.append(at)
+        at = at.parent
+    whole = at is None or known.get(at, False)
+    known.update(dict.fromkeys(path, whole))
+    return whole
+
+
+def _leaves(cell: Cell, size: int, seen: set[Cell]) -> list[Cell]:
+    """The last held cells of all chains that go on from a held one, but for those that go on from one in `seen`."""
     leaves, cells = [], [cell]
     while cells:
         at = cells.pop()
+        if at in seen:
+            continue
+        seen.add(at)
         further = [child for child in at.children if _is_held(child, size)]
         if further:
             cells += further
@@ -238,3 +257,14 @@ def _leaves(cell: Cell, size: int) -> list[Cell]:
 
 def _chain_of(cell: Cell) -> bytes:
     return b"".join(reversed([each.hash for each in _before(cell)]))
+
+
+def _chains_of(cells: Sequence[Cell]) -> list[bytes]:
+    """Raises FullLedgerError."""
+    chains, found = list[bytes](), 0
+    for cell in cells:
+        chains.append(_chain_of(cell))
+        found += len(chains[-1])
+        if found > MAX_CHAIN_BYTES:
+            raise FullLedgerError
+    return chains

@@ -42,10 +42,13 @@ class Listener:
 
     def news(self) -> list[News]:
         """What the router does not know yet, in messages of a bounded size."""
-        for ledger in self._ledgers:
-            changes = ledger.changes()
-            self._lost += changes.lost
-            self._held += changes.held
+        try:
+            for ledger in self._ledgers:
+                changes = ledger.changes()
+                self._lost += changes.lost
+                self._held += changes.held
+        except FullLedgerError:
+            self._simulate_again()
         state = (self.stream.complete, len(self._ledgers[0]))
         if state == self._told and not (self._counts or self._cleared or self._lost or self._held):
             return []
@@ -74,9 +77,13 @@ class Listener:
             for ledger in self._ledgers:
                 ledger.apply(event)
         except FullLedgerError:
-            self._counts["full"] += 1
-            self.stream.complete = False
-            self._begin_anew(cleared=False)
+            self._simulate_again()
+
+    def _simulate_again(self) -> None:
+        """It has more than is known at most."""
+        self._counts["full"] += 1
+        self.stream.complete = False
+        self._begin_anew(cleared=False)
 
     def _begin_anew(self, cleared: bool) -> None:
         """Without `cleared` the router goes on to believe what it does: what is unknown is not absent."""

@@ -10,7 +10,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-MAX_MESSAGE_BYTES = 16 << 20
+MAX_MESSAGE_BYTES = 32 << 20
+"""One chain of `ledger.MAX_BLOCKS` blocks has 16 MB, and stands behind up to `MAX_TALK_BYTES` of others."""
 MAX_TALK_BYTES = 1 << 20
 """Chains of one message: more of them go into the next one."""
 LENGTH = struct.Struct(">I")

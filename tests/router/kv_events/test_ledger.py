@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from router.kv_events.batches import Cleared, Removed, Stored
-from router.kv_events.ledger import FullLedgerError, Ledger
+from router.kv_events.ledger import Cell, FullLedgerError, Ledger
 from tokenizer_cache.conversations.chain import ID_BYTES, Chain, pack
 
 CELL = 64
@@ -153,6 +153,16 @@ def test_against_a_model(seed: int, size: int) -> None:
     ledger.apply(Removed(list((+copies).elements())))
     ledger.changes()
     assert len(ledger) == 0, "nothing is left of what is gone"
+
+
+def test_a_long_prompt_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, _ = ledger_of(100_000)
+    ids, cells, looks = list(range(CELL)) * 500, 500, Counter[int]()
+    whole = Cell.has
+    monkeypatch.setattr(Cell, "has", lambda cell, blocks: looks.update((id(cell),)) or whole(cell, blocks))
+    ledger.apply(Stored(list(range(cells)), None, pack(ids), CELL))
+    assert ledger.changes().held == [chain_of(ids)]
+    assert looks.total() <= 4 * cells
 
 
 def _expected(engine: Engine, prompts: list[list[int]], copies: Counter[int]) -> set[bytes]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from router.kv_events import ledger
 from router.kv_events import listener as module
 from router.kv_events.listener import Listener
 from router.kv_events.stream import Sign
@@ -91,6 +92,19 @@ def test_a_full_ledger_begins_anew(monkeypatch: Any) -> None:
     listener.take([batch(stored(0, 3), stored(3, 5))])
     assert news_of(listener) == ([], [], False)
     assert not listener.stream.complete
+
+
+def test_more_chains_than_are_told_begin_anew(monkeypatch: Any) -> None:
+    monkeypatch.setattr(ledger, "MAX_CHAIN_BYTES", 40)
+    listener = Listener(SOURCE, SECRET)
+    listener.stream.complete = True
+    listener.take([batch(stored(0, 5))])
+    assert news_of(listener) == ([], [chain_of(5)], False)
+    listener.take([batch(stored(5, 6))])
+    assert news_of(listener) == ([], [], False)
+    assert not listener.stream.complete
+    listener.take([batch(stored(0, 4))])
+    assert news_of(listener) == ([], [chain_of(4)], False)
 
 
 def test_messages_are_bounded(monkeypatch: Any) -> None:
