@@ -1,9 +1,16 @@
 """`consistent_hash`: a session, else a prompt's start, always goes to the same worker, whatever the load.
 
-Rendezvous hashing: each worker is scored by a hash of its id and the key, the lowest score wins. When a worker leaves,
-only its own keys move; when one joins, it takes its share from all. Scores must be the same in every process and on
+    cost = mix(hash(worker) xor hash(key)) / 2^64      key: the session, else the prompt's first block
+         = requests in flight                          of a request that has neither
+
+Rendezvous hashing: each worker is scored by its id and the key, and the lowest score wins. So every router finds the
+same worker without a word to the others. When a worker leaves, only its own keys move; when one joins, it takes its
+share from all. `mix` is the mixer of splitmix64. Source: D. Thaler, C. Ravishankar, "Using Name-Based Mappings to
+Increase Hit Rates", IEEE/ACM ToN 1998.
+
+Dangers: the load moves nothing, so a crowded worker keeps all its keys, and one key that most prompts share (a system
+prompt, where clients name no session) sends them all to one worker. Scores must be the same in every process and on
 every machine: the builtin `hash` is salted per process and must not be used here.
-Source: D. Thaler, C. Ravishankar, "Using Name-Based Mappings to Increase Hit Rates", IEEE/ACM ToN 1998.
 """
 
 import random
@@ -22,7 +29,7 @@ _UNIT = 1.0 / (1 << 64)
 
 
 class ConsistentHash:
-    """cost = mix(hash(worker) xor hash(key)) / 2^64, with the mixer of splitmix64; requests in flight without a key."""
+    """Scores in 0..1 that do not depend on the load."""
 
     scope: ClassVar[Literal["few", "all"]] = "all"
     reasons: ClassVar[tuple[str, ...]] = ("session", "prefix", "no_key")

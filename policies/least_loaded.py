@@ -1,7 +1,15 @@
 """`least_loaded`: the worker that would drain its prefill queue first, kept away from a full KV pool.
 
-Knows nothing of prefixes: the honest opponent of every rule that does. Source: `least_load` of the Shepherd Model
-Gateway (smg 1.13, `policies/least_load.rs`), with its default weight.
+    cost = (queued tokens / prefill rate + 0.15 x k / (1 - k)) / warmth      seconds, k: KV usage
+         = requests in flight / warmth                                       while no worker reports its usage
+
+Knows nothing of prefixes: the honest opponent of every rule that does. The first term is the time for the work ahead;
+the second is a barrier, which grows without end as the pool fills. Source: `least_load` of the Shepherd Model Gateway
+(smg 1.13, `policies/least_load.rs`), with its default weight. smg adds the tokens dispatched since the last poll to
+the queue that the engine reports; `queued_tokens` comes from leases and holds both. The cost without reports is smg's
+as well.
+
+Danger: it scatters sessions, and their prompts are computed again at each turn.
 """
 
 import random
@@ -20,11 +28,7 @@ FULL_POOL = 0.999
 
 
 class LeastLoaded:
-    """cost = queued_tokens / prefill_rate + 0.15 k / (1 - k) seconds, k = KV usage.
-
-    smg adds the tokens dispatched since the last poll to the queue that the engine reports; `queued_tokens` comes from
-    leases and holds both. As in smg, when no worker reports its usage the cost is the number of requests in flight.
-    """
+    """Seconds of work ahead, the full pool's barrier included."""
 
     scope: ClassVar[Literal["few", "all"]] = "few"
     reasons: ClassVar[tuple[str, ...]] = ("least_work", "fewest_requests")

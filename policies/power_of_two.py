@@ -1,7 +1,11 @@
 """`power_of_two`: of two workers drawn at random, the one with fewer requests in flight.
 
+    cost = in_flight / warmth      compared between two distinct random candidates only
+
 Two choices bring the longest queue from about log n / log log n down to log log n, and a stale view cannot herd every
 router onto one worker. Source: M. Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", TPDS 2001.
+
+Danger: it knows nothing of prefixes, and a request counts as one, whether its prompt has ten tokens or 100,000.
 """
 
 import random
@@ -13,7 +17,7 @@ from policies.ties import EXACT, lowest
 
 
 class PowerOfTwo:
-    """cost = in_flight, compared between two distinct random candidates only."""
+    """The less loaded of two random candidates."""
 
     scope: ClassVar[Literal["few", "all"]] = "all"
     reasons: ClassVar[tuple[str, ...]] = ("less_loaded",)

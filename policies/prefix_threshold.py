@@ -1,8 +1,16 @@
 """`prefix_threshold`: SGLang's `cache_aware` rule: affinity while the fleet is balanced, shortest queue otherwise.
 
-Here to be compared with, as published, with its two cliffs: affinity is dropped for everyone once one worker is 64
-requests ahead, and below that an overloaded holder keeps its prompts. Source: sglang-router 0.3 and smg,
-`policies/cache_aware.rs`; thresholds are the defaults of their command line (the KV usage triggers are off there).
+    cost = in_flight            if max - min > 64 and max > 1.5 x min (of requests in flight), the fleet is not balanced
+         = uncached tokens      else, if some worker holds over 30 % of the prompt
+         = in_flight            else
+
+Affinity is worth most while it costs no wait, and the gap between the most and the least loaded worker is the cheapest
+sign of a wait. Here to be compared with, as published. Of several deepest holders the published tree knows the last one
+only; here one of them is drawn at random. Source: sglang-router 0.3 and smg, `policies/cache_aware.rs`; thresholds are
+the defaults of their command line (the KV usage triggers are off there).
+
+Danger: two cliffs. Affinity is dropped for everyone once one worker is 64 requests ahead, and below that an overloaded
+holder keeps its prompts.
 """
 
 import random
@@ -24,10 +32,7 @@ BALANCE_REL = 1.5
 
 
 class PrefixThreshold:
-    """cost = in_flight if max - min > 64 and max > 1.5 min, or no holder has over 30 % of the prompt; else uncached.
-
-    Of several deepest holders the published tree knows the last one only; here one of them is drawn at random.
-    """
+    """Requests in flight, or uncached tokens where affinity applies."""
 
     scope: ClassVar[Literal["few", "all"]] = "all"  # the extremes of the load are the whole fleet's
     reasons: ClassVar[tuple[str, ...]] = ("match", "no_match", "imbalanced")

@@ -1,4 +1,13 @@
-"""`random`: any worker, each as likely as the next. The arm that every comparison needs."""
+"""`random`: any worker, each as likely as the next.
+
+    cost = 0
+
+The arm that every comparison needs: what is not better than a draw is worth nothing. It needs no view of the fleet, so
+none can be stale. Source: none; it is what balancers do that know nothing.
+
+Danger: of n workers that each hold other prompts, it finds the holder once in n times; and some worker always has far
+more requests than the mean.
+"""
 
 import random
 from collections.abc import Sequence
@@ -8,7 +17,7 @@ from policies.api import Candidate, RequestFacts, Selection
 
 
 class RandomChoice:
-    """cost = 0 for every candidate."""
+    """No candidate is better than another."""
 
     scope: ClassVar[Literal["few", "all"]] = "all"
     reasons: ClassVar[tuple[str, ...]] = ("random",)

@@ -1,7 +1,13 @@
 """`round_robin`: every worker in turn, whatever it holds and however loaded it is.
 
-The turn is remembered per worker, not as one index: a shared index modulo the number of candidates skips workers when
-one joins, leaves or is left out of a retry, and when two models alternate it sends each to the same worker for ever.
+    cost = number of the worker's last turn, 0 if it never had one
+
+The worker that was unserved for longest is next. The turn is remembered per worker, not as one index: a shared index
+modulo the number of candidates skips workers when one joins, leaves or is left out of a retry, and when two models
+alternate it sends each to the same worker for ever. Source: none; it is the default of most balancers.
+
+Danger: a conversation's turns go around the fleet, so each worker computes its prompt anew; and long requests pile up
+where their turn happens to fall.
 """
 
 import random
@@ -17,7 +23,7 @@ round begins anew, which costs one uneven round. Danger: below the size of the f
 
 
 class RoundRobin:
-    """cost = number of the worker's last turn (0: never had one); the longest unserved worker is next."""
+    """Turns, counted over all workers: the lowest is the longest unserved."""
 
     scope: ClassVar[Literal["few", "all"]] = "all"
     reasons: ClassVar[tuple[str, ...]] = ("turn",)

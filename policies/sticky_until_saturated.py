@@ -1,8 +1,16 @@
 """`sticky_until_saturated`: llm-d's rule: stay with the workers that hold the prompt until they are 18 s behind.
 
-Source: llm-d router, `prefix-cache-affinity-filter` with `token-load-scorer` (default of its guides since August 2026):
-keep the workers with at least 80 % of the prompt cached, unless the best of them would answer over 18 s later than the
-best other one; then take the least tokens in flight. Expected time there is uncached tokens in flight / prefill rate.
+    cost = (queued + uncached tokens) / prefill rate      seconds
+         + 18                                             of a worker that holds under 80 % of the prompt
+
+llm-d keeps the workers with at least 80 % of the prompt cached, unless the best of them would answer over 18 s later
+than the best other one; then it takes the least tokens in flight. It expects an answer after uncached tokens in flight
+over prefill rate. The filter and its release are one comparison: the
+best warm worker wins if and only if it is at most 18 s behind the best cold one. llm-d divides by one rate for the
+fleet; here each worker has its own. Source: llm-d router, `prefix-cache-affinity-filter` with `token-load-scorer`
+(default of its guides since August 2026).
+
+Danger: two cliffs, at 80 % and at 18 s (see below); what others lose by a long prefill is not in it.
 """
 
 import random
@@ -22,11 +30,7 @@ token, and a short prompt waits as long as one that would take 18 s to recompute
 
 
 class StickyUntilSaturated:
-    """cost = (queued + uncached) / prefill_rate, + 18 s for a worker with under 80 % of the prompt.
-
-    The filter and its release are one comparison: the best warm worker wins if and only if it is at most 18 s behind
-    the best cold one. llm-d divides by one rate for the fleet; here each worker has its own.
-    """
+    """Seconds until the first token, plus 18 for a worker that is not warm."""
 
     scope: ClassVar[Literal["few", "all"]] = "few"
     reasons: ClassVar[tuple[str, ...]] = ("warm", "released", "cold")

@@ -1,7 +1,10 @@
 """What every policy keeps, whatever its rule."""
 
+import inspect
 import math
 import random
+import re
+import sys
 from typing import Any
 
 import pytest
@@ -30,6 +33,17 @@ def test_the_names() -> None:
         "round_robin",
         "sticky_until_saturated",
     ]
+
+
+@every_policy
+def test_each_file_starts_with_its_formula_and_tells_source_and_danger(name: str) -> None:
+    module = sys.modules[type(build(name, random.Random(0))).__module__]
+    headline, blank, formula, *_ = str(module.__doc__).splitlines()
+    assert headline.startswith(f"`{name}`")
+    assert not blank
+    assert formula.startswith("    cost = ")
+    assert re.search("Sources?:", str(module.__doc__))
+    assert re.search("Dangers?:", inspect.getsource(module))
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
