@@ -15,6 +15,8 @@ from tokenizer_cache.prompt import Prompt
 
 MAX_MEMBERS = 16
 """Of a family at one time. Danger: with more, strangers under one id push each other's memory out."""
+MAX_IDS = 2 * MAX_MEMBERS
+"""By which a family is found. Danger: without a bound, who sends one known id with ever new ones fills the memory."""
 AWAY_S = 600.0
 """A member outside, whose last turn ended longer ago, counts no more; one inside waits for no relative for longer."""
 
@@ -86,7 +88,7 @@ class Families:
         if family.wide:
             return
         for name in {hint.family, hint.own} - {b""}:
-            if self._by_id.setdefault(name, family) is family:
+            if len(family.ids) < MAX_IDS and self._by_id.setdefault(name, family) is family:
                 family.ids.add(name)
         family.members[session] = hint.own
         session.family = family

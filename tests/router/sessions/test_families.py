@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from router.sessions.families import AWAY_S, MAX_MEMBERS, Families
+from router.sessions.families import AWAY_S, MAX_IDS, MAX_MEMBERS, Families
 from router.sessions.footprint import footprint_of
 from router.sessions.hints import NO_HINT, Hint, Names
 from router.sessions.session import Session
@@ -242,6 +242,19 @@ def test_a_family_of_too_many_is_none_and_all_is_forgotten_with_its_members() ->
     for member in members:
         families.forget(member)
     assert len(families) == 0
+
+
+def test_a_known_id_with_ever_new_ones_is_bounded() -> None:
+    families, stays = Families(), Session()
+    families.join(stays, hint_of("a"), 0.0)
+    for number in range(10 * MAX_IDS):
+        member = Session()
+        families.join(member, hint_of("a", f"f{number}"), 0.0)
+        families.forget(member)
+    family = families.of(hint_of("a"))
+    assert family is not None
+    assert list(family.members) == [stays]
+    assert len(families) == len(family.ids) == MAX_IDS
 
 
 def test_members_that_were_away_for_long_do_not_count() -> None:
