@@ -5,9 +5,9 @@
 
 Knows nothing of prefixes: the honest opponent of every rule that does. The first term is the time for the work ahead;
 the second is a barrier, which grows without end as the pool fills. Source: `least_load` of the Shepherd Model Gateway
-(smg 1.13, `policies/least_load.rs`), with its default weight. smg adds the tokens dispatched since the last poll to
-the queue that the engine reports; `queued_tokens` comes from leases and holds both. The cost without reports is smg's
-as well.
+(smg 1.13, `policies/least_load.rs`), with its default weight. smg adds the tokens dispatched since the last poll to the
+queue that the engine reports; `queued_tokens` comes from leases and holds both. The cost without reports is smg's as
+well.
 
 Danger: it scatters sessions, and their prompts are computed again at each turn.
 """

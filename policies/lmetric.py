@@ -5,8 +5,8 @@
 A sum of two loads needs a weight that says what one is worth in the other, and that differs by model and GPU. A product
 needs none: a constant factor changes no decision. Both factors are as they would be with this request, because a
 product with a zero says nothing of its other factor: an idle worker would cost 0 whether it holds the prompt or not.
-Hence the batch counts this request, as in Dynamo, and the tokens one more (for routes without a prompt). Source:
-D. Zhang et al., "LMetric: Simple is Better - Multiplication May Be All You Need for LLM Request Scheduling", arXiv
+Hence the batch counts this request, as in Dynamo, and the tokens one more (for routes without a prompt). Source: D.
+Zhang et al., "LMetric: Simple is Better - Multiplication May Be All You Need for LLM Request Scheduling", arXiv
 2603.15202; the same product, in blocks, is Dynamo's `lmetric` selection policy.
 
 Danger: an idle worker has a factor of 1, a holder with ten requests one of 11: a session leaves it for the idle one as

@@ -2,11 +2,10 @@
 
     cost = 1.0 x (queued + uncached tokens) + (held + prompt tokens)
 
-The first term is the prefill that this request would wait for and do, the second the KV memory in
-use, both as they would be with this request. Source: Dynamo 1.6,
-`lib/kv-router/src/scheduling/selector/default.rs`, with its defaults: overlap credit 1, prefill load scale 1, no weight
-per request, temperature 0 (the lowest cost wins, equal ones by lot). Dynamo counts blocks; dividing every cost by the
-same block size changes no decision.
+The first term is the prefill that this request would wait for and do, the second the KV memory in use, both as they
+would be with this request. Source: Dynamo 1.6, `lib/kv-router/src/scheduling/selector/default.rs`, with its defaults:
+overlap credit 1, prefill load scale 1, no weight per request, temperature 0 (the lowest cost wins, equal ones by lot).
+Dynamo counts blocks; dividing every cost by the same block size changes no decision.
 
 Danger: the weight, which is no property of any hardware (see below). Neither speed nor warmth of a worker is in it.
 """

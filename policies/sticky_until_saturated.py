@@ -5,10 +5,9 @@
 
 llm-d keeps the workers with at least 80 % of the prompt cached, unless the best of them would answer over 18 s later
 than the best other one; then it takes the least tokens in flight. It expects an answer after uncached tokens in flight
-over prefill rate. The filter and its release are one comparison: the
-best warm worker wins if and only if it is at most 18 s behind the best cold one. llm-d divides by one rate for the
-fleet; here each worker has its own. Source: llm-d router, `prefix-cache-affinity-filter` with `token-load-scorer`
-(default of its guides since August 2026).
+over prefill rate. The filter and its release are one comparison: the best warm worker wins if and only if it is at most
+18 s behind the best cold one. llm-d divides by one rate for the fleet; here each worker has its own. Source: llm-d
+router, `prefix-cache-affinity-filter` with `token-load-scorer` (default of its guides since August 2026).
 
 Danger: two cliffs, at 80 % and at 18 s (see below); what others lose by a long prefill is not in it.
 """
