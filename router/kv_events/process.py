@@ -7,6 +7,7 @@ that it does takes time from the router's event loop. Engines' words are read in
 import os
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -153,15 +154,11 @@ def _socket(context: Socket, kind: int, address: str) -> Socket:
     return socket
 
 
-def _read(socket: Socket) -> list[list[bytes]]:
-    """What has come, up to a bound."""
-    found: list[list[bytes]] = []
-    while len(found) < TURN_BATCHES:
-        try:
-            found.append(socket.recv_multipart(zmq.NOBLOCK))
-        except zmq.Again:
-            break
-    return found
+def _read(socket: Socket) -> Iterator[list[bytes]]:
+    """What has come, up to a bound, one after the other: together they may be as large as the machine."""
+    with suppress(zmq.Again):
+        for _ in range(TURN_BATCHES):
+            yield socket.recv_multipart(zmq.NOBLOCK)
 
 
 def _write(fd: int, data: bytes) -> None:

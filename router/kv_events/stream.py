@@ -11,6 +11,8 @@ from enum import Enum
 
 MAX_HELD = 10_000
 """Batches held while others are asked for: engines keep as many to be repeated."""
+MAX_HELD_BYTES = 256 << 20
+"""And their size. Danger: 10,000 of the largest batches are 640 GB."""
 ANSWER_S = 3.0
 """The missing batches must have come within this many seconds."""
 LATE_S = 2.0
@@ -47,6 +49,7 @@ class Stream:
     _heard_first: bool = False
     _late_until: float = 0.0
     _held: list[tuple[int, bytes]] = field(default_factory=list)
+    _held_bytes: int = 0
 
     def begin(self, now: float) -> None:
         """The subscription was made: ask for all that was before it."""
@@ -56,8 +59,8 @@ class Stream:
     def live(self, number: int, payload: bytes, now: float) -> list[Step]:
         """A batch has come."""
         if self._asked_at is not None:
-            self._held.append((number, payload))
-            return self.give_up(now) if len(self._held) > MAX_HELD else []
+            self._hold(number, payload)
+            return self.give_up(now) if len(self._held) > MAX_HELD or self._held_bytes > MAX_HELD_BYTES else []
         if self._next is not None and number < self._next:
             if now < self._late_until:
                 return []
@@ -108,7 +111,7 @@ class Stream:
         if number and self.repeats and self._next is not None:
             self._next = None
             self._ask(0, now)
-            self._held.append((number, payload))
+            self._hold(number, payload)
             return []
         self._next = number + 1
         return [payload]
@@ -119,7 +122,7 @@ class Stream:
             return [payload]
         if self.repeats and self._next is not None:
             self._ask(self._next, now)
-            self._held.append((number, payload))
+            self._hold(number, payload)
             return []
         missed = self._miss()
         self._next = number + 1
@@ -129,6 +132,10 @@ class Stream:
         self.asks = self._asked_for = number
         self._asked_at, self._heard_first = now, False
 
+    def _hold(self, number: int, payload: bytes) -> None:
+        self._held.append((number, payload))
+        self._held_bytes += len(payload)
+
     def _miss(self) -> list[Step]:
         self.complete = False
         return [Sign.MISSED]
@@ -136,7 +143,7 @@ class Stream:
     def _settle(self, now: float) -> list[Step]:
         """Apply what was held: what was repeated is passed over. A hole in it is asked for once; then it is lost for
         good."""
-        held, self._held, self._asked_at = self._held, [], None
+        held, self._held, self._held_bytes, self._asked_at = self._held, [], 0, None
         self._late_until = now + LATE_S
         steps: list[Step] = []
         for place, (number, payload) in enumerate(held):
@@ -147,7 +154,8 @@ class Stream:
             if number > self._next:
                 if self.repeats and self._next != self._asked_for:
                     self._ask(self._next, now)
-                    self._held = held[place:]
+                    for each in held[place:]:
+                        self._hold(*each)
                     break
                 steps += self._miss()
             steps.append(payload)

@@ -2,6 +2,9 @@
 
 import random
 
+import pytest
+
+from router.kv_events import stream as module
 from router.kv_events.stream import ANSWER_S, LATE_S, MAX_HELD, Sign, Step, Stream
 
 
@@ -132,6 +135,16 @@ def test_what_is_held_is_bounded() -> None:
     found = lives(stream, *range(5, MAX_HELD + 6))
     assert len(found) == MAX_HELD + 1
     assert not stream.complete
+
+
+def test_what_is_held_is_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_HELD_BYTES", 10)
+    stream, large = begun(), b"x" * 10
+    assert stream.live(5, large, 0.0) == []
+    for number in range(3):
+        stream.repeated(number, b"", 0.0)  # an answer without an end keeps it asking
+    assert stream.live(6, large, 0.0) == [Sign.MISSED, large, large]
+    assert stream.live(7, large, 0.0) == [large]
 
 
 def test_unasked_answers_are_nothing() -> None:
