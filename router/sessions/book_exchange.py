@@ -204,7 +204,7 @@ class BookExchange:
             self.book.asks = False
         if position != self._position and not (position and self._position):
             return  # asked before something was missed, or while it was
-        if position not in (b"", b"0-0") and (news.first is None or news.first > _id(position)):
+        if position not in (b"", b"0-0") and not _follows(news, _id(position)):
             self._start_anew()
             self._tell()
             return
@@ -223,6 +223,11 @@ class BookExchange:
             self.book.hear(entry.router, published.body, max(0, now_ms - published.date_ms) / 1000)
         except BadBatchError:
             self._link.counters.refused.add(1, ("sessions",))
+
+
+def _follows(news: StreamNews, position: Position) -> bool:
+    """Nothing is missing between the position and the news, and the stream is the one in which it was."""
+    return news.first is not None and news.first <= position <= _id(news.position)
 
 
 def _id(text: bytes) -> Position:

@@ -17,19 +17,18 @@ else
   for place, entry in ipairs(entries) do
     local words = entry[2]
     local router, text = words[2] or '', words[4] or ''
-    total = total + #text
+    local counts = router ~= name and #router <= 32 and #text <= tonumber(ARGV[6])
+    if counts then total = total + #text end
     if place > tonumber(ARGV[5]) or total > tonumber(ARGV[7]) then
       more = true
       break
     end
     answer[2] = entry[1]
-    if router ~= name then
-      if words[6] == '1' then free = false end
-      if #router <= 32 and #text <= tonumber(ARGV[6]) then
-        answer[#answer + 1] = entry[1]
-        answer[#answer + 1] = router
-        answer[#answer + 1] = text
-      end
+    if router ~= name and words[6] == '1' then free = false end
+    if counts then
+      answer[#answer + 1] = entry[1]
+      answer[#answer + 1] = router
+      answer[#answer + 1] = text
     end
   end
 end

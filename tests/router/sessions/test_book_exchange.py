@@ -208,7 +208,7 @@ async def test_a_frozen_redis_holds_nobody_up(own_server: RedisServer) -> None:
         await until(lambda: one.inside() == 1 and one.admission.share == 1.0, 20)
 
 
-@pytest.mark.parametrize("kind", ["string", "top", "nonsense", "forged", "again", "many"])
+@pytest.mark.parametrize("kind", ["string", "top", "ahead", "huge", "nonsense", "forged", "again", "many"])
 async def test_what_another_hand_leaves_is_got_over(server: RedisServer, kind: str) -> None:
     async with routers(server) as (one, two):
         one.begin("a")
@@ -219,6 +219,13 @@ async def test_what_another_hand_leaves_is_got_over(server: RedisServer, kind: s
         elif kind == "top":
             top = f"{2**64 - 1}-{2**64 - 1}"
             tampered(server, "XADD", KEYS.sessions, top, "r", "xxxx", "b", "x", "t", "1")
+        elif kind == "ahead":
+            tampered(server, "XADD", KEYS.sessions, f"{2**63}-0", "r", "xxxx", "b", "x", "t", "0")
+            await until(lambda: one.exchange._position > b"9" and two.exchange._position > b"9")
+            tampered(server, "DEL", KEYS.sessions)
+        elif kind == "huge":
+            huge = "x" * (module.MAX_ANSWER_BYTES + 1)
+            tampered(server, "XADD", KEYS.sessions, "*", "r", "xxxx", "b", huge, "t", "0")
         elif kind == "nonsense":
             for words in (("x", ""), ("r", "a" * 40, "b", "x"), ("r", "xxxx", "b", "y" * 300_000, "t", "1")):
                 tampered(server, "XADD", KEYS.sessions, "*", *words)
