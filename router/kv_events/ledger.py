@@ -84,7 +84,8 @@ class Ledger:
         self._max_blocks = max_blocks
         self._cells: dict[int, tuple[Cell, int]] = {}
         """By engine block: its cell and its place there."""
-        self._touched: dict[Cell, None] = {}
+        self._touched: dict[Cell, int] = {}
+        """Cells of which an engine block has come or gone, with the first such one."""
 
     def __len__(self) -> int:
         """Engine blocks that are known."""
@@ -194,8 +195,10 @@ class Ledger:
                     self._touch(cell, place)
 
     def _touch(self, cell: Cell, place: int) -> None:
-        """An engine block of the cell has come or gone: all cells that have it are looked at."""
-        self._touched[cell] = None
+        """An engine block of the cell has come or gone: all cells that have it are looked at, once."""
+        if self._touched.get(cell, place + 1) <= place:
+            return
+        self._touched[cell] = place
         for branch in cell.branches:
             if branch.first > place:
                 self._touch(branch, place)

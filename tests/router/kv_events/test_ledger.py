@@ -165,6 +165,24 @@ def test_a_long_prompt_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert looks.total() <= 4 * cells
 
 
+def test_what_is_told_again_and_again_is_looked_at_once() -> None:
+    class Counted(Ledger):
+        touches = 0
+
+        def _touch(self, cell: Cell, place: int) -> None:
+            self.touches += 1
+            super()._touch(cell, place)
+
+    ledger, branches, again = Counted(CHAIN, ROOT, Counter()), 50, 50
+    ledger.apply(Stored([1, 2], None, pack([1, 2]), 1))
+    for number in range(branches):
+        ledger.apply(Stored([10 + number], 1, pack([10 + number]), 1))
+    ledger.changes()
+    ledger.touches = 0
+    ledger.apply(Stored([1] * again, None, pack([1] * again), 1))
+    assert ledger.touches == again + branches
+
+
 def _expected(engine: Engine, prompts: list[list[int]], copies: Counter[int]) -> set[bytes]:
     found: set[bytes] = set()
     for ids in prompts:
