@@ -120,6 +120,8 @@ class Prober:
         self._config = config
         self._slots = asyncio.Semaphore(config.concurrency)
         self._watches: dict[str, _Watch] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        """Also those that were cancelled and still close their connections."""
         self._running = False
 
     async def __aenter__(self) -> Self:
@@ -132,10 +134,9 @@ class Prober:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._running = False
-        tasks = [watch.task for watch in self._watches.values() if watch.task is not None]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def watch(self, worker_id: str, url: str) -> None:
         """Probe this worker from now on, at once for the first time. Watching it already, with this URL or another,
@@ -160,10 +161,12 @@ class Prober:
 
     def _start(self, watch: _Watch) -> None:
         watch.task = asyncio.create_task(self._attend(watch), name=f"probe {watch.id}")
+        self._tasks.add(watch.task)
         watch.task.add_done_callback(lambda task: self._ended(watch, task))
 
     def _ended(self, watch: _Watch, task: asyncio.Task[None]) -> None:
         """A crash of a worker's task is a bug of the router: report it, and go on probing."""
+        self._tasks.discard(task)
         if task.cancelled() or (error := task.exception()) is None:
             return
         _log.error("probing of worker %s crashed", watch.id, exc_info=error)

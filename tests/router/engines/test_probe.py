@@ -351,6 +351,14 @@ async def test_nothing_runs_after_the_end(events: Recorder, prober: Prober) -> N
     assert [task for task in asyncio.all_tasks() if task.get_name().startswith("probe")] == []
 
 
+async def test_what_is_watched_no_more_has_closed_its_connections_at_the_end(events: Recorder, prober: Prober) -> None:
+    async with FakeWorker(vllm()) as engine, prober:
+        prober.watch("a", engine.url)
+        await events.next("load")
+        prober.unwatch("a")
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "probe a"]
+
+
 async def test_looks_at_the_same_time_are_bounded(events: Recorder) -> None:
     narrow = ProbeConfig(interval_s=0.01, health_interval_s=0.01, concurrency=2, looks_per_s=1e4)
     async with (
