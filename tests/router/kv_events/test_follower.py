@@ -95,6 +95,15 @@ async def ask(router: RunningRouter, ids: list[int]) -> int:
     return int(answer.json()["usage"]["prompt_tokens_details"]["cached_tokens"])
 
 
+async def expects(router: RunningRouter, ids: list[int]) -> int:
+    """What it would predict to be cached at the only worker."""
+    body = {"model": MODEL, "prompt": ids, "max_tokens": 2}
+    headers = {"x-warmroute-admin-key": "admin"}
+    answer = await router.client.post("/admin/explain?path=/v1/completions", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return int(answer.json()["candidates"][0]["cached_tokens"])
+
+
 def only(router: RunningRouter) -> Worker:
     (worker,) = router.parts.fleet.workers.values()
     return worker
@@ -190,7 +199,8 @@ async def test_a_router_that_comes_later_learns_what_is_there(publishing: Engine
 
 async def test_of_routers_that_share_one_listens_and_the_other_knows(publishing: EngineProcess) -> None:
     with RedisServer() as server:
-        shared = {"redis": server.url, "index_secret": Secret("0123456789abcdef0123456789abcdef")}
+        secret = Secret("0123456789abcdef0123456789abcdef")
+        shared = {"redis": server.url, "index_secret": secret, "redis_timeout_ms": 1000}
         async with (
             following(publishing, **shared) as one,
             tokenizing(publishing, **shared) as two,
@@ -199,6 +209,8 @@ async def test_of_routers_that_share_one_listens_and_the_other_knows(publishing:
             ids = Talk(7).ids(2000)
             await ask(stranger, ids)
             await believes(one, len(ids) - 63)
+            while await expects(two, ids) < len(ids) - 128:
+                await asyncio.sleep(0.02)
             await ask(two, ids)
             label = f'{{worker="{only(two).id}"}}'
             metrics = await two.metrics()
