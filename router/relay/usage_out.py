@@ -44,16 +44,22 @@ class UsageOut:
             else:
                 kept.append(event)
         rest = data[start:]
-        if self._done or len(rest) > MAX_EVENT_BYTES:
-            kept.append(rest)
-        else:
-            self._held = rest
+        if not self._done:
+            passed = len(rest) - _half_end(rest) if len(rest) > MAX_EVENT_BYTES else 0
+            rest, self._held = rest[:passed], rest[passed:]
+        kept.append(rest)
         return b"".join(kept)
 
     def end(self) -> bytes:
         """What is left at the stream's end."""
         held, self._held = self._held, b""
         return held
+
+
+def _half_end(text: bytes) -> int:
+    """Bytes that may be a part of an event's end. They are none of the next event's beginning."""
+    tail = text[-3:]
+    return len(tail) - len(tail.rstrip(b"\r\n"))
 
 
 def _is_usage(event: bytes) -> bool:

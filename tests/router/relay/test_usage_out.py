@@ -54,6 +54,14 @@ def test_what_is_not_it_stays(event: bytes) -> None:
     assert through(TOKEN + event) == TOKEN + event
 
 
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("seen", range(4))
+def test_a_long_event_may_be_cut_within_its_end(end: bytes, seen: int) -> None:
+    long = b"data: " + b"x" * MAX_EVENT_BYTES
+    usage = USAGE.replace(b"\n\n", end)
+    assert through(long + end[:seen], end[seen:] + usage, DONE) == long + end + DONE
+
+
 def test_only_the_first_one_goes() -> None:
     assert through(USAGE, USAGE, b"data: {") == USAGE + b"data: {"
 
