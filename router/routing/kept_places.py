@@ -9,8 +9,8 @@ from typing import NamedTuple
 from router.routing.fair_queue import Ticket
 from router.sessions.turn import RETURN_S
 
-MAX_KEPT = 4096
-"""Places that are kept at once. The oldest is given up for another one."""
+MAX_KEPT = 256
+"""Places that are kept for one client at once. Its oldest is given up for another one of its own."""
 
 
 class _Stood(NamedTuple):
@@ -24,31 +24,33 @@ class KeptPlaces:
     """By client, model and turn."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str, str, bytes], _Stood] = {}
+        self._places: dict[str, dict[tuple[str, bytes], _Stood]] = {}
 
     def __len__(self) -> int:
-        return len(self._places)
+        return sum(map(len, self._places.values()))
 
     def keep(self, ticket: Ticket, now: float) -> None:
         """Its client has hung up."""
         if ticket.turn:
             self._drop_old(now)
-            self._places[_key(ticket)] = _Stood(ticket.number, ticket.came, ticket.since, now)
+            places = self._places.pop(ticket.client, {})
+            if len(places) >= MAX_KEPT:
+                del places[next(iter(places))]
+            places[ticket.group, ticket.turn] = _Stood(ticket.number, ticket.came, ticket.since, now)
+            self._places[ticket.client] = places  # the last one: clients are in the order of their last places
 
     def take(self, ticket: Ticket, now: float) -> bool:
         """Give it the place where its turn stood before; False if none is kept. A place is given once."""
-        stood = self._places.pop(_key(ticket), None)
+        stood = self._places.get(ticket.client, {}).pop((ticket.group, ticket.turn), None)
         if stood is None or now - stood.left_at > RETURN_S:
             return False
         ticket.number, ticket.came, ticket.since = stood.number, stood.came, stood.since
         return True
 
     def _drop_old(self, now: float) -> None:
-        for key, stood in list(self._places.items()):
-            if now - stood.left_at <= RETURN_S and len(self._places) < MAX_KEPT:
+        """Of each client whose last place is too old, all."""
+        while self._places:
+            client, places = next(iter(self._places.items()))
+            if any(now - stood.left_at <= RETURN_S for stood in reversed(places.values())):
                 return
-            del self._places[key]
-
-
-def _key(ticket: Ticket) -> tuple[str, str, bytes]:
-    return ticket.client, ticket.group, ticket.turn
+            del self._places[client]

@@ -50,8 +50,16 @@ def test_they_are_bounded_and_old_ones_go_first() -> None:
     assert len(places) == MAX_KEPT
     assert not places.take(ticket(b"9"), 1.0)
     assert places.take(ticket(b"10"), 1.0)
-    places.keep(ticket(), 2.0 + RETURN_S)
+    places.keep(ticket(client="b"), 2.0 + RETURN_S)
     assert len(places) == 1
+
+
+def test_no_client_pushes_out_another_one_s() -> None:
+    places = kept()
+    for number in range(2 * MAX_KEPT):
+        places.keep(ticket(b"%d" % number, client="b"), 101.0)
+    assert places.take(ticket(), 102.0)
+    assert len(places) == MAX_KEPT
 
 
 def test_it_stands_before_those_that_came_after_it() -> None:
