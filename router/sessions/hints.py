@@ -6,7 +6,7 @@ bounded, hashed with its client and model, and nothing else of it is kept, logge
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple, TypeVar
 
@@ -108,9 +108,9 @@ class Names:
         return blake2b(whole, key=self._key, digest_size=HASH_BYTES).digest()
 
 
-def with_header(headers: Iterable[tuple[bytes, bytes]], session: bytes) -> list[tuple[bytes, bytes]]:
+def with_header(headers: Sequence[tuple[bytes, bytes]], session: bytes) -> Sequence[tuple[bytes, bytes]]:
     """The headers, and the value of the one that the operator has named, in place of one that is read."""
-    return [*headers, (b"x-session-id", session)] if session else list(headers)
+    return [*headers, (b"x-session-id", session)] if session else headers
 
 
 def _first(names: Iterable[bytes], said: Mapping[bytes, bytes]) -> bytes:
