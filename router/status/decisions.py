@@ -74,6 +74,8 @@ class DecisionLog:
 
     def finished(self, request: object, record: RequestRecord) -> None:
         """A request has ended: what came of it stands beside its decisions, of which it has one for each attempt."""
+        if self._seen and not self.watched:
+            self._seen.clear()
         for seen in self._seen:
             if seen.request is request:
                 seen.request = None

@@ -94,3 +94,13 @@ def test_what_became_of_a_request_stands_beside_its_decisions(log: DecisionLog) 
     told = log.watch()
     assert [each["outcome"] for each in told] == ["ok", "", "tried again"]
     assert (told[0]["cached_tokens"], told[0]["ttft_s"], told[0]["waited_s"]) == (64, 0.5, 0.25)
+
+
+def test_they_are_forgotten_once_nobody_watches() -> None:
+    clock = Clock()
+    log, decision = DecisionLog(clock), decision_of()
+    log.watch()
+    log.note(object(), asked(), decision, chooser(0.5, 0.6))
+    clock.now += WATCHED_S
+    log.finished(object(), record_of(decision.worker.id))
+    assert log.watch() == []
