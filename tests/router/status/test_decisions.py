@@ -49,7 +49,10 @@ def record_of(worker: str, **more: Any) -> RequestRecord:
 
 @pytest.fixture
 def log() -> DecisionLog:
-    return DecisionLog(Clock())
+    """Somebody watches it."""
+    log = DecisionLog(Clock())
+    log.watch()
+    return log
 
 
 def asked() -> Asked:
