@@ -23,7 +23,9 @@ ELSEWHERE: Final = {
     "router/build/test_make_discovery.py": "router/members: source",
     "router/prefix/test_contract.py": "router/prefix: index",
     "router/routing/test_recognition.py": "router/routing: asked",
-    "router/sessions/test_admission.py": "router/sessions: rotation session turn",
+    "router/sessions/admission/test_admission.py": (
+        "router/sessions/admission: rotation | router/sessions/memory: session | router/sessions/recognition: turn"
+    ),
     "router/settings/test_fields.py": "router/build: tuning | router/settings: routing serving",
     "tokenizer_cache/test_encoder.py": "tokenizer_cache: prompt",
     # What clients, workers and Redis meet: tested over real sockets.

@@ -35,9 +35,9 @@ from router.processes.siblings import Siblings
 from router.prompts.metrics import EncoderCollector
 from router.relay.worker_client import CONNECT_TIMEOUT_S, WorkerClient
 from router.routing.waiting_room import WaitingRoom
-from router.sessions.admission import SessionAdmission
-from router.sessions.fleet_book import FleetBook
+from router.sessions.admission.admission import SessionAdmission
 from router.sessions.metrics import SessionCollector
+from router.sessions.shared.fleet_book import FleetBook
 from router.settings import Settings
 from router.shared.counters import LinkCounters
 from router.tasks import Background

@@ -40,9 +40,9 @@ from router.routing.decide import Decider
 from router.routing.owners import ResponseOwners, SharedOwners
 from router.routing.recognition import Recognition
 from router.routing.waiting_room import WaitingRoom
-from router.sessions.admission import SessionAdmission
-from router.sessions.fleet_book import FleetBook
-from router.sessions.hints import Names
+from router.sessions.admission.admission import SessionAdmission
+from router.sessions.recognition.hints import Names
+from router.sessions.shared.fleet_book import FleetBook
 from router.shadow.shadows import Shadows
 from router.status.decisions import DecisionLog
 from router.status.status import StatusParts

@@ -18,8 +18,8 @@ from router.prefix.upkeep import Upkeep
 from router.prefix.verbs import SharedLimits, Verbs
 from router.prefix.writer import SharedWriter
 from router.prompts.recall import Recall, RecallLimits
-from router.sessions.book_exchange import BookExchange
-from router.sessions.fleet_book import FleetBook
+from router.sessions.shared.book_exchange import BookExchange
+from router.sessions.shared.fleet_book import FleetBook
 from router.settings import Settings
 from router.shared.address import parse_address
 from router.shared.check import SecretCheck

@@ -14,8 +14,8 @@ from router.routing.decide import Decision, NoWorkerError
 from router.routing.recognition import Recognition
 from router.routing.saturation import wait_s
 from router.routing.waiting_room import WaitingRoom
-from router.sessions.admission import SessionAdmission
-from router.sessions.told import told, told_room
+from router.sessions.admission.admission import SessionAdmission
+from router.sessions.admission.explained import room_explained, turn_explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,9 @@ class Explainer:
             "source": prompt.source if prompt is not None else "",
             "waits_for_memory": chosen is None,
             "in_line": sum(ticket.group == asked.group.name for ticket in self.room.line.tickets),
-            "session": told(self.admission, asked.turn, available(asked.group)) if asked.turn is not None else None,
+            "session": turn_explained(self.admission, asked.turn, available(asked.group))
+            if asked.turn is not None
+            else None,
             "candidates": self._candidates(asked, among_all),
         }
 
@@ -64,7 +66,7 @@ class Explainer:
                 **candidate._asdict(),
                 "cost": cost,
                 "wait_s": wait_s(candidate, worker.running.punctuality, now),
-                **(told_room(self.admission, asked.turn, worker) if asked.turn is not None else {}),
+                **(room_explained(self.admission, asked.turn, worker) if asked.turn is not None else {}),
             }
             for candidate, worker, cost in zip(decision.candidates, decision.workers, costs, strict=True)
         ]

@@ -11,7 +11,7 @@ from router.prompts.encoders import EncoderSet
 from router.prompts.reading import Reading
 from router.routing.asked import Asked
 from router.routing.priority import level_of
-from router.sessions.hints import Names, with_header
+from router.sessions.recognition.hints import Names, with_header
 from router.wire.errors import ApiError
 from router.wire.exchange import Exchange
 from router.wire.limits import model_error

@@ -49,7 +49,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     cached_tokens: int | None = None
     completion_tokens: int | None = None
     session: str = ""
-    """Whose turn it was: a word of `router.sessions.turn.Standing`."""
+    """Whose turn it was: a word of `router.sessions.recognition.turn.Standing`."""
     trace: TraceContext | None = None
 
     @property

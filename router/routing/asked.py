@@ -9,8 +9,8 @@ from router.fleet.groups import ModelGroup
 from router.fleet.worker import Worker
 from router.prompts.encoding import Encoder
 from router.routing.priority import USUAL
-from router.sessions.hints import NO_HINT, Hint
-from router.sessions.turn import Turn
+from router.sessions.recognition.hints import NO_HINT, Hint
+from router.sessions.recognition.turn import Turn
 from tokenizer_cache.bodies.request import Request
 from tokenizer_cache.prompt import Prompt
 

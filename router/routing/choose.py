@@ -20,8 +20,8 @@ from router.routing.decide import SMALL_FLEET, Decider, Decision, NoWorkerError,
 from router.routing.fair_queue import Ticket
 from router.routing.saturation import saturated
 from router.routing.waiting_room import Verdict, WaitingRoom
-from router.sessions.fleet_book import FleetBook
-from router.sessions.turn import Turn
+from router.sessions.recognition.turn import Turn
+from router.sessions.shared.fleet_book import FleetBook
 from router.wire.errors import ApiError, UnservedError
 from tokenizer_cache.prompt import Prompt
 

@@ -7,7 +7,7 @@ longer for those whose clients are impatient.
 from typing import NamedTuple
 
 from router.routing.fair_queue import Ticket
-from router.sessions.turn import RETURN_S
+from router.sessions.recognition.turn import RETURN_S
 
 MAX_KEPT = 256
 """Places that are kept for one client at once. Its oldest is given up for another one of its own."""

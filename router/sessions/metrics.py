@@ -6,9 +6,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from router.fleet.worker import Worker
-from router.sessions.climate import Climate
-from router.sessions.fleet_book import FleetBook
-from router.sessions.session import Ending
+from router.sessions.admission.climate import Climate
+from router.sessions.memory.session import Ending
+from router.sessions.shared.fleet_book import FleetBook
 
 Row = tuple[tuple[str, ...], float]
 """Label values and value."""

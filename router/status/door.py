@@ -8,7 +8,7 @@ from router.fleet.workers import Fleet
 from router.routing.choose import available
 from router.routing.fair_queue import Ticket
 from router.routing.waiting_room import MEMORY, SATURATED, WaitingRoom
-from router.sessions.admission import SessionAdmission
+from router.sessions.admission.admission import SessionAdmission
 
 MOST_WAITING = 50
 MOST_MODELS = 32

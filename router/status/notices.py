@@ -8,7 +8,7 @@ from router.fleet.breaker import BreakerState
 from router.fleet.in_words import one_line
 from router.fleet.worker import Worker, WorkerState
 from router.observe.metrics import Instruments
-from router.sessions.admission import SessionAdmission
+from router.sessions.admission.admission import SessionAdmission
 
 BAD, WARNING = "bad", "warning"
 MOST_NOTICES = 40

@@ -16,7 +16,7 @@ from router.fleet.workers import Fleet
 from router.observe.metrics import Instruments
 from router.prefix.residency import Residency
 from router.routing.waiting_room import WaitingRoom
-from router.sessions.admission import SessionAdmission
+from router.sessions.admission.admission import SessionAdmission
 from router.status.decisions import DecisionLog
 from router.status.door import MOST_MODELS, models, waiting
 from router.status.notices import Shared, notices

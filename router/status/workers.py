@@ -7,8 +7,8 @@ from typing import Any
 from router.fleet.others import NOTHING
 from router.fleet.worker import Worker
 from router.observe.metrics import Instruments
-from router.sessions.admission import SessionAdmission
-from router.sessions.session import Session
+from router.sessions.admission.admission import SessionAdmission
+from router.sessions.memory.session import Session
 
 MOST_SESSIONS = 32
 """Sessions that are told of one worker: those that came last are counted only."""

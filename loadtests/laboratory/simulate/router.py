@@ -35,8 +35,8 @@ from router.routing.choose import Chooser, choice_of, others_available
 from router.routing.decide import Decider, Decision, NoWorkerError
 from router.routing.fair_queue import Ticket
 from router.routing.waiting_room import WaitingRoom
-from router.sessions.admission import SessionAdmission
-from router.sessions.fleet_book import FleetBook
+from router.sessions.admission.admission import SessionAdmission
+from router.sessions.shared.fleet_book import FleetBook
 from router.settings import Settings
 from router.shadow.shadows import Shadowed, Shadows
 from router.shadow.world import World

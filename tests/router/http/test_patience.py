@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from router.sessions.turn import RETURN_S
+from router.sessions.recognition.turn import RETURN_S
 from tests.router.http.patience import BODY, busy, codex, impatient_proxy
 from tests.router.http.raw import post, wire
 from tests.router.http.site import CHAT, MESSAGES, RESPONSES

@@ -20,10 +20,10 @@ from router.routing.decide import Decider, Decision, NoWorkerError
 from router.routing.fair_queue import Ticket
 from router.routing.line import RoomLimits
 from router.routing.waiting_room import WaitingRoom
-from router.sessions.admission import SessionAdmission
-from router.sessions.fleet_book import FleetBook, Taken
-from router.sessions.session import Session
-from router.sessions.turn import Turn
+from router.sessions.admission.admission import SessionAdmission
+from router.sessions.memory.session import Session
+from router.sessions.recognition.turn import Turn
+from router.sessions.shared.fleet_book import FleetBook, Taken
 from router.wire.errors import ApiError, UnservedError
 from tests.router.fleets import MODEL, make_fleet
 from tests.router.sessions.chains import prompt_of

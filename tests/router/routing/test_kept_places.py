@@ -2,7 +2,7 @@
 
 from router.routing.fair_queue import FairQueue, Ticket
 from router.routing.kept_places import MAX_KEPT, KeptPlaces
-from router.sessions.turn import RETURN_S
+from router.sessions.recognition.turn import RETURN_S
 
 
 def ticket(turn: bytes = b"t", client: str = "a", group: str = "m", number: int = 0) -> Ticket:

@@ -1,10 +1,10 @@
 """Several routers that tell each other of their sessions, with a clock made by hand and a list for a stream."""
 
 from router.fleet.worker import Worker
-from router.sessions.fleet_book import FleetBook, Taken
-from router.sessions.turn import Turn
+from router.sessions.recognition.turn import Turn
+from router.sessions.shared.fleet_book import FleetBook, Taken
 from tests.router.fleets import MODEL
-from tests.router.sessions.test_admission import Site
+from tests.router.sessions.admission.test_admission import Site
 
 
 class Told(Site):

@@ -2,12 +2,12 @@
 
 from prometheus_client import CollectorRegistry
 
-from router.sessions.fleet_book import FleetBook, Taken
-from router.sessions.hints import Hint
+from router.sessions.memory.session import Ending
 from router.sessions.metrics import SessionCollector
-from router.sessions.session import Ending
+from router.sessions.recognition.hints import Hint
+from router.sessions.shared.fleet_book import FleetBook, Taken
 from tests.router.fleets import MODEL
-from tests.router.sessions.test_admission import BOUND_S, Site
+from tests.router.sessions.admission.test_admission import BOUND_S, Site
 
 
 class Page:

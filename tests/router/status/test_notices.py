@@ -8,7 +8,7 @@ from router.fleet.breaker import Fault
 from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
 from router.observe.metrics import Instruments
-from router.sessions.admission import SessionAdmission
+from router.sessions.admission.admission import SessionAdmission
 from router.status.notices import BAD, MOST_NOTICES, Notice, Shared, notices
 from tests.router.fleets import facts, make_fleet
 

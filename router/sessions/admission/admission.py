@@ -1,0 +1,381 @@
+"""Who may use which worker's KV memory: as many sessions as fit, each until others have waited for long enough.
+
+A turn of a session that is inside goes at once. Others go where there is room, and wait where there is none. What must
+not be broken: room is given once (whoever begins is counted before the next one is asked), and a place that was taken
+is given back on every path.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from router.fleet.worker import Worker
+from router.prefix.index import HASH_BYTES
+from router.sessions.admission.climate import Climate
+from router.sessions.admission.rotation import Rotation
+from router.sessions.memory.footprint import footprint_of, leaf_of
+from router.sessions.memory.session import Ending, Session
+from router.sessions.memory.working_set import WorkingSet
+from router.sessions.recognition.book import SessionBook
+from router.sessions.recognition.families import Families, lent, waited_for, yielding
+from router.sessions.recognition.hints import NO_HINT, Hint
+from router.sessions.recognition.turn import RETURN_S, UNSTREAMED_SHARE, Turn
+from tokenizer_cache.prompt import Prompt
+
+LOADING_SHARE = 0.25
+"""Share of the workers' time that may go into loading sessions that have waited for less than the bound. The same share
+of the bound is left for the end of another session's turn, and for the load."""
+LEAST_TOKENS = 1024
+"""A shorter prompt goes at once and is not counted: it needs little memory, and a session is known from its first
+longer prompt on."""
+MAX_GROUPS = 1024
+PLENTY = 4
+"""Room for this many sessions like it, for each router, is given without asking the others. Danger: with less, what
+they have taken in the last tenth of a second may be the same room."""
+
+
+class SessionAdmission(Rotation):
+    """One router's. `bound_s`: for how long a turn waits at most before the session that is inside for longest makes
+    room for it, 0 for no admission at all; `extra_tokens`: KV tokens of each worker's host."""
+
+    def __init__(self, bound_s: float, extra_tokens: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.bound_s = bound_s
+        self.share = 1.0
+        """Of each worker's memory, that is this router's to give: less than 1 while it hears nothing of the others."""
+        self.heard = 0
+        """How often something was heard of other routers' sessions."""
+        self.on_change: Callable[[Session], None] = lambda session: None
+        """Called with a session that the other routers must hear of."""
+        self.book = SessionBook()
+        self.families = Families()
+        self.ids_dropped = 0
+        """Requests whose client called its session something that is no id."""
+        self.sets: dict[str, WorkingSet] = {}
+        """By holder: a restarted engine has kept nothing."""
+        self.changes = 0
+        """How often room may have come free."""
+        self.rotated = 0
+        """Sessions that made room for one that had waited."""
+        self.expired = 0
+        """Sessions whose lease ended before they came back."""
+        self.outgrown = 0
+        """Idle sessions that left because another one at their worker had grown."""
+        self.refused = 0
+        """New sessions that were refused."""
+        self._extra_tokens = extra_tokens
+        self._clock = clock
+        self._climates: dict[str, Climate] = {}
+
+    def climate(self, group: str) -> Climate:
+        """What the sessions of this model are like."""
+        climate = self._climates.get(group)
+        if climate is None:
+            if len(self._climates) >= MAX_GROUPS:
+                del self._climates[next(iter(self._climates))]
+            climate = self._climates[group] = Climate()
+        return climate
+
+    def climates(self) -> list[tuple[str, Climate]]:
+        """By model."""
+        return list(self._climates.items())
+
+    def holds_back(self, group: str) -> bool:
+        """Do sessions of this model wait that do not fit?"""
+        return bool(self.bound_s) and self.climate(group).waits
+
+    def arrive(
+        self, group: str, prompts: Mapping[str, Prompt], streams: bool = True, hint: Hint = NO_HINT
+    ) -> Turn | None:
+        """Whose turn a request is; None for a prompt that needs little memory. Changes nothing, unless a client says in
+        such a prompt that its session ends."""
+        if not self.bound_s:
+            return None
+        self.ids_dropped += hint.dropped
+        prompt = next(iter(prompts.values()), None)
+        if prompt is None or prompt.tokens < LEAST_TOKENS or not prompt.chain:
+            if hint.ends:
+                self._end(hint)
+            return None
+        found = self.book.find(prompt)
+        if hint is not NO_HINT:
+            found = self.families.find(found, hint, prompt)
+        before = found.session.anchors if found.session is not None and not found.broken else ()
+        wanted = footprint_of(prompt, before, int(self.climate(group).answer_tokens))
+        turn = Turn(self, group, wanted, self._clock(), found)
+        turn.prompt, turn.streams, turn.heard = prompt, streams, self.heard
+        if hint is not NO_HINT:
+            turn.hint, turn.family = hint, self.families.of(hint)
+            turn.standing = "branch" if turn.family and turn.standing == "new" else turn.standing
+        return turn
+
+    def places(self, turn: Turn | None, workers: Sequence[Worker]) -> Sequence[Worker]:
+        """Those of `workers` to which the turn may go now, in their order; none if it must wait."""
+        if turn is None:
+            return workers
+        now, climate = self._clock(), self.climate(turn.group)
+        if climate.is_due(now):
+            climate.judge(workers, now, self._capacity_of(workers))
+        if not climate.waits:
+            return workers
+        home = turn.session.place if turn.session is not None else None
+        if home is not None and climate.crowded:
+            stays = [worker for worker in workers if self.sets.get(worker.holder) is home]
+            if stays:
+                return stays
+        return [worker for worker in workers if self._has_room(turn, worker, now)]
+
+    def has_room(self, turn: Turn, workers: Iterable[Worker]) -> bool:
+        """Is there any place for a turn that waits?"""
+        now = self._clock()
+        return not self.holds_back(turn.group) or any(self._has_room(turn, worker, now) for worker in workers)
+
+    def takes_room(self, turn: Turn, worker: Worker, routers: int) -> bool:
+        """Does it take room at this worker, which another one of so many routers might give at the same moment?"""
+        place, capacity = self.sets.get(worker.holder), self._capacity(worker)
+        if not capacity or not self.holds_back(turn.group):
+            return False
+        if place is None:
+            return turn.wanted.tokens * routers * PLENTY > capacity
+        inside = turn.session is not None and turn.session.place is place
+        return not inside and place.tokens + turn.wanted.tokens * routers * PLENTY > self._limit(worker)
+
+    def fits(self, turn: Turn, worker: Worker) -> bool:
+        """Is there room for it at this worker, whether or not it would wait for that?"""
+        return self._has_room(turn, worker, self._clock())
+
+    def pinned(self, turn: Turn | None) -> bool:
+        """Does it go at once, while others wait for room?"""
+        return turn is not None and turn.inside and self.climate(turn.group).crowded
+
+    def wait(self, turn: Turn) -> None:
+        """It waits for room from now on. May be called again."""
+        climate = self.climate(turn.group)
+        turn.waited = True
+        climate.wait(turn)
+        self._came(turn, climate)
+
+    def go(self, turn: Turn) -> None:
+        """It does not wait any more, whatever became of it. May be called again."""
+        self.climate(turn.group).go(turn)
+        self._unclaim(turn)
+
+    def _came(self, turn: Turn, climate: Climate) -> None:
+        """The pause before it is over: learned once."""
+        session = turn.session
+        if not turn.came and session is not None and session.turns:
+            climate.returned(session, 0.0 if session.running else turn.arrived_at - session.ended_at)
+            self.on_change(session)
+        turn.came = True
+
+    def too_many(self, turn: Turn, workers: Sequence[Worker]) -> bool:
+        """Would a new session wait for longer than the bound, because one round of loads takes that long already?"""
+        if turn.known or not workers:
+            return False
+        return self.round_s(turn.group, workers) > self.bound_s
+
+    def round_s(self, group: str, workers: Sequence[Worker]) -> float:
+        """Seconds in which `workers` compute all that waits for room."""
+        climate = self.climate(group)
+        tokens = climate.waiting_tokens + climate.elsewhere_tokens
+        return tokens / max(1.0, sum(worker.prefill_rate for worker in workers))
+
+    def claim_after_s(self, group: str, workers: Sequence[Worker], streams: bool = True) -> float:
+        """Room is made for a turn that has waited for this many seconds. It is always more than a round of loads, or
+        loads would take all of the workers' time."""
+        round_s = self.round_s(group, workers)
+        bound_s = self.bound_s * (1.0 if streams else UNSTREAMED_SHARE)
+        return min(round_s / LOADING_SHARE, (1 - LOADING_SHARE) * bound_s + round_s)
+
+    def begin(self, turn: Turn, worker: Worker) -> None:
+        """The turn goes to `worker`."""
+        self.go(turn)
+        now, climate = self._clock(), self.climate(turn.group)
+        session = turn.session
+        if session is not None and session.running and not session.answering:
+            turn.parent, session = session, None  # several turns came that go on from one: the first one is it
+        if session is None:
+            session = turn.session = Session(turn.group, turn.session_id)
+            self.book.begin(session)
+            parent = turn.parent
+            if parent is not None and not parent.running:
+                self._leave(parent)  # its place is the branch's now
+        if turn.hint.family and session.family is None:
+            self.families.join(session, turn.hint, now)
+        self._came(turn, climate)
+        place = self.place_of(worker.holder)
+        turn.kept = session.place is place and bool(session.turns) and not turn.broken
+        turn.expected_tokens = session.prompt_tokens if turn.kept else 0
+        turn.began_at = now
+        if session.place is not place:
+            self._leave(session)
+            self._yield(turn, place, worker)
+            place.enter(session, now)
+        place.hold(session, turn.wanted)
+        session.broken = turn.broken
+        if session.family is not None and turn.prompt is not None:
+            session.start = turn.prompt.chain[:HASH_BYTES]
+        session.running += 1
+        session.answering = False
+        climate.began(session, now)
+        self.on_change(session)
+        self._relieve(place, worker, climate)
+
+    def answers(self, turn: Turn, prompt: Prompt) -> None:
+        """The turn's answer begins: a client that has all of it may send the next turn before `left` is called."""
+        session = turn.session
+        if session is not None:
+            session.answering = True
+            for forgotten in self.book.note(session, prompt):
+                self._forget(forgotten)
+            self.on_change(session)
+
+    def left(self, turn: Turn, prompt: Prompt | None, answered: bool, gone: bool = False) -> None:
+        """The turn's attempt has ended. `prompt`: as it is known by now, if it is; `gone`: its client has hung up, and
+        is likely to send the same again."""
+        session, now = turn.session, self._clock()
+        if session is None:
+            return
+        session.running -= 1
+        session.ended_at = now
+        self.on_change(session)
+        place: WorkingSet | None = session.place
+        if answered and prompt is not None:
+            session.turns += 1
+            session.prompt_tokens = prompt.tokens
+            for forgotten in self.book.note(session, prompt):
+                self._forget(forgotten)
+            if place is not None and prompt is not turn.prompt and not session.running:
+                longer = max(0, turn.wanted.tokens - prompt.tokens)
+                place.hold(session, footprint_of(prompt, answer_tokens=longer))
+        elif gone and not session.turns and prompt is not None and leaf_of(prompt):
+            for forgotten in self.book.note(session, prompt):
+                self._forget(forgotten)
+        self._ended(turn, session, now, gone)
+
+    def _ended(self, turn: Turn, session: Session, now: float, gone: bool) -> None:
+        climate = self.climate(turn.group)
+        if not session.running and (turn.hint.ends or not (session.turns or self.book.knows(session))):
+            self._forget(session)
+        elif session.leaving and not session.running:
+            self.rotated += 1
+            self._leave(session)
+        elif session.place is not None:
+            self._keep(session, climate, now, RETURN_S if gone else 0.0)
+        for relative in () if session.family is None else waited_for(session, now):
+            if relative.leaving:
+                self.rotated += 1
+                self._leave(relative)
+            else:
+                self._keep(relative, climate, now)
+                self.on_change(relative)
+
+    def learn(self, turn: Turn, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
+        """What the answer said: how it ended, how long it was, and what was really cached of the prompt."""
+        session, climate = turn.session, self.climate(turn.group)
+        if session is None or not session.turns:
+            return
+        session.ending = Ending.CALL if calls else Ending.ANSWER if session.turns > 1 else Ending.FIRST_ANSWER
+        if completion_tokens:
+            climate.answered(completion_tokens)
+        place: WorkingSet | None = session.place
+        if turn.kept:
+            new_tokens = max(0, session.prompt_tokens - turn.expected_tokens)
+            climate.turn(session.prompt_tokens, new_tokens, session.ended_at - turn.began_at)
+            if place is not None and cached_tokens is not None and self.holds_back(turn.group):
+                place.margin.kept(turn.expected_tokens, cached_tokens, bool(climate.waiting))
+        if place is not None and not session.running:
+            self._keep(session, climate, session.ended_at)
+        self.on_change(session)
+
+    def forget(self, holder: str) -> None:
+        """This worker has lost what it held, or is gone."""
+        self.changes += 1
+        place = self.sets.pop(holder, None)
+        if place is not None:
+            for session in list(place.sessions):
+                place.leave(session)
+
+    def room(self, worker: Worker) -> int:
+        """KV tokens that sessions may need there; 0 when unknown."""
+        return int(self._limit(worker))
+
+    def place_of(self, holder: str) -> WorkingSet:
+        """The working set of this holder, from now on."""
+        place = self.sets.get(holder)
+        if place is None:
+            place = self.sets[holder] = WorkingSet(holder)
+        return place
+
+    def set_of(self, worker: Worker) -> WorkingSet | None:
+        """The working set of this worker; None while no session was there."""
+        return self.sets.get(worker.holder)
+
+    def _limit(self, worker: Worker) -> float:
+        place = self.sets.get(worker.holder)
+        return self._capacity(worker) * self.share * (place.margin.share if place is not None else 1.0)
+
+    def _capacity(self, worker: Worker) -> int:
+        pool = worker.pool
+        return pool.kept_tokens + self._extra_tokens if pool.caches and pool.kept_tokens else 0
+
+    def _capacity_of(self, workers: Collection[Worker]) -> int:
+        return sum(self._capacity(worker) for worker in workers)
+
+    def _has_room(self, turn: Turn, worker: Worker, now: float) -> bool:
+        """A session that is larger than what the margin leaves goes in where it is alone. One that is larger than the
+        memory goes at once: waiting would not help it, and the engine says so."""
+        place = self.sets.get(worker.holder)
+        if place is None:
+            return True
+        if now >= place.soonest_end:
+            self._end_leases(place, now)
+        capacity, wanted = self._capacity(worker), turn.wanted.tokens
+        taken = place.tokens + (place.promised_before(turn) if place.claims else 0)
+        spare = capacity * self.share * place.margin.share - taken
+        if wanted <= spare or not taken or not capacity or wanted > capacity:
+            return True
+        if turn.session is not None and turn.session.place is place:
+            return True
+        return place.needs(turn.wanted) <= spare + (lent(turn, place) if turn.family is not None else 0)
+
+    def _yield(self, turn: Turn, place: WorkingSet, worker: Worker) -> None:
+        """Its relatives make room for it, as far as that is needed."""
+        for member in yielding(turn, place) if turn.family is not None else ():
+            if place.tokens + place.needs(turn.wanted) > self._limit(worker):
+                self._leave(member)
+
+    def _end(self, hint: Hint) -> None:
+        """Sessions that a client says are over."""
+        for session in self.families.named(hint):
+            if not session.running:
+                self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        """It does not come again, as far as is known."""
+        self._leave(session)
+        self.families.forget(session)
+        self.book.forget(session)
+
+    def end_leases(self) -> None:
+        """Those that are over, of workers too that nobody asks of."""
+        now = self._clock()
+        for place in self.sets.values():
+            if now >= place.soonest_end:
+                self._end_leases(place, now)
+
+    def _end_leases(self, place: WorkingSet, now: float) -> None:
+        for session in place.ended_leases(now):
+            self.expired += 1
+            self.changes += 1
+            place.leave(session)  # the other routers end it by themselves
+
+    def _keep(self, session: Session, climate: Climate, now: float, least_s: float = 0.0) -> None:
+        """An idle session's memory is kept until its lease ends."""
+        lease_s = climate.lease_s(session.ending)
+        session.kept_until = now + (lease_s if lease_s > least_s else least_s)
+        session.place.idle_until(session.kept_until)
+
+    def _leave(self, session: Session) -> None:
+        if session.place is not None:
+            self.changes += 1
+            session.place.leave(session)
+            self.on_change(session)

@@ -1,0 +1,112 @@
+"""Makes room for turns that have waited for long enough: the sessions that are inside for longest leave."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from router.fleet.worker import Worker
+from router.sessions.admission.climate import Climate
+from router.sessions.memory.session import Session
+from router.sessions.memory.working_set import WorkingSet
+from router.sessions.recognition.turn import Turn
+
+OVER = 0.05
+"""Share of the memory by which sessions inside may outgrow it before one of them leaves."""
+
+
+class Rotation(Protocol):
+    """The part of admission that has sessions leave for others."""
+
+    sets: dict[str, WorkingSet]
+    changes: int
+    rotated: int
+    outgrown: int
+    share: float
+    on_change: Callable[[Session], None]
+    _clock: Callable[[], float]
+
+    def claim_after_s(self, group: str, workers: Sequence[Worker], streams: bool = True) -> float: ...
+
+    def _limit(self, worker: Worker) -> float: ...
+
+    def _capacity(self, worker: Worker) -> int: ...
+
+    def _leave(self, session: Session) -> None: ...
+
+    def claim(self, turn: Turn, workers: Sequence[Worker]) -> None:
+        """The turn has waited for long enough: sessions that are inside for longest make room for it, between two of
+        their turns. May be called again, and should be: the first one that is idle leaves."""
+        now = self._clock()
+        worker = next((w for w in workers if turn.claim is not None and self.sets.get(w.holder) is turn.claim), None)
+        if worker is None:
+            self._unclaim(turn)  # its worker takes no requests any more
+            if now - turn.arrived_at < self.claim_after_s(turn.group, workers, turn.streams):
+                return
+            worker = self._claimed(turn, workers, now)
+            if worker is None:
+                return
+            turn.claim = self.sets[worker.holder]
+            turn.claim.claims[turn] = turn.claim.needs(turn.wanted)
+        self._make_room(turn, self.sets[worker.holder], worker, now)
+
+    def _claimed(self, turn: Turn, workers: Sequence[Worker], now: float) -> Worker | None:
+        """The worker with the session that is inside for longest, among those that are not promised to others."""
+        found: tuple[float, Worker] | None = None
+        for worker in workers:
+            place, limit = self.sets.get(worker.holder), self._limit(worker)
+            if place is None or (place.claims and sum(place.claims.values()) + place.needs(turn.wanted) > limit):
+                continue
+            since = min((session.since for session in self._leavers(worker, now)), default=now)
+            if since < now and (found is None or since < found[0]):
+                found = since, worker
+        return found[1] if found is not None else None
+
+    def _unclaim(self, turn: Turn) -> None:
+        if turn.claim is not None:
+            self.changes += 1
+            turn.claim.claims.pop(turn, None)
+            turn.claim = None
+
+    def _leavers(self, worker: Worker, now: float) -> list[Session]:
+        """Sessions that may make room: inside for longer than their load took, and for one turn at least, unless its
+        client has hung up."""
+        place = self.sets.get(worker.holder)
+        if place is None:
+            return []
+        rate = worker.prefill_rate
+        return [s for s in place.sessions if (s.turns or not s.running) and now - s.since > s.held_tokens / rate]
+
+    def _make_room(self, turn: Turn, place: WorkingSet, worker: Worker, now: float) -> None:
+        """Have sessions leave until what is claimed there, up to this turn's claim, fits: of those that are inside for
+        longest the idle ones; if that is not enough, those whose turns run leave at their ends, unless another session
+        is idle before."""
+        room = self._limit(worker) - place.promised_before(turn) - place.claims[turn]
+        leavers = sorted(self._leavers(worker, now), key=_since)
+        for session in leavers:
+            if place.tokens > room and not session.busy:
+                self.rotated += 1
+                self._leave(session)
+        staying = place.tokens
+        for session in leavers:
+            if session.busy:
+                if session.leaving != (staying > room):
+                    session.leaving = not session.leaving
+                    self.on_change(session)
+                staying -= session.held_tokens if staying > room else 0
+
+    def _relieve(self, place: WorkingSet, worker: Worker, climate: Climate) -> None:
+        """Sessions inside have outgrown the memory: the one that is inside for longest leaves."""
+        limit = self._capacity(worker) * self.share * (place.margin.share + OVER)
+        while limit and place.tokens > limit and len(place.sessions) > 1:
+            idle = next(place.idle(), None)
+            if idle is None:
+                first = next(iter(place.sessions))
+                if climate.waits and not first.leaving:
+                    first.leaving = True
+                    self.on_change(first)
+                return
+            self.outgrown += 1
+            self._leave(idle)
+
+
+def _since(session: Session) -> float:
+    return session.since

@@ -1,0 +1,1 @@
+"""What sessions need of a worker's KV memory: one session, its footprint, and what all of a worker need together."""

@@ -1,0 +1,116 @@
+"""The memory of one worker, as the sessions inside it need it together."""
+
+import math
+from collections.abc import Iterator
+
+from router.sessions.memory.footprint import Footprint
+from router.sessions.memory.margin import Margin
+from router.sessions.memory.session import Session
+
+
+class WorkingSet:
+    """One worker's. Sessions enter, grow and leave; what two of them share counts once."""
+
+    __slots__ = ("_anchors", "_own_tokens", "anchor_tokens", "claims", "holder", "margin", "sessions", "soonest_end")
+
+    def __init__(self, holder: str = "") -> None:
+        self.holder = holder
+        self._anchors: dict[bytes, int] = {}
+        """How many of the sessions inside have each anchor."""
+        self.anchor_tokens = 0
+        self._own_tokens = 0
+        self.soonest_end = math.inf
+        """When the first lease of an idle session ends, at the earliest: `ended_leases` has nothing before."""
+        self.sessions: dict[Session, None] = {}
+        """Those inside, in the order in which they came."""
+        self.claims: dict[object, int] = {}
+        """Room that is made for turns that have waited for long, in tokens: the first claim is served first."""
+        self.margin = Margin()
+
+    @property
+    def tokens(self) -> int:
+        """What all of them need."""
+        return len(self._anchors) * self.anchor_tokens + self._own_tokens
+
+    def promised_before(self, turn: object) -> int:
+        """Tokens that are claimed before this turn's own claim; all of them if it has none."""
+        tokens = 0
+        for other, claimed in self.claims.items():
+            if other is turn:
+                break
+            tokens += claimed
+        return tokens
+
+    def needs(self, wanted: Footprint) -> int:
+        """Tokens that a prompt would need here beyond what is shared with the sessions inside."""
+        return wanted.tokens - self._shared(wanted.anchors) * wanted.anchor_tokens
+
+    def _shared(self, anchors: list[bytes]) -> int:
+        """How many of a prompt's anchors are here, by bisection: with one, all before it are."""
+        here = self._anchors
+        if not anchors or anchors[0] not in here:
+            return 0
+        low, high = 1, len(anchors)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if anchors[middle] in here else (low, middle)
+        return low
+
+    def enter(self, session: Session, now: float) -> None:
+        """It is inside from now on, with nothing so far."""
+        session.place, session.since, session.leaving = self, now, False
+        session.anchors, session.told, session.held_tokens = [], [], 0
+        self.sessions[session] = None
+
+    def hold(self, session: Session, wanted: Footprint) -> None:
+        """What a session inside needs has changed: usually it has grown."""
+        self.anchor_tokens = wanted.anchor_tokens
+        had, new = session.anchors, wanted.anchors
+        if new[: len(had)] == had:
+            if len(new) > len(had):
+                self._add(new[len(had) :])
+        else:
+            self._drop(had)
+            self._add(new)
+        self._own_tokens += _own(wanted.tokens, new, wanted) - _own(session.held_tokens, had, wanted)
+        session.anchors, session.held_tokens = new, wanted.tokens
+
+    def leave(self, session: Session) -> None:
+        """Its memory is not kept any more."""
+        self._drop(session.anchors)
+        self._own_tokens -= session.held_tokens - len(session.anchors) * self.anchor_tokens
+        del self.sessions[session]
+        session.anchors, session.told, session.held_tokens = [], [], 0
+        session.place, session.leaving = None, False
+
+    def idle_until(self, when: float) -> None:
+        """A session inside is idle, and its lease ends then."""
+        self.soonest_end = min(self.soonest_end, when)
+
+    def ended_leases(self, now: float) -> list[Session]:
+        """Sessions inside whose lease is over."""
+        idle = [session for session in self.sessions if not session.busy]
+        self.soonest_end = min((session.kept_until for session in idle if session.kept_until > now), default=math.inf)
+        return [session for session in idle if session.kept_until <= now]
+
+    def idle(self) -> Iterator[Session]:
+        """Sessions inside of which no turn runs, nor of a relative, in the order in which they came."""
+        return (session for session in self.sessions if not session.busy)
+
+    def _add(self, anchors: list[bytes]) -> None:
+        here = self._anchors
+        for anchor in anchors:
+            here[anchor] = here.get(anchor, 0) + 1
+
+    def _drop(self, anchors: list[bytes]) -> None:
+        here = self._anchors
+        for anchor in anchors:
+            if here[anchor] == 1:
+                del here[anchor]
+            else:
+                here[anchor] -= 1
+
+
+def _own(tokens: int, anchors: list[bytes], wanted: Footprint) -> int:
+    """Tokens after the last anchor."""
+    return tokens - len(anchors) * wanted.anchor_tokens

@@ -1,0 +1,1 @@
+"""Whose turn a prompt is: by its chain of blocks, and by what its client calls its session."""
