@@ -106,7 +106,7 @@ class Loop:
                 asked = await with_owner(asked, steps.owners)
             asked = progress.asked = steps.chooser.arrived(await steps.recognition.complete(asked))
             while True:
-                choice = await self._choose(asked, failed, outcome.kind, progress)
+                choice = await self._choose(asked, failed, outcome.kind, progress, alive)
                 attempt = self._begin(asked, choice, charge, progress)
                 with attempt:
                     steps.late_tokens.follow(attempt)
@@ -139,7 +139,9 @@ class Loop:
                 told = (usage.cached_tokens, usage.completion_tokens) if usage is not None else (None, None)
                 steps.shadows.end(progress.shadowed, record, *told)
 
-    async def _choose(self, asked: Asked, failed: tuple[Worker, ...], kind: str, progress: Progress) -> Choice:
+    async def _choose(
+        self, asked: Asked, failed: tuple[Worker, ...], kind: str, progress: Progress, alive: KeepAlive
+    ) -> Choice:
         """Decide, or wait for a worker first; a request that is tried again never waits. Raises ApiError where no
         worker is left after an attempt that failed with `kind`."""
         chooser = self._steps.chooser
@@ -151,7 +153,7 @@ class Loop:
             if waits or decision is None or not (failed or await chooser.reserve(asked, decision)):
                 began = time.monotonic()
                 try:
-                    decision = await chooser.wait(asked)
+                    decision = await chooser.wait(asked, alive)
                 finally:
                     progress.queued_s = time.monotonic() - began
         except NoWorkerError:

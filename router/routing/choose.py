@@ -8,6 +8,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from router.routing.waiting_room import Verdict, WaitingRoom
 from router.sessions.recognition.turn import Turn
 from router.sessions.shared.fleet_book import FleetBook
 from router.wire.errors import ApiError, UnservedError
+from router.wire.keep_alive import KeepAlive
 from tokenizer_cache.prompt import Prompt
 
 LEASES_S = 0.05
@@ -138,9 +140,9 @@ class Chooser:
             return True
         return bool(self._bound_s) and saturated(decision, self._bound_s, self._clock())
 
-    async def wait(self, asked: Asked) -> Decision:
-        """Wait for a place, and decide when there is one: workers may have come and gone meanwhile. Raises ClientError,
-        and UnservedError for a new session when there are too many."""
+    async def wait(self, asked: Asked, alive: KeepAlive) -> Decision:
+        """Wait for a place, and decide when there is one: workers may have come and gone meanwhile. `alive` tells the
+        client where it stands. Raises ClientError, and UnservedError for a new session when there are too many."""
 
         verdict = Verdict(False, 0)
 
@@ -160,9 +162,11 @@ class Chooser:
         elif search is not None and search.hopeless():
             self._admission.refused += 1
             raise no_room(search.round_s()).behind(len(self._room))
+        alive.before = partial(self._room.line.before, ticket)
         try:
             decision = await self._room.wait(ticket, decide, lambda _: verdict)
         finally:
+            alive.before = None
             if search is not None:
                 search.end()
         assert decision is not None

@@ -6,7 +6,7 @@ not be broken: one request tries at a time, so that of two the later one's decis
 
 import math
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, takewhile
 
 import msgspec
 
@@ -59,6 +59,10 @@ class Line:
     def tickets(self) -> Iterator[Ticket]:
         """Those in line, as they came."""
         return iter(self._calls)
+
+    def before(self, ticket: Ticket) -> int:
+        """How many stand before it; all of them before one that is not here."""
+        return sum(1 for _ in takewhile(lambda other: other is not ticket, self._queue.in_order()))
 
     def enter(self, ticket: Ticket, call: Callable[[], None]) -> None:
         """Stand in line. Somebody else's newest ticket, or this one, may be pushed out for it."""

@@ -46,6 +46,21 @@ async def chat_whole(port: int) -> str:
     return f"finish_reason {answer.choices[0].finish_reason}"
 
 
+async def chat_bytes(port: int) -> str:
+    """What the SDK drops: where the request stands in line."""
+    create = openai(port).chat.completions.with_streaming_response.create
+    async with create(model=MODEL, messages=SAID, max_tokens=4, stream=True) as answer:
+        body = b"".join([piece async for piece in answer.iter_bytes()])
+    return f"complete {b'[DONE]' in body}, places told {body.count(b': requests in line before this one: ')}"
+
+
+async def messages_bytes(port: int) -> str:
+    create = anthropic(port).messages.with_streaming_response.create
+    async with create(model=MODEL, messages=SAID, max_tokens=4, stream=True) as answer:
+        body = b"".join([piece async for piece in answer.iter_bytes()])
+    return f"complete {b'message_stop' in body}, places told {body.count(b': requests in line before this one: ')}"
+
+
 async def completions(port: int) -> str:
     stream = await openai(port).completions.create(model=MODEL, prompt="x", max_tokens=4, stream=True)
     return f"finish_reason {[c.choices[0].finish_reason async for c in stream if c.choices][-1]}"
@@ -81,7 +96,7 @@ async def like_codex_of_100_s(port: int) -> str:
 
 DIRECT: list[Call] = [
     chat, chat_whole, completions, responses, responses_helper, messages, messages_helper, like_codex,
-    like_codex_of_100_s,
+    like_codex_of_100_s, chat_bytes, messages_bytes,
 ]  # fmt: skip
 BEHIND: list[Call] = [chat, messages_helper, like_codex]
 
@@ -105,6 +120,9 @@ async def test_who_is_held_gets_a_whole_answer(every_s: float) -> None:
         ]
         results = dict(await asyncio.gather(*calls))
     failed = {name: result for name, result in results.items() if "Error" in result}
+    told = [results[f"direct {call.__name__}"] for call in (chat_bytes, messages_bytes)]
+    assert all(each.startswith("complete True, places told ") for each in told)
+    assert all(each.endswith(" 0") is not bool(every_s) for each in told)
     if every_s:
         assert not failed
         assert results["proxy like_codex"].startswith("completed at try 1")

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from random import Random
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -25,6 +26,7 @@ from router.sessions.memory.session import Session
 from router.sessions.recognition.turn import Turn
 from router.sessions.shared.fleet_book import FleetBook, Taken
 from router.wire.errors import ApiError, UnservedError
+from router.wire.keep_alive import KeepAlive
 from tests.router.fleets import MODEL, make_fleet
 from tests.router.sessions.chains import prompt_of
 from tokenizer_cache.bodies.request import parse
@@ -52,6 +54,12 @@ class Case:
         self.asked = Asked(
             group=self.group, model=MODEL, request=REQUEST, prompts={self.one.format: PROMPT}, stream=True
         )
+
+
+def alive() -> KeepAlive:
+    """It keeps nothing alive, and knows where the request stands."""
+    exchange: Any = None
+    return KeepAlive(exchange, 0.0)
 
 
 async def decided(case: Case, asked: Asked, *failed: Worker) -> Decision:
@@ -173,7 +181,7 @@ async def test_a_turn_whose_room_another_router_has_taken_waits_on() -> None:
     others: list[Turn] = []
     case.book.shared, case.book.take = True, take
     assert not await case.chooser.reserve(asked, decision)
-    waiting = asyncio.create_task(case.chooser.wait(asked))
+    waiting = asyncio.create_task(case.chooser.wait(asked, alive()))
     while not case.admission.climate(MODEL).waiting:
         await asyncio.sleep(0)
     others[0].left(None, False)
@@ -225,18 +233,21 @@ async def test_who_comes_back_is_not_refused_as_new_and_has_waited_already() -> 
     client = Client(ClientSpec(label="a", hash=""), bytes(16), lambda: 0.0)
     new = replace(case.asked, client=client, prompts={case.one.format: prompt_of(("new", 60_000))})
     with pytest.raises(UnservedError) as caught:
-        await case.chooser.wait(case.chooser.arrived(new))
+        await case.chooser.wait(case.chooser.arrived(new), alive())
     assert (caught.value.code, caught.value.in_line) == ("no_room", 0)
     stood = ticket_of(new, None)
     stood.number, stood.came = 5, -9.0
     case.room._kept.keep(stood, 0.0)
     again = case.chooser.arrived(new)
-    waiting = asyncio.ensure_future(case.chooser.wait(again))
+    waiting = asyncio.ensure_future(case.chooser.wait(again, told := alive()))
     await asyncio.sleep(0)
+    assert told.before is not None
+    assert told.before() == 0
     assert again.turn is not None
     assert (len(case.room), again.turn.arrived_at) == (1, -9.0)
     waiting.cancel()
     await asyncio.wait((waiting,))
+    assert told.before is None, "it stands in no line any more"
 
 
 async def test_who_comes_later_stands_in_line_though_nothing_is_ever_saturated() -> None:

@@ -198,3 +198,12 @@ def test_who_is_sent_away_is_told_how_many_stood_before() -> None:
     site.now = 5.0
     site.line.look()
     assert [(one.late, one.before) for one in tickets] == [(False, 0), (True, 1), (True, 2)]
+
+
+def test_how_many_stand_before_a_ticket_is_the_order_of_the_line() -> None:
+    site = Site()
+    first, second, other = site.enter(), site.enter(), site.enter("n")
+    assert [site.line.before(each) for each in (first, second, other)] == [0, 1, 2]
+    site.line.look()
+    site.go(first)
+    assert [site.line.before(each) for each in (first, second, other)] == [2, 0, 1]

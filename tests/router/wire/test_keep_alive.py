@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from router.wire.errors import Style
-from router.wire.keep_alive import COMMENT, HEARTBEAT, PING, sign_of
+from router.wire.keep_alive import COMMENT, HEARTBEAT, PING, place_of, sign_of
 from tests.engines import EngineThread, quick_profile
 from tests.router.http.raw import Wire, post, wire
 from tests.router.http.scripted_worker import STREAM_HEAD, Script, ScriptedWorker, chunk
@@ -92,6 +92,29 @@ async def test_each_api_has_its_own_sign_of_life(path: str, sign: bytes) -> None
     assert signs >= 2
     assert sign not in body, "none while the answer runs"
     assert ENDS[path] in body
+
+
+@pytest.mark.parametrize(("path", "sign"), [(CHAT, COMMENT), (RESPONSES, HEARTBEAT), (MESSAGES, PING)])
+async def test_who_stands_in_line_is_told_the_place_until_it_goes(path: str, sign: bytes) -> None:
+    codex = ("thread-id: t",) if path == RESPONSES else ()
+    async with slow_engine(saturation_wait_s=0.05) as router, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(wire(router.port)) for _ in range(3)]
+        for number, client in enumerate(clients):
+            said = [{"role": "user", "content": f"{number} {TEXT}"}]
+            body = {key: said if key in ("messages", "input") else value for key, value in BODIES[path].items()}
+            await client.send(post(path, body, *codex))
+            async with asyncio.timeout(5):
+                while router.leases + len(router.parts.room) <= number:
+                    await asyncio.sleep(0.002)
+        answers = []
+        for client in clients:
+            assert (await client.head())[0] == 200
+            answers.append(await client.chunked())
+    assert place_of(0) not in answers[0] and answers[0].startswith(sign), "it runs"
+    for before, answer in enumerate(answers[1:]):
+        assert answer.startswith(place_of(before) + sign)
+        assert answer.count(sign) > answer.count(b"requests in line"), "at its worker there is no line"
+    assert place_of(0) + sign in answers[2].partition(place_of(1) + sign)[2], "it has moved up"
 
 
 async def test_codex_gets_data() -> None:
@@ -187,7 +210,8 @@ async def test_who_is_sent_away_after_signs_is_told_by_an_event_and_pays_nothing
         assert refused
         for answer in refused:
             *signs, event, end = answer.encode().split(b"\n\n")
-            assert (set(signs), end) == ({PING.strip()}, b"")
+            assert {sign[sign.index(b"event") :] for sign in signs} == {PING.strip()}
+            assert end == b""
             assert event.startswith(b"event: error\ndata: ")
         await router.settles()
         metrics = await router.metrics()
