@@ -1,10 +1,10 @@
 """Background tasks: they are kept by reference, and restarted and reported when they crash. The code that starts them
-stops them."""
+stops them, with `cancel_all`."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -15,9 +15,24 @@ RESTART_S = 1.0
 MAX_RESTART_S = 30.0
 STEADY_S = 60.0
 """After a task that ran for this many seconds, the next restart comes soon again."""
+CANCEL_AGAIN_S = 5.0
+"""Seconds after which a task that has not ended is cancelled once more: longer than any task takes to tidy up."""
 log = logging.getLogger("warmroute")
 
 Start = Callable[[], Coroutine[object, object, None]]
+
+
+async def cancel_all(tasks: Iterable["asyncio.Task[None]"], again_s: float = CANCEL_AGAIN_S) -> None:
+    """Cancel these tasks, and wait until all have ended.
+
+    One cancellation is not always enough. `asyncio.wait_for` of Python 3.11 loses it when what is waited for ends at
+    the same moment, and dnspython calls `wait_for`: an endless task goes on as if nothing had happened.
+    """
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=again_s)
 
 
 class Background:
@@ -37,10 +52,7 @@ class Background:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._closing = True
-        for task in self._tasks.values():
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks.values())
+        await cancel_all(self._tasks.values())
 
     def start(self, name: str, work: Start) -> None:
         """Run `work()`; should it ever end, say why and run it again."""

@@ -18,6 +18,7 @@ from typing import Protocol, Self
 import httpx
 
 from router.engines import NO_ANSWERS, AnswerFault, Engine, Facts, Load, WorkerAnswerError, detect, fetch, restarted
+from router.tasks import cancel_all
 
 _log = logging.getLogger(__name__)
 
@@ -134,9 +135,7 @@ class Prober:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._running = False
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
 
     def watch(self, worker_id: str, url: str) -> None:
         """Probe this worker from now on, at once for the first time. Watching it already, with this URL or another,

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from router.prefix.index import Record
+from router.tasks import cancel_all
 
 TURN_S = 0.001
 """Longest time that it works before other tasks get the loop."""
@@ -65,8 +66,7 @@ class RecordBatcher:
     ) -> None:
         await self.flush()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await cancel_all([self._task])
             self._task = None
 
     def submit(self, record: Record) -> None:

@@ -60,7 +60,8 @@ class Upkeep:
                 if self._new_connection:
                     self._new_connection = await self._check.run() is None
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._due.wait()
             self._due.clear()
 
     async def _look(self) -> None:

@@ -17,6 +17,7 @@ from router.engines.ids import WAYS, Way, answers, ask, is_absent
 from router.fleet.breaker import Breaker, Fault
 from router.fleet.worker import Worker
 from router.observe.instruments import Counter
+from router.tasks import cancel_all
 from tokenizer_cache.bodies.request import Request
 
 ASK_TIMEOUT_S: Final = 5.0
@@ -60,10 +61,7 @@ class TokenAsker:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await cancel_all(self._tasks)
         await self._client.aclose()
 
     async def idle(self) -> None:

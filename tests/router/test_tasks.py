@@ -3,7 +3,7 @@
 import asyncio
 from itertools import pairwise
 
-from router.tasks import Background
+from router.tasks import Background, cancel_all
 from tests.router.shared.conftest import until
 
 
@@ -32,3 +32,29 @@ async def test_what_ends_with_the_router_is_not_started_again() -> None:
         background.start("work", work)
         await asyncio.sleep(0)
     assert not background.restarts.values
+
+
+async def test_a_task_that_loses_a_cancellation_ends_all_the_same() -> None:
+    lost = 0
+
+    async def work() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if lost == 2:
+                    raise
+                lost += 1
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await cancel_all([task], again_s=0.01)
+    assert task.cancelled()
+    assert lost == 2
+
+
+async def test_nothing_to_cancel_takes_no_time() -> None:
+    async with asyncio.timeout(1):
+        await cancel_all([])

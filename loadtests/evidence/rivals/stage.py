@@ -171,7 +171,8 @@ class Stage:
         self._restarting = router
         self._back.clear()
         try:
-            await asyncio.wait_for(router.stop(), STOP_S)
+            async with asyncio.timeout(STOP_S):
+                await router.stop()
         except TimeoutError:
             router.kill()
         router.start()
