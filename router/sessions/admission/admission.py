@@ -95,17 +95,20 @@ class SessionAdmission(Rotation):
             if hint.ends:
                 self._end(hint)
             return None
-        found = self.book.find(prompt)
-        if hint is not NO_HINT:
-            found = self.families.find(found, hint, prompt)
-        before = found.session.anchors if found.session is not None and not found.broken else ()
-        wanted = footprint_of(prompt, before, int(self.climate(group).answer_tokens))
-        turn = Turn(self, group, wanted, self._clock(), found)
-        turn.prompt, turn.streams, turn.heard = prompt, streams, self.heard
-        if hint is not NO_HINT:
-            turn.hint, turn.family = hint, self.families.of(hint)
-            turn.standing = "branch" if turn.family and turn.standing == "new" else turn.standing
+        turn = Turn(self, group, prompt, self._clock(), hint)
+        turn.streams = streams
+        self.recognise(turn)
+        before = turn.session.anchors if turn.session is not None and not turn.broken else ()
+        turn.wanted = footprint_of(prompt, before, int(self.climate(group).answer_tokens))
         return turn
+
+    def recognise(self, turn: Turn) -> None:
+        """Look whose turn it is, by what is known now."""
+        found, hint, turn.heard = self.book.find(turn.prompt), turn.hint, self.heard
+        if hint is NO_HINT:
+            turn.found(found, None)
+        else:
+            turn.found(self.families.find(found, hint, turn.prompt), self.families.of(hint))
 
     def places(self, turn: Turn | None, workers: Sequence[Worker]) -> Sequence[Worker]:
         """Those of `workers` to which the turn may go now, in their order; none if it must wait."""
@@ -211,7 +214,7 @@ class SessionAdmission(Rotation):
             place.enter(session, now)
         place.hold(session, turn.wanted)
         session.broken = turn.broken
-        if session.family is not None and turn.prompt is not None:
+        if session.family_id:
             session.start = turn.prompt.chain[:HASH_BYTES]
         session.running += 1
         session.answering = False
@@ -255,17 +258,22 @@ class SessionAdmission(Rotation):
         climate = self.climate(turn.group)
         if not session.running and (turn.hint.ends or not (session.turns or self.book.knows(session))):
             self._forget(session)
+            self.on_change(session)
         elif session.leaving and not session.running:
             self.rotated += 1
             self._leave(session)
         elif session.place is not None:
             self._keep(session, climate, now, RETURN_S if gone else 0.0)
+        self.free_relatives(session, now)
+
+    def free_relatives(self, session: Session, now: float) -> None:
+        """They wait for its turn no more: each has a lease from now on, or leaves."""
         for relative in () if session.family is None else waited_for(session, now):
             if relative.leaving:
                 self.rotated += 1
                 self._leave(relative)
             else:
-                self._keep(relative, climate, now)
+                self._keep(relative, self.climate(relative.group), now)
                 self.on_change(relative)
 
     def learn(self, turn: Turn, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
@@ -348,6 +356,7 @@ class SessionAdmission(Rotation):
         for session in self.families.named(hint):
             if not session.running:
                 self._forget(session)
+                self.on_change(session)
 
     def _forget(self, session: Session) -> None:
         """It does not come again, as far as is known."""

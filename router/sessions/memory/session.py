@@ -22,8 +22,9 @@ class Session:
     """Mutable. The working set writes what is held, admission the rest."""
 
     __slots__ = (
-        "anchors", "answering", "broken", "ended_at", "ending", "family", "group", "held_tokens", "id", "kept_until",
-        "leaves", "leaving", "place", "prompt_tokens", "router", "running", "runs", "since", "start", "told", "turns",
+        "anchors", "answering", "broken", "ended_at", "ending", "family", "family_id", "group", "held_tokens", "id",
+        "kept_until", "leaves", "leaving", "own_id", "place", "prompt_tokens", "router", "running", "runs", "since",
+        "start", "told", "turns",
     )  # fmt: skip
 
     def __init__(self, group: str = "", session_id: bytes = b"") -> None:
@@ -59,6 +60,8 @@ class Session:
         self.told: list[bytes] = []
         """Its anchors as the other routers know them."""
         self.held_tokens = 0
+        self.own_id = self.family_id = b""
+        """Hashes of what its client calls it and its relatives; empty for what was not said."""
         self.family: Any = None
         """The sessions with which it belongs together; None without an id."""
         self.start = b""

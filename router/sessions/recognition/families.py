@@ -30,8 +30,7 @@ class Family:
         self.name = name
         self.ids: set[bytes] = set()
         """By which it is found: its name, and its members' own."""
-        self.members: dict[Session, bytes] = {}
-        """Each with the hash of its own id."""
+        self.members: dict[Session, None] = {}
         self.wide = False
         """Too many had the id at once: it says nothing."""
 
@@ -64,7 +63,7 @@ class Families:
         family = None if found.session is not None or not hint.own else self.of(hint)
         if family is None:
             return found
-        alike = [member for member, own in family.members.items() if own == hint.own]
+        alike = [member for member in family.members if member.own_id == hint.own]
         if len(alike) != 1 or found.parent not in (None, alike[0]):
             return found
         (session,) = alike
@@ -77,9 +76,10 @@ class Families:
         return Found(session, broken=True) if goes_on else found
 
     def join(self, session: Session, hint: Hint, now: float) -> None:
-        """A session that is new."""
+        """A session that is new, or of which another router tells."""
         if not hint.family:
             return
+        session.own_id, session.family_id = hint.own, hint.family
         family = self._by_id.get(hint.family) or self._by_id.get(hint.own) or Family(hint.family)
         if len(family.members) >= MAX_MEMBERS:
             for member in [one for one in family.members if _is_away(one, now)]:
@@ -90,7 +90,7 @@ class Families:
         for name in {hint.family, hint.own} - {b""}:
             if len(family.ids) < MAX_IDS and self._by_id.setdefault(name, family) is family:
                 family.ids.add(name)
-        family.members[session] = hint.own
+        family.members[session] = None
         session.family = family
 
     def forget(self, session: Session) -> None:
@@ -98,18 +98,19 @@ class Families:
         family, session.family = session.family, None
         if family is None:
             return
-        own = family.members.pop(session)
+        del family.members[session]
+        own = session.own_id
         if not family.members:
             for name in family.ids:
                 del self._by_id[name]
-        elif own in family.ids and own != family.name and own not in family.members.values():
+        elif own in family.ids and own != family.name and all(member.own_id != own for member in family.members):
             family.ids.discard(own)
             del self._by_id[own]
 
     def named(self, hint: Hint) -> list[Session]:
         """Those that have exactly this id."""
         family = self.of(hint) if hint.own else None
-        return [] if family is None else [member for member, own in family.members.items() if own == hint.own]
+        return [] if family is None else [member for member in family.members if member.own_id == hint.own]
 
 
 def yielding(turn: Turn, place: WorkingSet) -> list[Session]:

@@ -7,7 +7,7 @@ from router.sessions.memory.footprint import Footprint
 from router.sessions.memory.session import Session
 from router.sessions.memory.working_set import WorkingSet
 from router.sessions.recognition.book import Found
-from router.sessions.recognition.hints import NO_HINT
+from router.sessions.recognition.hints import NO_HINT, Hint
 from tokenizer_cache.prompt import Prompt
 
 Standing = Literal["new", "branch", "inside", "returned"]
@@ -18,6 +18,7 @@ given its place up."""
 RETURN_S = 30.0
 """For so long memory and places in line are kept after a client has hung up, so that the same turn sent again finds
 them. Clients try again within 10 s. Danger: longer, and memory stands idle for clients that never come back."""
+NOTHING_WANTED = Footprint([], 0, 0)
 UNSTREAMED_SHARE = 0.5
 """Of `session_wait_s`, for answers in one piece: their clients hear nothing before the whole answer."""
 
@@ -42,26 +43,26 @@ class Turn:
         "hint", "kept", "parent", "prompt", "session", "session_id", "standing", "streams", "waited", "wanted",
     )  # fmt: skip
 
-    def __init__(self, desk: Desk, group: str, wanted: Footprint, now: float, found: Found) -> None:
+    def __init__(self, desk: Desk, group: str, prompt: Prompt, now: float, hint: Hint = NO_HINT) -> None:
         self._desk = desk
         self.group = group
-        self.wanted = wanted
-        """The memory that it needs, with its answer."""
-        self.prompt: Prompt | None = None
+        self.prompt = prompt
         """As it was known when `wanted` was reckoned."""
+        self.wanted = NOTHING_WANTED
+        """The memory that it needs, with its answer."""
         self.arrived_at = now
-        self.session: Session | None = found.session
+        self.session: Session | None = None
         """None for a new session until the turn goes to a worker."""
-        self.parent = found.parent
+        self.parent: Session | None = None
         """The session of which a new one is a branch."""
-        self.broken = found.broken
+        self.broken = False
         """It is known by its id alone."""
-        self.hint = NO_HINT
+        self.hint = hint
         """What its client says of its session."""
         self.family: Any = None
         """The sessions with which it belongs together."""
-        self.standing = _standing(found)
-        """Whose turn it was when it arrived."""
+        self.standing: Standing = "new"
+        """Whose turn it was when that was last looked for."""
         self.streams = True
         """Its answer comes as a stream."""
         self.session_id = b""
@@ -80,9 +81,11 @@ class Turn:
         self.claim: WorkingSet | None = None
         """Where room is made for it: it has waited for long enough."""
 
-    def found(self, found: Found) -> None:
-        """Whose turn it is has become known."""
-        self.session, self.parent, self.standing = found.session, found.parent, _standing(found)
+    def found(self, found: Found, family: Any) -> None:
+        """Whose turn it is, as far as is known by now."""
+        self.session, self.parent, self.broken = found
+        self.family = family
+        self.standing = _standing(found, family is not None)
 
     @property
     def known(self) -> bool:
@@ -111,7 +114,7 @@ class Turn:
         self._desk.learn(self, calls, completion_tokens, cached_tokens)
 
 
-def _standing(found: Found) -> Standing:
+def _standing(found: Found, related: bool) -> Standing:
     if found.session is not None:
         return "inside" if found.session.place is not None else "returned"
-    return "branch" if found.parent is not None else "new"
+    return "branch" if related or found.parent is not None else "new"

@@ -12,8 +12,9 @@ from msgspec import Meta
 
 from router.prefix.index import HASH_BYTES
 from router.sessions.memory.session import ID_BYTES, Ending
+from router.sessions.recognition.hints import HASH_BYTES as ID_HASH_BYTES
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_STATES: Final = 128
 """In one batch. Danger: with more, other routers' event loops stand still for milliseconds while they take it in."""
 MAX_ANCHORS: Final = 16_384
@@ -37,6 +38,8 @@ Number = Annotated[int, Meta(ge=0, le=MAX_NAMES)]
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Milliseconds = Annotated[int, Meta(ge=0, le=MAX_MS)]
+SaidId = Annotated[bytes, Meta(max_length=ID_HASH_BYTES)]
+"""The keyed hash of what a client calls a session; empty for none."""
 
 
 class SessionState(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -48,8 +51,8 @@ class SessionState(msgspec.Struct, array_like=True, frozen=True, gc=False, forbi
     """`OUTSIDE` for none."""
     running: Count
     """Its turns that run through this router."""
-    flags: Annotated[int, Meta(ge=0, lt=len(Ending) * 8)]
-    """`ANSWERING`, `LEAVING`, `RETURNED`, and its ending times `ENDING`."""
+    flags: Annotated[int, Meta(ge=0, lt=len(Ending) * 16)]
+    """`ANSWERING`, `LEAVING`, `RETURNED`, `BROKEN`, and its ending times `ENDING`."""
     turns: Count
     prompt_tokens: Tokens
     held_tokens: Tokens
@@ -63,10 +66,15 @@ class SessionState(msgspec.Struct, array_like=True, frozen=True, gc=False, forbi
     keeps_ms: Milliseconds
     """For how much longer its memory is kept while it is idle."""
     leaf: Annotated[bytes, Meta(max_length=HASH_BYTES)]
+    own_id: SaidId
+    family_id: SaidId
+    start: Annotated[bytes, Meta(max_length=HASH_BYTES)]
+    """The first hash of its prompts, where it has an id."""
 
 
-ANSWERING, LEAVING, RETURNED, ENDING = 1, 2, 4, 8
-"""Its answer has begun; it leaves at the end of its turn; no pause of it is going on."""
+ANSWERING, LEAVING, RETURNED, BROKEN, ENDING = 1, 2, 4, 8, 16
+"""Its answer has begun; it leaves at the end of its turn; no pause of it is going on; its last turn was known by its id
+alone."""
 
 
 class Waits(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):

@@ -21,9 +21,11 @@ from router.sessions.admission.climate import Climate
 from router.sessions.memory.footprint import Footprint
 from router.sessions.memory.session import Ending, Session
 from router.sessions.memory.working_set import WorkingSet
+from router.sessions.recognition.hints import Hint
 from router.sessions.recognition.turn import Turn
 from router.sessions.shared.batch import (
     ANSWERING,
+    BROKEN,
     ENDING,
     LEAVING,
     MAX_NAME,
@@ -118,8 +120,7 @@ class FleetBook:
     def recognise(self, turn: Turn | None) -> None:
         """Look again whose turn it is: other routers may have told meanwhile. A place whose lease is over may be given
         to another session by now."""
-        heard = self.admission.heard
-        if turn is None or turn.prompt is None:
+        if turn is None:
             return
         session = turn.session
         if session is not None:
@@ -127,10 +128,8 @@ class FleetBook:
             if late and self.shared:
                 self.admission.end_leases()
             return
-        if turn.heard == heard:
-            return
-        turn.heard = heard
-        turn.found(self.admission.book.find(turn.prompt))
+        if turn.heard != self.admission.heard:
+            self.admission.recognise(turn)
 
     async def reserve(self, turn: Turn | None, worker: Worker) -> bool:
         """May it go to `worker`, by what all routers know? It must begin at once after that."""
@@ -256,13 +255,17 @@ class FleetBook:
         session.turns, session.prompt_tokens = state.turns, state.prompt_tokens
         session.ended_at = written_at - state.ended_ms / 1000
         session.answering = bool(state.flags & ANSWERING)
+        session.broken = bool(state.flags & BROKEN)
+        session.start = state.start or session.start
         session.ending = ENDINGS[state.flags // ENDING]
         if state.leaf:
             for forgotten in book.note_leaf(session, state.leaf):
                 self._drop(forgotten)
         self._hear_place(session, state, names, written_at)
-        if not session.turns and not session.running and session.place is None:
+        if not (session.turns and state.leaf) and not session.running and session.place is None:
             self._drop(session)
+        elif state.family_id and session.family is None:
+            admission.families.join(session, Hint(state.own_id, state.family_id), written_at)
 
     def _hear_of_own(self, session: Session, state: SessionState, names: list[str]) -> None:
         """Another router may ask that it leave at the end of its turn, no more."""
@@ -344,6 +347,7 @@ class FleetBook:
             if session.runs and router in session.runs:
                 _count(session, router, 0)
                 session.ended_at = now
+                admission.free_relatives(session, now)
                 if not session.turns and not session.running:
                     self._drop(session)
                 elif session.place is not None and not session.running:

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from router.fleet.worker import Worker
+from router.prefix.index import HASH_BYTES
 from router.sessions.admission.admission import SessionAdmission
 from router.sessions.memory.session import Session
 from router.sessions.memory.working_set import WorkingSet
 from router.sessions.recognition.turn import Turn
 from router.sessions.shared.batch import (
     ANSWERING,
+    BROKEN,
     ENDING,
     LEAVING,
     MAX_ANCHORS,
@@ -65,6 +67,7 @@ def state_of(session: Session, pauses: bool, names: NameNumbers, now: float) -> 
     known = len(told) if anchors[: len(told)] == told else 0
     session.told = anchors
     flags = ANSWERING * session.answering + LEAVING * session.leaving + RETURNED * (not pauses)
+    flags += BROKEN * session.broken
     return SessionState(
         session.id,
         names.number(session.group),
@@ -81,18 +84,21 @@ def state_of(session: Session, pauses: bool, names: NameNumbers, now: float) -> 
         _ms(now - session.ended_at),
         _ms(session.kept_until - now),
         session.leaves[-1] if session.leaves else b"",
+        session.own_id,
+        session.family_id,
+        session.start,
     )
 
 
 def taking(turn: Turn, session: Session, worker: Worker, crowd: Crowd, now: float) -> bytes:
     """The batch that takes room for a turn: its session's state as it will be when the turn has begun at `worker`."""
-    names, wanted = NameNumbers(), turn.wanted
+    names, wanted, hint = NameNumbers(), turn.wanted, turn.hint
     state = SessionState(
         session.id,
         names.number(turn.group),
         names.number(worker.holder),
         session.runs_here + 1,
-        ENDING * session.ending,
+        BROKEN * turn.broken + ENDING * session.ending,
         min(session.turns, MAX_COUNT),
         min(session.prompt_tokens, MAX_TOKENS),
         min(wanted.tokens, MAX_TOKENS),
@@ -103,6 +109,9 @@ def taking(turn: Turn, session: Session, worker: Worker, crowd: Crowd, now: floa
         _ms(now - session.ended_at),
         0,
         session.leaves[-1] if session.leaves else b"",
+        session.own_id or hint.own,
+        session.family_id or hint.family,
+        turn.prompt.chain[:HASH_BYTES] if hint.family else b"",
     )
     return batch_of([state], crowd, names, False)
 

@@ -25,7 +25,9 @@ from router.sessions.shared.batch import (
     unpack,
 )
 
-STATE = SessionState(b"i" * 8, 0, 1, 1, 1, 3, 900, 1000, 1024, 2, b"a" * 16, 5, 6, 7, b"l" * 8)
+STATE = SessionState(
+    b"i" * 8, 0, 1, 1, 1, 3, 900, 1000, 1024, 2, b"a" * 16, 5, 6, 7, b"l" * 8, b"o" * 16, b"f" * 16, b"s" * 8
+)
 BATCH = Batch(VERSION, True, ["m", "w-1"], [Waits(0, 2, 300)], [Claim(1, 400)], [STATE])
 
 
@@ -51,7 +53,11 @@ def test_it_is_read_as_it_was_written() -> None:
         {"worker": 2},
         {"running": -1},
         {"running": 1 << 40},
-        {"flags": 24},
+        {"flags": 48},
+        {"own_id": b"o" * 17},
+        {"own_id": "o" * 16},
+        {"family_id": b"f" * 17},
+        {"start": b"s" * 9},
         {"turns": True},
         {"held_tokens": 1 << 63},
         {"anchors": b"a" * 15},

@@ -17,7 +17,9 @@ from router.shared.keys import Keys
 from router.shared.link import Link
 from router.shared.publishing import Publisher
 from router.shared.seal import Seal
+from tests.router.fleets import MODEL
 from tests.router.sessions.admission.test_admission import Site
+from tests.router.sessions.recognition.test_families import hint_of
 from tests.router.shared.conftest import LIMITS, make_link, until
 from tests.servers import RedisServer
 
@@ -137,6 +139,24 @@ async def test_a_turn_of_nobody_that_is_known_is_asked_for(server: RedisServer) 
 
         await until(known)
         assert later.standing == "inside"
+
+
+async def test_a_child_of_a_family_that_is_known_is_asked_for(server: RedisServer) -> None:
+    async with routers(server) as (one, two):
+        parent = one.admission.arrive(MODEL, {"f": one.prompt("a")}, hint=hint_of("a"))
+        assert parent is not None
+        parent.begin(one.workers[0])
+        child = two.admission.arrive(MODEL, {"f": two.prompt("b")}, hint=hint_of("child", "a"))
+        assert child is not None
+        assert child.standing == "new"
+
+        def known() -> bool:
+            two.book.refresh(child)
+            two.book.recognise(child)
+            return child.standing == "branch"
+
+        await until(known)
+        assert two.book.routers == 1
 
 
 async def test_a_new_router_is_told_all(server: RedisServer) -> None:
