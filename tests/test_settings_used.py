@@ -64,7 +64,8 @@ def name_of(path: Path) -> str:
 def strings(path: Path) -> Iterator[tuple[str, bool]]:
     """Flags in a module's texts, and whether a parser declares them there."""
     declares: set[int] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    text = path.read_text()
+    for node in ast.walk(ast.parse(text)) if "--" in text else ():
         if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
             "add_argument",
             "add",

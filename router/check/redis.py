@@ -20,7 +20,7 @@ POLICY = re.compile(rb"^maxmemory_policy:([a-z-]{1,40})\r?$", re.MULTILINE)
 RIGHTS = "give the router's user the rights that docs/operations.md lists"
 
 
-async def of_redis(common: Common) -> list[Finding]:
+async def of_redis(common: Common, wait_s: float = WAIT_S) -> list[Finding]:
     """Nothing is left there but the proof of the secret, which routers write too."""
     settings = common.settings
     password = settings.redis_password.value if settings.redis_password else ""
@@ -28,7 +28,7 @@ async def of_redis(common: Common) -> list[Finding]:
     limits = LinkLimits(settings.redis_timeout_ms / 1000)
     link = Link(parse_address(settings.redis, password), common.keys.check, limits, counters, random.Random())
     async with link:
-        for _ in range(int(WAIT_S / 0.05)):
+        for _ in range(int(wait_s / 0.05)):
             if link.connected:
                 return [*await _rights(link, common), *await _secret(link, common)]
             await asyncio.sleep(0.05)

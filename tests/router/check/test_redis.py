@@ -51,6 +51,6 @@ async def test_rights_that_are_missing_are_told(denied: str) -> None:
 
 
 async def test_no_server_is_told() -> None:
-    (one,) = await found("redis://127.0.0.1:1")
+    (one,) = await of_redis(common_of(settings_for(redis="redis://127.0.0.1:1", index_secret=SECRET), DEFAULTS), 0.2)
     assert (one.level, one.subject) == ("error", "redis")
     assert "no connection" in one.text
