@@ -3,6 +3,7 @@
 import random
 import re
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -47,7 +48,7 @@ class Example:
     """Three idle workers of 8,000 tokens a second; A holds all six blocks of the prompt, B four, C none."""
 
     def __init__(self) -> None:
-        self.fleet = Fleet(lambda url: make_worker(url, stopped_clock), lambda later: None, PrefillRates(8000.0))
+        self.fleet = Fleet(partial(make_worker, clock=stopped_clock), lambda later: None, PrefillRates(8000.0))
         for url in NAMES:
             worker = self.fleet.add(url)
             self.fleet.on_facts(worker.id, facts(MODEL))

@@ -5,6 +5,7 @@ import asyncio
 import dataclasses
 import socket
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import msgspec
 import numpy as np
@@ -57,8 +58,12 @@ async def _serve(settings: Settings, source: TokenSource, sock: socket.socket) -
         return await make_server(settings, source).serve(sockets=[sock])
     from loadtests.engine.kv_publisher import KvPublisher  # noqa: PLC0415  (imports pyzmq, of the loadtest extra)
 
-    async with KvPublisher(settings.kv_events, settings.profile.block_tokens) as publisher:
-        await make_server(settings, source, publisher.feed).serve(sockets=[sock])
+    async with AsyncExitStack() as stack:
+        block_tokens, feeds = settings.profile.block_tokens, []
+        for rank in range(settings.ranks):
+            publisher = await stack.enter_async_context(KvPublisher(settings.kv_events, block_tokens, rank))
+            feeds.append(publisher.feed)
+        await make_server(settings, source, feeds).serve(sockets=[sock])
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -81,6 +86,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         speed=options.speed,
         shared_tier=options.shared_tier,
         seed=options.seed,
+        ranks=options.data_parallel_size,
         pair_role=options.pair_role,
     )
 
@@ -120,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="JSON",
         help='vLLM\'s flag: {"enable_kv_cache_events": true, "endpoint": "tcp://*:5557", "replay_endpoint": ...}',
     )
+    add("--data-parallel-size", type=int, default=1, help="ranks behind the one URL, each with a pool of its own")
     add("--api-key", help="asked of every client")
     add("--speed", type=float, default=1.0, help="engine seconds per second")
     add("--seed", type=int, default=0, help="changes the words of the answers")

@@ -1,6 +1,7 @@
 """The engine's HTTP surface as one bare ASGI application. Bad input is answered with an error, never with a crash."""
 
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -34,19 +35,21 @@ _GUARDED_BY_VLLM = ("/v1", "/v2", "/inference", "/cohere")
 class EngineApp:
     """One emulated engine. Made on the loop that serves it."""
 
-    def __init__(self, settings: Settings, source: TokenSource, feed: KvFeed | None = None) -> None:
-        """`feed` receives the events of the KV pool."""
+    def __init__(self, settings: Settings, source: TokenSource, feeds: Sequence[KvFeed] = ()) -> None:
+        """`feeds` receive the events of the KV pools, one for each rank."""
         self.settings = settings
-        self.engine = Engine(
-            settings.profile, settings.speed, feed, shared_tier(settings.profile, settings.shared_tier)
-        )
+        tier = shared_tier(settings.profile, settings.shared_tier)
+        self.engines = [
+            Engine(settings.profile, settings.speed, feed, tier) for feed in (feeds or (None,) * settings.ranks)
+        ]
         hasher = ChainHasher(settings.profile.block_tokens)
         reader = CallReader(source, hasher, settings.max_model_len, settings.seed, settings.loras)
-        self._generating = Generating(settings, self.engine, reader)
+        stored: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._generating = [Generating(settings, engine, reader, stored) for engine in self.engines]
         self._faults, self._log = Faults(), RequestLog()
-        self._control = Control(self.engine, self._faults, self._log)
+        self._control = Control(self.engines, self._faults, self._log)
         self._pages = self._make_pages()
-        self._posts = self._make_posts(Pooling(settings, self.engine, self._generating))
+        self._posts = self._make_posts(Pooling(settings, self.engines[0], self._generating[0]))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI, HTTP only."""
@@ -73,10 +76,22 @@ class EngineApp:
         if exchange.method != "POST":
             raise Refused(405, "Method Not Allowed")
         if api := _GENERATING.get(exchange.path):
-            return await self._generating.generate(api, exchange)
+            return await self._generating[self._rank(exchange)].generate(api, exchange)
         if post := self._posts.get(exchange.path):
             return await exchange.answer(200, await post(exchange))
         raise Refused(404, "Not Found")
+
+    def _rank(self, exchange: Exchange) -> int:
+        """The rank that the request names, else the one with the fewest requests: an engine's own balancer knows
+        nothing of caches. Raises Refused(400)."""
+        named = exchange.header(b"x-data-parallel-rank")
+        if named is not None and named.isdigit():
+            if int(named) < len(self.engines):
+                return int(named)
+            raise Refused(400, f"data_parallel_rank {named} is out of range [0, {len(self.engines)}).")
+        if named is not None and self.settings.kind == "sglang":
+            raise Refused(400, "X-data-parallel-rank must be an integer")
+        return min(range(len(self.engines)), key=lambda rank: self.engines[rank].requests)
 
     def _check_key(self, exchange: Exchange) -> None:
         key, path = self.settings.api_key, exchange.path
@@ -89,16 +104,16 @@ class EngineApp:
 
     async def _page(self, exchange: Exchange) -> None:
         if exchange.path == "/metrics":
-            return await exchange.answer(200, info.metrics(self.settings, self.engine), TEXT)
+            return await exchange.answer(200, info.metrics(self.settings, self.engines), TEXT)
         if exchange.path.startswith("/v1/responses/"):
-            return await exchange.answer(200, self._generating.retrieve(exchange))
+            return await exchange.answer(200, self._generating[0].retrieve(exchange))
         if page := self._pages.get(exchange.path):
             return await exchange.answer(200, page())
         known = exchange.path in _GENERATING or exchange.path in self._posts
         raise Refused(405, "Method Not Allowed") if known else Refused(404, "Not Found")
 
     def _make_pages(self) -> dict[str, Callable[[], bytes]]:
-        settings, engine = self.settings, self.engine
+        settings, engine = self.settings, self.engines[0]
         pages: dict[str, Callable[[], bytes]] = {
             "/health": lambda: b"",
             "/v1/models": lambda: info.models(settings, engine),
@@ -106,18 +121,20 @@ class EngineApp:
         if settings.kind == "sglang":
             pages["/ready"] = pages["/health"]
             pages["/server_info"] = lambda: info.server_info(settings, engine)
-            pages["/v1/loads"] = lambda: info.loads(settings, engine)
+            pages["/v1/loads"] = lambda: info.loads(self.engines)
         else:
             pages["/version"] = lambda: msgspec.json.encode({"version": info.VERSIONS["vllm"]})
             if settings.kv_events is not None:
-                sources = msgspec.json.encode({"0": settings.kv_events})
+                events = settings.kv_events
+                sources = msgspec.json.encode({str(rank): events.of_rank(rank) for rank in range(settings.ranks)})
                 pages["/kv_event_sources"] = lambda: sources
             pages["/load"] = lambda: msgspec.json.encode({"server_load": 0})
         return pages
 
     async def _reset_prefix_cache(self, exchange: Exchange) -> bytes:
         """As vLLM in its development mode: nothing happens while requests run."""
-        self.engine.clear()
+        for engine in self.engines:
+            engine.clear()
         return b""
 
     def _make_posts(self, pooling: Pooling) -> dict[str, Callable[[Exchange], Awaitable[bytes]]]:

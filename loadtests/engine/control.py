@@ -54,8 +54,8 @@ def _entry(exchange: Exchange) -> dict[str, Any]:
 class Control:
     """The emulator's own routes."""
 
-    def __init__(self, engine: Engine, faults: Faults, log: RequestLog) -> None:
-        self._engine, self._faults, self._log = engine, faults, log
+    def __init__(self, engines: Sequence[Engine], faults: Faults, log: RequestLog) -> None:
+        self._engines, self._faults, self._log = engines, faults, log
 
     async def answer(self, exchange: Exchange) -> None:
         """Any `/emulator/...` request. Raises Refused."""
@@ -69,35 +69,45 @@ class Control:
             await exchange.answer(200, b"{}")
         elif action == ("POST", "restart"):
             other = _other(exchange.body)
-            profile = self._engine.profile
-            if other.kv_tokens:
-                profile = dataclasses.replace(profile, kv_tokens=other.kv_tokens)
-            self._engine.restart(profile, other.speed)
+            for engine in self._engines:
+                profile = engine.profile
+                if other.kv_tokens:
+                    profile = dataclasses.replace(profile, kv_tokens=other.kv_tokens)
+                engine.restart(profile, other.speed)
             await exchange.answer(200, b"{}")
         else:
             raise Refused(404, "Not Found")
 
     def _state(self) -> dict[str, Any]:
-        scheduler, stats = self._engine.scheduler, self._engine.stats
         entries = self._log.entries()
+        ranks = [_counts(engine) for engine in self._engines]
         return {
-            "running": len(scheduler.running),
-            "waiting": len(scheduler.waiting),
-            "aborted": stats.aborted,
-            "finished": stats.finished,
-            "preemptions": scheduler.preemptions,
-            "blocks": scheduler.pool.blocks,
-            "free_blocks": scheduler.pool.free,
-            "evicted_blocks": scheduler.pool.evicted,
-            "queried_tokens": scheduler.queried_tokens,
-            "hit_tokens": scheduler.hit_tokens,
-            "computed_tokens": int(stats.computed_tokens.sum),
-            "started_at": self._engine.started_at,
+            **{name: sum(rank[name] for rank in ranks) for name in ranks[0]},
+            "ranks": ranks,
+            "started_at": self._engines[0].started_at,
             "faults_struck": self._faults.struck,
             "requests": self._log.count,
             "departures": self._log.departures,
             "last": entries[-1] if entries else None,
         }
+
+
+def _counts(engine: Engine) -> dict[str, int]:
+    """Of one rank."""
+    scheduler, stats = engine.scheduler, engine.stats
+    return {
+        "running": len(scheduler.running),
+        "waiting": len(scheduler.waiting),
+        "aborted": stats.aborted,
+        "finished": stats.finished,
+        "preemptions": scheduler.preemptions,
+        "blocks": scheduler.pool.blocks,
+        "free_blocks": scheduler.pool.free,
+        "evicted_blocks": scheduler.pool.evicted,
+        "queried_tokens": scheduler.queried_tokens,
+        "hit_tokens": scheduler.hit_tokens,
+        "computed_tokens": int(stats.computed_tokens.sum),
+    }
 
 
 class Other(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -91,6 +91,11 @@ class Engine:
         self.started_at = time.time()
         self._origin = time.monotonic()
 
+    @property
+    def requests(self) -> int:
+        """Waiting and running."""
+        return len(self.scheduler.waiting) + len(self.scheduler.running)
+
     def now(self) -> float:
         """Engine seconds since the start."""
         return (time.monotonic() - self._origin) * self.speed

@@ -1,6 +1,7 @@
 """An engine's pages about itself: health, models, version, metrics, and SGLang's own pages."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,10 +13,14 @@ from loadtests.engine.settings import Settings
 VERSIONS = {"vllm": "0.33.0", "sglang": "0.5.23"}
 
 
-def metrics(settings: Settings, engine: Engine) -> bytes:
+def metrics(settings: Settings, engines: Sequence[Engine]) -> bytes:
     """`/metrics`."""
-    scheduler, stats = engine.scheduler, engine.stats
-    return render(Snapshot(settings.model, settings.kind, engine.started_at, engine.profile, scheduler, stats))
+    return render([_snapshot(settings, engine, rank) for rank, engine in enumerate(engines)])
+
+
+def _snapshot(settings: Settings, engine: Engine, rank: int) -> Snapshot:
+    named = (settings.model, settings.kind, rank, engine.started_at)
+    return Snapshot(*named, engine.profile, engine.scheduler, engine.stats)
 
 
 def models(settings: Settings, engine: Engine) -> bytes:
@@ -50,19 +55,24 @@ def server_info(settings: Settings, engine: Engine) -> bytes:
         "page_size": profile.block_tokens,
         "max_total_num_tokens": profile.blocks * profile.block_tokens,
         "context_length": settings.max_model_len,
-        "dp_size": 1,
+        "dp_size": settings.ranks,
         "disaggregation_mode": settings.pair_role,
         "start_time": engine.started_at,
     }
     return msgspec.json.encode(info)
 
 
-def loads(settings: Settings, engine: Engine) -> bytes:
+def loads(engines: Sequence[Engine]) -> bytes:
     """SGLang's `/v1/loads`."""
+    loads = [_load(engine, rank) for rank, engine in enumerate(engines)]
+    return msgspec.json.encode({"version": VERSIONS["sglang"], "loads": loads})
+
+
+def _load(engine: Engine, rank: int) -> dict[str, Any]:
     scheduler, profile, stats = engine.scheduler, engine.profile, engine.stats
     used = (profile.blocks - scheduler.pool.free) * profile.block_tokens
-    load = {
-        "dp_rank": 0,
+    return {
+        "dp_rank": rank,
         "num_running_reqs": len(scheduler.running),
         "num_waiting_reqs": len(scheduler.waiting),
         "num_waiting_uncached_tokens": sum(job.tokens for job in scheduler.waiting),
@@ -75,4 +85,3 @@ def loads(settings: Settings, engine: Engine) -> bytes:
         "total_prefill_busy_us": int(stats.prefill_s.sum * 1e6),
         "timestamp": time.time(),
     }
-    return msgspec.json.encode({"version": VERSIONS["sglang"], "loads": [load]})

@@ -5,6 +5,7 @@ Wire format of vLLM 0.24 and later: frames topic, sequence (8 bytes, big-endian,
 published only when the step that computes it has ended; there is one removal per physical block, duplicates included.
 """
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ import msgspec
 from loadtests.engine.job import Job
 
 GPU = "GPU"
-RANK = 0
+PORT = re.compile(r"(tcp://.*:)([0-9]+)")
 
 
 class KvEventsConfig(msgspec.Struct, frozen=True):
@@ -27,6 +28,18 @@ class KvEventsConfig(msgspec.Struct, frozen=True):
     """Batches that can be asked for again."""
     hwm: int = 100_000
     topic: str = ""
+
+    def of_rank(self, rank: int) -> "KvEventsConfig":
+        """As vLLM resolves it for one of several ranks: its TCP ports are higher by its number."""
+        if not rank:
+            return self
+        endpoint, replays = _shifted(self.endpoint, rank), _shifted(self.replay_endpoint or "", rank)
+        return msgspec.structs.replace(self, endpoint=endpoint, replay_endpoint=replays or None)
+
+
+def _shifted(endpoint: str, rank: int) -> str:
+    found = PORT.fullmatch(endpoint)
+    return f"{found[1]}{int(found[2]) + rank}" if found is not None else endpoint
 
 
 class BlockStored(msgspec.Struct, omit_defaults=True, tag=True):
@@ -120,7 +133,9 @@ class KvFeed:
         block_tokens: int,
         send: Callable[[Sequence[bytes]], None],
         clock: Callable[[], float] = time.time,
+        rank: int = 0,
     ) -> None:
+        self._rank = rank
         self.config = config
         self._block_tokens = block_tokens
         self._send = send
@@ -138,7 +153,7 @@ class KvFeed:
         events = self.events.take()
         if not events:
             return
-        payload = msgspec.msgpack.encode(Batch(self._clock(), events, RANK))
+        payload = msgspec.msgpack.encode(Batch(self._clock(), events, self._rank))
         self._buffer.append((self._sequence, payload))
         self._send(self.frames(self._sequence, payload))
         self._sequence += 1

@@ -21,11 +21,11 @@ def binds(endpoint: str) -> bool:
 
 
 class KvPublisher:
-    """The sockets of one engine. Use as `async with`, on the loop that serves the engine."""
+    """The sockets of one rank. Use as `async with`, on the loop that serves the engine."""
 
-    def __init__(self, config: KvEventsConfig, block_tokens: int) -> None:
-        self.feed = KvFeed(config, block_tokens, self._send)
-        self._config = config
+    def __init__(self, config: KvEventsConfig, block_tokens: int, rank: int = 0) -> None:
+        self._config = config.of_rank(rank)
+        self.feed = KvFeed(self._config, block_tokens, self._send, rank=rank)
 
     async def __aenter__(self) -> Self:
         """Raises zmq.ZMQError for an endpoint that cannot be used."""

@@ -90,29 +90,46 @@ class Snapshot:
 
     model: str
     kind: str
+    rank: int
     started_at: float
     profile: Profile
     scheduler: Scheduler
     stats: EngineStats
 
 
-def render(snapshot: Snapshot) -> bytes:
-    """The text exposition, under the names of `snapshot.kind`: `vllm` or `sglang`."""
+def render(ranks: Sequence[Snapshot]) -> bytes:
+    """The text exposition of all ranks, under the names of their `kind`: `vllm` or `sglang`."""
     registry = CollectorRegistry()
-    registry.register(_Collector(snapshot))
+    registry.register(_AllRanks(ranks))
     return generate_latest(registry)
+
+
+class _AllRanks:
+    """The families of each rank, put together."""
+
+    def __init__(self, ranks: Sequence[Snapshot]) -> None:
+        self._ranks = [_Collector(snapshot) for snapshot in ranks]
+        self._started_at = ranks[0].started_at
+
+    def collect(self) -> Iterator[Metric]:
+        for first, *others in zip(*(rank.collect() for rank in self._ranks), strict=True):
+            for other in others:
+                first.samples += other.samples
+            yield first
+        start = GaugeMetricFamily("process_start_time_seconds", "process_start_time_seconds")
+        start.add_metric([], self._started_at)
+        yield start
 
 
 class _Collector:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._labels = {"model_name": snapshot.model, "engine": "0"}
+        self._labels = {"model_name": snapshot.model, "engine": str(snapshot.rank)}
         if snapshot.kind == "sglang":
-            self._labels = {"model_name": snapshot.model, "engine_type": "unified", "tp_rank": "0", "pp_rank": "0"}
+            self._labels = {"model_name": snapshot.model, "engine_type": "unified", "tp_rank": "0", "dp_rank": "0"}
 
     def collect(self) -> Iterator[Metric]:
         yield from self._sglang() if self._snapshot.kind == "sglang" else self._vllm()
-        yield self._gauge("process_start_time_seconds", self._snapshot.started_at, {})
 
     def _vllm(self) -> Iterator[Metric]:
         scheduler, stats, profile = self._snapshot.scheduler, self._snapshot.stats, self._snapshot.profile
@@ -145,7 +162,7 @@ class _Collector:
             "enable_prefix_caching": "True",
             "cache_dtype": "auto",
         }
-        yield self._gauge("vllm:cache_config_info", 1, {"engine": "0", **config})
+        yield self._gauge("vllm:cache_config_info", 1, {"engine": str(self._snapshot.rank), **config})
 
     def _vllm_sources(self) -> Iterator[Metric]:
         """Where prompt tokens came from: computed, the pool, or a second tier, which is a KV connector there."""

@@ -1,6 +1,7 @@
 """Serves an engine: uvicorn on uvloop with the emulator's own protocol."""
 
 import socket
+from collections.abc import Sequence
 
 import uvicorn
 
@@ -32,10 +33,11 @@ def bound_socket(host: str, port: int) -> socket.socket:
     return sock
 
 
-def make_server(settings: Settings, source: TokenSource, feed: KvFeed | None = None) -> uvicorn.Server:
-    """A server that is ready for `serve(sockets=[...])`. The loop must be running."""
+def make_server(settings: Settings, source: TokenSource, feeds: Sequence[KvFeed] = ()) -> uvicorn.Server:
+    """A server that is ready for `serve(sockets=[...])`. The loop must be running. `feeds`: none, or one for each
+    rank."""
     config = uvicorn.Config(
-        EngineApp(settings, source, feed),
+        EngineApp(settings, source, feeds),
         http=EngineProtocol,
         ws="none",
         lifespan="off",

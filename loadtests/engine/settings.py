@@ -29,6 +29,8 @@ class Settings:
     has its own."""
     seed: int = 0
     """Changes the words of the answers."""
+    ranks: int = 1
+    """Data-parallel ranks behind the one URL: each has a KV pool, a queue and events of its own."""
     pair_role: str = "null"
     """`prefill` or `decode` makes an SGLang engine say that it is one half of a pair."""
 

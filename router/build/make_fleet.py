@@ -47,10 +47,11 @@ class Sized(Protocol):
         ...
 
 
-def _make_worker(common: Common, load: LoadExchange | None, url: str) -> Worker:
+def _make_worker(common: Common, load: LoadExchange | None, url: str, rank: int = 0) -> Worker:
     settings, tuning = common.settings, common.tuning
     breaker = Breaker(time.monotonic, tuning.breaker_failures, tuning.breaker_open_s)
-    worker = Worker(url, breaker, settings.prefill_rate, time.monotonic, tuning.block_tokens)
+    worker = Worker(url, breaker, settings.prefill_rate, time.monotonic, rank)
+    worker.block_tokens = tuning.block_tokens
     worker.warmth.ramp_s = tuning.warm_in_s
     if load is not None:
         load.attach(worker)

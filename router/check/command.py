@@ -87,6 +87,8 @@ async def _workers(router: Router) -> list[Finding]:
     found: list[Finding] = []
     async with make_control_client(router.common, router.dial, ANSWER_S) as client:
         for worker in workers:
+            if worker is not worker.server:
+                continue  # what is amiss with one rank's server is amiss with all of it
             found += of_state(worker)
             if worker.state is WorkerState.HEALTHY and worker.facts is not None and worker.facts.engine != "unknown":
                 found += await of_answers(client, worker, _encoders(router, worker))

@@ -40,7 +40,7 @@ SAMPLE = {
 
 def of_state(worker: Worker) -> Iterator[Finding]:
     """What the router itself would make of the worker."""
-    url, facts = worker.url, worker.facts
+    url, facts = worker.name, worker.facts
     if worker.state is not WorkerState.HEALTHY or facts is None:
         yield Finding("error", url, worker.reason, advice_for(worker.reason))
         return
@@ -54,9 +54,6 @@ def of_state(worker: Worker) -> Iterator[Finding]:
         yield Finding("error", url, text, "vLLM: --enable-prefix-caching; SGLang: without --disable-radix-cache")
     if not facts.kv_capacity_tokens:
         yield Finding("warning", url, "it does not tell its KV memory", "set --default-kv-tokens")
-    if facts.dp_size > 1:
-        text = f"{facts.dp_size} data-parallel ranks behind one URL: hits are predicted for all of them together"
-        yield Finding("warning", url, text, "one URL for each rank, if the engine can")
     if worker.load is None:
         yield Finding("warning", url, "it shows no load", "SGLang: --enable-metrics; vLLM: without --disable-log-stats")
 

@@ -3,7 +3,7 @@
 Facts and loads are snapshots: nothing here changes, and zero or empty always means "the engine does not say".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol
 
 import httpx
@@ -11,6 +11,7 @@ import httpx
 from tokenizer_cache.rules import Served
 
 EngineKind = Literal["vllm", "sglang", "unknown"]
+MAX_PORT: Final = 65_535
 UNKNOWN_SERVER: Final = Served(engine="unknown")
 
 
@@ -36,6 +37,20 @@ class EventPorts:
     """Where missed ones are asked for; 0 for nowhere."""
     topic: str = ""
 
+    def of_rank(self, rank: int) -> "EventPorts | None":
+        """Of another rank of the same server: its ports are higher by its number. None where there are no such
+        ports."""
+        events, repeats = self.events + rank, self.repeats + rank if self.repeats else 0
+        return EventPorts(events, repeats, self.topic) if max(events, repeats) <= MAX_PORT else None
+
+
+@dataclass(frozen=True, slots=True)
+class RankFacts:
+    """What one of several data-parallel ranks behind one URL has of its own."""
+
+    kv_capacity_tokens: int
+    events: EventPorts | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -47,20 +62,27 @@ class Facts:
     block_tokens: int
     """Cached prompt tokens are a multiple of this: a prediction must be floored to it."""
     kv_capacity_tokens: int
-    """KV pool size in tokens, over all DP ranks."""
+    """KV pool size in tokens. Of a server with several ranks: over all of them; `of_rank` has each one's."""
     generation: str
     """Identity of the engine's process: equal for as long as it lives, on every router that asks. Empty when the engine
     shows none; then `restarted` and refused connections show a restart."""
     refused: str | None = None
     """Why the worker must not be used (it is one half of a prefill/decode pair); None when it may."""
-    dp_size: int = 1
-    """Data-parallel ranks behind this one URL."""
     served: Served = UNKNOWN_SERVER
     """The server's options that change prompts."""
     prefix_caching: bool = True
     """False when the engine says that its prefix cache is off: then no prompt is ever cached there."""
     events: EventPorts | None = None
-    """None where it does not say that it publishes KV events."""
+    """None where it does not say that it publishes KV events, and where several ranks do so."""
+    ranks: tuple[RankFacts, ...] = ()
+    """Data-parallel ranks behind this one URL, in the order in which requests name them; empty where there is one."""
+
+    def of_rank(self, rank: int) -> "Facts":
+        """What is true of one rank. A server of one rank is its own."""
+        if not self.ranks:
+            return self
+        own = self.ranks[rank]
+        return replace(self, kv_capacity_tokens=own.kv_capacity_tokens, events=own.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +103,11 @@ class Load:
     hit_tokens_total: int | None
     """Prompt tokens found in the engine's own KV pool."""
     generated_tokens_total: int | None
-    ranks: int
-    """DP ranks that reported. Counters of different numbers of ranks cannot be compared."""
     generation: str
     """As in Facts, where the same answer carries it; else empty."""
+    ranks: tuple["Load", ...] = ()
+    """Of each rank that reported, in the order of `Facts.ranks`; empty where there is one. Counters of different
+    numbers of ranks cannot be compared."""
 
 
 class Engine(Protocol):
@@ -113,7 +136,7 @@ def restarted(before: Load, after: Load) -> bool:
     that only grows fell. A restarted engine hides that only if it exceeds its old counters between two readings."""
     if before.generation and after.generation:
         return before.generation != after.generation
-    if before.ranks != after.ranks:
+    if len(before.ranks) != len(after.ranks):
         return False
     return any(
         then is not None and now is not None and now < then

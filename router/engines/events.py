@@ -6,11 +6,12 @@ import httpx
 import msgspec
 
 from router.engines.answers import WorkerAnswerError, fetch_json, within
-from router.engines.engine import EventPorts
+from router.engines.engine import MAX_PORT, EventPorts
+from router.engines.metrics import MAX_RANKS
 
-MAX_PORT = 65_535
 MAX_TOPIC_CHARS = 256
 VLLM_PATH = "/kv_event_sources"
+RANK = re.compile("[0-9]{1,6}")
 PORT = re.compile(r"tcp://[^\s/]{1,256}:([0-9]{1,5})")
 
 
@@ -27,20 +28,22 @@ class _SglangSource(msgspec.Struct):
     topic: str | None = None
 
 
-async def vllm_events(client: httpx.AsyncClient, url: str) -> EventPorts | None:
-    """Of its only rank; None where it does not say, as before 0.32."""
+async def vllm_events(client: httpx.AsyncClient, url: str) -> dict[int, EventPorts]:
+    """Of each rank that publishes, by its number; empty where it does not say, as before 0.32."""
     try:
         ranks = await fetch_json(client, url, VLLM_PATH, dict[str, _VllmSource])
     except WorkerAnswerError:
-        return None
-    if len(ranks) != 1:
-        return None
-    (source,) = ranks.values()
-    return _ports(_port(source.endpoint), _port(source.replay_endpoint or ""), source.topic)
+        return {}
+    found: dict[int, EventPorts] = {}
+    for number, source in list(ranks.items())[:MAX_RANKS]:
+        ports = _ports(_port(source.endpoint), _port(source.replay_endpoint or ""), source.topic)
+        if ports is not None and RANK.fullmatch(number):
+            found[int(number)] = ports
+    return found
 
 
 def sglang_events(raw: msgspec.Raw) -> EventPorts | None:
-    """Of its first rank, from `kv_events` in /server_info; None where it does not publish."""
+    """Of its first rank, from `kv_events` in /server_info; None where it does not publish. The others' ports follow."""
     try:
         source = msgspec.json.decode(raw, type=_SglangSource | None)
     except (msgspec.DecodeError, RecursionError):

@@ -11,7 +11,8 @@ from router.engines.prometheus_text import Sample
 
 MAX_VALUE = 1e15
 """Up to this value a float counts exactly, and sums of it fit anywhere: no engine measures more."""
-MAX_RANKS = 4096
+MAX_RANKS = 256
+"""Data-parallel ranks of one server: each is a worker of its own here. The others get nothing from this router."""
 MAX_BLOCK_TOKENS = 1 << 16
 MAX_KV_TOKENS = 1 << 36
 """KV tokens of a whole worker: 100 times what the largest machines hold."""
@@ -22,6 +23,17 @@ _MOST_DIGITS = 18
 def filtered_page(names: Iterable[str]) -> str:
     """Path and query of the page with only these metrics."""
     return "/metrics/?" + "&".join(f"name[]={name}" for name in names)
+
+
+def by_rank(samples: Sequence[Sample]) -> dict[int, list[Sample]]:
+    """The samples of each rank, in the order of the ranks' numbers. What names no rank is the first one's; what names
+    it with anything but a number is left out."""
+    found: dict[int, list[Sample]] = {}
+    for sample in samples:
+        number = sample.labels.get("engine", "0")
+        if number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS:
+            found.setdefault(int(number), []).append(sample)
+    return {number: found[number] for number in sorted(found)[:MAX_RANKS]}
 
 
 def values(samples: Sequence[Sample], name: str) -> list[float]:

@@ -3,10 +3,9 @@
 Its /health generates a token, so it is asked only where /ready is missing. Names as of 0.5.23.
 """
 
-import dataclasses
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import httpx
 import msgspec
@@ -23,7 +22,7 @@ from router.engines.answers import (
     plain,
     within,
 )
-from router.engines.engine import EngineKind, Facts, Load, ModelCard
+from router.engines.engine import EngineKind, EventPorts, Facts, Load, ModelCard, RankFacts
 from router.engines.events import sglang_events
 from router.engines.metrics import MAX_BLOCK_TOKENS, MAX_KV_TOKENS, MAX_RANKS, MAX_VALUE, filtered_page, total
 from router.engines.prometheus_text import Sample, Wanted
@@ -59,6 +58,7 @@ class _SglangServerInfo(ServerOptions, kw_only=True):
 class _RankLoad(msgspec.Struct):
     num_running_reqs: float
     num_waiting_reqs: float
+    dp_rank: int = 0
     token_usage: float = 0.0
     total_prefill_busy_us: float = 0.0
     total_prefill_uncached_tokens: float = 0.0
@@ -82,6 +82,7 @@ class Sglang:
         models = await fetch_models(client, url)
         info = await fetch_json(client, url, _INFO_PATH, _SglangServerInfo)
         dp_size = within(info.dp_size, MAX_RANKS) or 1
+        capacity, events = within(info.max_total_num_tokens, MAX_KV_TOKENS), sglang_events(info.kv_events)
         mode = info.disaggregation_mode or "null"
         block_tokens = (within(info.page_size, MAX_BLOCK_TOKENS) or 1) * (within(info.dcp_size, MAX_RANKS) or 1)
         return Facts(
@@ -89,15 +90,15 @@ class Sglang:
             version=plain(info.version, MAX_NAME_CHARS),
             models=tuple(_with_root(card, info.loaded_from) for card in models.cards),
             block_tokens=within(block_tokens, MAX_BLOCK_TOKENS) or 1,
-            kv_capacity_tokens=within(within(info.max_total_num_tokens, MAX_KV_TOKENS) * dp_size, MAX_KV_TOKENS),
+            kv_capacity_tokens=within(capacity * dp_size, MAX_KV_TOKENS),
             generation=_generation(info),
             refused=None
             if mode == "null"
             else f"one half of a prefill/decode pair (disaggregation_mode {plain(mode, 20)})",
-            dp_size=dp_size,
             served=await served(client, url, info),
             prefix_caching=not info.disable_radix_cache,
-            events=sglang_events(info.kv_events),
+            events=events if dp_size == 1 else None,
+            ranks=() if dp_size == 1 else tuple(_rank_facts(capacity, events, rank) for rank in range(dp_size)),
         )
 
     async def load(self, client: httpx.AsyncClient, url: str) -> Load | None:
@@ -111,19 +112,9 @@ class Sglang:
         if not ranks:
             raise WorkerAnswerError(_LOADS_PATH, "no rank reports", AnswerFault.CONTENT)
         samples = await self._counters(client, url)
-        ranks = ranks[:MAX_RANKS]
-        return Load(
-            running=_sum(rank.num_running_reqs for rank in ranks),
-            waiting=_sum(rank.num_waiting_reqs for rank in ranks),
-            kv_usage=sum(min(1.0, max(0.0, rank.token_usage)) for rank in ranks) / len(ranks),
-            prefill_seconds_sum=_sum(rank.total_prefill_busy_us for rank in ranks) / _MICROSECONDS,
-            prefill_tokens_sum=_sum(rank.total_prefill_uncached_tokens for rank in ranks),
-            prompt_tokens_total=None if samples is None else total(samples, _PROMPT_TOKENS),
-            hit_tokens_total=None if samples is None else total(_of_own_pool(samples), _CACHED_TOKENS),
-            generated_tokens_total=None if samples is None else total(samples, _GENERATED_TOKENS),
-            ranks=len(ranks),
-            generation="",
-        )
+        ranks = sorted(ranks[:MAX_RANKS], key=lambda rank: rank.dp_rank)
+        each = tuple(_load([rank], None) for rank in ranks) if len(ranks) > 1 else ()
+        return replace(_load(ranks, samples), ranks=each)
 
     async def _counters(self, client: httpx.AsyncClient, url: str) -> list[Sample] | None:
         """The counters; None where they are not exported. The rest of the load does not depend on them."""
@@ -133,6 +124,25 @@ class Sglang:
             return await fetch_samples(client, url, _COUNTERS_PAGE, _WANTED)
         except WorkerAnswerError:
             return None
+
+
+def _rank_facts(capacity: int, events: EventPorts | None, rank: int) -> RankFacts:
+    return RankFacts(capacity, None if events is None else events.of_rank(rank))
+
+
+def _load(ranks: Sequence[_RankLoad], samples: list[Sample] | None) -> Load:
+    """Of one rank, or of all. The counters in `samples` are the server's."""
+    return Load(
+        running=_sum(rank.num_running_reqs for rank in ranks),
+        waiting=_sum(rank.num_waiting_reqs for rank in ranks),
+        kv_usage=sum(min(1.0, max(0.0, rank.token_usage)) for rank in ranks) / len(ranks),
+        prefill_seconds_sum=_sum(rank.total_prefill_busy_us for rank in ranks) / _MICROSECONDS,
+        prefill_tokens_sum=_sum(rank.total_prefill_uncached_tokens for rank in ranks),
+        prompt_tokens_total=None if samples is None else total(samples, _PROMPT_TOKENS),
+        hit_tokens_total=None if samples is None else total(_of_own_pool(samples), _CACHED_TOKENS),
+        generated_tokens_total=None if samples is None else total(samples, _GENERATED_TOKENS),
+        generation="",
+    )
 
 
 async def recognise(client: httpx.AsyncClient, url: str) -> Sglang | None:
@@ -149,7 +159,7 @@ async def recognise(client: httpx.AsyncClient, url: str) -> Sglang | None:
 
 def _with_root(card: ModelCard, loaded_from: str) -> ModelCard:
     """The card with the model's path as its root. SGLang shows the model's name there; its options hold the path."""
-    return dataclasses.replace(card, root=loaded_from) if loaded_from and not card.parent else card
+    return replace(card, root=loaded_from) if loaded_from and not card.parent else card
 
 
 async def _health_path(client: httpx.AsyncClient, url: str) -> str:

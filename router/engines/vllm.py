@@ -5,7 +5,7 @@ mode. It shows it as `kv_role`, which NIXL pairs also set to `kv_both`. So most 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import msgspec
@@ -21,13 +21,13 @@ from router.engines.answers import (
     plain,
     within,
 )
-from router.engines.engine import EngineKind, Facts, Load
+from router.engines.engine import EngineKind, EventPorts, Facts, Load, RankFacts
 from router.engines.events import vllm_events
 from router.engines.metrics import (
     MAX_BLOCK_TOKENS,
     MAX_KV_TOKENS,
-    MAX_RANKS,
     WHOLE_PAGE,
+    by_rank,
     count,
     filtered_page,
     share,
@@ -99,8 +99,9 @@ class Vllm:
         models = await fetch_models(client, url)
         page = _FACT_PAGE if self.filtered else WHOLE_PAGE
         samples = await fetch_samples(client, url, page, _FACTS) if self.metrics else []
-        configs = {s.labels.get("engine", ""): s.labels for s in samples if s.name == _CONFIG}
-        ranks = list(configs.values())[:MAX_RANKS]
+        configs = {number: each[0].labels for number, each in by_rank(_named(samples, _CONFIG)).items()}
+        ranks = list(configs.values())
+        events = await vllm_events(client, url)
         return Facts(
             engine=self.kind,
             version=await version(client, url),
@@ -109,10 +110,10 @@ class Vllm:
             kv_capacity_tokens=within(sum(map(_capacity_tokens, ranks)), MAX_KV_TOKENS),
             generation=_generation(samples),
             refused=await _refused(client, url),
-            dp_size=max(1, len(ranks)),
             served=Served(engine=self.kind),
             prefix_caching=all(rank.get("enable_prefix_caching") != "False" for rank in ranks),
-            events=await vllm_events(client, url),
+            events=next(iter(events.values())) if len(events) == 1 and len(ranks) < 2 else None,
+            ranks=() if len(ranks) < 2 else _rank_facts(configs, events),
         )
 
     async def load(self, client: httpx.AsyncClient, url: str) -> Load | None:
@@ -121,21 +122,39 @@ class Vllm:
             return None
         page = _LOAD_PAGE if self.filtered else WHOLE_PAGE
         samples = await fetch_samples(client, url, page, _LOAD)
-        ranks = len(values(samples, _RUNNING))
-        if not ranks:
+        if not values(samples, _RUNNING):
             raise WorkerAnswerError(page, f"no {_RUNNING}", AnswerFault.CONTENT)
-        return Load(
-            running=total(samples, _RUNNING),
-            waiting=total(samples, _WAITING),
-            kv_usage=share(samples, _USAGE),
-            prefill_seconds_sum=max(0.0, sum(values(samples, _PREFILL_SECONDS))),
-            prefill_tokens_sum=total(samples, _PREFILL_TOKENS),
-            prompt_tokens_total=total(samples, _PROMPT_TOKENS),
-            hit_tokens_total=total(samples, _HIT_TOKENS),
-            generated_tokens_total=total(samples, _GENERATED_TOKENS),
-            ranks=ranks,
-            generation=_generation(samples),
-        )
+        generation = _generation(samples)
+        by_label = by_rank([sample for sample in samples if sample.name != _START])  # the start is the server's
+        ranks = tuple(_load(each, generation) for each in by_label.values()) if len(by_label) > 1 else ()
+        return replace(_load(samples, generation), ranks=ranks)
+
+
+def _load(samples: Sequence[Sample], generation: str) -> Load:
+    """Of one rank, or of all."""
+    return Load(
+        running=total(samples, _RUNNING),
+        waiting=total(samples, _WAITING),
+        kv_usage=share(samples, _USAGE),
+        prefill_seconds_sum=max(0.0, sum(values(samples, _PREFILL_SECONDS))),
+        prefill_tokens_sum=total(samples, _PREFILL_TOKENS),
+        prompt_tokens_total=total(samples, _PROMPT_TOKENS),
+        hit_tokens_total=total(samples, _HIT_TOKENS),
+        generated_tokens_total=total(samples, _GENERATED_TOKENS),
+        generation=generation,
+    )
+
+
+def _named(samples: Sequence[Sample], name: str) -> list[Sample]:
+    return [sample for sample in samples if sample.name == name]
+
+
+def _rank_facts(configs: Mapping[int, Mapping[str, str]], events: Mapping[int, EventPorts]) -> tuple[RankFacts, ...]:
+    """Of each rank. A header names it by its place on this server, its label by its place in the whole group."""
+    return tuple(
+        RankFacts(within(_capacity_tokens(config), MAX_KV_TOKENS), events.get(number))
+        for number, config in configs.items()
+    )
 
 
 async def recognise(client: httpx.AsyncClient, url: str) -> Vllm | None:

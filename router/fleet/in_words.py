@@ -22,5 +22,7 @@ def in_words(worker: Worker) -> str:
     more = f" and {len(names) - MAX_MODELS} more" if len(names) > MAX_MODELS else ""
     models = ", ".join(names[:MAX_MODELS]) + more or "none"
     memory = f"{facts.kv_capacity_tokens:,} KV tokens" if facts.kv_capacity_tokens else "KV memory unknown"
+    if len(worker.ranks) > 1:
+        memory = f"{len(worker.ranks)} ranks of {memory}"
     said = f"{facts.engine} {facts.version}; models: {models}; blocks of {facts.block_tokens} tokens; {memory}"
     return one_line(said if facts.prefix_caching else f"{said}; WITHOUT prefix caching")

@@ -58,7 +58,7 @@ class PrefillRates:
             if len(self._pools) >= MAX_POOLS:
                 self._pools.clear()
             rate = self._pools[pool] = PrefillRate(self._prior)
-        if before is not None and before.ranks == after.ranks:
+        if before is not None and len(before.ranks) == len(after.ranks):
             tokens = after.prefill_tokens_sum - before.prefill_tokens_sum
             rate.learn(tokens, after.prefill_seconds_sum - before.prefill_seconds_sum)
         return rate.tokens_per_s

@@ -1,5 +1,9 @@
 """One worker: what the engine said of itself, what the router has there, what it was found to be like.
 
+A server with several data-parallel ranks is as many workers: each rank has a KV pool, a queue and events of its own.
+What concerns the process or its address (health, breaker, draining, labels) is the server's: its workers share one
+breaker, and `Fleet` sets the rest for all of `ranks` together.
+
 Its counters change through `Lease` alone, its state through `Fleet` alone. Its `holder` is its name in the prefix
 index: id and engine generation, so that a restarted engine starts with nothing, and that all routers call it the same.
 """
@@ -21,6 +25,9 @@ from router.fleet.unique_share import HeldShare
 from router.fleet.warmth import Warmth
 from router.fleet.worker_names import worker_id
 
+Headers = tuple[tuple[bytes, bytes], ...]
+RANK_HEADER = b"x-data-parallel-rank"
+"""vLLM and SGLang give a request to the rank that it names, in the order of the ranks on that server."""
 NOT_PROBED = "not probed yet"
 MIN_CHAIN_BLOCK_TOKENS = 64
 """Shorter index blocks cost memory and time, and gain less than a block of prefill."""
@@ -72,16 +79,24 @@ class Gauges:
 
 
 class Worker:
-    """One OpenAI-compatible engine endpoint. Counters change through `Lease` only; state through `Fleet` only."""
+    """One OpenAI-compatible engine endpoint, or one rank of it. Counters change through `Lease` only; state through
+    `Fleet` only."""
 
     def __init__(
-        self, url: str, breaker: Breaker, prefill_rate: float, clock: Callable[[], float], block_tokens: int = 0
+        self, url: str, breaker: Breaker, prefill_rate: float, clock: Callable[[], float], rank: int = 0
     ) -> None:
         self._clock = clock
-        self._block_tokens = block_tokens
+        self.block_tokens = 0
+        """Of an index block, in place of what its engine's blocks ask for; 0 for that."""
         self.warmth = Warmth(clock)
         self.url = url.rstrip("/")
-        self.id = worker_id(self.url)
+        self.rank = rank
+        """Its place among the ranks of its server, from 0."""
+        self.ranks: list[Worker] = [self]
+        """All workers of its server, itself included: one list that they share. For `Fleet` alone to write."""
+        self.rank_header: Headers = ()
+        """What requests to it say besides, so that its server gives them to this rank."""
+        self.id = worker_id(self.url, rank)
         self.breaker = breaker
         self.state = WorkerState.UNHEALTHY
         self.reason = NOT_PROBED
@@ -122,13 +137,28 @@ class Worker:
         self._ordered_elsewhere = 0
 
     @property
+    def server(self) -> "Worker":
+        """The first of its server's workers: it bears the server's id, which operators and other routers use."""
+        return self.ranks[0]
+
+    @property
+    def name(self) -> str:
+        """For people: its URL, and its rank where there are several."""
+        return self.url if len(self.ranks) == 1 else f"{self.url} rank {self.rank}"
+
+    @property
     def models(self) -> tuple[ModelCard, ...]:
         """What the worker said that it serves, and may; empty until it was read."""
         return tuple(card for card in self.facts.models if self.labels.serves(card)) if self.facts else ()
 
+    def set_ranks(self, ranks: "list[Worker]") -> None:
+        """It is one of these workers of one server. For `Fleet` only."""
+        self.ranks = ranks
+        self.rank_header = ((RANK_HEADER, b"%d" % self.rank),) if len(ranks) > 1 else ()
+
     def set_format(self, facts: Facts) -> None:
         """Which prompts it shares a chain with. For `Fleet` only."""
-        self.chain_block_tokens = self._block_tokens or chain_block_tokens(facts.block_tokens)
+        self.chain_block_tokens = self.block_tokens or chain_block_tokens(facts.block_tokens)
         self.format = f"{facts.served.key}/{self.chain_block_tokens}"
 
     def known(self) -> Elsewhere:
@@ -159,9 +189,9 @@ class Worker:
         return now if self.elsewhere is None else now + self.elsewhere(now).queued_tokens / self.prefill_rate
 
     def room_tokens(self) -> int:
-        """What fits into the KV pool beside the running requests. 0 where that is not known: ranks have a pool each,
-        and while requests wait, an engine short of memory evicts before it admits."""
-        if self.gauges.waiting or self.facts is None or self.facts.dp_size > 1:
+        """What fits into the KV pool beside the running requests. 0 where that is not known: while requests wait, an
+        engine short of memory evicts before it admits."""
+        if self.gauges.waiting or self.facts is None:
             return 0
         others = self.elsewhere(self._clock()) if self.elsewhere is not None else NOTHING
         held = max(

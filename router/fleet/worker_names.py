@@ -3,9 +3,11 @@
 import hashlib
 
 
-def worker_id(url: str) -> str:
-    """A short opaque id: equal for equal URLs on every router, and tells a client nothing of the address."""
-    return "w-" + hashlib.blake2b(url.encode(), digest_size=5).hexdigest()
+def worker_id(url: str, rank: int = 0) -> str:
+    """A short opaque id: equal for equal URLs on every router, and tells a client nothing of the address. The first
+    rank has its server's."""
+    place = f"{url}#{rank}" if rank else url  # no worker's URL has a fragment
+    return "w-" + hashlib.blake2b(place.encode(), digest_size=5).hexdigest()
 
 
 def holder_name(worker_id: str, generation: str) -> str:

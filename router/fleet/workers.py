@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from router.engines import Facts, Load
 from router.fleet.cache_loss import CacheReport
@@ -24,12 +25,18 @@ class UnknownWorkerError(KeyError):
     """No worker has this id."""
 
 
+class MakeWorker(Protocol):
+    """Makes a worker for a rank of the server at a URL."""
+
+    def __call__(self, url: str, *, rank: int = 0) -> Worker: ...
+
+
 class Fleet:
     """All workers and the model groups. The one place where they are added, removed and change state."""
 
     def __init__(
         self,
-        make_worker: Callable[[str], Worker],
+        make_worker: MakeWorker,
         defer: Callable[[Callable[[], None]], object],
         rates: PrefillRates,
         shuffle: Callable[[list[Worker]], None] | None = None,
@@ -61,14 +68,19 @@ class Fleet:
         return worker
 
     def remove(self, worker_id: str) -> Worker:
-        """Forget the worker and all that it holds; its running requests go on. Raises UnknownWorkerError."""
-        worker = self.get(worker_id)
-        del self.workers[worker_id]
+        """Forget the server with this worker and all that it holds; its running requests go on. Returns the server's
+        first worker, as do the next three. Raises UnknownWorkerError."""
+        server = self.get(worker_id).server
+        for worker in server.ranks:
+            self._retire(worker)
+        return server
+
+    def _retire(self, worker: Worker) -> None:
+        del self.workers[worker.id]
         worker.draining = True
         worker.state = WorkerState.DRAINING
         self._forget(worker)
         self._changed()
-        return worker
 
     def get(self, worker_id: str) -> Worker:
         """The worker with this id. Raises UnknownWorkerError."""
@@ -78,24 +90,55 @@ class Fleet:
             raise UnknownWorkerError(worker_id) from None
 
     def drain(self, worker_id: str, draining: bool = True) -> Worker:
-        """Give it nothing new; what runs there finishes. `draining=False` takes it back into service."""
-        worker = self.get(worker_id)
-        worker.draining = draining
-        self._settle(worker, worker.reason)
-        return worker
+        """Give its server nothing new; what runs there finishes. `draining=False` takes it back into service."""
+        server = self.get(worker_id).server
+        for worker in server.ranks:
+            worker.draining = draining
+            self._settle(worker, worker.reason)
+        return server
 
-    def label(self, worker_id: str, labels: Labels) -> None:
-        """What an operator says of it has changed. Raises UnknownWorkerError."""
-        worker = self.get(worker_id)
-        worker.labels = labels
+    def label(self, worker_id: str, labels: Labels) -> Worker:
+        """What an operator says of its server has changed. Raises UnknownWorkerError."""
+        server = self.get(worker_id).server
+        for worker in server.ranks:
+            worker.labels = labels
         self._changed()
+        return server
 
     def on_facts(self, worker_id: str, facts: Facts) -> None:
-        """What a probe read. A changed generation is a restart: the worker holds nothing any more."""
-        worker = self.workers.get(worker_id)
-        if worker is None:
+        """What a probe read of a server. It is given as many workers as it has ranks. A changed generation is a
+        restart: they hold nothing any more."""
+        server = self.workers.get(worker_id)
+        if server is None:
             return
-        restarted = bool(worker.generation and facts.generation and facts.generation != worker.generation)
+        before = server.generation
+        self._spread(server, max(1, len(facts.ranks)))
+        for worker in server.ranks:
+            self._take_facts(worker, facts.of_rank(worker.rank))
+        if before and facts.generation and facts.generation != before:
+            self.on_restart(worker_id)
+
+    def _spread(self, server: Worker, count: int) -> None:
+        """Have as many workers as the server has ranks."""
+        ranks = server.ranks
+        if len(ranks) == count:
+            return
+        for gone in ranks[count:]:
+            self._retire(gone)
+        del ranks[count:]
+        for rank in range(len(ranks), count):
+            worker = self._make_worker(server.url, rank=rank)
+            worker.breaker, worker.on_suspect = server.breaker, server.on_suspect
+            worker.source, worker.labels = server.source, server.labels
+            worker.draining, worker.healthy, worker.restarts = server.draining, server.healthy, server.restarts
+            ranks.append(worker)
+            self.workers[worker.id] = worker
+            self._settle(worker, server.reason)
+        for worker in ranks:
+            worker.set_ranks(ranks)
+        self._changed()
+
+    def _take_facts(self, worker: Worker, facts: Facts) -> None:
         if not worker.generation and facts.generation:
             worker.holder = holder_name(worker.id, facts.generation)
         worker.generation = facts.generation or worker.generation
@@ -109,22 +152,21 @@ class Fleet:
             caches=facts.prefix_caching,
         )
         worker.set_format(facts)
-        if restarted:
-            self.on_restart(worker_id)
-        elif changed:
+        if changed:
             self._changed()
 
     def on_restart(self, worker_id: str) -> None:
-        """The engine process behind this worker is a new one."""
-        worker = self.workers.get(worker_id)
-        if worker is None:
+        """The process of this server is a new one."""
+        server = self.workers.get(worker_id)
+        if server is None:
             return
-        worker.restarts += 1
-        self._forget(worker)
+        for worker in server.ranks:
+            worker.restarts += 1
+            self._forget(worker)
         self._changed()
 
     def on_cleared(self, worker_id: str) -> None:
-        """The engine says that it holds nothing any more."""
+        """The rank says that it holds nothing any more."""
         worker = self.workers.get(worker_id)
         if worker is not None:
             self._forget(worker)
@@ -145,19 +187,27 @@ class Fleet:
             callback(worker)
 
     def on_load(self, worker_id: str, load: Load) -> None:
-        """The engine's own figures, as scraped."""
-        worker = self.workers.get(worker_id)
-        if worker is not None:
-            root = worker.models[0].root if worker.models else ""
-            worker.prefill_rate = self._rates.learn(f"{worker.format} {root}", worker.load, load)
-            worker.load = load
-            worker.cache_loss.scraped(load.prefill_tokens_sum + (load.generated_tokens_total or 0))
-            known = worker.known()
-            strangers = min(load.waiting, max(0, load.running + load.waiting - known.in_flight))
-            worker.gauges = Gauges(waiting=load.waiting, strangers=strangers, kv_usage=load.kv_usage)
-            if not load.waiting:
-                computed = known.held_tokens - known.queued_tokens
-                worker.held_share.learn(computed, load.kv_usage * worker.pool.capacity_tokens)
+        """The server's own figures, as scraped. Those of another number of ranks than its facts tell are left out: the
+        facts are older."""
+        server = self.workers.get(worker_id)
+        if server is None:
+            return
+        loads = load.ranks if len(server.ranks) > 1 else (load,)
+        if len(loads) == len(server.ranks):
+            for worker, own in zip(server.ranks, loads, strict=True):
+                self._take_load(worker, own)
+
+    def _take_load(self, worker: Worker, load: Load) -> None:
+        root = worker.models[0].root if worker.models else ""
+        worker.prefill_rate = self._rates.learn(f"{worker.format} {root}", worker.load, load)
+        worker.load = load
+        worker.cache_loss.scraped(load.prefill_tokens_sum + (load.generated_tokens_total or 0))
+        known = worker.known()
+        strangers = min(load.waiting, max(0, load.running + load.waiting - known.in_flight))
+        worker.gauges = Gauges(waiting=load.waiting, strangers=strangers, kv_usage=load.kv_usage)
+        if not load.waiting:
+            computed = known.held_tokens - known.queued_tokens
+            worker.held_share.learn(computed, load.kv_usage * worker.pool.capacity_tokens)
 
     def reported(self, worker: Worker, turn: CacheReport) -> None:
         """What an engine said of one request. Where hits that must come do not, it dropped its cache without
@@ -187,15 +237,16 @@ class Fleet:
         self._health(worker_id, False, reason)
 
     def _health(self, worker_id: str, healthy: bool, reason: str) -> None:
-        worker = self.workers.get(worker_id)
-        if worker is None:
+        server = self.workers.get(worker_id)
+        if server is None:
             return
-        if healthy and not worker.healthy:
-            log.info("worker %s (%s) answers: %s", worker.url, worker.id, in_words(worker))
+        if healthy and not server.healthy:
+            log.info("worker %s (%s) answers: %s", server.url, server.id, in_words(server))
         elif not healthy:
-            log.warning("worker %s (%s) gets no requests: %s", worker.url, worker.id, one_line(reason))
-        worker.healthy = healthy
-        self._settle(worker, reason)
+            log.warning("worker %s (%s) gets no requests: %s", server.url, server.id, one_line(reason))
+        for worker in server.ranks:
+            worker.healthy = healthy
+            self._settle(worker, reason)
 
     def group(self, model: str) -> ModelGroup | None:
         """The workers that serve `model`; None when none ever said so."""

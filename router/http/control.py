@@ -208,21 +208,27 @@ def _add_drain(app: FastAPI, state: ControlState, guarded: list[Any]) -> None:
 
 
 async def _idle(worker: Worker, wait_s: float, spread_s: float) -> None:
-    """Wait until no request of any router runs on the worker."""
-    idle = asyncio.Event()
-    worker.on_idle.append(idle.set)
+    """Wait until no request of any router runs on the worker's server."""
+    idle, ranks = asyncio.Event(), tuple(worker.ranks)
+    for rank in ranks:
+        rank.on_idle.append(idle.set)
     try:
         async with asyncio.timeout(wait_s):
             await asyncio.sleep(spread_s)
-            while worker.running.in_flight:
+            while any(rank.running.in_flight for rank in ranks):
                 idle.clear()
                 await idle.wait()
-            while worker.elsewhere is not None and worker.elsewhere(time.monotonic()).in_flight:  # noqa: ASYNC110
+            while any(_elsewhere(rank) for rank in ranks):  # noqa: ASYNC110
                 await asyncio.sleep(IDLE_LOOK_S)  # what others have is read once a second
     except TimeoutError:
         pass
     finally:
-        worker.on_idle.remove(idle.set)
+        for rank in ranks:
+            rank.on_idle.remove(idle.set)
+
+
+def _elsewhere(worker: Worker) -> int:
+    return worker.elsewhere(time.monotonic()).in_flight if worker.elsewhere is not None else 0
 
 
 def _known(find: Callable[[], Worker]) -> Worker:

@@ -64,6 +64,7 @@ class Explainer:
         return [
             {
                 **candidate._asdict(),
+                "rank": worker.rank if len(worker.ranks) > 1 else None,
                 "cost": cost,
                 "wait_s": wait_s(candidate, worker.running.punctuality, now),
                 **(room_explained(self.admission, asked.turn, worker) if asked.turn is not None else {}),

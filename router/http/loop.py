@@ -123,7 +123,7 @@ class Loop:
                 if step is not Next.AGAIN:
                     break
                 self._count_retry(outcome.kind)
-                failed = (*failed, attempt.worker)
+                failed = (*failed, *attempt.worker.ranks)
                 asked = steps.chooser.renewed(attempt.learnt())
             if step is Next.GIVE_UP:
                 raise gave_up(outcome.kind)
@@ -188,7 +188,7 @@ class Loop:
         return attempt
 
     def _next(self, outcome: AttemptOutcome[R], attempt: Attempt, failed: tuple[Worker, ...]) -> Next:
-        others = bool(outcome.kind) and others_available(attempt.asked, (*failed, attempt.worker))
+        others = bool(outcome.kind) and others_available(attempt.asked, (*failed, *attempt.worker.ranks))
         return next_attempt(outcome, attempt.number, others, self._steps.budget.left)
 
     def _count_retry(self, kind: str) -> None:

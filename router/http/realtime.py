@@ -171,7 +171,7 @@ class Dialer:
     async def ask(self, worker: Worker, exchange: Exchange) -> Handshake:
         """The worker's answer to the client's handshake. Raises HandshakeError, and ApiError as `request_head` does."""
         url = URL(worker.url)
-        request = _request(url, exchange)
+        request = _request(url, worker, exchange)
         try:
             async with asyncio.timeout(self._limits.connect_s):
                 reader, writer = await self._connect(url)
@@ -210,10 +210,10 @@ class Dialer:
         raise failure
 
 
-def _request(url: URL, exchange: Exchange) -> bytes:
+def _request(url: URL, worker: Worker, exchange: Exchange) -> bytes:
     host = url.raw_authority.encode()
     prefix = url.raw_path.rstrip("/").encode()
-    headers = [*exchange.headers.forward, (b"x-request-id", exchange.request_id.encode("latin-1"))]
+    headers = [*exchange.headers.forward, *worker.rank_header, (b"x-request-id", exchange.request_id.encode("latin-1"))]
     return request_head((b"GET", prefix, exchange.target), host, headers, UPGRADE)
 
 

@@ -172,12 +172,12 @@ def computed_by(worker: Worker) -> int:
 
 
 def source_of(worker: Worker, following: Following) -> EventSource | None:
-    """Where this worker's events come from; None where they are not listened to. Ranks have a publisher and a pool
-    each, so several behind one URL are simulated."""
+    """Where this worker's events come from; None where they are not listened to. Each rank has a publisher of its
+    own."""
     facts, rule = worker.facts, rule_of(worker.url, following.rules)
-    if facts is None or not worker.in_service or rule.mode == "off" or facts.dp_size > 1 or not facts.prefix_caching:
+    if facts is None or not worker.in_service or rule.mode == "off" or not facts.prefix_caching:
         return None
-    ports = rule.ports or facts.events
+    ports = facts.events if rule.ports is None else rule.ports.of_rank(worker.rank)
     names = [card.id for card in worker.models if not card.parent][:MAX_NAMES]
     if ports is None or not names:
         return None

@@ -29,7 +29,8 @@ class Membership:
         return worker
 
     def leave(self, worker_id: str) -> Worker:
-        """Remove a worker; its running requests finish. Raises UnknownWorkerError."""
+        """Remove a worker, and with it the other ranks of its server; running requests finish. Raises
+        UnknownWorkerError."""
         worker = self.fleet.remove(worker_id)
-        self._prober.unwatch(worker_id)
+        self._prober.unwatch(worker.id)
         return worker

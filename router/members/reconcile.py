@@ -189,7 +189,8 @@ class Reconciler:
             found.left_at = now
             log.info("worker %s is no longer named by any source: drained", found.worker.id)
             self._drain(found, True)
-        if replaced or (now >= found.left_at + self._leave_s and not found.worker.running.in_flight):
+        busy = any(rank.running.in_flight for rank in found.worker.ranks)
+        if replaced or (now >= found.left_at + self._leave_s and not busy):
             del self._found[url]
             self._members.leave(found.worker.id)
 

@@ -241,7 +241,7 @@ def _outgoing(exchange: Exchange, attempt: Attempt) -> Outgoing:
     request_id = exchange.request_id.encode("latin-1")
     if attempt.number > 1:
         request_id += b"-%d" % attempt.number
-    headers = [*exchange.headers.forward, (b"x-request-id", request_id)]
+    headers = [*exchange.headers.forward, *attempt.worker.rank_header, (b"x-request-id", request_id)]
     body = attempt.body
     if body is None and exchange.headers.has_body:
         body = b""

@@ -60,6 +60,8 @@ def _of_fleet(workers: list[Worker]) -> Iterator[Notice]:
 
 
 def _of_worker(worker: Worker) -> Iterator[Notice]:
+    if worker is not worker.server:
+        return  # all of this is its server's, and said of the first
     name = one_line(worker.url)
     if worker.state is WorkerState.UNHEALTHY:
         do = "Mend it, or remove it with DELETE /admin/workers/ID. warmroute check says more."
@@ -96,11 +98,11 @@ def _of_answers(workers: list[Worker], instruments: Instruments) -> Iterator[Not
         over = instruments.overpredicted_tokens.values.get(label, 0.0)
         if missing > ENOUGH_REQUESTS and not instruments.reported_prompt_tokens.values.get(label):
             do = "vLLM: --enable-prompt-tokens-details; SGLang: --enable-cache-report."
-            yield Notice(WARNING, f"Answers of {one_line(worker.url)} do not say what was cached.", do)
+            yield Notice(WARNING, f"Answers of {one_line(worker.name)} do not say what was cached.", do)
         elif predicted and over > (1 - FEW_HITS) * predicted:
             do = "Other clients use it, or its KV memory is smaller than believed: see docs/metrics.md."
             share = f"{over / predicted:.0%}"
-            yield Notice(WARNING, f"{share} of the hits predicted at {one_line(worker.url)} did not come.", do)
+            yield Notice(WARNING, f"{share} of the hits predicted at {one_line(worker.name)} did not come.", do)
 
 
 def _of_prompts(instruments: Instruments) -> Iterator[Notice]:

@@ -72,7 +72,7 @@ def _workers(status: Mapping[str, Any]) -> Iterator[Line]:
         style = "" if state == "healthy" else YELLOW if state == "draining" else RED
         yield (
             style,
-            f"{one_line(worker['url'].removeprefix('http://')):<30.30} {state:<10} |{bar(memory)}| "
+            f"{one_line(worker['name'].removeprefix('http://')):<30.30} {state:<10} |{bar(memory)}| "
             f"{memory['sessions_total']:>8} {worker['in_flight']:>4} {worker['queued_tokens']:>8,} "
             f"{share(hits['cached_tokens'], hits['prompt_tokens']):>7}",
         )
@@ -93,7 +93,7 @@ def _waits(waits: Mapping[str, Any]) -> str:
 
 
 def _decisions(status: Mapping[str, Any]) -> Iterator[Line]:
-    names = {worker["id"]: one_line(worker["url"].removeprefix("http://")) for worker in status["workers"]}
+    names = {worker["id"]: one_line(worker["name"].removeprefix("http://")) for worker in status["workers"]}
     yield "", ""
     yield DIM, f"{'DECIDED FOR':<30} {'WHY':<10} {'PROMPT':>9} {'PREDICTED':>9} {'CACHED':>9} {'FIRST':>8}  PRICES"
     for seen in status["decisions"]:

@@ -52,7 +52,7 @@ class StatusParts:
 def status(parts: StatusParts) -> dict[str, Any]:
     """All of it, as of now. From now on decisions are kept for who asks again."""
     now = time.monotonic()
-    workers = sorted(parts.fleet.workers.values(), key=lambda worker: (worker.state is WorkerState.HEALTHY, worker.url))
+    workers = sorted(parts.fleet.workers.values(), key=_order)
     shown = workers[:MOST_WORKERS]
     sharing = parts.sharing()
     shared = Shared(sharing["redis_up"], sharing["secret_differs"]) if sharing["redis"] else None
@@ -71,6 +71,11 @@ def status(parts: StatusParts) -> dict[str, Any]:
         "sharing": sharing,
         "savings": parts.savings()[:MOST_MODELS],
     }
+
+
+def _order(worker: Worker) -> tuple[bool, str, int]:
+    """Those that take no requests come first; the ranks of one server stand together."""
+    return worker.state is WorkerState.HEALTHY, worker.url, worker.rank
 
 
 def _router(parts: StatusParts) -> dict[str, Any]:

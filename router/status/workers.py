@@ -20,6 +20,8 @@ def describe(worker: Worker) -> dict[str, Any]:
     return {
         "id": worker.id,
         "url": worker.url,
+        "name": worker.name,
+        "rank": worker.rank if len(worker.ranks) > 1 else None,
         "source": worker.source,
         "role": worker.labels.role,
         "state": worker.state.value,

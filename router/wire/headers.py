@@ -30,7 +30,9 @@ DROPPED_FROM_REQUEST = HOP_BY_HOP | {
     b"x-request-id",
     b"x-warmroute-admin-key",
     PRIORITY,
+    b"x-data-parallel-rank",
 }
+"""The last one names a rank of an engine: which one serves a request is the router's choice alone."""
 DROPPED_FROM_ANSWER = HOP_BY_HOP | {b"location", b"content-location", b"refresh", b"alt-svc"}
 """The last four would reveal a worker's address, which only the router may call."""
 CREDENTIALS = frozenset({b"authorization", b"x-api-key"})

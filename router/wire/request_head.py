@@ -23,7 +23,13 @@ USUAL_NAMES: Final = frozenset(
     | {b"user-agent", b"x-api-key", b"x-forwarded-for", b"x-request-id", b"x-session-id", b"x-stainless-arch"}
     | {b"x-stainless-async", b"x-stainless-lang", b"x-stainless-os", b"x-stainless-package-version"}
     | {b"x-stainless-raw-response", b"x-stainless-read-timeout", b"x-stainless-retry-count", b"x-stainless-runtime"}
-    | {b"x-stainless-runtime-version", b"x-stainless-timeout", b"anthropic-version", b"anthropic-beta"}
+    | {
+        b"x-data-parallel-rank",
+        b"x-stainless-runtime-version",
+        b"x-stainless-timeout",
+        b"anthropic-version",
+        b"anthropic-beta",
+    }
 )
 """Names that pass the check: those that clients send with nearly every request."""
 UPGRADE: Final = b"connection: Upgrade\r\nupgrade: websocket\r\n"

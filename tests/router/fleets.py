@@ -13,9 +13,9 @@ from tokenizer_cache.rules import Served
 MODEL = "m"
 
 
-def make_worker(url: str = "http://w:1", clock: Callable[[], float] = time.monotonic) -> Worker:
+def make_worker(url: str = "http://w:1", clock: Callable[[], float] = time.monotonic, *, rank: int = 0) -> Worker:
     """A worker that nobody has probed."""
-    return Worker(url, Breaker(clock, 3, 5.0), 8000.0, clock)
+    return Worker(url, Breaker(clock, 3, 5.0), 8000.0, clock, rank=rank)
 
 
 def facts(*models: str, block_tokens: int = 16, generation: str = "1", kv_tokens: int = 100_000) -> Facts:
@@ -36,7 +36,6 @@ def a_load(running: int = 0, waiting: int = 0, kv_usage: float = 0.0) -> Load:
         prompt_tokens_total=None,
         hit_tokens_total=None,
         generated_tokens_total=None,
-        ranks=1,
         generation="",
     )
 

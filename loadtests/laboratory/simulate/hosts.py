@@ -116,7 +116,6 @@ class Host:
             prompt_tokens_total=stats.prompt_tokens,
             hit_tokens_total=stats.cached_tokens,
             generated_tokens_total=stats.generated_tokens,
-            ranks=1,
             generation=str(self.engine.generation),
         )
 

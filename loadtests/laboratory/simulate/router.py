@@ -75,7 +75,7 @@ class VirtualRouter:
         limits = self._limits = Limits(max_blocks=1 << 40, pending_ttl_s=settings.first_byte_timeout_s)
         self.view = View(limits, clock)
         self.fleet = Fleet(
-            lambda url: Worker(url, Breaker(clock), settings.prefill_rate, clock),
+            lambda url, rank=0: Worker(url, Breaker(clock), settings.prefill_rate, clock, rank=rank),
             lambda call: call(),
             PrefillRates(settings.prefill_rate),
         )

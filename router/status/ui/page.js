@@ -121,7 +121,7 @@ function worker(item) {
   const engine = item.engine ? `${item.engine} ${item.version}` : "engine unknown";
   const why = item.state === "unhealthy" || item.reason ? item.reason : "";
   return el("article", { class: "worker" },
-    el("div", { class: "top" }, el("h3", {}, host(item.url)), badge(item)),
+    el("div", { class: "top" }, el("h3", {}, host(item.name)), badge(item)),
     el("div", { class: "soft" }, [item.models.slice(0, 4).join(", ") || "no model known", engine, item.id].join(" · ")),
     why ? el("p", { class: "why" }, why) : null,
     ...(item.engine ? bar(memory) : []),
@@ -212,7 +212,7 @@ function shared(sharing) {
 }
 
 function show(status) {
-  status.workers.forEach((item) => names.set(item.id, host(item.url)));
+  status.workers.forEach((item) => names.set(item.id, host(item.name)));
   const router = status.router;
   said($("router"), `${router.version} · ${router.policy} · up ${seconds(status.at - router.started_at)}${router.draining ? " · draining" : ""}`);
   keyed($("tiles"), tiles(status), (tile) => tile[0], (tile) => fact(...tile));

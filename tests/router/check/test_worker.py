@@ -13,7 +13,6 @@ from tests.router.fleets import facts, make_fleet
     [
         ({"prefix_caching": False}, "prefix caching is off"),
         ({"kv_capacity_tokens": 0}, "does not tell its KV memory"),
-        ({"dp_size": 4}, "4 data-parallel ranks"),
         ({"engine": "unknown"}, "neither vLLM nor SGLang"),
         ({}, "shows no load"),
     ],

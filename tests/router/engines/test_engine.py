@@ -15,7 +15,6 @@ LOAD = Load(
     prompt_tokens_total=20_000,
     hit_tokens_total=15_000,
     generated_tokens_total=700,
-    ranks=1,
     generation="",
 )
 
@@ -46,7 +45,7 @@ def test_the_generation_outweighs_the_counters() -> None:
 
 
 def test_another_number_of_ranks_does_not_compare() -> None:
-    assert not restarted(replace(LOAD, ranks=2), replace(LOAD, ranks=1, prompt_tokens_total=10_000))
+    assert not restarted(replace(LOAD, ranks=(LOAD, LOAD)), replace(LOAD, prompt_tokens_total=10_000))
 
 
 def test_figures_that_are_not_exported_do_not_compare() -> None:

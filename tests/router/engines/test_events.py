@@ -11,9 +11,10 @@ from router.engines.sglang import Sglang
 from tests.router.fake_worker import Answer, FakeWorker, as_json, client, sglang
 
 SGLANG = {"publisher": "zmq", "endpoint_host": "*", "endpoint_port_base": 5557, "topic": "t", "block_size": 16}
+PORTS = EventPorts(5557, 5558, "kv@")
 
 
-async def vllm_says(answer: Answer) -> EventPorts | None:
+async def vllm_says(answer: Answer) -> dict[int, EventPorts]:
     async with FakeWorker({VLLM_PATH: answer}) as worker, client() as http:
         return await vllm_events(http, worker.url)
 
@@ -26,10 +27,10 @@ async def test_vllm() -> None:
         "publisher": "zmq",
         "hwm": 1,
     }
-    assert await vllm_says(as_json({"0": source})) == EventPorts(5557, 5558, "kv@")
-    assert await vllm_says(as_json({"0": {"endpoint": "tcp://10.0.0.1:5557", "replay_endpoint": None}})) == EventPorts(
-        5557
-    )
+    assert await vllm_says(as_json({"0": source, "3": source, "x": source})) == dict.fromkeys((0, 3), PORTS)
+    assert await vllm_says(as_json({"0": {"endpoint": "tcp://10.0.0.1:5557", "replay_endpoint": None}})) == {
+        0: EventPorts(5557)
+    }
 
 
 @pytest.mark.parametrize(
@@ -42,23 +43,32 @@ async def test_vllm() -> None:
         {"0": {"endpoint": "tcp://*:99999"}},
         {"0": {"endpoint": 5}},
         {"0": {"endpoint": "tcp://*:5557", "topic": "t" * 300}},
-        {"0": {"endpoint": "tcp://*:5557"}, "1": {"endpoint": "tcp://*:5558"}},
+        {"": {"endpoint": "tcp://*:5557"}, "-1": {"endpoint": "tcp://*:5558"}, "9" * 9: {"endpoint": "tcp://*:1"}},
         [],
         "no",
     ],
 )
 async def test_what_vllm_says_that_is_no_source(found: Any) -> None:
-    assert await vllm_says(as_json(found)) is None
+    assert await vllm_says(as_json(found)) == {}
 
 
 async def test_a_vllm_that_says_nothing() -> None:
-    assert await vllm_says(Answer("Not Found", status=404)) is None
+    assert await vllm_says(Answer("Not Found", status=404)) == {}
 
 
 def test_sglang() -> None:
     raw = msgspec.Raw(msgspec.json.encode({**SGLANG, "replay_endpoint_port_base": 5600}))
     assert sglang_events(raw) == EventPorts(5557, 5600, "t")
     assert sglang_events(msgspec.Raw(msgspec.json.encode(SGLANG))) == EventPorts(5557, 0, "t")
+
+
+async def test_ranks_of_sglang_publish_on_the_ports_that_follow() -> None:
+    events = {**SGLANG, "endpoint_port_base": 65_534, "replay_endpoint_port_base": 5600}
+    async with FakeWorker(sglang(kv_events=events, dp_size=3)) as worker, client() as http:
+        facts = await Sglang().facts(http, worker.url)
+    ports = [facts.of_rank(rank).events for rank in range(3)]
+    assert ports == [EventPorts(65_534, 5600, "t"), EventPorts(65_535, 5601, "t"), None], "there is no port 65,536"
+    assert facts.events is None
 
 
 @pytest.mark.parametrize(

@@ -140,12 +140,17 @@ def check_facts(facts: Facts) -> None:
     assert len(facts.version) <= MAX_NAME_CHARS
     assert 0 <= facts.block_tokens <= MAX_BLOCK_TOKENS
     assert 0 <= facts.kv_capacity_tokens <= MAX_KV_TOKENS
-    assert 1 <= facts.dp_size <= MAX_RANKS
+    assert len(facts.ranks) <= MAX_RANKS
+    assert all(0 <= rank.kv_capacity_tokens <= MAX_KV_TOKENS for rank in facts.ranks)
     assert len(repr(facts.served)) < 20_000
     assert len(facts.generation) < 400
 
 
 def check_load(load: Load) -> None:
+    assert len(load.ranks) <= MAX_RANKS
+    for rank in load.ranks:
+        assert not rank.ranks
+        check_load(rank)
     assert 0 <= load.kv_usage <= 1
     counts: list[Any] = [load.running, load.waiting, load.prefill_tokens_sum, load.prompt_tokens_total or 0]
     assert all(isinstance(count, int) and 0 <= count <= MAX_VALUE * MAX_SAMPLES for count in counts)

@@ -22,7 +22,7 @@ async def test_facts() -> None:
     assert [(card.id, card.max_model_len) for card in facts.models] == [("Qwen/Qwen3-8B", 32768)]
     assert facts.block_tokens == 16
     assert facts.kv_capacity_tokens == 2 * 400_000
-    assert facts.dp_size == 2
+    assert [rank.kv_capacity_tokens for rank in facts.ranks] == [400_000, 400_000]
     assert facts.refused is None
     assert facts.prefix_caching
 
@@ -66,7 +66,8 @@ async def test_load_over_all_ranks() -> None:
     async with FakeWorker(sglang()) as worker, client() as http:
         load = await Sglang().load(http, worker.url)
     assert load is not None
-    assert (load.running, load.waiting, load.ranks) == (10, 2, 2)
+    assert (load.running, load.waiting) == (10, 2)
+    assert [(rank.running + rank.waiting, rank.ranks) for rank in load.ranks] == [(5, ()), (7, ())]
     assert load.kv_usage == pytest.approx(0.4)
     assert (load.prefill_seconds_sum, load.prefill_tokens_sum) == (5.0, 180_000)
     assert (load.prompt_tokens_total, load.hit_tokens_total, load.generated_tokens_total) == (None, None, None)

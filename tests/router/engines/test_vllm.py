@@ -2,7 +2,8 @@
 
 import pytest
 
-from router.engines import WorkerAnswerError
+from router.engines import EventPorts, WorkerAnswerError
+from router.engines.engine import RankFacts
 from router.engines.vllm import Vllm, recognise
 from tests.router.fake_worker import Answer, FakeWorker, as_json, client, vllm, vllm_metrics
 
@@ -17,7 +18,7 @@ async def test_facts() -> None:
     assert facts.kv_capacity_tokens == 16064
     assert facts.generation == "1795402204.31"
     assert facts.refused is None
-    assert facts.dp_size == 1
+    assert facts.ranks == ()
     assert facts.prefix_caching
 
 
@@ -37,13 +38,31 @@ async def test_prefix_caching_off() -> None:
         assert not (await Vllm().facts(http, worker.url)).prefix_caching
 
 
-async def test_data_parallel_ranks_add_up() -> None:
+async def test_each_data_parallel_rank_has_figures_of_its_own() -> None:
     async with FakeWorker(vllm(vllm_metrics(ranks=3))) as worker, client() as http:
         facts = await Vllm().facts(http, worker.url)
         load = await Vllm().load(http, worker.url)
-    assert (facts.dp_size, facts.block_tokens, facts.kv_capacity_tokens) == (3, 16, 3 * 16064)
+    assert (facts.block_tokens, facts.kv_capacity_tokens, facts.events) == (16, 3 * 16064, None)
+    assert facts.ranks == (RankFacts(16064),) * 3
+    assert facts.of_rank(2).kv_capacity_tokens == 16064
     assert load is not None
-    assert (load.ranks, load.running, load.waiting, load.kv_usage) == (3, 9, 6, 0.25)
+    assert (load.running, load.waiting, load.kv_usage) == (9, 6, 0.25)
+    assert [(rank.running, rank.waiting, rank.kv_usage, rank.ranks) for rank in load.ranks] == [(3, 2, 0.25, ())] * 3
+    assert {rank.generation for rank in load.ranks} == {load.generation} != {""}
+
+
+async def test_ranks_stand_in_the_order_of_their_numbers_and_have_ports_of_their_own() -> None:
+    page = Answer(vllm_metrics(ranks=12).raw().decode().replace('engine="0"', 'engine="12"'))
+    sources: dict[str, object] = {
+        str(rank): {"endpoint": f"tcp://*:{5000 + rank}", "replay_endpoint": f"tcp://*:{6000 + rank}", "topic": ""}
+        for rank in (10, 12, 2)
+    }
+    sources["x"] = {"endpoint": "tcp://*:1"}
+    async with FakeWorker({**vllm(page), "/kv_event_sources": as_json(sources)}) as worker, client() as http:
+        facts = await Vllm().facts(http, worker.url)
+    ports = [rank.events.events if rank.events else 0 for rank in facts.ranks]
+    assert ports == [0, 5002, 0, 0, 0, 0, 0, 0, 0, 5010, 0, 5012], "numbered 1 to 12, as a node of a larger group"
+    assert facts.of_rank(11).events == EventPorts(5012, 6012, "")
 
 
 async def test_load() -> None:
@@ -124,7 +143,7 @@ async def test_without_metrics_the_models_still_count() -> None:
     async with FakeWorker(vllm()) as worker, client() as http:
         facts = await engine.facts(http, worker.url)
         assert await engine.load(http, worker.url) is None
-    assert (facts.block_tokens, facts.kv_capacity_tokens, facts.generation, facts.dp_size) == (0, 0, "", 1)
+    assert (facts.block_tokens, facts.kv_capacity_tokens, facts.generation, facts.ranks) == (0, 0, "", ())
     assert facts.prefix_caching
 
 

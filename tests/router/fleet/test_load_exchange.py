@@ -46,8 +46,8 @@ class OneRouter:
         self.task.cancel()
         await self.link.__aexit__(None, None, None)
 
-    def _make(self, url: str) -> Worker:
-        worker = make_worker(url)
+    def _make(self, url: str, *, rank: int = 0) -> Worker:
+        worker = make_worker(url, rank=rank)
         self.load.attach(worker)
         return worker
 

@@ -1,14 +1,12 @@
 """What is known of one worker, over all routers, and who is told of it."""
 
-from dataclasses import replace
-
 import pytest
 
 from router.fleet.lease import Lease
 from router.fleet.load_order import LoadOrder
 from router.fleet.others import Elsewhere
 from router.fleet.worker import Worker, chain_block_tokens
-from tests.router.fleets import a_load, facts, make_fleet, make_worker
+from tests.router.fleets import a_load, make_fleet, make_worker
 
 
 @pytest.mark.parametrize(
@@ -42,9 +40,6 @@ def test_the_room_is_what_running_requests_leave_of_the_pool() -> None:
         assert worker.room_tokens() == 25_000, "the engine knows of more"
         fleet.on_load(worker.id, a_load(running=1, waiting=1))
         assert worker.room_tokens() == 0, "while requests wait, it evicts before it admits"
-    fleet.on_load(worker.id, a_load())
-    fleet.on_facts(worker.id, replace(facts(), dp_size=2))
-    assert worker.room_tokens() == 0, "each rank has a pool of its own"
     assert make_worker().room_tokens() == 0, "nobody has read its facts"
 
 

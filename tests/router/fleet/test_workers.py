@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from router.engines import EventPorts, Facts
+from router.engines.engine import RankFacts
 from router.fleet.cache_loss import CacheReport
+from router.fleet.labels import Labels
 from router.fleet.prefill_rate import PrefillRates
 from router.fleet.worker import Worker, WorkerState
-from router.fleet.worker_names import holder_name
+from router.fleet.worker_names import holder_name, worker_id
 from router.fleet.workers import DuplicateWorkerError, Fleet, UnknownWorkerError
 from tests.router.fleets import a_load, facts, make_fleet, make_worker
 
@@ -160,9 +163,8 @@ def test_a_cache_lost_without_a_restart_is_forgotten() -> None:
         lambda fleet, worker: fleet.on_load(worker.id, a_load(waiting=3)),
         lambda fleet, worker: fleet.on_load(worker.id, a_load(running=9, kv_usage=1.0)),
         lambda fleet, worker: fleet.on_facts(worker.id, facts(kv_tokens=0)),
-        lambda fleet, worker: fleet.on_facts(worker.id, replace(facts(), dp_size=2)),
     ],
-    ids=["requests wait", "no room", "unknown room", "a pool for each rank"],
+    ids=["requests wait", "no room", "unknown room"],
 )
 def test_misses_of_an_engine_that_may_have_evicted_are_no_sign_of_a_lost_cache(
     short: Callable[[Fleet, Worker], None],
@@ -202,3 +204,85 @@ def test_a_loss_that_another_router_noticed_is_not_counted_again() -> None:
     fleet.forgotten_elsewhere(worker.holder)
     fleet.reported(worker, turn("c", 0))
     assert not forgotten
+
+
+def with_ranks(count: int, generation: str = "1") -> Facts:
+    """Of a server whose ranks have 10,000 KV tokens each, the next one 1,000 more."""
+    ranks = tuple(RankFacts(10_000 + 1000 * rank, EventPorts(5557 + rank)) for rank in range(count))
+    return replace(
+        facts(generation=generation), ranks=ranks, kv_capacity_tokens=sum(r.kv_capacity_tokens for r in ranks)
+    )
+
+
+def test_each_rank_of_a_server_is_a_worker() -> None:
+    fleet = make_fleet(1)
+    (server,) = fleet.workers.values()
+    assert server.rank_header == ()
+    fleet.on_facts(server.id, with_ranks(3))
+    ranks = list(fleet.workers.values())
+    assert ranks == server.ranks
+    assert [worker.id for worker in ranks] == [worker_id(server.url, rank) for rank in range(3)]
+    assert len({worker.holder for worker in ranks}) == 3, "each has an index of its own"
+    assert [worker.pool.capacity_tokens for worker in ranks] == [10_000, 11_000, 12_000]
+    assert [worker.facts.events for worker in ranks if worker.facts] == [EventPorts(5557 + rank) for rank in range(3)]
+    assert [worker.rank_header for worker in ranks] == [((b"x-data-parallel-rank", b"%d" % rank),) for rank in range(3)]
+    assert {worker.name for worker in ranks} == {f"{server.url} rank {rank}" for rank in range(3)}
+    group = fleet.group("m")
+    assert group is not None
+    assert group.workers == ranks
+    assert all(worker.available() for worker in ranks), "new ranks of a healthy server are healthy"
+    assert {worker.breaker for worker in ranks} == {server.breaker}
+
+
+def test_load_is_the_ranks_own() -> None:
+    fleet = make_fleet(1)
+    (server,) = fleet.workers.values()
+    fleet.on_facts(server.id, with_ranks(2))
+    first, second = server.ranks
+    fleet.on_load(server.id, replace(a_load(running=3, waiting=4), ranks=(a_load(running=3), a_load(waiting=4))))
+    assert (first.gauges.waiting, second.gauges.waiting) == (0, 4)
+    fleet.on_load(server.id, replace(a_load(waiting=9), ranks=(a_load(waiting=3),) * 3))
+    fleet.on_load(server.id, a_load(waiting=9))
+    assert (first.gauges.waiting, second.gauges.waiting) == (0, 4), "figures of another number of ranks fit none"
+
+
+def test_what_concerns_the_server_concerns_all_of_its_ranks() -> None:
+    fleet = make_fleet(2)
+    server, other = fleet.workers.values()
+    fleet.on_facts(server.id, with_ranks(3))
+    fleet.on_unhealthy(server.id, "refused")
+    assert {worker.state for worker in server.ranks} == {WorkerState.UNHEALTHY}
+    fleet.on_healthy(server.id)
+    assert {worker.state for worker in server.ranks} == {WorkerState.HEALTHY}
+    last = server.ranks[2]
+    assert fleet.drain(last.id) is server
+    assert {worker.state for worker in server.ranks} == {WorkerState.DRAINING}
+    fleet.drain(server.id, draining=False)
+    assert {worker.state for worker in server.ranks} == {WorkerState.HEALTHY}
+    assert fleet.label(last.id, Labels(role="r")) is server
+    assert {worker.labels.role for worker in server.ranks} == {"r"}
+    forgotten: list[str] = []
+    fleet.on_forget.append(forgotten.append)
+    assert fleet.remove(last.id) is server
+    assert list(fleet.workers.values()) == [other]
+    assert len(forgotten) == 3
+
+
+def test_a_restart_empties_every_rank_and_may_change_their_number() -> None:
+    fleet = make_fleet(1)
+    (server,) = fleet.workers.values()
+    fleet.on_facts(server.id, with_ranks(3))
+    forgotten: list[str] = []
+    fleet.on_forget.append(forgotten.append)
+    holders = [worker.holder for worker in server.ranks]
+    gone = server.ranks[2]
+    fleet.on_facts(server.id, with_ranks(2, generation="2"))
+    assert sorted(forgotten) == sorted(holders)
+    assert list(fleet.workers.values()) == server.ranks != []
+    assert [worker.restarts for worker in server.ranks] == [1, 1]
+    assert gone.draining
+    fleet.on_facts(server.id, facts(generation="3"))
+    assert list(fleet.workers.values()) == [server]
+    assert (server.rank_header, server.name) == ((), server.url)
+    fleet.on_cleared(server.id)
+    assert server.restarts == 2

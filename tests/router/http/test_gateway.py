@@ -131,6 +131,47 @@ async def test_stored_responses_go_back_to_their_worker() -> None:
             assert unknown.status_code == 404
 
 
+async def test_each_rank_of_a_server_is_chosen_and_named_by_the_router_alone() -> None:
+    with EngineThread(model=MODEL, ranks=4) as engine:
+        async with running_router(engine.url, decision_headers=True) as router:
+            ranks = {worker.id: worker.rank for worker in router.parts.fleet.workers.values()}
+            assert sorted(ranks.values()) == [0, 1, 2, 3]
+            homes = []
+            for number in (*range(8), *range(8)):
+                body = chat(f"{number} " + "It was the best of times. " * 200)
+                theirs = {"x-data-parallel-rank": "3", "x_data_parallel_rank": "3"}
+                answer = await router.client.post("/v1/chat/completions", json=body, headers=theirs)
+                assert answer.status_code == 200
+                homes.append(ranks[answer.headers["x-warmroute-worker"]])
+                predicted = int(answer.headers["x-warmroute-cached-tokens"])
+                cached = answer.json()["usage"]["prompt_tokens_details"]["cached_tokens"]
+                assert abs(predicted - cached) <= 64
+                assert bool(cached) == (len(homes) > 8)
+            sent = [dict(map(tuple, request["headers"])) for request in engine.requests()]
+            assert [int(headers["x-data-parallel-rank"]) for headers in sent] == homes
+            assert not any("x_data_parallel_rank" in headers for headers in sent)
+            assert homes[:8] == homes[8:]
+            assert set(homes) == {0, 1, 2, 3}
+            told = await router.client.get("/admin/workers", headers={"x-warmroute-admin-key": "admin"})
+            assert [worker["name"] for worker in told.json()["workers"]] == [f"{engine.url} rank {n}" for n in range(4)]
+            busy = list(ranks)[2]
+            drained = await router.client.post(
+                f"/admin/workers/{busy}/drain", headers={"x-warmroute-admin-key": "admin"}
+            )
+            assert drained.json()["rank"] == 0, "a server is drained as a whole"
+            assert (await router.client.post("/v1/chat/completions", json=chat())).status_code == 503
+
+
+async def test_a_server_of_one_rank_gets_no_rank() -> None:
+    with EngineThread(model=MODEL) as engine:
+        async with running_router(engine.url) as router:
+            asked = {"x-data-parallel-rank": "7"}
+            answer = await router.client.post("/v1/chat/completions", json=chat(), headers=asked)
+            assert answer.status_code == 200
+            (request,) = engine.requests()
+            assert "x-data-parallel-rank" not in dict(map(tuple, request["headers"]))
+
+
 async def test_keys() -> None:
     from router.settings import Secret
 

@@ -150,6 +150,28 @@ async def test_what_a_stranger_did_is_known(publishing: EngineProcess) -> None:
         assert metrics[f"warmroute_overpredicted_tokens_total{label}"] == 0
 
 
+async def test_each_rank_of_a_server_is_listened_to() -> None:
+    events, _, repeats, _ = ports(4)  # of the second rank are those that follow
+    config = {
+        "enable_kv_cache_events": True,
+        "endpoint": f"tcp://*:{events}",
+        "replay_endpoint": f"tcp://*:{repeats}",
+    }
+    options = {"data_parallel_size": 2, "block_tokens": 16, "kv_tokens": KV_TOKENS}
+    talk = Talk(8)
+    with EngineProcess(model=MODEL, kv_events_config=json.dumps(config), **options) as engine:
+        async with following(engine) as router:
+            ranks = list(router.parts.fleet.workers.values())
+            assert [worker.rank for worker in ranks] == [0, 1]
+            for _ in range(60):
+                await ask(router, talk.turn())
+            counts = [router.parts.follower.heard[worker.id].counts for worker in ranks]
+            assert all(count["stored"] > 100 for count in counts), "both serve, and both are heard"
+            metrics = await router.metrics()
+            over = sum(metrics[f'warmroute_overpredicted_tokens_total{{worker="{worker.id}"}}'] for worker in ranks)
+            assert over == 0
+
+
 @pytest.mark.slow
 async def test_routers_that_share_nothing_are_right_by_events_alone(publishing: EngineProcess) -> None:
     errors = {}

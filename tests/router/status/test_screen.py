@@ -21,7 +21,7 @@ MEMORY = {
 
 def a_status(**more: Any) -> dict[str, Any]:
     worker = {
-        "id": "w-1", "url": "http://a:8000", "state": "healthy", "breaker": "closed", "in_flight": 2,
+        "id": "w-1", "name": "http://a:8000", "state": "healthy", "breaker": "closed", "in_flight": 2,
         "queued_tokens": 1500, "hits": {"prompt_tokens": 100, "cached_tokens": 80, "predicted_tokens": 75},
         "memory": MEMORY,
     }  # fmt: skip
