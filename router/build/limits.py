@@ -16,7 +16,7 @@ from router.settings import Settings
 from router.wire.routes import Paths
 
 
-def admission_of(settings: Settings, clients: Clients) -> Admission:
+def admission_of(settings: Settings, tuning: Tuning, clients: Clients) -> Admission:
     """The clients' rights and limits."""
     worker_key = settings.worker_api_key.value if settings.worker_api_key else ""
     return Admission(
@@ -27,7 +27,7 @@ def admission_of(settings: Settings, clients: Clients) -> Admission:
         worker_authorization=f"Bearer {worker_key}".encode() if worker_key else b"",
         max_in_flight=settings.max_requests_in_flight,
         max_body_bytes=settings.max_body_bytes,
-        body_timeout_s=settings.client_timeout_s,
+        body_timeout_s=tuning.client_timeout_s,
         decision_headers=settings.decision_headers,
         session_header=settings.session_header.lower().encode(),
     )

@@ -89,7 +89,7 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
         others=Way(LoadRoute(fleet, reading), relay),
         realtime=Way(RealtimeRoute(fleet), _sessions(inputs)),
     )
-    admission = admission_of(common.settings, inputs.clients)
+    admission = admission_of(common.settings, common.tuning, inputs.clients)
     control: Any = control_app(_control_state(inputs, explainer, admission, steps.decisions))
     return Gateway(
         admission,
@@ -137,8 +137,8 @@ def _decider(inputs: GatewayInputs, index: PrefixIndex) -> Decider:
 
 
 def _relay(inputs: GatewayInputs) -> Relay:
-    settings = inputs.common.settings
-    limits = RelayLimits(settings.first_byte_timeout_s, settings.silence_timeout_s, settings.client_timeout_s)
+    settings, tuning = inputs.common.settings, inputs.common.tuning
+    limits = RelayLimits(settings.first_byte_timeout_s, settings.silence_timeout_s, tuning.client_timeout_s)
     return Relay(inputs.client, inputs.watchdog, limits, inputs.common.instruments.inter_token)
 
 

@@ -37,7 +37,7 @@ class Members:
 def make_members(common: Common, fleet: Fleet, dial: Dial, sharing: Sharing | None) -> Members:
     """No worker has joined yet."""
     settings = common.settings
-    client = make_control_client(common, dial, settings.health_timeout_s)
+    client = make_control_client(common, dial, common.tuning.health_timeout_s)
     prober = Prober(fleet, client, time.monotonic, common.rng, _probe_config(common.tuning))
     membership = Membership(fleet, dial.allow, prober)
     sources = sources_of(settings, common.tuning.discovery_interval_s)

@@ -5,14 +5,14 @@ A test or a drill gives the router other values, so that it need not wait as lon
 
 import dataclasses
 
-from router.engines.probe import HEALTH_INTERVAL_S, SCRAPE_INTERVAL_S, UNHEALTHY_AFTER
+from router.engines.probe import HEALTH_INTERVAL_S, HEALTH_TIMEOUT_S, SCRAPE_INTERVAL_S, UNHEALTHY_AFTER
 from router.fleet.breaker import FAILURES, OPEN_S
 from router.fleet.warmth import RAMP_S
 from router.http.realtime import DRAIN_S, IDLE_S
 from router.members.reconcile import LEAVE_S
 from router.members.source import INTERVAL_S
 from router.routing.waiting_room import QUEUE_SHARE
-from router.wire.protocol import HEADER_TIMEOUT_S, KEEP_ALIVE_S
+from router.wire.protocol import CLIENT_TIMEOUT_S, HEADER_TIMEOUT_S, KEEP_ALIVE_S
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +27,11 @@ class Tuning:
     leave_s: float = LEAVE_S
     scrape_interval_s: float = SCRAPE_INTERVAL_S
     health_interval_s: float = HEALTH_INTERVAL_S
+    health_timeout_s: float = HEALTH_TIMEOUT_S
     unhealthy_after: int = UNHEALTHY_AFTER
     breaker_failures: int = FAILURES
     breaker_open_s: float = OPEN_S
+    client_timeout_s: float = CLIENT_TIMEOUT_S
     header_timeout_s: float = HEADER_TIMEOUT_S
     keepalive_timeout_s: float = KEEP_ALIVE_S
     realtime_idle_s: float = IDLE_S

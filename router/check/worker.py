@@ -21,7 +21,7 @@ MAX_MODELS = 8
 """Models of one worker that are asked for a token."""
 ADVICE = {
     "connection refused": "start the engine there, or mend the host and port of --worker",
-    "no answer in time": "is the address right? --health-timeout-s is how long an answer may take",
+    "no answer in time": "is the address right, and does a firewall let the router through?",
     "no answer": "is it http or https, and is the certificate known (--worker-ca)?",
     "HTTP 401": "set --worker-api-key to the engine's --api-key",
     "HTTP 403": "set --worker-api-key to the engine's --api-key",

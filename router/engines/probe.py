@@ -28,6 +28,9 @@ comes from elsewhere. Danger: longer, and a restart or another router's burst is
 HEALTH_INTERVAL_S = 2.0
 """Between two health probes of a healthy worker. A failed request makes the next probe immediate, so this is how long a
 worker without traffic may be dead unnoticed."""
+HEALTH_TIMEOUT_S = 10.0
+"""A probe that takes longer has failed. Danger: shorter, and a worker flaps whose HTTP server answers late because long
+prompts keep it busy."""
 UNHEALTHY_AFTER = 3
 """Failed probes in a row until a worker gets no more requests. Danger: with 1, a busy HTTP server that misses one probe
 loses its traffic, and with it the use of its cache."""

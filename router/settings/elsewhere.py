@@ -35,7 +35,7 @@ FLAGS: Mapping[str, str] = {
     "retry_max_retries": "here it is --max-attempts, the first one included",
     "disable_retries": "here it is --max-attempts 1",
     "health_check_interval_secs": f"{NOTHING} workers are probed every few seconds",
-    "health_check_timeout_secs": "here it is --health-timeout-s",
+    "health_check_timeout_secs": f"{NOTHING} a probe has 10 s, and three in a row must fail",
     "disable_circuit_breaker": f"{NOTHING} the breaker is always on",
     "prometheus_port": f"{NOTHING} /metrics is on the same port",
     "prometheus_host": f"{NOTHING} /metrics is on the same port",

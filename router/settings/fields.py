@@ -116,14 +116,6 @@ class Settings(RoutingSettings):
         "silent connections. See docs/clients.md.",
     )
 
-    client_timeout_s: float = setting(
-        TIMES,
-        60.0,
-        kinds.number(0.1, 3600, SECONDS),
-        "Seconds for which a client may neither send the next byte of its body nor take one of an answer. A client "
-        "that does not send is answered 408. A client that does not take is cut off. Raise it when clients pause while "
-        "they read.",
-    )
     first_byte_timeout_s: float = setting(
         TIMES,
         600.0,

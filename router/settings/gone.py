@@ -6,20 +6,21 @@ does not matter, and is not read.
 
 from collections.abc import Iterable
 
-CLIENT = "client_timeout_s is for both directions."
 NOTHING = "Nothing to do: the value is fixed."
 
 GONE = {
     "ask_timeout_s": f"{NOTHING} ask_workers=false asks no worker.",
     "block_tokens": "Nothing to do: it follows from the blocks that the workers report.",
-    "body_timeout_s": CLIENT,
+    "body_timeout_s": NOTHING,
     "breaker_failures": NOTHING,
     "breaker_open_s": NOTHING,
+    "client_timeout_s": NOTHING,
     "connect_timeout_s": f"{NOTHING} first_byte_timeout_s bounds the whole wait.",
     "discovery_interval_s": NOTHING,
     "encode_wait_share": NOTHING,
     "header_timeout_s": NOTHING,
     "health_interval_s": NOTHING,
+    "health_timeout_s": NOTHING,
     "keepalive_timeout_s": "Nothing to do: it is longer than balancers keep idle connections.",
     "kubernetes_credentials": "Outside the cluster name `kubectl proxy` in kubernetes_api.",
     "leave_s": NOTHING,
@@ -30,9 +31,9 @@ GONE = {
     "retry_budget": "max_attempts=1 retries nothing.",
     "scrape_interval_s": NOTHING,
     "seed": "Nothing to do: it is drawn at start.",
-    "unhealthy_after": "For slow probes raise health_timeout_s.",
+    "unhealthy_after": NOTHING,
     "warm_in_s": NOTHING,
-    "write_timeout_s": CLIENT,
+    "write_timeout_s": NOTHING,
 }
 """Each name, and what to do instead."""
 

@@ -170,10 +170,3 @@ class ServingSettings:
         "Name that every https worker's certificate must hold. Unset: the host in the worker's URL. Set it when "
         "workers are found by address.",
     )
-    health_timeout_s: float = setting(
-        WORKERS,
-        5.0,
-        kinds.number(0.1, 300, SECONDS),
-        "A health probe that takes longer than this has failed. Raise it when a busy engine's HTTP server answers "
-        "probes late, and its worker flaps.",
-    )

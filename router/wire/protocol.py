@@ -41,6 +41,9 @@ The code that serves the request removes it: scope and cycle would hold each oth
 never be freed."""
 
 
+CLIENT_TIMEOUT_S = 60.0
+"""A client that neither sends the next byte of its body nor takes one of an answer for this long is cut off. Danger:
+longer, and clients that stall hold memory and workers."""
 HEADER_TIMEOUT_S = 10.0
 """Seconds from the first byte of a request, or the opening of a connection, to the end of the headers; beyond it 408.
 Headers fit into a few packets. Danger: longer, and silent connections hold their places for longer."""

@@ -39,4 +39,4 @@ def test_a_worker_that_cannot_be_used_says_why() -> None:
 def test_every_reason_has_some_advice() -> None:
     assert advice_for("one half of a pair") == "see the engine's log"
     assert "--worker-ca" in advice_for("/metrics: no answer (ConnectError)")
-    assert "--health-timeout-s" in advice_for("/metrics: no answer in time")
+    assert "firewall" in advice_for("/metrics: no answer in time")

@@ -67,10 +67,10 @@ def test_one_warning_names_all_sources(tmp_path: Path, capsys: pytest.CaptureFix
     path.write_text("seed = 1\nport = 9\n")
     environ = {"WARMROUTE_CONFIG": str(path), "WARMROUTE_SEED": "2", "WARMROUTE_BLOCK_TOKENS": ""}
     (settings,) = started(["--write-timeout-s", "5", "--max-attempts", "2"], environ)
-    assert (settings.port, settings.max_attempts, settings.client_timeout_s) == (9, 2, 60.0)
+    assert (settings.port, settings.max_attempts) == (9, 2)
     assert capsys.readouterr().err == "warmroute: warning: " + (
         "ignored, since this version has no such setting: "
-        "--write-timeout-s (client_timeout_s is for both directions); "
+        "--write-timeout-s (Nothing to do: the value is fixed); "
         "WARMROUTE_SEED (Nothing to do: it is drawn at start); "
         f"{path}: seed (Nothing to do: it is drawn at start)\n"
     )
