@@ -119,7 +119,7 @@ class Policy(Protocol):
     reasons: ClassVar[tuple[str, ...]]
     """All reasons that `select` may give."""
     scope: ClassVar[Literal["few", "all"]]
-    """`few`: sees the deepest holders, the least loaded few and a few at random (at most 32), so that its cost does not
+    """`few`: sees the deepest holders, the least loaded few and one at random (at most 7), so that its cost does not
     grow with the fleet. `all`: needs every eligible worker (rings, round robin)."""
 
     def costs(self, request: RequestFacts, candidates: Sequence[Candidate]) -> list[float]:

@@ -20,9 +20,10 @@ from tokenizer_cache.prompt import Prompt
 
 SMALL_FLEET = 16
 """Up to this many workers are all candidates; of a larger fleet a sample is."""
-SAMPLED_LEAST_LOADED = 4
-SAMPLED_AT_RANDOM = 3
-MAX_CANDIDATES = 32
+SAMPLED_LEAST_LOADED = 2
+MAX_CANDIDATES = 7
+"""The least loaded, one at random and the deepest holders. No more than a small fleet has, so that a decision costs the
+same in a large one. Danger: a holder that is neither among the deepest nor among the least loaded is not seen."""
 
 
 class NoWorkerError(Exception):
@@ -102,15 +103,10 @@ class Decider:
         idle = self._usable(group.order.lowest(SAMPLED_LEAST_LOADED), excluded)
         if len(idle) < SAMPLED_LEAST_LOADED:
             idle = self._usable(group.order.lowest(len(everyone)), excluded)[:SAMPLED_LEAST_LOADED]
-        for worker in self._usable(self._at_random(everyone), excluded):
-            if worker not in idle:
-                idle.append(worker)
+        one = everyone[int(self._rng.random() * len(everyone))]
+        if one not in idle and one.available() and one not in excluded:
+            idle.append(one)
         return idle
-
-    def _at_random(self, workers: list[Worker]) -> list[Worker]:
-        count = len(workers)
-        rng = self._rng.random
-        return [workers[int(rng() * count)] for _ in range(SAMPLED_AT_RANDOM)]
 
     @staticmethod
     def _usable(workers: list[Worker], excluded: Collection[Worker]) -> list[Worker]:
@@ -136,9 +132,10 @@ class Decider:
     def _with_holders(
         group: ModelGroup, workers: list[Worker], held: Mapping[str, Held], excluded: Collection[Worker]
     ) -> list[Worker]:
-        found = list(workers)
+        """Those, and holders until there are enough, the deepest first."""
+        found, of = list(workers), group.by_holder.get
         for holder in held:
-            worker = group.by_holder.get(holder)
+            worker = of(holder)
             if worker is not None and worker not in found and worker.available() and worker not in excluded:
                 found.append(worker)
                 if len(found) == MAX_CANDIDATES:
