@@ -1,11 +1,13 @@
 """All worlds of a router, and what the served policy saved against each: as counters, by model.
 
-What must not be broken: a shadow costs no request. A policy that raises, which one's own may, is given up for good.
+What must not be broken: a shadow costs no request. A policy that raises, which one's own may, is given up for good, and
+so is a world whose memory or count fails.
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,17 +69,13 @@ class Shadows(Collector):
 
     def begin(self, asked: Asked, choice: Choice) -> Shadowed:
         """Place it in every world."""
-        if self._routers() != self._shared_by:
+        with self._or_given_up(*self.worlds):
             self._share()
         now, workers = self._clock(), available(asked.group) or [choice.worker]
         placings = []
         for name, world in list(self.worlds.items()):
-            try:
+            with self._or_given_up(name):
                 placing = world.begin(workers, asked.prompts, asked.session, now)
-            except Exception:
-                log.exception("shadow %s is given up: its policy failed", name)
-                del self.worlds[name]
-            else:
                 if placing is not None:
                     placings.append((name, world, placing))
         return Shadowed(asked.model, choice, choice.worker.prefill_rate, placings)
@@ -88,13 +86,21 @@ class Shadows(Collector):
         now = self._clock()
         computed = record.prompt if record is not None and record.settled else None
         for name, world, placing in shadowed.placings:
-            try:
+            with self._or_given_up(name):
                 world.end(placing, computed, completion or 0, now)
-            except Exception:
-                log.exception("shadow %s is given up: its memory failed", name)
-                self.worlds.pop(name, None)
         if record is not None and shadowed.placings:
-            self._count(shadowed, record, cached)
+            with self._or_given_up(*(name for name, _, _ in shadowed.placings)):
+                self._count(shadowed, record, cached)
+
+    @contextmanager
+    def _or_given_up(self, *names: str) -> Iterator[None]:
+        """If what is done here for these worlds fails, they are given up and the request goes on."""
+        try:
+            yield
+        except Exception:
+            log.exception("shadow %s is given up: it failed", " and ".join(names))
+            for name in names:
+                self.worlds.pop(name, None)
 
     def _count(self, shadowed: Shadowed, record: PromptRecord, cached: int | None) -> None:
         """Like with like: what was predicted by the same rules, but no more than the engine had."""
@@ -112,19 +118,24 @@ class Shadows(Collector):
     def set_capacity(self, holder: str, blocks: int) -> None:
         """As `PrefixIndex.set_capacity`."""
         self._capacities[holder] = blocks
-        for world in self.worlds.values():
-            world.residency.set_capacity(holder, blocks // self._shared_by)
+        for name, world in list(self.worlds.items()):
+            with self._or_given_up(name):
+                world.residency.set_capacity(holder, blocks // self._shared_by)
 
     def _share(self) -> None:
-        self._shared_by = max(1, self._routers())
-        for holder, blocks in list(self._capacities.items()):
-            self.set_capacity(holder, blocks)
+        """As many routers share the workers as now."""
+        routers = max(1, self._routers())
+        if routers != self._shared_by:
+            self._shared_by = routers
+            for holder, blocks in list(self._capacities.items()):
+                self.set_capacity(holder, blocks)
 
     def remove_worker(self, holder: str) -> None:
         """As `PrefixIndex.remove_worker`."""
         self._capacities.pop(holder, None)
-        for world in self.worlds.values():
-            world.residency.remove_worker(holder)
+        for name, world in list(self.worlds.items()):
+            with self._or_given_up(name):
+                world.residency.remove_worker(holder)
 
     def collect(self) -> Iterator[Metric]:
         """All of them."""

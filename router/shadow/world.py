@@ -69,6 +69,10 @@ class ImaginedLoad:
         return self._scraped_tokens
 
 
+IDLE = ImaginedLoad()
+"""Of workers to which nothing was sent. Nobody counts in it."""
+
+
 class World:
     """One policy's. `begin` is called for each prompt that goes to a worker, `end` once for each placing."""
 
@@ -118,8 +122,8 @@ class World:
                 self.residency.sweep()
 
     def _candidates(self, workers: Sequence[Worker], prompts: Mapping[str, Prompt], now: float) -> list[Candidate]:
-        """As `router.routing.decide.candidate_of`, with this world's load. One loop and no keywords: it is run over all
-        workers in each world, for each prompt."""
+        """As `router.routing.decide.candidate_of`, with this world's load. One loop: it is run over all workers in each
+        world, for each prompt."""
         holders = [worker.holder for worker in workers]
         found = {name: self.residency.depths(prompt.chain, holders) for name, prompt in prompts.items()}
         seen, loads = [], self._loads
@@ -131,15 +135,21 @@ class World:
                 blocks = found[worker.format][at]
                 if blocks and pool.caches:
                     cached = cached_tokens(blocks, prompt, pool.align_tokens)
-            load, size = loads.get(worker.id), pool.capacity_tokens
-            if load is None:
-                known = (worker.id, cached, tokens - cached, 0, 0, 0, 0, 0.0, size, rate)
-            else:
-                queued = int((load.free_at - now) * rate) if load.free_at > now else 0
-                usage = min(1.0, load.scraped(now) / size) if size else 0.0
-                held = load.held_tokens
-                known = (worker.id, cached, tokens - cached, queued, load.in_flight, held, 0, usage, size, rate)
-            seen.append(tuple.__new__(Candidate, known + REST))
+            load, size = loads.get(worker.id, IDLE), pool.capacity_tokens
+            seen.append(
+                candidate(
+                    worker=worker.id,
+                    cached_tokens=cached,
+                    uncached_tokens=tokens - cached,
+                    queued_tokens=int((load.free_at - now) * rate) if load.free_at > now else 0,
+                    in_flight=load.in_flight,
+                    held_tokens=load.held_tokens,
+                    waiting=0,
+                    kv_usage=min(1.0, load.scraped(now) / size) if size else 0.0,
+                    kv_capacity_tokens=size,
+                    prefill_rate=rate,
+                )
+            )
         return seen
 
     def _load(self, worker: Worker) -> ImaginedLoad:
@@ -149,19 +159,3 @@ class World:
                 self._loads = {name: load for name, load in self._loads.items() if load.in_flight}
             load = self._loads[worker.id] = ImaginedLoad()
         return load
-
-
-NOBODY = candidate(
-    worker="",
-    cached_tokens=0,
-    uncached_tokens=0,
-    queued_tokens=0,
-    in_flight=0,
-    held_tokens=0,
-    waiting=0,
-    kv_usage=0.0,
-    kv_capacity_tokens=0,
-    prefill_rate=1.0,
-)
-REST = NOBODY[Candidate._fields.index("prefill_rate") + 1 :]
-"""A candidate's other fields, of which a world knows nothing: as `policies.api.candidate` has them."""

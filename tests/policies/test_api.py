@@ -1,6 +1,7 @@
 """Every figure is where its name says."""
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ def test_each_argument_of_a_candidate_becomes_the_field_of_its_name() -> None:
 
 
 def called_without_names(path: Path) -> list[str]:
-    """`Candidate` called at all, and `RequestFacts` with arguments that have no name."""
+    """`Candidate` built from a tuple or called at all, and `RequestFacts` with arguments that have no name."""
     text = path.read_text()
+    if re.search(r"\b__new__\(Candidate\b|\bCandidate\._make\(", text):
+        return ["Candidate"]
     if "Candidate(" not in text and "RequestFacts(" not in text:
         return []
     calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]

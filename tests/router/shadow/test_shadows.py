@@ -1,11 +1,15 @@
 """What is counted of shadows, beside a router that serves, and that none of them costs a request."""
 
 import logging
+import random
 from pathlib import Path
 
 import pytest
 
-from router.shadow.shadows import SERVED
+import policies
+from router.prefix.residency import Limits
+from router.shadow.shadows import SERVED, Shadows
+from router.shadow.world import World
 from tests.engines import EngineThread
 from tests.routers import MODEL, RunningRouter, chat, running_router
 
@@ -82,6 +86,38 @@ async def test_a_world_that_fails_at_the_end_costs_no_request(
             await two_turns(router)
             assert not router.parts.shadows.worlds
     assert "is given up" in caplog.text
+
+
+def failing(*_: object) -> int:
+    raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(("part", "name"), [("counters", "prefill_seconds"), ("worlds", "routers"), ("worlds", "set")])
+async def test_what_fails_beside_the_policies_costs_no_request(
+    part: str, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with EngineThread(model=MODEL) as engine:
+        async with running_router(engine.url, shadows=("round_robin", "least_loaded")) as router:
+            shadows = router.parts.shadows
+            if part == "counters":
+                monkeypatch.setattr(getattr(shadows, name), "add", failing)
+            elif name == "routers":
+                shadows._routers = failing
+            else:
+                shadows._routers = lambda: 2
+                for world in shadows.worlds.values():
+                    monkeypatch.setattr(world.residency, "set_capacity", failing)
+            await two_turns(router)
+            assert not shadows.worlds
+    assert "is given up" in caplog.text
+
+
+async def test_a_worker_leaves_though_a_world_fails() -> None:
+    world = World(policies.build("round_robin", random.Random(1)), Limits(), random.Random(1))
+    shadows = Shadows({"round_robin": world})
+    world.residency.remove_worker = failing  # type: ignore[method-assign,assignment]
+    shadows.remove_worker("gone")
+    assert not shadows.worlds
 
 
 async def test_memories_of_worlds_are_parts_where_several_routers_share_the_workers() -> None:

@@ -9,7 +9,7 @@ import policies
 from policies.api import Candidate, Selection, candidate
 from router.fleet.workers import Fleet
 from router.prefix.residency import Limits
-from router.shadow.world import MOST_CANDIDATES, REST, ImaginedLoad, World
+from router.shadow.world import MOST_CANDIDATES, ImaginedLoad, World
 from tests.router.fleets import MODEL, make_fleet
 from tokenizer_cache.prompt import Prompt
 
@@ -144,4 +144,3 @@ def test_a_candidate_has_the_fields_of_a_real_one(place: int) -> None:
         worker=worker.id, cached_tokens=0, uncached_tokens=74, queued_tokens=0, in_flight=0, held_tokens=0, waiting=0,
         kv_usage=0.0, kv_capacity_tokens=100_000, prefill_rate=8000.0,
     )  # fmt: skip
-    assert len(REST) + 10 == len(Candidate._fields)
