@@ -10,7 +10,6 @@ strings are signed and numbered.
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 
@@ -18,7 +17,7 @@ from router.clients.client import Client
 from router.clients.directory import Clients
 from router.shared.keys import USE_TTL_S, Keys
 from router.shared.link import Link
-from router.shared.publishing import Publisher, Receiver
+from router.shared.publishing import LiveRouters, Publisher, Receiver
 from router.shared.script import command
 from router.shared.seal import Seal
 
@@ -49,21 +48,6 @@ class Heard:
 
     at: float
     rows: Mapping[int, Row]
-
-
-class LiveRouters(Protocol):
-    """Knows which routers are alive, and the clock that all of them use."""
-
-    @property
-    def name(self) -> str:
-        """This router's."""
-
-    @property
-    def names(self) -> list[str]:
-        """The others'."""
-
-    def now_ms(self) -> int | None:
-        """Milliseconds of that clock; None before it is known."""
 
 
 class SharedUse:

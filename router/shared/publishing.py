@@ -8,7 +8,7 @@ string costs one comparison.
 
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from router.observe.instruments import Counter
 from router.shared.seal import MAC_BYTES, Seal
@@ -20,6 +20,21 @@ MAX_ROUTERS: Final = 128
 """Further routers are not read."""
 HEAD: Final = struct.Struct(">QQ")
 """Date (ms) and number."""
+
+
+class LiveRouters(Protocol):
+    """Knows which routers are alive, and the clock that all of them use."""
+
+    @property
+    def name(self) -> str:
+        """This router's."""
+
+    @property
+    def names(self) -> list[str]:
+        """The others that live; while Redis is away, those that lived last."""
+
+    def now_ms(self) -> int | None:
+        """Milliseconds of that clock; None while it is not known."""
 
 
 class Publisher:

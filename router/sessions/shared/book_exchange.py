@@ -10,14 +10,14 @@ import asyncio
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from router.sessions.shared.batch import MAX_BATCH_BYTES, BadBatchError
 from router.sessions.shared.fleet_book import FleetBook, Taken
 from router.shared.failure import LOST, Failure
 from router.shared.keys import Keys
 from router.shared.link import Answer, Link
-from router.shared.publishing import Publisher, Receiver
+from router.shared.publishing import LiveRouters, Publisher, Receiver
 from router.shared.script import read_script
 from router.shared.seal import Seal
 
@@ -46,21 +46,6 @@ Position = tuple[int, int]
 EXCHANGE = read_script("router.sessions.shared", "exchange_batch")
 
 
-class KnownRouters(Protocol):
-    """Knows which routers are alive, and the clock that all of them use."""
-
-    @property
-    def name(self) -> str:
-        """This router's."""
-
-    @property
-    def names(self) -> list[str]:
-        """The others that live; while Redis is away, those that lived last."""
-
-    def now_ms(self) -> int | None:
-        """By the clock of all routers; None while it is not known."""
-
-
 class StreamEntry(NamedTuple):
     """A batch in the stream, not yet verified."""
 
@@ -84,7 +69,7 @@ class BookExchange:
     """This router's end of it."""
 
     def __init__(
-        self, place: tuple[Link, Keys], seal: Seal, live: KnownRouters, book: FleetBook,
+        self, place: tuple[Link, Keys], seal: Seal, live: LiveRouters, book: FleetBook,
         clock: Callable[[], float],
     ) -> None:  # fmt: skip
         self.book = book
