@@ -4,7 +4,7 @@ No sockets here. What must not be broken: after a new process, or where batches 
 anew, so nothing is taken to be held or absent by a history with a hole.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 
 from router.kv_events.batches import BatchReader, Cleared, Event, Removed
@@ -12,6 +12,10 @@ from router.kv_events.ledger import FullLedgerError, Ledger
 from router.kv_events.stream import Sign, Step, Stream
 from router.kv_events.wire import MAX_TALK_BYTES, EventSource, News
 from tokenizer_cache.conversations.chain import Chain
+
+MAX_UNTOLD = 100_000
+"""Chains that wait to be told; with more the worker is simulated again. Danger: without a bound, an engine that makes
+prompts up fills the memory."""
 
 
 class Listener:
@@ -25,8 +29,8 @@ class Listener:
         chain = Chain(source.cell_bytes, secret)
         self._ledgers = [Ledger(chain, root, self._counts) for root in source.roots]
         self._cleared = False
-        self._lost: list[bytes] = []
-        self._held: list[bytes] = []
+        self._untold: deque[tuple[bool, bytes]] = deque()
+        """Chains in the order of what became of them, and whether they are held now."""
         self._told: tuple[bool, int] | None = None
 
     def take(self, steps: Iterable[Step]) -> None:
@@ -40,27 +44,39 @@ class Listener:
                 self._counts[step.value] += 1
                 self._begin_anew(step is Sign.RESTARTED)
 
-    def news(self) -> list[News]:
-        """What the router does not know yet, in messages of a bounded size."""
-        try:
-            for ledger in self._ledgers:
-                changes = ledger.changes()
-                self._lost += changes.lost
-                self._held += changes.held
-        except FullLedgerError:
-            self._simulate_again()
+    def news(self, most: int) -> list[News]:
+        """What the router does not know yet, in messages of a bounded size. They tell at most `most` chains: the others
+        follow at the next calls."""
+        self._look()
         state = (self.stream.complete, len(self._ledgers[0]))
-        if state == self._told and not (self._counts or self._cleared or self._lost or self._held):
+        if state == self._told and not (self._counts or self._cleared or self._untold):
             return []
         self._told = state
-        found = [self._message(cleared=self._cleared, lost=_cut(self._lost), counts=dict(self._counts))]
-        while self._lost:
-            found.append(self._message(lost=_cut(self._lost)))
-        while self._held:
-            found.append(self._message(held=_cut(self._held)))
+        found = [self._message(cleared=self._cleared, counts=dict(self._counts), **self._cut(most))]
+        while self._untold and (most := most - len(found[-1].lost) - len(found[-1].held)) > 0:
+            found.append(self._message(**self._cut(most)))
         self._cleared = False
         self._counts.clear()
         return found
+
+    def _look(self) -> None:
+        try:
+            for ledger in self._ledgers:
+                changes = ledger.changes()
+                self._untold += [(False, chain) for chain in changes.lost]
+                self._untold += [(True, chain) for chain in changes.held]
+        except FullLedgerError:
+            self._simulate_again()
+        if len(self._untold) > MAX_UNTOLD:
+            self._simulate_again()
+
+    def _cut(self, most: int) -> dict[str, list[bytes]]:
+        """Take the first chains that make up one message: all lost, or all held."""
+        taken, size, held = list[bytes](), 0, bool(self._untold) and self._untold[0][0]
+        while self._untold and self._untold[0][0] is held and len(taken) < most and size < MAX_TALK_BYTES:
+            taken.append(self._untold.popleft()[1])
+            size += len(taken[-1])
+        return {"held" if held else "lost": taken}
 
     def _message(self, **what: object) -> News:
         known = len(self._ledgers[0])
@@ -89,17 +105,5 @@ class Listener:
         """Without `cleared` the router goes on to believe what it does: what is unknown is not absent."""
         for ledger in self._ledgers:
             ledger.clear()
-        self._lost.clear()
-        self._held.clear()
+        self._untold.clear()
         self._cleared = self._cleared or cleared
-
-
-def _cut(chains: list[bytes]) -> list[bytes]:
-    """Take the first chains that make up one message."""
-    size = count = 0
-    while count < len(chains) and size < MAX_TALK_BYTES:
-        size += len(chains[count])
-        count += 1
-    taken = chains[:count]
-    del chains[:count]
-    return taken

@@ -16,12 +16,14 @@ import zmq
 
 from router.kv_events.batches import MAX_BATCH_BYTES
 from router.kv_events.listener import Listener
-from router.kv_events.wire import LENGTH, MAX_MESSAGE_BYTES, Orders, packed, read_orders
+from router.kv_events.wire import LENGTH, MAX_MESSAGE_BYTES, MAX_TALK_CHAINS, Orders, packed, read_orders
 
 TELL_S = 0.03
 """Seconds between two looks at what the router should know."""
-TURN_BATCHES = 200
-"""Batches of one source that are read before the others get their turn."""
+LEAST_CHAINS = 8
+"""Of the chains that are told at one look, each source may tell its part, and at least so many."""
+TURN_BATCHES, TURN_S = 200, 0.02
+"""Batches of one source, and seconds, after which the others get their turn. One batch of the largest takes 1 s."""
 HELD_MESSAGES = 10_000
 """Batches that wait for this process in its sockets; beyond, engines drop them, which shows as a gap."""
 NUMBER_BYTES = 8
@@ -44,7 +46,7 @@ class SourceSockets:
     def hear(self, now: float) -> None:
         """Read what has come, and ask for what is missing."""
         listener, stream = self.listener, self.listener.stream
-        for frames in _read(self.events):
+        for frames in in_turn(self.events):
             if len(frames) == 3 and len(frames[1]) == NUMBER_BYTES:
                 listener.take(stream.live(int.from_bytes(frames[1], "big"), frames[2], now))
         if self.repeats is not None:
@@ -58,7 +60,7 @@ class SourceSockets:
 
     def _hear_repeats(self, socket: Socket, now: float) -> None:
         listener, stream = self.listener, self.listener.stream
-        for frames in _read(socket):
+        for frames in in_turn(socket):
             if len(frames) < 2 or len(frames[-2]) != NUMBER_BYTES:
                 continue
             if frames[-2] == END:
@@ -99,8 +101,9 @@ class ListeningLoop:
                 self._tell()
 
     def _tell(self) -> None:
+        share = max(LEAST_CHAINS, MAX_TALK_CHAINS // max(1, len(self._lines)))
         for line in self._lines.values():
-            for news in line.listener.news():
+            for news in line.listener.news(share):
                 _write(self._news_fd, packed(news))
 
     def _read_orders(self) -> bool:
@@ -154,11 +157,14 @@ def _socket(context: Socket, kind: int, address: str) -> Socket:
     return socket
 
 
-def _read(socket: Socket) -> Iterator[list[bytes]]:
-    """What has come, up to a bound, one after the other: together they may be as large as the machine."""
+def in_turn(socket: Socket) -> Iterator[list[bytes]]:
+    """What has come, up to two bounds, one after the other: together they may be as large as the machine."""
+    until = time.monotonic() + TURN_S
     with suppress(zmq.Again):
         for _ in range(TURN_BATCHES):
             yield socket.recv_multipart(zmq.NOBLOCK)
+            if time.monotonic() > until:
+                return
 
 
 def _write(fd: int, data: bytes) -> None:

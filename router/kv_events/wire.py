@@ -14,9 +14,13 @@ MAX_MESSAGE_BYTES = 32 << 20
 """One chain of `ledger.MAX_BLOCKS` blocks has 16 MB, and stands behind up to `MAX_TALK_BYTES` of others."""
 MAX_TALK_BYTES = 1 << 20
 """Chains of one message: more of them go into the next one."""
+MAX_TALK_CHAINS = 256
+"""And their number. Danger: with more, one worker that makes prompts up stops the router's event loop, and fills the
+queue in which all workers' records wait."""
 LENGTH = struct.Struct(">I")
 Name = Annotated[str, Meta(max_length=128)]
 Count = Annotated[int, Meta(ge=0, le=1 << 53)]
+Chains = Annotated[list[bytes], Meta(max_length=MAX_TALK_CHAINS)]
 
 
 class EventSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,9 +54,9 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     """All that the engine ever stored and removed is known."""
     cleared: bool = False
     """The engine holds nothing, and what follows is new."""
-    lost: list[bytes] = []
+    lost: Chains = []
     """Chains whose last block is gone."""
-    held: list[bytes] = []
+    held: Chains = []
     """Chains that are held as a whole."""
     counts: dict[Name, Count] = {}
     """What was heard since the last message, by kind."""

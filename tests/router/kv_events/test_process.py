@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,9 +11,9 @@ import zmq
 
 from loadtests.ports import ports
 from router.kv_events.listener import Listener
-from router.kv_events.process import SourceSockets
-from router.kv_events.wire import LENGTH, EventSource, News, Orders, packed, read_news
-from tests.router.kv_events.test_listener import ROOTS, SECRET, batch, chain_of, stored
+from router.kv_events.process import TURN_S, SourceSockets, in_turn
+from router.kv_events.wire import LENGTH, MAX_TALK_CHAINS, EventSource, News, Orders, packed, read_news
+from tests.router.kv_events.test_listener import ROOTS, SECRET, batch, chain_of, other, stored
 from tokenizer_cache.conversations.chain import ID_BYTES
 
 PATIENCE_MS = 20_000
@@ -105,6 +106,33 @@ def test_noise_costs_only_itself(listening: Listening) -> None:
         listening.publish(number, rng.randbytes(rng.randint(0, 200)))
     listening.publish(50, batch(stored(0, 2)))
     listening.until_held(chain_of(2))
+
+
+def test_made_up_prompts_are_told_a_few_at_a_time(listening: Listening) -> None:
+    listening.publish(0, batch(*map(other, range(1000))))
+    told, at_once = set[bytes](), list[int]()
+    while len(told) < 1000:
+        held = listening.news().held
+        told.update(held)
+        at_once.append(len(held))
+    assert max(at_once) == MAX_TALK_CHAINS
+
+
+class SlowToRead:
+    """A socket in which every batch takes long."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def recv_multipart(self, flags: int) -> list[bytes]:
+        self.read += 1
+        time.sleep(TURN_S)
+        return [b"kv", bytes(8), b""]
+
+
+def test_large_batches_of_one_worker_leave_the_others_their_turns() -> None:
+    socket = SlowToRead()
+    assert len(list(in_turn(socket))) == socket.read <= 2
 
 
 def test_a_worker_that_reads_no_question_costs_only_its_own_events() -> None:

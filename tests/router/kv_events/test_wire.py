@@ -17,7 +17,14 @@ def test_there_and_back() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"lost": [b"1234567"]}, {"held": [b""]}, {"counts": {"stored": -1}}, {"key": "x" * 200}, {"complete": 1}],
+    [
+        {"lost": [b"1234567"]},
+        {"held": [b"12345678"] * 257},
+        {"held": [b""]},
+        {"counts": {"stored": -1}},
+        {"key": "x" * 200},
+        {"complete": 1},
+    ],
 )
 def test_what_is_no_news(change: dict[str, object]) -> None:
     body = msgspec.msgpack.encode({**msgspec.to_builtins(NEWS, builtin_types=(bytes,)), **change})
