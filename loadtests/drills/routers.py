@@ -46,7 +46,7 @@ class Seen:
     """What the routers said while users played."""
 
     most_over: float = 0.0
-    """Tokens of sessions inside beyond the room, at any worker."""
+    """Tokens of sessions inside beyond the room, at any worker, as any router says."""
     outcomes: dict[str, float] = field(default_factory=dict)
     """Room that was asked for, by outcome."""
     cpu_s: float = 0.0
@@ -72,13 +72,15 @@ async def run(seconds: float) -> list[Table]:
 async def _played(count: int, seconds: float) -> tuple[Users, Seen]:
     async with _fleet(count) as (_, routers):
         users, seen = Users(USERS, routers), Seen()
-        watching = asyncio.create_task(_watch(routers[0], seen))
         playing = asyncio.create_task(users.play(WARM_S + seconds))
         await asyncio.sleep(WARM_S)
+        watching = [asyncio.create_task(_watch(router, seen)) for router in routers]
         cpu_s = sum(router.cpu_s() for router in routers)
         await playing
         seen.cpu_s = sum(router.cpu_s() for router in routers) - cpu_s
-        watching.cancel()
+        for task in watching:
+            task.cancel()
+        await asyncio.wait(watching)
         for router in routers:
             for outcome, asked in (await router.metrics()).get("warmroute_session_room_asked_total", {}).items():
                 seen.outcomes[outcome] = seen.outcomes.get(outcome, 0) + asked

@@ -110,10 +110,9 @@ class BookExchange:
         self.book.shared = bool(self._live.names) or bool(self.book.routers)
         self._judge()
         self.book.beat()
-        beats = self._clock() - self._told_at >= BEAT_S
-        if beats and self.book.shared:
+        if self.book.shared:
             self.book.admission.end_leases()
-        self._tell(beats)
+        self._tell(self._clock() - self._told_at >= BEAT_S)
 
     def _judge(self) -> None:
         """How much of the memory is this router's to give?"""

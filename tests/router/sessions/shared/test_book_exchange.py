@@ -173,6 +173,19 @@ async def test_a_new_router_is_told_all(server: RedisServer) -> None:
                 await three.die()
 
 
+async def test_a_lease_that_is_over_ends_at_each_look(server: RedisServer) -> None:
+    """A session that is inside for a router alone looks like one too many."""
+    async with routers(server) as (one, two):
+        turn = one.begin("a")
+        await until(lambda: two.inside() == 1)
+        turn.left(turn.prompt, True)  # without a tool call, and the first one: its lease is over at once
+        await until(lambda: two.admission.sets[two.workers[0].holder].soonest_end < two.now or not two.inside())
+        for each in (one, two):
+            each.exchange._told_at = each.now
+            each.exchange._look()
+            assert each.inside() == 0
+
+
 async def test_a_dead_router_s_turns_end(server: RedisServer) -> None:
     async with routers(server) as (one, two):
         one.begin("a")
