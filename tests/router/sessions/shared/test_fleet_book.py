@@ -43,7 +43,12 @@ def test_a_turn_that_runs_elsewhere_makes_the_next_one_a_branch_until_its_answer
     one.run("a")
     turn = one.begin("a", grow=200)
     routers.talk()
-    assert two.arrive("a")[0].standing == "branch"
+    early, _ = two.arrive("a")
+    assert early.standing == "branch"
+    early.begin(two.workers[0])
+    routers.talk()
+    assert routers.agree()[1] == 2
+    assert routers.agree()[0] < 32_000, "taken for two, they need little more memory than one"
     turn.answers(one.prompt("a"))
     routers.talk()
     assert two.arrive("a", grow=200)[0].standing == "inside"
