@@ -32,6 +32,7 @@ MEASURING = frozenset({"--seed", "--block-tokens"})
 """Gone from the router, and flags of the emulated engine or of a measurement."""
 PROGRAMS = {
     "vLLM": "chat-template default-chat-template-kwargs enable-auto-tool-choice enable-force-include-usage "
+    "enable-log-outputs enable-log-requests "
     "enable-prompt-tokens-details enable-scale-out enforce-eager exclude-tools-when-tool-choice-none kv-events-config "
     "load-format max-model-len max-num-batched-tokens no-enable-prefix-caching num-gpu-blocks-override "
     "shutdown-timeout tool-call-parser trust-request-chat-template",

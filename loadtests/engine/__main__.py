@@ -73,6 +73,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         "block_tokens": options.block_tokens,
         "max_model_len": options.max_model_len,
         "tier_tokens": options.tier_tokens,
+        "caches": options.enable_prefix_caching,
     }
     profile = dataclasses.replace(profile, **{name: value for name, value in changes.items() if value is not None})
     return Settings(
@@ -117,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
         help="the second tier is one pool for all engines that name this Redis",
     )
     add("--block-tokens", type=int, help="instead of the profile's block size")
+    add("--no-enable-prefix-caching", action="store_false", dest="enable_prefix_caching", help="vLLM's flag")
     add("--max-model-len", type=int, help="instead of the profile's")
     add("--kind", choices=("vllm", "sglang"), default="vllm", help="whose HTTP surface")
     add("--lora", action="append", default=[], metavar="NAME", help="an adapter that it serves too (repeatable)")

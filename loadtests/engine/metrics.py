@@ -159,7 +159,7 @@ class _Collector:
             "cache_hit_alignment_tokens": str(profile.block_tokens),
             "num_gpu_blocks": str(profile.blocks),
             "kv_cache_size_tokens": str(profile.blocks * profile.block_tokens),
-            "enable_prefix_caching": "True",
+            "enable_prefix_caching": str(profile.caches),
             "cache_dtype": "auto",
         }
         yield self._gauge("vllm:cache_config_info", 1, {"engine": str(self._snapshot.rank), **config})

@@ -37,6 +37,10 @@ class Profile:
     """Tokens per second that are read from it: 40 GB/s (PCIe 5, or 400 Gb/s of RDMA) at 262 KB a token."""
     tier_start_s: float = 0.002
     """Fixed cost of a read."""
+    caches: bool = True
+    """False: no prompt finds what another has left."""
+    gpus: int = 1
+    """How many one engine takes."""
 
     @property
     def blocks(self) -> int:
@@ -58,12 +62,12 @@ PROFILES = {
         # Decode estimated from 64 GB of weights and 262 KB of KV a token at 60 % of 6.7 TB/s; attention from 2.1 MFLOP
         # a pair (64 layers, 64 heads of 128) at FlashAttention-3's published 650 TFLOPS per GPU: with it 8,192 tokens
         # take 0.45 s, between the two. KV capacity: the middle of llm-d's 200,000 to 300,000.
-        Profile("qwen3-32b-2xh100", 20_480, 0.0127, 0.065e-6, 250_048, 131_072, block_tokens=64, pair_s=1.6e-9),
+        Profile("qwen3-32b-2xh100", 20_480, 0.0127, 0.065e-6, 250_048, 131_072, block_tokens=64, pair_s=1.6e-9, gpus=2),
         # Eight H20. Rate, attention and decode estimated from the GPU's peak rates and published MFU; KV capacity from
         # 253,952 bytes a token in BF16 (checked against vLLM's own figure) in what the weights leave of 8 x 96 GB.
-        Profile("minimax-m2.5-8xh20", 45_000, 0.012, 0.013e-6, 1_700_000, 196_608, pair_s=2.6e-9),
+        Profile("minimax-m2.5-8xh20", 45_000, 0.012, 0.013e-6, 1_700_000, 196_608, pair_s=2.6e-9, gpus=8),
         # One TP4 prefill instance of GB200. Rate derived from the vLLM and Mooncake post of May 2026 (fig. 4), at
         # 68,700 tokens a prompt, attention included; decode and capacity estimated (40 ms a token at 75 sessions).
-        Profile("kimi-k2.5-gb200", 23_700, 0.020, 0.007e-6, 499_968, 262_144, block_tokens=64),
+        Profile("kimi-k2.5-gb200", 23_700, 0.020, 0.007e-6, 499_968, 262_144, block_tokens=64, gpus=4),
     )
 }

@@ -161,7 +161,7 @@ class Scheduler:
                 return
             block_tokens = self.profile.block_tokens
             # The last token is always computed (it makes the next one), and with it its whole block.
-            limit = (job.tokens - 1) // block_tokens if job.use_cache else 0
+            limit = (job.tokens - 1) // block_tokens if job.use_cache and self.profile.caches else 0
             lease = self.pool.admit(job.chain, limit, math.ceil(job.tokens / block_tokens))
             if lease is None:
                 return

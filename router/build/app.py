@@ -18,6 +18,7 @@ from router.build.make_members import make_members
 from router.build.make_prompts import make_prompts
 from router.build.make_shadows import make_shadows
 from router.build.make_sharing import Sharing, make_book_exchange, make_shared_use, make_sharing, make_tree
+from router.build.make_trace_file import make_trace_file
 from router.build.make_tracing import make_tracing
 from router.build.server import make_server
 from router.build.tuning import DEFAULTS, Tuning
@@ -87,6 +88,7 @@ class Router:
         self.client = WorkerClient(CONNECT_TIMEOUT_S, self.dial.resolver, self.dial.tls)
         self.watchdog = Watchdog(time.monotonic)
         self.access_log = AccessLog(access_stream)
+        self.trace_file = make_trace_file(common, self.fleet, config)
         self.lag = LoopLag()
         self.tracing = make_tracing(settings, common.rng)
         self.gateway = make_gateway(self._gateway_inputs())
@@ -120,6 +122,7 @@ class Router:
             client=self.client,
             watchdog=self.watchdog,
             access_log=self.access_log,
+            trace_file=self.trace_file,
             tracing=self.tracing,
             page=self._metrics,
             draining=lambda: self.server.draining,
@@ -149,7 +152,7 @@ class Router:
             *index_gauges(self.tree, self.index),
             *sharing_gauges(self.sharing),
             *prompt_gauges(self.prompts),
-            *file_gauges(self.clients, self.access_log, self.renewal),
+            *file_gauges(self.clients, self.access_log, self.trace_file, self.renewal),
             ("warmroute_loop_stall_seconds", "The event loop's longest stall.", lambda: self.lag.worst_s),
         ]
 
@@ -165,6 +168,7 @@ class Router:
             await stack.enter_async_context(self.sharing.link)
         await stack.enter_async_context(self.index)
         stack.callback(self.access_log.flush)
+        stack.callback(self.trace_file.close)
         if self.tracing is not None:
             stack.push_async_callback(self.tracing.close)
         background = await stack.enter_async_context(Background(self.common.instruments.restarts))
@@ -185,6 +189,8 @@ class Router:
         """What a router does that is alone."""
         background.start("watchdog", self.watchdog.run)
         background.start("access log", self.access_log.run)
+        if self.trace_file.enabled:
+            background.start("trace file", self.trace_file.run)
         background.start("loop lag", self.lag.run)
         background.start("keys file", self.clients.run)
         background.start("tokenizers", self.prompts.encoders.run)

@@ -10,6 +10,7 @@ from router.observe.metrics import Gauge
 from router.prefix.shared import SharedIndex
 from router.prefix.tree import TreeIndex
 from router.routing.waiting_room import WaitingRoom
+from router.trace_file.writer import TraceFile
 from router.wire.body import BodyBudget
 
 
@@ -71,12 +72,13 @@ def prompt_gauges(prompts: Prompts) -> list[Gauge]:
     ]
 
 
-def file_gauges(clients: Clients, access_log: AccessLog, renewal: Renewal) -> list[Gauge]:
+def file_gauges(clients: Clients, access_log: AccessLog, trace_file: TraceFile, renewal: Renewal) -> list[Gauge]:
     """Of files that are read again when they change, and of the log."""
     return [
         ("warmroute_keys_file_broken", "1 when the keys file cannot be used.", lambda: float(clients.broken)),
         ("warmroute_keys_file_reloads_total", "Changed keys files read.", lambda: clients.reloads),
         ("warmroute_access_lines_dropped_total", "Access log lines dropped.", lambda: access_log.dropped),
+        ("warmroute_trace_lines_dropped_total", "Trace file lines dropped.", lambda: trace_file.dropped),
         ("warmroute_certificates_renewed_total", "Renewed certificates taken.", lambda: renewal.renewed),
         ("warmroute_certificates_failed_total", "Certificates not taken.", lambda: renewal.failed),
     ]

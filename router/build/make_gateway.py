@@ -46,6 +46,7 @@ from router.sessions.shared.fleet_book import FleetBook
 from router.shadow.shadows import Shadows
 from router.status.decisions import DecisionLog
 from router.status.status import StatusParts
+from router.trace_file.writer import TraceFile
 from router.wire.watchdog import Watchdog
 
 
@@ -70,6 +71,7 @@ class GatewayInputs:
     client: WorkerClient
     watchdog: Watchdog
     access_log: AccessLog
+    trace_file: TraceFile
     tracing: Tracer | None
     page: Callable[[], Awaitable[bytes]]
     """Makes the metrics page, off the event loop."""
@@ -100,6 +102,7 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
             watchdog=inputs.watchdog,
             instruments=common.instruments,
             access_log=inputs.access_log,
+            trace_file=inputs.trace_file,
             tracing=inputs.tracing,
             decisions=steps.decisions,
         ),

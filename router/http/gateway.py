@@ -26,6 +26,7 @@ from router.observe.record import RequestRecord
 from router.observe.trace_context import TRACEPARENT, TraceContext
 from router.relay.relay import Reply
 from router.status.decisions import DecisionLog
+from router.trace_file.writer import TraceFile
 from router.wire.body import ClientGoneError, forget_body, read_body, whole_body
 from router.wire.errors import ApiError
 from router.wire.exchange import Exchange, Receive, Scope, Send
@@ -95,6 +96,7 @@ class Parts:
     watchdog: Watchdog
     instruments: Instruments
     access_log: AccessLog
+    trace_file: TraceFile
     tracing: Tracer | None
     decisions: DecisionLog
 
@@ -110,6 +112,7 @@ class Gateway:
         self._watchdog = parts.watchdog
         self._instruments = parts.instruments
         self._access_log = parts.access_log
+        self._trace_file = parts.trace_file
         self._tracing = parts.tracing
         self._decisions = parts.decisions
         self.in_flight = 0
@@ -293,6 +296,10 @@ class Gateway:
             self._tracing.end(record)
         if self._access_log.enabled:
             self._access_log.write(record)
+        if self._trace_file.enabled:
+            lesson = progress.lesson
+            tokens = lesson.usage.prompt_tokens if lesson.usage is not None else None
+            self._trace_file.write(record, progress.prompt, tokens, lesson.calls_tool)
 
 
 def _with_body(body: bytes, receive: Receive) -> Receive:

@@ -32,6 +32,8 @@ class Lesson(msgspec.Struct, frozen=True):
 
     usage: Usage | None = None
     prompt_tokens: int = 0
+    calls_tool: bool = False
+    """The answer calls one. Looked for where sessions are held back alone."""
 
 
 def charge_of(asked: Asked) -> Charge | None:
@@ -62,7 +64,7 @@ class Lessons:
             usage = self._settle(exchange, asked, charge) if charge is not None else None
             if answered is None or asked.request is None or exchange.status >= ERROR_STATUS:
                 return Lesson(usage)
-            return Lesson(usage, self._learn(exchange, answered, asked.request, usage))
+            return self._learn(exchange, answered, asked.request, usage)
         except Exception as error:
             worker = answered.worker.id if answered is not None else ""
             self._instruments.learn_skipped.add(1, (worker,))
@@ -97,29 +99,30 @@ class Lessons:
         self._instruments.client_uncached_tokens.add(charge.tokens, label)
         self._instruments.client_completion_tokens.add((usage and usage.completion_tokens) or 0, label)
 
-    def _learn(self, exchange: Exchange, answered: Attempt, request: Request, usage: Usage | None) -> int:
-        """Returns the prompt's tokens, as they are known here."""
+    def _learn(self, exchange: Exchange, answered: Attempt, request: Request, usage: Usage | None) -> Lesson:
         asked, worker, record = answered.asked, answered.worker, answered.record
         if exchange.api == "responses":
             self._owners.learn(exchange.answer.head, worker)
         if record is None:
-            return 0
+            return Lesson(usage)
+        calls = asked.turn is not None and exchange.answer.calls_tool()
         if asked.turn is not None:
             told = (usage.completion_tokens, usage.cached_tokens) if usage is not None else (None, None)
-            asked.turn.learn(exchange.answer.calls_tool(), *told)
+            asked.turn.learn(calls, *told)
+        lesson = Lesson(usage, record.prompt.tokens, calls)
         label = (worker.id,)
         self._instruments.prompts.add(1, (answered.choice.source,))
         self._instruments.prompt_tokens.add(record.prompt.tokens, label)
         if usage is None or usage.prompt_tokens is None:
             self._instruments.learn_skipped.add(1, label)
             record.finished(None)
-            return record.prompt.tokens
+            return lesson
         record.finished(None if worker.told else usage.completion_tokens)  # events tell of answers too
         asked.encoders[answered.choice.format].observe(request, usage.prompt_tokens)
         if record.prompt.exact and record.prompt.tokens != usage.prompt_tokens:
             self._instruments.token_mismatches.add(1, (asked.model,))
         self._compare(asked.client, worker, record, usage)
-        return record.prompt.tokens
+        return lesson
 
     def _compare(self, client: Client | None, worker: Worker, record: PromptRecord, usage: Usage) -> None:
         """What was predicted to be cached, against what was."""

@@ -185,6 +185,7 @@ class Loop:
                 asking = with_usage(request, body or request.body, choice.worker.facts)
         attempt = Attempt(asked, choice, progress.attempts, steps.index, asking or body)
         attempt.hides_usage = asking is not None
+        progress.prompt = attempt.record
         return attempt
 
     def _next(self, outcome: AttemptOutcome[R], attempt: Attempt, failed: tuple[Worker, ...]) -> Next:

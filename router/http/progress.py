@@ -6,6 +6,7 @@ from router.http.lessons import Lesson
 from router.observe.record import ERROR_STATUS, RequestRecord
 from router.routing.asked import Asked
 from router.routing.choose import Choice
+from router.routing.prompt_record import PromptRecord
 from router.routing.waiting_room import MEMORY, SATURATED
 from router.shadow.shadows import Shadowed
 from router.wire.exchange import Exchange
@@ -14,7 +15,17 @@ from router.wire.exchange import Exchange
 class Progress:
     """The last value of each step. What has not happened yet is None, or 0."""
 
-    __slots__ = ("asked", "attempts", "choice", "dispatched_at", "first_byte_at", "lesson", "queued_s", "shadowed")
+    __slots__ = (
+        "asked",
+        "attempts",
+        "choice",
+        "dispatched_at",
+        "first_byte_at",
+        "lesson",
+        "prompt",
+        "queued_s",
+        "shadowed",
+    )
 
     def __init__(self) -> None:
         self.asked: Asked | None = None
@@ -25,6 +36,8 @@ class Progress:
         self.first_byte_at = 0.0
         self.lesson = Lesson()
         self.shadowed: Shadowed | None = None
+        self.prompt: PromptRecord | None = None
+        """Of the last attempt."""
 
     def record(self, exchange: Exchange, outcome: str) -> RequestRecord:
         """What became of the request."""

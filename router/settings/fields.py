@@ -145,6 +145,14 @@ class Settings(RoutingSettings):
         "Share of the traces begun here that is recorded. A trace that a client has begun is recorded if the client "
         "says so. Lower it when the collector gets too much.",
     )
+    trace_file: str = setting(
+        LOGS,
+        "",
+        kinds.name("FILE", "a path"),
+        "File that gets a line for each answered prompt, for warmroute-lab: times, lengths and keyed hashes, no text, "
+        "no ids. A new file is begun at 64 MB and at a start, and seven old ones are kept. See docs/laboratory.md. "
+        "Unset: none.",
+    )
     log_level: str = setting(
         LOGS,
         "info",

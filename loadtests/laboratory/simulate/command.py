@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from loadtests.laboratory.simulate import knee, options, oracle, tables
+from loadtests.laboratory.simulate import knee, options, oracle, tables, what_if
 from loadtests.laboratory.simulate.compare import Comparison, Player
 from loadtests.laboratory.simulate.html import page
 from loadtests.laboratory.simulate.run import builder
+from loadtests.laboratory.traces.files import recorded
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,10 @@ def run(args: argparse.Namespace) -> int:
     for arm in asked.arms:
         if arm != oracle.NAME:
             builder(arm)(random.Random(0))  # a name that does not exist is said before hours of work
+    if args.load is None and args.rate is None and args.capacity_ratio is None:
+        traffic = recorded(args.traces, asked.tokenizer, asked.sample)
+        if traffic is not None:
+            return what_if.run(args, traffic)
     pace = asked.pace(asked.mix())
     started = time.process_time()
     with Player(args.jobs, args.quiet) as player:

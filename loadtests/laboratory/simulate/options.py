@@ -12,6 +12,8 @@ from loadtests.laboratory.simulate.scenario import RECORDED_WARM_UP, Routers, Sc
 from loadtests.laboratory.simulate.traffic import Mix, capped
 from loadtests.laboratory.traces.files import BYTES, read
 
+USUAL_WORKERS = 8
+USUAL_LOAD = 0.8
 DEFAULT_ARMS = ("expected_ttft", "least_loaded", "consistent_hash", "round_robin", "oracle")
 
 
@@ -80,9 +82,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="an arm: a policy's name, FILE.py:CLASS, or oracle",
     )
     add("--profile", choices=sorted(PROFILES), default="qwen3-32b-2xh100", help="the workers' model and hardware")
-    add("--workers", type=int, default=8)
+    add("--workers", type=int, help="how many; default: as many as the trace had, or 8")
     load = parser.add_mutually_exclusive_group()
-    load.add_argument("--load", type=float, default=0.8, help="share of the knee of the best arm, which is looked for")
+    load.add_argument("--load", type=float, help="share of the knee of the best arm, which is looked for; default: 0.8")
     load.add_argument("--rate", type=float, metavar="REQUESTS/S", help="the load as a number; no knee is looked for")
     add("--capacity-ratio", type=float, metavar="RATIO", help="working set / KV memory; default: the profile's memory")
     add("--routers", type=int, default=1, metavar="N")
@@ -101,7 +103,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def options(args: argparse.Namespace) -> Options:
     """What was asked for. Raises ValueError for what makes no sense."""
     for name in ("workers", "routers", "requests", "seeds", "jobs"):
-        if getattr(args, name) < 1:
+        if getattr(args, name) is not None and getattr(args, name) < 1:
             raise ValueError(f"--{name} must be at least 1")
     for name in ("load", "rate", "capacity_ratio"):
         if getattr(args, name) is not None and getattr(args, name) <= 0:
@@ -110,8 +112,8 @@ def options(args: argparse.Namespace) -> Options:
         traces=args.traces,
         arms=list(dict.fromkeys(args.arms or DEFAULT_ARMS)),
         profile=args.profile,
-        workers=args.workers,
-        load=args.load,
+        workers=args.workers or USUAL_WORKERS,
+        load=args.load or USUAL_LOAD,
         rate=args.rate,
         ratio=args.capacity_ratio,
         routers=Routers(args.routers, args.staleness_ms / 1000, args.private_indexes),

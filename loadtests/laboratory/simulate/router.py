@@ -61,6 +61,8 @@ class Order:
     first_byte: Callable[["Try"], None]
     ended: Callable[["Try"], None]
     """Finished or failed for good."""
+    calls_tool: bool = False
+    """Its answer will."""
 
 
 class VirtualRouter:
@@ -287,7 +289,7 @@ class Try:
             self._router.shadows.end(self._shadowed, attempt.record, self.job.cached_tokens, self.job.answer_tokens)
         self._router.fleet.reported(attempt.worker, self._turn())
         if attempt.asked.turn is not None:
-            attempt.asked.turn.learn(False, self.job.answer_tokens, self.job.cached_tokens)
+            attempt.asked.turn.learn(self._order.calls_tool, self.job.answer_tokens, self.job.cached_tokens)
         self._order.ended(self)
 
     def failed(self, outcome: AttemptOutcome[None]) -> None:

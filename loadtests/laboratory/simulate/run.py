@@ -1,5 +1,6 @@
 """One arm in one scenario under one seed, from the first session to the last answer."""
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -58,9 +59,10 @@ class Run:
         self._extra = {start.session.name for start in scenario.extra}
         self._seen: set[int] = set()
         self._busy_before: list[float] = []
-        self._ends_s = scenario.warm_s + scenario.measured_s
+        self._ends_s = math.inf if scenario.mix.once else scenario.warm_s + scenario.measured_s
         self._left = 0
         """Measured requests that have not ended."""
+        self._sessions_over = 0
 
     @property
     def routers(self) -> Sequence[VirtualRouter]:
@@ -81,6 +83,10 @@ class Run:
             timeline.at(scenario.warm_s + start.at_s, self._request, start.session.again())
         for change in scenario.changes:
             timeline.at(scenario.warm_s + change.at_s, self.hosts[change.worker].become, change.condition)
+        if scenario.mix.once:
+            while self._sessions_over < len(scenario.mix.scripts) and timeline.step():
+                pass
+            return summary(self.outcomes, timeline.now, [host.engine.busy_s for host in self.hosts], timeline.now)
         timeline.run(scenario.warm_s)
         self._busy_before = [host.engine.busy_s for host in self.hosts]
         timeline.run(self._ends_s)
@@ -151,7 +157,7 @@ class Run:
             return made
 
         name = session.name if self.scenario.sessions_named else b""
-        order = Order(session.prompt(), name, job, first_byte, ended)
+        order = Order(session.prompt(), name, job, first_byte, ended, turn.calls_tool)
         routers = self._routers
         routers[int(self._rng.random() * len(routers))].route(order)
 
@@ -163,11 +169,15 @@ class Run:
             outcome.ended = self._timeline.now
         session.advance()
         if session.over:
+            self._sessions_over += 1
             self._oracle.ended(session.name)
             self._await(iter(filter(None, [self.scenario.mix.after(session, self._timeline.now, self._traffic_rng)])))
             return
         pause_s = session.now.think_s + (ERROR_PAUSE_S if attempt.kind else 0.0)
-        self._timeline.at(self._timeline.now + pause_s, self._request, session)
+        next_at = self._timeline.now + pause_s
+        if self.scenario.mix.once:  # a faster answer brings no turn sooner: all fleets meet the same traffic
+            next_at = max(next_at, session.due_s)
+        self._timeline.at(next_at, self._request, session)
 
     def _ideal_tokens(self, session: Session) -> int:
         """What an infinite cache would hold of the prompt, as an engine counts it; then it holds the prompt."""

@@ -90,6 +90,8 @@ class Scenario:
 
     def _warm_s(self) -> float:
         """Time to compute the contexts of all sessions that are under way, half as much again, and some to settle."""
+        if self.mix.once:
+            return 0.0
         if self.mix.recorded:
             return RECORDED_WARM_UP * self.measured_s
         live = self.mix.live_sessions(self.requests_per_s)

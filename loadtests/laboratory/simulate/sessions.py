@@ -23,6 +23,8 @@ class Session:
         self._again = salt, first
         self.turn = first
         """Index of the turn that is next, or running."""
+        self.due_s = script.starts_s or 0.0
+        """When the present turn came, as recorded. Of a script that is played from its beginning."""
         self.user = 0
         """Whose it is, in a closed loop."""
         self._salt = np.uint64(salt & _MASK)
@@ -60,8 +62,10 @@ class Session:
 
     def advance(self) -> None:
         """On to the next turn; afterwards the session may be over."""
+        self.due_s += self.now.service_s
         self.turn += 1
         if not self.over:
+            self.due_s += self.now.think_s
             self._read(self.now)
 
     def prompt(self) -> Prompt:

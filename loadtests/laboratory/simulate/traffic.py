@@ -45,6 +45,8 @@ class Mix:
     scripts: Sequence[Script]
     window: int = 0
     """Of a trace of single requests: how many are played; only their tokens are the working set. 0: all."""
+    once: bool = False
+    """Each script is played once, and no turn comes sooner than it did."""
     turns: float = field(init=False)
     """Per session."""
     duration_s: float = field(init=False)
@@ -75,7 +77,7 @@ class Mix:
     @property
     def recorded(self) -> bool:
         """Single requests whose time is known and whose prefixes all share: the trace is played as it was."""
-        return all(len(script.turns) == 1 and script.starts_s is not None for script in self.scripts)
+        return not self.once and all(len(script.turns) == 1 and script.starts_s is not None for script in self.scripts)
 
     def live_sessions(self, requests_per_s: float) -> float:
         """Sessions under way at once, on average (Little's law)."""
@@ -94,6 +96,8 @@ class Mix:
 
     def starts(self, requests_per_s: float, warm_s: float, rng: random.Random) -> Iterator[Start]:
         """Session starts, in order of time, without end (recorded ones: until the trace is over)."""
+        if self.once:
+            return self._as_recorded()
         if self.recorded:
             return self._replayed(requests_per_s, rng)
         return self._composed(requests_per_s, warm_s, rng)
@@ -120,6 +124,10 @@ class Mix:
         age_s = rng.random() * cycles[-1]
         turn = next((index for index, end_s in enumerate(cycles) if end_s > age_s), len(cycles) - 1)
         return Start(rng.random() * warm_s, Session.copy(script, rng, turn))
+
+    def _as_recorded(self) -> Iterator[Start]:
+        for script in sorted(self.scripts, key=lambda script: script.starts_s or 0.0):
+            yield Start(script.starts_s or 0.0, Session(script.name.encode(), script, 0))
 
     def _replayed(self, requests_per_s: float, rng: random.Random) -> Iterator[Start]:
         scripts = sorted(self.scripts, key=lambda script: script.starts_s or 0.0)

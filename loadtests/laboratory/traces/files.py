@@ -3,7 +3,7 @@
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -11,13 +11,15 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import numpy as np
 
-from loadtests.laboratory.traces import azure, kvtraces, mooncake, requests
+from loadtests.laboratory.traces import azure, kvtraces, litellm, mooncake, passed, requests, vllm_log
 from loadtests.laboratory.traces.script import Script, Turn
 
 BYTES = "bytes"
 """The tokenizer that is none: four bytes of text a token."""
+MAX_LINE = 1 << 28
+"""Characters: a file without line ends must not fill the memory."""
 _VERSION = "1"
-Form = Literal["azure", "mooncake", "kvtraces", "sessions", "log"]
+Form = Literal["azure", "mooncake", "kvtraces", "sessions", "log", "passed", "vllm"]
 _T = TypeVar("_T")
 
 
@@ -38,6 +40,17 @@ def read(path: Path, tokenizer: str = BYTES, limit: int = 0) -> list[Script]:
     return _load(kept)
 
 
+def recorded(paths: Sequence[Path], tokenizer: str = BYTES, limit: int = 0) -> passed.RecordedTraffic | None:
+    """What trace files of routers tell together, or one log; None for other traces. Raises UnknownTraceError,
+    OSError."""
+    traces = [open_trace(path) for path in paths]
+    if all(trace.form == "passed" for trace in traces):
+        return passed.together([trace.explained(passed.requests_of(trace.rows)) for trace in traces])
+    if len(traces) == 1 and traces[0].form in ("log", "vllm"):
+        return passed.RecordedTraffic(read(paths[0], tokenizer, limit), [], [])
+    return None
+
+
 def _first(scripts: Iterator[Script], limit: int) -> list[Script]:
     return list(islice(scripts, limit or None))
 
@@ -50,6 +63,8 @@ def _scripts(path: Path, ruler: requests.Ruler) -> Iterator[Script]:
         "kvtraces": kvtraces.read,
         "sessions": lambda rows: requests.read_sessions(rows, ruler),
         "log": lambda rows: requests.read_log(rows, ruler),
+        "passed": passed.read,
+        "vllm": vllm_log.read,
     }
     return trace.explained(readers[trace.form](trace.rows))
 
@@ -61,13 +76,16 @@ class Trace:
         self.form = form
         self._path = path
         self._line = 0
-        self.rows: Iterator[Any] = self._counted(lines) if form == "azure" else map(self._row, self._counted(lines))
+        if form == "passed":
+            lines = filter(_whole, lines)
+        told = self._counted(lines)
+        self.rows: Iterator[Any] = told if form in ("azure", "vllm") else map(self._row, told)
 
     def explained(self, found: Iterator[_T]) -> Iterator[_T]:
         """What a reader makes of the rows; a row that it cannot read raises UnknownTraceError, with its line."""
         try:
             yield from found
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
+        except (KeyError, TypeError, IndexError, AttributeError, msgspec.ValidationError) as error:
             said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise UnknownTraceError(f"{self._path}, line {self._line}: {said} (see docs/laboratory.md)") from None
 
@@ -83,25 +101,38 @@ class Trace:
             raise UnknownTraceError(f"{self._path}, line {self._line}: {error}") from None
 
 
+def _whole(line: str) -> bool:
+    """False for a line that was still being written when its router was killed."""
+    return line.endswith("\n")
+
+
 def open_trace(path: Path) -> Trace:
     """The file, its format recognised by the first line. Raises UnknownTraceError, OSError."""
     rest = lines(path)
     first = next(rest, "")
-    return Trace(path, _form(first, path), _chained(first, rest))
+    form = _form(first, path)
+    trace = Trace(path, "log" if form == "litellm" else form, _chained(first, rest))
+    if form == "litellm":
+        trace.rows = litellm.log_rows(trace.rows)
+    return trace
 
 
-def _form(first: str, path: Path) -> Form:
+def _form(first: str, path: Path) -> Form | Literal["litellm"]:
     if first.startswith("TIMESTAMP"):
         return "azure"
+    if vllm_log.is_one(first):
+        return "vllm"
     try:
         row = msgspec.json.decode(first)
     except msgspec.DecodeError:
         row = None
-    marks: dict[Form, set[str]] = {
+    marks: dict[Form | Literal["litellm"], set[str]] = {
         "mooncake": {"hash_ids"},
         "kvtraces": {"tool_tokens"},
         "sessions": {"messages", "requests"},
         "log": {"body", "t"},
+        "passed": {"warmroute_trace"},
+        "litellm": litellm.MARKS,
     }
     for form, names in marks.items():
         if isinstance(row, dict) and names <= row.keys():
@@ -110,10 +141,12 @@ def _form(first: str, path: Path) -> Form:
 
 
 def lines(path: Path) -> Iterator[str]:
-    """The lines of a file, compressed or not, that hold anything."""
+    """The lines of a file, compressed or not, that hold anything. Raises UnknownTraceError for one without end."""
     packed = path.suffix == ".zst"
     with path.open("rb") as file, io.TextIOWrapper(_unpacked(file) if packed else file, encoding="utf-8") as text:
-        for line in text:
+        while line := text.readline(MAX_LINE):
+            if len(line) == MAX_LINE:
+                raise UnknownTraceError(f"{path}: a line is longer than {MAX_LINE:,} characters")
             if line.strip():
                 yield line
 
@@ -148,7 +181,7 @@ def _save(path: Path, scripts: list[Script]) -> None:
         counts=np.array([len(script.turns) for script in scripts]),
         shared=np.array([script.shared_blocks for script in scripts]),
         starts=np.array([np.nan if script.starts_s is None else script.starts_s for script in scripts]),
-        facts=np.array([(turn.keep, len(turn.new), *turn[2:]) for turn in turns], dtype=np.float64).reshape(-1, 6),
+        facts=np.array([(turn.keep, len(turn.new), *turn[2:6]) for turn in turns], dtype=np.float64).reshape(-1, 6),
         new=np.concatenate([np.empty(0, dtype=np.uint64), *(turn.new for turn in turns)]),
     )
     part.replace(path)

@@ -3,13 +3,15 @@
 Prompts become token ids by a *ruler*: the real tokenizer and chat template, or four bytes of text a token. A request
 log is JSONL with one OpenAI chat request per line, in order of time: `{"t": 12.5, "session": "any id", "body":
 {"messages": [...], "tools": [...]}, "answer_tokens": 210, "took_s": 4.2}`. `t` is in seconds; `session` may be missing
-(then `body.user`, else every request stands alone); `usage` as OpenAI reports it may stand for `answer_tokens`.
+(then `body.user`, else the session with whose last messages it begins); `usage` as OpenAI reports it may stand for
+`answer_tokens`.
 """
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from itertools import takewhile
 from typing import Any, NamedTuple, Protocol
 
@@ -88,12 +90,12 @@ class Talk(NamedTuple):
 
 def read_sessions(rows: Iterator[Mapping[str, Any]], ruler: Ruler) -> Iterator[Script]:
     """Sessions as pools of messages, with requests that are spans of the pool."""
-    yield from _marked([_script(talk, ruler) for talk in talks_of_sessions(rows)])
+    yield from marked([_script(talk, ruler) for talk in talks_of_sessions(rows)])
 
 
 def read_log(rows: Iterator[Mapping[str, Any]], ruler: Ruler) -> Iterator[Script]:
     """Requests of a log, put together to sessions."""
-    yield from _marked([_script(talk, ruler) for talk in talks_of_log(rows)])
+    yield from marked([_script(talk, ruler) for talk in talks_of_log(rows)])
 
 
 def talks_of_sessions(rows: Iterator[Mapping[str, Any]]) -> Iterator[Talk]:
@@ -106,9 +108,10 @@ def talks_of_sessions(rows: Iterator[Mapping[str, Any]]) -> Iterator[Talk]:
 def talks_of_log(rows: Iterator[Mapping[str, Any]]) -> Iterator[Talk]:
     """The same, text and all."""
     sessions: dict[str, list[Asked]] = {}
-    for number, row in enumerate(rows):
+    begun = _Begun()
+    for row in rows:
         body = row["body"]
-        session = str(row.get("session") or body.get("user") or f"alone {number}")
+        session = str(row.get("session") or body.get("user") or begun.name_of(body["messages"]))
         answer = row.get("answer_tokens") or (row.get("usage") or {}).get("completion_tokens") or DEFAULT_ANSWER_TOKENS
         took_s = row.get("took_s")
         asked = Asked(float(row["t"]), body, answer, answer / TOKENS_PER_S if took_s is None else float(took_s))
@@ -118,7 +121,27 @@ def talks_of_log(rows: Iterator[Mapping[str, Any]]) -> Iterator[Talk]:
         yield Talk(name, requests[0].at_s - first_s, requests)
 
 
-def _marked(scripts: list[Script]) -> Iterator[Script]:
+class _Begun:
+    """Finds the session that a request without a name goes on: the one whose last messages it begins with."""
+
+    def __init__(self) -> None:
+        self._names: dict[bytes, str] = {}
+        self._count = 0
+
+    def name_of(self, messages: Sequence[Any]) -> str:
+        """A new name, where there is none."""
+        digests = [b""]
+        for message in messages:
+            digests.append(blake2b(digests[-1] + msgspec.json.encode(message), digest_size=16).digest())
+        name = next((self._names.pop(digest) for digest in reversed(digests[1:-1]) if digest in self._names), "")
+        if not name:
+            self._count += 1
+            name = f"unnamed {self._count}"
+        self._names[digests[-1]] = name
+        return name
+
+
+def marked(scripts: list[Script]) -> Iterator[Script]:
     """The scripts, knowing how much of their first prompt another session has as well: the system prompt, the tools."""
     users = Counter(block for script in scripts if script.turns for block in script.turns[0].new.tolist())
     for script in scripts:

@@ -15,7 +15,7 @@ from loadtests.engine.chains import ChainHasher, Ids, Words, root_of
 BLOCK_TOKENS = 64
 """Of the chains here: the router's index block, and the finest that recorded traces know."""
 _HASHER = ChainHasher(BLOCK_TOKENS)
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Turn(NamedTuple):
@@ -32,6 +32,8 @@ class Turn(NamedTuple):
     """From the end of the previous answer to this request; 0 for the first."""
     service_s: float
     """How long the recorded answer took: only to estimate how many sessions live at once."""
+    calls_tool: bool = False
+    """The answer calls one, as far as the trace says."""
 
     @property
     def blocks(self) -> int:
@@ -72,7 +74,7 @@ def chain_of_ids(ids: Ids, root: int) -> Words:
 
 def numbers(ids: Sequence[int] | Words, namespace: str) -> Words:
     """One number per block id, different in every namespace."""
-    return np.asarray(ids, dtype=np.uint64) * _GOLDEN + np.uint64(root_of(namespace))
+    return np.asarray(ids, dtype=np.uint64) * GOLDEN + np.uint64(root_of(namespace))
 
 
 def delta(before: Words, chain: Words) -> tuple[int, Words]:
