@@ -14,7 +14,7 @@ ELSEWHERE: Final = {
     "router/build/test_app.py": "router/build: child gauges make_dial make_fleet make_members make_prompts run",
     "router/kv_events/test_follower.py": "router/build: make_events",
     "router/shadow/test_shadows.py": "router/build: make_shadows",
-    "router/http/test_gateway.py": "router/build: make_gateway | router/http: control explain",
+    "router/http/test_gateway.py": "router/build: make_gateway | router/http: control",
     "router/observe/test_tracing.py": "router/build: make_tracing",
     "router/status/test_status.py": "router/http: status_route",
     # Values and contracts: what reads them decides.
