@@ -102,7 +102,7 @@ def conversations(model: str) -> Iterator[dict[str, Any]]:
 
 
 def user(count: int, seed: str) -> dict[str, str]:
-    """A message of so many words."""
+    """A message of `count` words."""
     return {"role": "user", "content": words(count, seed)}
 
 

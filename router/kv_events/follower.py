@@ -76,7 +76,7 @@ class Follower:
         self._ordered: list[EventSource] = []
 
     async def run(self) -> None:
-        """For ever. Raises when the listening process ends: whoever runs this starts it again."""
+        """For ever. Raises when the listening process ends: the caller starts it again."""
         while not await self._choose():  # noqa: ASYNC110 - nothing tells of workers that may be followed
             await asyncio.sleep(BEAT_S)
         process = await asyncio.create_subprocess_exec(

@@ -21,7 +21,7 @@ from router.kv_events.wire import LENGTH, MAX_MESSAGE_BYTES, MAX_TALK_CHAINS, Or
 TELL_S = 0.03
 """Seconds between two looks at what the router should know."""
 LEAST_CHAINS = 8
-"""Of the chains that are told at one look, each source may tell its part, and at least so many."""
+"""Of the chains that are told at one look, each source may tell its part, and at least this many."""
 TURN_BATCHES, TURN_S = 200, 0.02
 """Batches of one source, and seconds, after which the others get their turn. One batch of the largest takes 1 s."""
 HELD_MESSAGES = 10_000

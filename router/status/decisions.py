@@ -18,7 +18,7 @@ from router.routing.choose import Chooser
 from router.routing.decide import Decision
 
 WATCHED_S = 15.0
-"""Whoever watches asks more often than this."""
+"""A page that watches asks more often than this."""
 KEPT = 50
 """Decisions that are kept: about 2 KB each with eight candidates."""
 

@@ -31,7 +31,7 @@ PATIENCE_S = 60.0
 TOOLS_PATIENCE_S = 300.0
 """Of a client that waits for its turn of a session, as common agents do."""
 DRAIN_S = 15.0
-"""Where turns that wait are cut off: so long after the measured time."""
+"""Seconds after the measured time until turns that still wait are cut off."""
 REFUSED_S = 20.0
 """How long a request is offered to routers that refuse connections, as a balancer does that waits for one."""
 STOP_S = 10.0

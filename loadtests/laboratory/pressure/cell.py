@@ -14,7 +14,7 @@ from loadtests.laboratory.traces.script import BLOCK_TOKENS, Script
 QUEUE_TIMEOUT_S = 3600.0
 """Of all arms: nobody is refused for having waited for a worker."""
 PATIENCE_S = 3600.0
-"""The run waits for so long, after the measured span, for turns that have not begun."""
+"""Seconds after the measured span for which the run waits for turns that have not begun."""
 MODEL = PROFILES["qwen3-32b-2xh100"]
 """Decode times are this one's."""
 

@@ -29,7 +29,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add("--routers", type=int, default=1, help="each turn comes to one at random; they know of each other 5 ms late")
     add("--prefill-rate", type=float, default=8_000.0, metavar="TOKENS/S", help="of a worker, at any context")
     add("--kv-tokens", type=int, default=500_000, metavar="TOKENS", help="memory of a worker")
-    add("--min-tokens", type=int, default=limits.min_tokens, help="sessions begin where their prompts have so many")
+    add("--min-tokens", type=int, default=limits.min_tokens, help="sessions begin where their prompts are this long")
     add("--max-tokens", type=int, default=limits.max_tokens, help="and end where a prompt with its answer has more")
     add("--min-turns", type=int, default=limits.min_turns, help="sessions with fewer in that range are left out")
     add("--max-answer-tokens", type=int, default=limits.max_answer_tokens, help="longer answers are cut")
