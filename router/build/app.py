@@ -30,6 +30,7 @@ from router.members.metrics import DiscoveryCollector
 from router.observe.access_log import AccessLog
 from router.observe.loop_lag import LoopLag
 from router.observe.metrics import Gauge, GaugeCollector, MetricsPage
+from router.observe.one_page import OnePage
 from router.processes.memory import journal_of
 from router.processes.process_config import ProcessConfig
 from router.processes.siblings import Siblings
@@ -72,10 +73,10 @@ class Router:
         self.sharing = make_sharing(common, self.tree, self.link_counters)
         self.index = self.sharing.index if self.sharing else self.tree
         self.fleet = make_fleet(common, self.index, self.sharing)
-        self.follower = make_follower(common, self.fleet, self.tree, self.sharing)
+        self.dial = make_dial(settings)
+        self.follower = make_follower(common, self.fleet, self.tree, self.sharing, self.dial)
         self.shadows = make_shadows(common, self.sharing)
         watch_fleet(self.shadows, settings, self.fleet)
-        self.dial = make_dial(settings)
         self.prompts = make_prompts(common, self.fleet, self.dial, self.sharing, journal_of(config))
         self.members = make_members(common, self.fleet, self.dial, self.sharing)
         self.clients = clients_of(settings)
@@ -124,7 +125,7 @@ class Router:
             access_log=self.access_log,
             trace_file=self.trace_file,
             tracing=self.tracing,
-            page=self._metrics,
+            page=OnePage(self._metrics).page,
             draining=lambda: self.server.draining,
         )
 

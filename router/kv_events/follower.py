@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from router.engines import EventPorts
 from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
+from router.kv_events.host_address import HostAddresses
 from router.kv_events.leases import Leases
 from router.kv_events.rules import EventRule, addresses, rule_of
 from router.kv_events.wire import LENGTH, MAX_MESSAGE_BYTES, EventSource, News, Orders, packed, read_news
@@ -51,6 +53,7 @@ class Following:
     """Whom a router follows, and how it hashes."""
 
     leases: Leases
+    hosts: HostAddresses
     rules: Sequence[EventRule]
     secret: bytes
     """Keys the chains."""
@@ -108,12 +111,19 @@ class Follower:
 
     async def _choose(self) -> list[EventSource]:
         """The sources that are this router's to follow."""
-        possible = {
-            worker.id: (worker, source)
+        following = self._following
+        publishing = [
+            (worker, ports)
             for worker in self._fleet.workers.values()
-            if (source := source_of(worker, self._following)) is not None
+            if (ports := ports_of(worker, following.rules)) is not None
+        ]
+        hosts = await following.hosts.of(worker.url for worker, _ in publishing)
+        possible = {
+            worker.id: (worker, source_of(worker, addresses(hosts[worker.url], ports), ports.topic, following.secret))
+            for worker, ports in publishing
+            if worker.url in hosts
         }
-        mine = await self._following.leases.mine(list(possible)) if possible else set()
+        mine = await following.leases.mine(list(possible)) if possible else set()
         for worker_id, heard in list(self.heard.items()):
             if worker_id not in mine or possible[worker_id][1] != heard.source:
                 self._unfollow(heard)
@@ -171,25 +181,31 @@ def computed_by(worker: Worker) -> int:
     return worker.load.prefill_tokens_sum if worker.load is not None else 0
 
 
-def source_of(worker: Worker, following: Following) -> EventSource | None:
-    """Where this worker's events come from; None where they are not listened to. Each rank has a publisher of its
+def ports_of(worker: Worker, rules: Sequence[EventRule]) -> EventPorts | None:
+    """Where on its host this worker publishes; None where nobody listens to it. Each rank has a publisher of its
     own."""
-    facts, rule = worker.facts, rule_of(worker.url, following.rules)
+    facts, rule = worker.facts, rule_of(worker.url, rules)
     if facts is None or not worker.in_service or rule.mode == "off" or not facts.prefix_caching:
         return None
     ports = facts.events if rule.ports is None else rule.ports.of_rank(worker.rank)
-    names = [card.id for card in worker.models if not card.parent][:MAX_NAMES]
-    if ports is None or not names:
-        return None
+    return ports if names_of(worker) else None
+
+
+def names_of(worker: Worker) -> list[str]:
+    """The names of its model for which chains are kept."""
+    return [card.id for card in worker.models if not card.parent][:MAX_NAMES]
+
+
+def source_of(worker: Worker, places: tuple[str, str], topic: str, secret: bytes) -> EventSource:
+    """Where this worker's events come from, and how its prompts are hashed."""
     cell_bytes = worker.chain_block_tokens * ID_BYTES
-    chain = Chain(cell_bytes, following.secret)
-    events, repeats = addresses(worker.url, ports)
+    chain = Chain(cell_bytes, secret)
     return EventSource(
         key=worker.holder,
-        events=events,
-        repeats=repeats,
-        topic=ports.topic,
-        roots=tuple(chain.root(plain_scope(worker.format, name)) for name in names),
+        events=places[0],
+        repeats=places[1],
+        topic=topic,
+        roots=tuple(chain.root(plain_scope(worker.format, name)) for name in names_of(worker)),
         cell_bytes=cell_bytes,
     )
 

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from yarl import URL
-
 from router.engines import EventPorts
 
 MAX_PORT = 65_535
@@ -55,8 +53,8 @@ def rule_of(url: str, rules: Sequence[EventRule]) -> EventRule:
     return general
 
 
-def addresses(url: str, ports: EventPorts) -> tuple[str, str]:
-    """Where a worker's batches come from, and where missing ones are asked for; "" for nowhere."""
-    host = URL(url).raw_host or ""  # as it is looked up: ZMQ knows no other letters
+def addresses(host: str, ports: EventPorts) -> tuple[str, str]:
+    """Where a worker's batches come from, and where missing ones are asked for; "" for nowhere. `host` is an IP
+    address: a name would be looked up once more, by ZMQ, which knows no allow-list."""
     place = f"tcp://[{host}]" if ":" in host else f"tcp://{host}"
     return f"{place}:{ports.events}", f"{place}:{ports.repeats}" if ports.repeats else ""
