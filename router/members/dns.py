@@ -25,7 +25,15 @@ EMPTY_S = 60.0
 LIFETIME_S = 5.0
 """Seconds for one question, with its repetitions."""
 MAX_TARGETS = 1024
+AT_ONCE = 8
+"""Targets that are asked for at once. Danger: an answer may have 4,000 addresses, and takes the event loop 0.1 s."""
+MAX_PLACES = 4096
+"""Workers of one name. A name that has more is not believed."""
 _PORTS = {"http": 80, "https": 443}
+
+
+class TooManyPlacesError(Exception):
+    """A name has more addresses than workers are believed."""
 
 
 class Answer(NamedTuple):
@@ -70,6 +78,9 @@ class DnsSource:
         except dns.exception.DNSException as error:
             findings.failed(f"no answer ({type(error).__name__})")
             return self._min_ttl_s
+        except TooManyPlacesError:
+            findings.failed(f"the name has over {MAX_PLACES} addresses")
+            return MAX_TTL_S
         wait_s = max(self._min_ttl_s, min(answer.ttl_s, MAX_TTL_S))
         now = self._clock()
         if answer.places:
@@ -105,6 +116,8 @@ class DnsSource:
                 ttl_s = min(ttl_s, found.rrset.ttl if found.rrset is not None else MAX_TTL_S)
             else:
                 self._last.pop((host, kind), None)
+        if len(places) > MAX_PLACES:
+            raise TooManyPlacesError
         return Answer(frozenset(places), ttl_s)
 
     async def _services(self) -> Answer:
@@ -113,10 +126,18 @@ class DnsSource:
         if found is None:
             return Answer(frozenset(), 0.0)
         best = min(record.priority for record in found)
-        targets = {(str(record.target), int(record.port)) for record in found if record.priority == best}
-        answers = await asyncio.gather(*(self._addresses(*target) for target in sorted(targets)[:MAX_TARGETS]))
-        ttl_s = min([found.rrset.ttl if found.rrset is not None else MAX_TTL_S, *(one.ttl_s for one in answers)])
-        return Answer(frozenset[tuple[str, int]]().union(*(one.places for one in answers)), ttl_s)
+        targets = sorted({(str(record.target), int(record.port)) for record in found if record.priority == best})
+        del targets[MAX_TARGETS:]
+        hosts = {host for host, _ in targets}
+        self._last = {(host, kind): last for (host, kind), last in self._last.items() if host in hosts}
+        places, ttl_s = set[tuple[str, int]](), found.rrset.ttl if found.rrset is not None else MAX_TTL_S
+        for first in range(0, len(targets), AT_ONCE):
+            for answer in await asyncio.gather(*(self._addresses(*each) for each in targets[first : first + AT_ONCE])):
+                places |= answer.places
+                ttl_s = min(ttl_s, answer.ttl_s)
+            if len(places) > MAX_PLACES:
+                raise TooManyPlacesError
+        return Answer(frozenset(places), ttl_s)
 
     async def _ask(self, host: str, kind: RdataType) -> dns.resolver.Answer | None:
         """The answer; None when the name no longer exists, or has no record of this kind. Raises DNSException."""

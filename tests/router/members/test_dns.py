@@ -9,7 +9,7 @@ import pytest
 from loadtests.harness.name_server import NameServer
 from router.build.make_discovery import resolver_of
 from router.dial.allow import Implied
-from router.members.dns import EMPTY_S, MAX_TTL_S, DnsSource
+from router.members.dns import EMPTY_S, MAX_PLACES, MAX_TTL_S, DnsSource
 from tests.router.members.findings import Heard
 
 NAME = "vllm.test"
@@ -111,3 +111,25 @@ async def test_srv_records_of_the_best_priority_name_host_and_port_and_imply_not
     urls = {f"https://{place}/base" for place in ("10.0.0.1:8001", "10.0.0.2:8002", "10.0.0.3:8002")}
     assert set(heard.sets[0]) == urls
     assert one.implied is None
+
+
+async def test_more_addresses_than_any_fleet_has_are_not_believed(server: NameServer) -> None:
+    parts, each = 3, MAX_PLACES // 2
+    for part in range(parts):
+        server.set(f"{part}.vllm.test", "A", *(f"10.{part}.{at >> 8}.{at & 255}" for at in range(each)))
+    server.set(NAME, "SRV", "0 1 8001 0.vllm.test.")
+    one, heard = source(server, f"http+srv://{NAME}"), Heard()
+    await one.look(heard)
+    server.set(NAME, "SRV", *(f"0 1 8001 {part}.vllm.test." for part in range(parts)))
+    assert await one.look(heard) == MAX_TTL_S
+    assert [len(found) for found in heard.sets] == [each]
+    assert heard.failures == [f"the name has over {MAX_PLACES} addresses"]
+
+
+async def test_ever_new_targets_leave_nothing_behind(server: NameServer) -> None:
+    one = source(server, f"http+srv://{NAME}")
+    for number in range(5):
+        server.set(f"{number}.vllm.test", "A", "10.0.0.1")
+        server.set(NAME, "SRV", f"0 1 8001 {number}.vllm.test.")
+        await one.look(Heard())
+    assert {host for host, _ in one._last} == {"4.vllm.test."}
