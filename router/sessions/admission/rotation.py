@@ -82,12 +82,12 @@ class Rotation(Protocol):
         room = self._limit(worker) - place.promised_before(turn) - place.claims[turn]
         leavers = sorted(self._leavers(worker, now), key=_since)
         for session in leavers:
-            if place.tokens > room and not session.busy:
+            if place.tokens > room and not session.busy(now):
                 self.rotated += 1
                 self._leave(session)
         staying = place.tokens
         for session in leavers:
-            if session.busy:
+            if session.busy(now):
                 if session.leaving != (staying > room):
                     session.leaving = not session.leaving
                     self.on_change(session)
@@ -97,7 +97,7 @@ class Rotation(Protocol):
         """Sessions inside have outgrown the memory: the one that is inside for longest leaves."""
         limit = self._capacity(worker) * self.share * (place.margin.share + OVER)
         while limit and place.tokens > limit and len(place.sessions) > 1:
-            idle = next(place.idle(), None)
+            idle = next(place.idle(self._clock()), None)
             if idle is None:
                 first = next(iter(place.sessions))
                 if climate.waits and not first.leaving:

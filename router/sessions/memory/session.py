@@ -1,10 +1,14 @@
 """One session, as far as admission knows it."""
 
+import math
 from enum import IntEnum
 from os import urandom
 from typing import Any, Final
 
 ID_BYTES: Final = 8
+AWAY_S: Final = 600.0
+"""A session waits for a relative for this many seconds at most, and one that was outside for longer is away. Danger:
+without an end, one turn that always runs keeps the memory of fifteen that do not, whoever waits for it."""
 
 
 class Ending(IntEnum):
@@ -70,11 +74,14 @@ class Session:
         """Its last turn was known by its id alone."""
 
     @property
-    def busy(self) -> bool:
-        """A turn of it runs, or it waits for a relative: its last answer called a tool, and the relative runs."""
-        if self.running or self.family is None:
-            return bool(self.running)
-        return self.ending is Ending.CALL and bool(self.family.runs)
+    def waits_until(self) -> float:
+        """Until then it waits for a relative that runs, as its last answer called a tool."""
+        waits = self.family is not None and self.ending is Ending.CALL and self.family.runs
+        return self.ended_at + AWAY_S if waits else -math.inf
+
+    def busy(self, now: float) -> bool:
+        """A turn of it runs, or it waits for a relative."""
+        return bool(self.running) or now < self.waits_until
 
     @property
     def runs_here(self) -> int:

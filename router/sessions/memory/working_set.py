@@ -89,13 +89,14 @@ class WorkingSet:
 
     def ended_leases(self, now: float) -> list[Session]:
         """Sessions inside whose lease is over."""
-        idle = [session for session in self.sessions if not session.busy]
-        self.soonest_end = min((session.kept_until for session in idle if session.kept_until > now), default=math.inf)
-        return [session for session in idle if session.kept_until <= now]
+        idle = [session for session in self.sessions if not session.running]
+        ends = [max(session.kept_until, session.waits_until) for session in idle]
+        self.soonest_end = min((end for end in ends if end > now), default=math.inf)
+        return [session for session, end in zip(idle, ends, strict=True) if end <= now]
 
-    def idle(self) -> Iterator[Session]:
+    def idle(self, now: float) -> Iterator[Session]:
         """Sessions inside of which no turn runs, nor of a relative, in the order in which they came."""
-        return (session for session in self.sessions if not session.busy)
+        return (session for session in self.sessions if not session.busy(now))
 
     def _add(self, anchors: list[bytes]) -> None:
         here = self._anchors

@@ -6,7 +6,7 @@ sessions have at once names no family: some fleets send one for all.
 """
 
 from router.prefix.index import HASH_BYTES
-from router.sessions.memory.session import Ending, Session
+from router.sessions.memory.session import AWAY_S, Ending, Session
 from router.sessions.memory.working_set import WorkingSet
 from router.sessions.recognition.book import Found
 from router.sessions.recognition.hints import Hint
@@ -17,8 +17,6 @@ MAX_MEMBERS = 16
 """Of a family at one time. Danger: with more, strangers under one id push each other's memory out."""
 MAX_IDS = 2 * MAX_MEMBERS
 """By which a family is found. Danger: without a bound, who sends one known id with ever new ones fills the memory."""
-AWAY_S = 600.0
-"""A member outside, whose last turn ended longer ago, counts no more; one inside waits for no relative for longer."""
 
 
 class Family:

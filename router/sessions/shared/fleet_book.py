@@ -124,7 +124,8 @@ class FleetBook:
             return
         session = turn.session
         if session is not None:
-            late = session.place is not None and not session.busy and session.kept_until <= self._clock()
+            now = self._clock()
+            late = session.place is not None and not session.busy(now) and session.kept_until <= now
             if late and self.shared:
                 self.admission.end_leases()
             return

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from router.sessions.memory.footprint import footprint_of
-from router.sessions.memory.session import Session
-from router.sessions.recognition.families import AWAY_S, MAX_IDS, MAX_MEMBERS, Families
+from router.sessions.memory.session import AWAY_S, Session
+from router.sessions.recognition.families import MAX_IDS, MAX_MEMBERS, Families
 from router.sessions.recognition.hints import NO_HINT, Hint, Names
 from router.sessions.recognition.turn import Turn
 from tests.router.fleets import MODEL
@@ -199,6 +199,23 @@ def test_a_parent_whose_child_runs_makes_room_after_its_next_turn() -> None:
     site.end(child)
     assert parent.place is None
     assert site.places(waiting) == ["w0"]
+
+
+def test_no_parent_keeps_its_memory_for_longer_than_ten_minutes_whoever_runs() -> None:
+    site = Said()
+    parents = [site.whole(hint_of(name, "f"), (name, 20_000)) for name in "abcd"]
+    runs = site.come(hint_of("child", "f"), ("child", 1_024))
+    runs.begin(site.workers[0])
+    waiting = site.come(hint_of("x"), ("x", 50_000))
+    assert site.places(waiting) == []
+    for number in range(4):  # children that follow each other closely, so that one always runs
+        site.now += AWAY_S / 3
+        follower = site.come(hint_of(f"child{number}", "f"), (f"child{number}", 1_024))
+        follower.begin(site.workers[0])
+        site.end(runs)
+        runs = follower
+    assert site.places(waiting) == ["w0"]
+    assert [parent.place for parent in parents] == [None] * 4
 
 
 def test_a_child_that_has_answered_is_not_kept_while_its_parent_works() -> None:

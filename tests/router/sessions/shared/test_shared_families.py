@@ -3,8 +3,8 @@
 import pytest
 
 from router.prefix.index import HASH_BYTES
-from router.sessions.memory.session import Session
-from router.sessions.recognition.families import AWAY_S, MAX_MEMBERS
+from router.sessions.memory.session import AWAY_S, Session
+from router.sessions.recognition.families import MAX_MEMBERS
 from router.sessions.recognition.hints import NO_HINT, Hint
 from router.sessions.recognition.turn import Turn
 from router.sessions.shared.batch import unpack
@@ -135,10 +135,10 @@ def test_a_parent_keeps_its_memory_for_a_lease_after_its_child_s_router_has_died
     routers.talk()
     routers.wait(LIFE_S + 60.0)
     one.admission.end_leases()
-    assert parent.busy
+    assert parent.busy(one.now)
     one.book.beat()
     one.admission.end_leases()
-    assert (parent.busy, parent.place is not None) == (False, True)
+    assert (parent.busy(one.now), parent.place is not None) == (False, True)
     assert len(one.admission.book) == 1, "the child is forgotten"
     routers.wait(60.0)
     one.admission.end_leases()
