@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from router.sessions.memory.session import ID_BYTES, Ending, Session
+from router.sessions.memory.session import AWAY_S, ID_BYTES, Ending, Session
 
 
 def test_each_has_an_id_of_its_own_or_the_one_it_is_given() -> None:
@@ -16,9 +16,9 @@ def test_each_has_an_id_of_its_own_or_the_one_it_is_given() -> None:
 
 def test_it_is_busy_while_a_turn_runs() -> None:
     session = Session()
-    assert not session.busy
+    assert not session.busy(0.0)
     session.running = 1
-    assert session.busy
+    assert session.busy(2 * AWAY_S)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,10 @@ def test_it_is_busy_while_a_turn_runs() -> None:
 def test_it_waits_for_a_relative_only_behind_a_tool_call(ending: Ending, relatives: int, busy: bool) -> None:
     session = Session()
     session.family, session.ending = SimpleNamespace(runs=relatives), ending
-    assert session.busy is busy
+    session.ended_at = 5.0
+    assert session.busy(5.0) is busy
+    assert session.busy(4.0 + AWAY_S) is busy
+    assert not session.busy(5.0 + AWAY_S), "and not for ever"
 
 
 def test_turns_through_other_routers_do_not_run_here() -> None:
