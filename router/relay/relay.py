@@ -93,7 +93,7 @@ class Relay:
         try:
             with self._watchdog.watch() as watch:
                 streams = _open(exchange, attempt, reply.answer)
-                await self._relay_body(exchange, reply, watch, self._streamed(attempt) if streams else None)
+                await self._relay_body(exchange, reply, watch, self._streamed(exchange, attempt) if streams else None)
         except (ClientError, OSError):
             return AttemptOutcome("worker_died", started=True)
         except StageTimeoutError as timeout:
@@ -104,9 +104,10 @@ class Relay:
         attempt.worker.breaker.whole()
         return AttemptOutcome()
 
-    def _streamed(self, attempt: Attempt) -> Streamed:
+    def _streamed(self, exchange: Exchange, attempt: Attempt) -> Streamed:
+        """Nothing is taken out of a stream that is compressed, or whose length the worker has declared."""
         gaps = self._inter_token.series((attempt.asked.model,))
-        return Streamed(gaps, UsageOut() if attempt.hides_usage else None)
+        return Streamed(gaps, UsageOut() if attempt.hides_usage and exchange.extensible else None)
 
     async def _relay_body(self, exchange: Exchange, reply: Reply, watch: Watch, streamed: Streamed | None) -> None:
         """Relay the answer to its end, or to the end of what has come of it."""

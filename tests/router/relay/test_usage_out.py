@@ -6,6 +6,8 @@ from itertools import pairwise
 import pytest
 
 from router.relay.usage_out import MAX_EVENT_BYTES, UsageOut
+from tests.attacks.hostile_worker import CASE, Heard, HostileWorker, Script, chunked
+from tests.routers import MODEL, chat, running_router
 
 TOKEN = b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 USAGE = b'data: {"id":"1","choices":[],"usage":{"prompt_tokens":9,"total_tokens":10,"prompt_tokens_details":null}}\n\n'
@@ -70,3 +72,22 @@ def test_what_does_not_end_does_not_wait_for_ever() -> None:
     out = UsageOut()
     piece = b"data: " + b"x" * MAX_EVENT_BYTES
     assert out.take(piece) == piece
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_nothing_is_taken_out_of_an_answer_of_a_declared_length(declared: bool) -> None:
+    """It would be shorter than its head says, and be cut; behind a proxy the next answer would fill it up."""
+    stream = TOKEN + USAGE + DONE
+
+    def answer(heard: Heard) -> Script:
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+        if declared:
+            return Script((head + b"content-length: %d\r\n\r\n" % len(stream), stream))
+        return Script((head + b"transfer-encoding: chunked\r\n\r\n", chunked(TOKEN, USAGE, DONE)))
+
+    async with HostileWorker(MODEL, answer) as worker, running_router(worker.url) as router:
+        for _ in range(2):
+            body = chat(stream=True)
+            got = await router.client.post("/v1/chat/completions", json=body, headers={CASE: "any"})
+            assert got.content == (stream if declared else TOKEN + DONE)
+        assert all(b"include_usage" in heard.body for heard in worker.heard)
