@@ -19,6 +19,11 @@ PIECE_BYTES = 4096
 stay whole."""
 
 
+MAX_PATH_CHARS = 512
+"""Of a path in a line. Danger: without a bound, paths of 64 KB that nobody needs a key for fill disks, and the memory
+while the writer is slow."""
+
+
 class AccessLine(msgspec.Struct, omit_defaults=True):
     """What is said of a request. Token counts are tokens, times are milliseconds."""
 
@@ -91,7 +96,7 @@ def _line(record: RequestRecord) -> AccessLine:
         ts=record.ended_ts,
         request_id=record.request_id,
         method=record.method,
-        path=record.path,
+        path=record.path[:MAX_PATH_CHARS],
         status=record.status,
         outcome=record.outcome,
         duration_ms=_ms(record.duration_s),

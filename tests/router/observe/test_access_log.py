@@ -3,6 +3,8 @@
 import io
 import json
 
+from msgspec.structs import replace
+
 from router.observe.access_log import MAX_WAITING_LINES, AccessLog
 from router.observe.record import RequestRecord
 
@@ -44,6 +46,15 @@ def test_a_line_tells_times_in_milliseconds_and_leaves_out_what_is_not_known() -
         "queued_for": "memory",
         "ttft_ms": 2500.0,
     }
+
+
+def test_a_long_path_is_cut() -> None:
+    out = io.BytesIO()
+    log = AccessLog(out)
+    log.write(replace(record(1), path="/" + "x" * 60_000))
+    log.flush()
+    assert len(out.getvalue()) < 1000
+    assert json.loads(out.getvalue())["path"].startswith("/xxx")
 
 
 def test_lines_are_json_and_in_order() -> None:
