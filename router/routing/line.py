@@ -6,7 +6,7 @@ not be broken: one request tries at a time, so that of two the later one's decis
 
 import math
 from collections.abc import Callable, Iterator
-from itertools import islice, takewhile
+from itertools import islice
 
 import msgspec
 
@@ -45,6 +45,8 @@ class Line:
         self._blocked: set[str] = set()
         self._searches: dict[str, int] = {}
         """Searches for room at this look that found none, by group."""
+        self._places: dict[Ticket, int] | None = None
+        """How many stand before each; None while that was not counted since the last look."""
         self._gap_s = 1.0
         self._went_at = -math.inf
 
@@ -61,8 +63,11 @@ class Line:
         return iter(self._calls)
 
     def before(self, ticket: Ticket) -> int:
-        """How many stand before it; all of them before one that is not here."""
-        return sum(1 for _ in takewhile(lambda other: other is not ticket, self._queue.in_order()))
+        """How many stood before it when that was last counted; all of them before one that was not here. It is counted
+        once between two looks, as all may ask at the same moment."""
+        if self._places is None:
+            self._places = {other: place for place, other in enumerate(self._queue.in_order())}
+        return self._places.get(ticket, len(self))
 
     def enter(self, ticket: Ticket, call: Callable[[], None]) -> None:
         """Stand in line. Somebody else's newest ticket, or this one, may be pushed out for it."""
@@ -77,6 +82,7 @@ class Line:
         """Let the next one try again: everything may have changed."""
         self._blocked.clear()
         self._searches.clear()
+        self._places = None
         self._end_waits()
         self.give()
 

@@ -200,10 +200,24 @@ def test_who_is_sent_away_is_told_how_many_stood_before() -> None:
     assert [(one.late, one.before) for one in tickets] == [(False, 0), (True, 1), (True, 2)]
 
 
+def test_how_many_stand_before_is_counted_once_between_two_looks() -> None:
+    """All who wait may ask at the same moment, and each count goes through the whole line."""
+    site = Site()
+    tickets = [site.enter() for _ in range(3)]
+    site.line.look()
+    assert site.line.before(tickets[2]) == 2
+    site.enter("late")
+    site.line.leave(tickets[0])
+    assert [site.line.before(each) for each in tickets] == [0, 1, 2], "as it was counted"
+    site.line.look()
+    assert site.line.before(tickets[2]) == 1
+
+
 def test_how_many_stand_before_a_ticket_is_the_order_of_the_line() -> None:
     site = Site()
     first, second, other = site.enter(), site.enter(), site.enter("n")
     assert [site.line.before(each) for each in (first, second, other)] == [0, 1, 2]
     site.line.look()
     site.go(first)
+    site.line.look()
     assert [site.line.before(each) for each in (first, second, other)] == [2, 0, 1]
