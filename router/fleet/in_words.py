@@ -10,7 +10,12 @@ MAX_MODELS = 4
 
 def one_line(text: str) -> str:
     """The text, at most 200 characters of it, with what is not printable as Python writes it."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:MAX_TEXT])
+    return printable(text[:MAX_TEXT])
+
+
+def printable(text: str) -> str:
+    """The text, with what is not printable as Python writes it: nothing in it breaks a line or moves a cursor."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def in_words(worker: Worker) -> str:

@@ -1,12 +1,12 @@
 """The status as lines of a terminal. Pure: a status, a width and a height in; text out.
 
-What workers and clients wrote is cut short, and what could move the cursor is shown as Python writes it.
+Lines are cut short, and what could move the cursor is shown as Python writes it, whoever wrote it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from router.fleet.in_words import one_line
+from router.fleet.in_words import printable
 
 BOLD, DIM, RED, YELLOW, GREEN, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
 BAR = 24
@@ -20,7 +20,7 @@ LEGEND = "█ turn running  ▒ pausing  ▚ leaving  · other prefixes"
 def screen(status: Mapping[str, Any], width: int, height: int, color: bool = True) -> str:
     """At most `height` lines of at most `width` characters each."""
     lines = [*_head(status), *_notices(status), *_workers(status), *_door(status), *_decisions(status)]
-    shown = [_styled(text[: max(1, width)], style, color) for style, text in lines[: max(1, height)]]
+    shown = [_styled(printable(text)[: max(1, width)], style, color) for style, text in lines[: max(1, height)]]
     return "\n".join(shown)
 
 
@@ -32,7 +32,7 @@ def _head(status: Mapping[str, Any]) -> Iterator[Line]:
     router, totals = status["router"], status["totals"]
     up = seconds(status["at"] - router["started_at"])
     draining = "  DRAINING" if router["draining"] else ""
-    yield BOLD, f"Warmroute {one_line(router['version'])}  {one_line(router['policy'])}  up {up}{draining}"
+    yield BOLD, f"Warmroute {router['version']}  {router['policy']}  up {up}{draining}"
     prompts = totals["prompt_tokens"]
     hits = f"cached {share(totals['cached_tokens'], prompts)} (predicted {share(totals['predicted_tokens'], prompts)})"
     ttft = f"first token p50 {seconds(totals['ttft_p50_s'])}, p90 {seconds(totals['ttft_p90_s'])}"
@@ -50,14 +50,14 @@ def _saved(status: Mapping[str, Any]) -> Iterator[Line]:
         for other in others:
             hit = share(other["cached_tokens"], model["prompt_tokens"])
             saved = seconds(other["prefill_s"] - served["prefill_s"])
-            name = f"{one_line(model['model'])}: {one_line(other['policy'])}"
+            name = f"{model['model']}: {other['policy']}"
             yield GREEN, f"{name} would have cached {hit}; saved {saved} of prefill"
 
 
 def _notices(status: Mapping[str, Any]) -> Iterator[Line]:
     for notice in status["notices"]:
         bad = notice["level"] == "bad"
-        yield RED if bad else YELLOW, f"{'✕' if bad else '!'} {one_line(notice['what'])} -> {one_line(notice['do'])}"
+        yield RED if bad else YELLOW, f"{'✕' if bad else '!'} {notice['what']} -> {notice['do']}"
 
 
 def _workers(status: Mapping[str, Any]) -> Iterator[Line]:
@@ -72,7 +72,7 @@ def _workers(status: Mapping[str, Any]) -> Iterator[Line]:
         style = "" if state == "healthy" else YELLOW if state == "draining" else RED
         yield (
             style,
-            f"{one_line(worker['name'].removeprefix('http://')):<30.30} {state:<10} |{bar(memory)}| "
+            f"{worker['name'].removeprefix('http://'):<30.30} {state:<10} |{bar(memory)}| "
             f"{memory['sessions_total']:>8} {worker['in_flight']:>4} {worker['queued_tokens']:>8,} "
             f"{share(hits['cached_tokens'], hits['prompt_tokens']):>7}",
         )
@@ -89,11 +89,11 @@ def _door(status: Mapping[str, Any]) -> Iterator[Line]:
 
 def _waits(waits: Mapping[str, Any]) -> str:
     who = "known session" if waits["known_session"] else "new session"
-    return f"waits {seconds(waits['waited_s'])} for {waits['waits_for']}: {who} of {one_line(waits['model'])}"
+    return f"waits {seconds(waits['waited_s'])} for {waits['waits_for']}: {who} of {waits['model']}"
 
 
 def _decisions(status: Mapping[str, Any]) -> Iterator[Line]:
-    names = {worker["id"]: one_line(worker["name"].removeprefix("http://")) for worker in status["workers"]}
+    names = {worker["id"]: worker["name"].removeprefix("http://") for worker in status["workers"]}
     yield "", ""
     yield DIM, f"{'DECIDED FOR':<30} {'WHY':<10} {'PROMPT':>9} {'PREDICTED':>9} {'CACHED':>9} {'FIRST':>8}  PRICES"
     for seen in status["decisions"]:

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 import httpx
 import msgspec
 
+from router.fleet.in_words import printable
 from router.status.screen import screen
 
 EVERY_S = 1.0
@@ -31,7 +32,10 @@ VARIABLE = "WARMROUTE_ADMIN_API_KEY"
 
 
 class NoStatusError(Exception):
-    """The router cannot be asked. Its text is for the operator."""
+    """The router cannot be asked. Its text is for the operator's terminal."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str], out: TextIO = sys.stdout) -> int:

@@ -43,6 +43,7 @@ async def test_a_wrong_key_is_said_in_one_line(capsys: pytest.CaptureFixture[str
         (httpx.Response(200, content=b"[]"), "is no Warmroute"),
         (httpx.Response(200, content=b"\xff"), "is no Warmroute"),
         (httpx.Response(502, content=b"<html>"), "answers 502: no reason given"),
+        (httpx.Response(500, json={"error": {"message": "\x1b[2J\n"}}), r"answers 500: \\x1b\[2J\\n$"),
         (httpx.Response(404, json={"error": "no"}), "answers 404: no reason given"),
     ],
 )
