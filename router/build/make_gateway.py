@@ -182,7 +182,7 @@ def _control_state(
             started_at=started_at,
             draining=inputs.draining,
             sharing=partial(_sharing_told, inputs),
-            savings=inputs.shadows.told,
+            savings=inputs.shadows.savings,
         ),
     )
 

@@ -21,8 +21,8 @@ KEPT = 0.98
 """What `stay_s` keeps of older stays at each new one: long ones are rare."""
 
 
-class Punctuality:
-    """One worker's lateness. Times are seconds of `clock`; any hashable handle stands for a request."""
+class Lateness:
+    """One worker's. Times are seconds of `clock`; any hashable handle stands for a request."""
 
     __slots__ = ("_alone", "_answered", "_clock", "_due", "_squares", "_stays", "stay_s", "usual_s")
 

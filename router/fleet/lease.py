@@ -2,7 +2,7 @@
 path.
 
 The counters of the worker change together and nowhere else: requests in flight, prompt
-tokens held, and tokens still to be prefilled; with them what first tokens say of its punctuality. A lease that
+tokens held, and tokens still to be prefilled; with them what first tokens say of its lateness. A lease that
 ended twice or never would lie to every later decision.
 """
 
@@ -34,7 +34,7 @@ class Lease:
         worker.running.held_tokens += self.prompt_tokens
         due = worker.queue_prefill(self._queued_tokens)
         if self._tells:
-            worker.running.punctuality.dispatched(self, due)
+            worker.running.lateness.dispatched(self, due)
         worker.count_in_flight(1)
         if worker.on_load is not None:
             worker.on_load(worker)
@@ -44,7 +44,7 @@ class Lease:
         """Prefill is done: its tokens are no longer work that waits. Safe to call again."""
         self._unqueue()
         if self._tells:
-            self.worker.running.punctuality.answered(self)
+            self.worker.running.lateness.answered(self)
 
     def _unqueue(self) -> None:
         if self._queued_tokens:
@@ -63,7 +63,7 @@ class Lease:
         self._unqueue()
         worker = self.worker
         if self._tells:
-            worker.running.punctuality.ended(self)
+            worker.running.lateness.ended(self)
         worker.running.held_tokens -= self.prompt_tokens
         worker.count_in_flight(-1)
         if worker.on_load is not None:

@@ -5,13 +5,13 @@ What other routers have there is no part of it: callers bring the seconds of pre
 
 from collections.abc import Callable
 
-from router.fleet.lateness import Punctuality
+from router.fleet.lateness import Lateness
 
 
 class Running:
     """The counters of one worker's leases. They change together, and come to nothing when the last lease ends."""
 
-    __slots__ = ("_prefill_ends", "held_tokens", "in_flight", "punctuality", "queued_tokens")
+    __slots__ = ("_prefill_ends", "held_tokens", "in_flight", "lateness", "queued_tokens")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.in_flight = 0
@@ -20,7 +20,7 @@ class Running:
         """Prompt tokens of these."""
         self.queued_tokens = 0
         """Uncached prompt tokens of those whose first byte has not come."""
-        self.punctuality = Punctuality(clock)
+        self.lateness = Lateness(clock)
         self._prefill_ends = 0.0
 
     def queue(self, tokens: int, rate: float, free_at: float) -> float:

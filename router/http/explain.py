@@ -66,7 +66,7 @@ class Explainer:
                 **candidate._asdict(),
                 "rank": worker.rank if len(worker.ranks) > 1 else None,
                 "cost": cost,
-                "wait_s": wait_s(candidate, worker.running.punctuality, now),
+                "wait_s": wait_s(candidate, worker.running.lateness, now),
                 **(room_explained(self.admission, asked.turn, worker) if asked.turn is not None else {}),
             }
             for candidate, worker, cost in zip(decision.candidates, decision.workers, costs, strict=True)

@@ -177,7 +177,7 @@ def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: 
         prefill_rate=worker.prefill_rate,
         strangers=gauges.strangers,
         warmth=1.0 if worker.warmth.warm_at <= now else worker.warmth.share(now),
-        stay_s=running.punctuality.stay_s,
+        stay_s=running.lateness.stay_s,
         held_share=worker.held_share.value,
     )
 

@@ -8,24 +8,24 @@ compute.
 from policies.api import Candidate
 from policies.expected_ttft import WAITING_TOKENS
 from policies.memory_wait import memory_wait_s
-from router.fleet.lateness import Punctuality
+from router.fleet.lateness import Lateness
 from router.routing.decide import Decision
 
 
 def saturated(decision: Decision, bound_s: float, now: float) -> bool:
     """Would this request wait longer than the bound wherever it went? Usually one look at the chosen worker. A chosen
     worker that is saturated while another is not is the policy's choice: computing the prompt there takes longer."""
-    if wait_s(decision.selection.candidate, decision.worker.running.punctuality, now) <= bound_s:
+    if wait_s(decision.selection.candidate, decision.worker.running.lateness, now) <= bound_s:
         return False
     pairs = zip(decision.candidates, decision.workers, strict=True)
-    return all(wait_s(candidate, worker.running.punctuality, now) > bound_s for candidate, worker in pairs)
+    return all(wait_s(candidate, worker.running.lateness, now) > bound_s for candidate, worker in pairs)
 
 
-def wait_s(candidate: Candidate, punctuality: Punctuality, now: float) -> float:
+def wait_s(candidate: Candidate, lateness: Lateness, now: float) -> float:
     """Seconds until the engine would begin this candidate's prompt. Pure. For a prompt that can never fit no memory is
     waited for: nothing that runs there would free enough, the engine refuses it at once, and others wait behind it."""
     rate = candidate.prefill_rate
-    ahead = candidate.queued_tokens / rate + punctuality.late_s(now)
+    ahead = candidate.queued_tokens / rate + lateness.late_s(now)
     engine = WAITING_TOKENS * candidate.waiting / rate
     prompt_tokens = candidate.cached_tokens + candidate.uncached_tokens
     fits = prompt_tokens <= candidate.kv_capacity_tokens

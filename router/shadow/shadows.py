@@ -142,11 +142,11 @@ class Shadows(Collector):
         for counter in (self.prompt_tokens, self.cached_tokens, self.prefill_seconds):
             yield from counter.collect()
 
-    def told(self) -> list[dict[str, Any]]:
+    def savings(self) -> list[dict[str, Any]]:
         """For the status: by model, what was served and what each policy would have found."""
-        return [self._told(model, tokens) for (model,), tokens in list(self.prompt_tokens.values.items())]
+        return [self._savings_of(model, tokens) for (model,), tokens in list(self.prompt_tokens.values.items())]
 
-    def _told(self, model: str, tokens: float) -> dict[str, Any]:
+    def _savings_of(self, model: str, tokens: float) -> dict[str, Any]:
         def of(policy: str) -> dict[str, Any]:
             label = (model, policy)
             return {

@@ -17,7 +17,7 @@ def prefixes(residency: Residency, workers: Iterable[Worker]) -> list[dict[str, 
     shown = list(islice(workers, MOST_HOLDERS))
     by_holder = {worker.holder: worker for worker in shown}
     found = [holder for name in by_holder if (holder := residency.holder(name)) is not None]
-    return [_told(run, by_holder) for run in outline(found, residency.tree.root)]
+    return [_described(run, by_holder) for run in outline(found, residency.tree.root)]
 
 
 def indexed_tokens(residency: Residency, worker: Worker) -> int:
@@ -26,7 +26,7 @@ def indexed_tokens(residency: Residency, worker: Worker) -> int:
     return holder.resident_blocks * worker.chain_block_tokens if holder is not None else 0
 
 
-def _told(run: Run, workers: Mapping[str, Worker]) -> dict[str, Any]:
+def _described(run: Run, workers: Mapping[str, Worker]) -> dict[str, Any]:
     shares = [(workers[share.holder], share) for share in run.shares]
     block = shares[0][0].chain_block_tokens if shares else 1
     return {
@@ -39,6 +39,6 @@ def _told(run: Run, workers: Mapping[str, Worker]) -> dict[str, Any]:
             }
             for worker, share in shares
         },
-        "below": [_told(each, workers) for each in run.below],
+        "below": [_described(each, workers) for each in run.below],
         "more": run.more,
     }

@@ -2,12 +2,12 @@
 
 import pytest
 
-from router.fleet.lateness import STAY_S, Punctuality
+from router.fleet.lateness import STAY_S, Lateness
 from tests.router.clients.clock import Clock
 
 
 def test_nothing_awaited_is_never_late() -> None:
-    worker = Punctuality(Clock(0))
+    worker = Lateness(Clock(0))
     assert worker.late_s(1e9) == 0
     worker.dispatched("a", 10)
     assert (worker.late_s(9), worker.late_s(13)) == (0, 3)
@@ -16,7 +16,7 @@ def test_nothing_awaited_is_never_late() -> None:
 
 
 def test_the_oldest_that_nobody_has_overtaken_counts() -> None:
-    worker = Punctuality(Clock(0))
+    worker = Lateness(Clock(0))
     for number, due in enumerate((1, 2, 3, 4)):
         worker.dispatched(number, due)
     assert worker.late_s(10) == 9
@@ -33,7 +33,7 @@ def test_the_oldest_that_nobody_has_overtaken_counts() -> None:
 
 def test_the_stay_is_learned() -> None:
     clock = Clock(0)
-    worker = Punctuality(clock)
+    worker = Lateness(clock)
     assert worker.stay_s == STAY_S
     for number in range(100):
         worker.dispatched(number, clock.now)
@@ -47,7 +47,7 @@ def test_the_stay_is_learned() -> None:
 
 def test_what_an_idle_worker_always_takes_is_expected() -> None:
     clock = Clock(0)
-    worker = Punctuality(clock)
+    worker = Lateness(clock)
     for number in range(60):
         worker.dispatched(number, clock.now)
         clock.now += 5
@@ -61,7 +61,7 @@ def test_what_an_idle_worker_always_takes_is_expected() -> None:
 
 def test_a_busy_worker_teaches_no_patience() -> None:
     clock = Clock(0)
-    worker = Punctuality(clock)
+    worker = Lateness(clock)
     worker.dispatched("first", 0)
     worker.answered("first")
     for number in range(60):
@@ -74,7 +74,7 @@ def test_a_busy_worker_teaches_no_patience() -> None:
 
 def test_those_that_are_found_there_stay_longer_than_those_that_come() -> None:
     clock = Clock(0)
-    worker = Punctuality(clock)
+    worker = Lateness(clock)
     assert worker.stay_s == STAY_S
     for number in range(1_000):
         worker.answered(number)

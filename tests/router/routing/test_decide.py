@@ -220,7 +220,7 @@ def test_every_figure_of_a_worker_is_in_the_field_of_its_name() -> None:
         prefill_rate=12.5,
         strangers=9,
         warmth=0.0,
-        stay_s=worker.running.punctuality.stay_s,
+        stay_s=worker.running.lateness.stay_s,
         held_share=0.25,
     )
     assert 4_000 < found.queued_tokens <= 4_020

@@ -8,7 +8,7 @@ import pytest
 from policies.api import Selection
 from policies.expected_ttft import ExpectedTtft
 from policies.memory_wait import memory_wait_s
-from router.fleet.lateness import Punctuality
+from router.fleet.lateness import Lateness
 from router.fleet.worker import Worker
 from router.routing.decide import Decision
 from router.routing.saturation import saturated, wait_s
@@ -19,7 +19,7 @@ IDLE = a_worker("w", 1000, kv_capacity_tokens=100_000, prefill_rate=10_000.0)
 
 
 def of(**changes: Any) -> float:
-    return wait_s(IDLE._replace(**changes), Punctuality(lambda: 0.0), 0.0)
+    return wait_s(IDLE._replace(**changes), Lateness(lambda: 0.0), 0.0)
 
 
 def test_an_idle_worker_makes_nobody_wait() -> None:
@@ -35,7 +35,7 @@ def test_memory_is_not_waited_for_where_it_can_never_suffice() -> None:
 
 
 def test_prefill_ahead_and_lateness_add_up() -> None:
-    late = Punctuality(lambda: 0.0)
+    late = Lateness(lambda: 0.0)
     late.dispatched("a", 5.0)
     assert of(queued_tokens=20_000) == 2
     assert wait_s(IDLE._replace(queued_tokens=20_000), late, 6.0) == 3
