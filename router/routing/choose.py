@@ -225,7 +225,7 @@ class Search:
         """Is there room now? Where no worker is left there is nothing to wait for. It is not looked for again before
         something has changed."""
         admission, now = self._admission, self._clock()
-        self._book.recognise(self._turn)
+        self._book.notice(self._turn)
         if admission.changes == self._seen and now < self._again_at:
             return False
         workers = self._workers()

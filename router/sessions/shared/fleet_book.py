@@ -45,6 +45,9 @@ TRIES = 4
 """How often room is asked for while other routers take some at the same time."""
 RECENT = 2_000
 """Sessions outside that are told to a router that asks: those used last."""
+NOTICED, NOTICE_S = 8, 0.01
+"""Of the turns that wait, so many are looked at again in so many seconds. Danger: with all, 64 long prompts of new
+sessions stop the event loop for 25 ms whenever another router tells something."""
 AGAIN_S = 1.0
 """All is told at most once in this many seconds."""
 MAX_HOLDERS = 16_384
@@ -99,6 +102,7 @@ class FleetBook:
         self._said: Crowd = ([], [])
         self._asked = False
         self._told_all_at = -AGAIN_S
+        self._noticed, self._notices_at = 0, 0.0
         admission.on_change = self._changed
 
     @property
@@ -131,6 +135,18 @@ class FleetBook:
             return
         if turn.heard != self.admission.heard:
             self.admission.recognise(turn)
+
+    def notice(self, turn: Turn) -> None:
+        """As `recognise`, for one of many that wait: of a few at once, of the others at a later call."""
+        if turn.session is not None or turn.heard == self.admission.heard:
+            self.recognise(turn)
+            return
+        now = self._clock()
+        if now - self._notices_at >= NOTICE_S:
+            self._notices_at, self._noticed = now, 0
+        self._noticed += 1
+        if self._noticed <= NOTICED:
+            self.recognise(turn)
 
     async def reserve(self, turn: Turn | None, worker: Worker) -> bool:
         """May it go to `worker`, by what all routers know? It must begin at once after that."""

@@ -24,11 +24,12 @@ from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission.admission import SessionAdmission
 from router.sessions.memory.session import Session
 from router.sessions.recognition.turn import Turn
-from router.sessions.shared.fleet_book import FleetBook, Taken
+from router.sessions.shared.fleet_book import NOTICE_S, NOTICED, FleetBook, Taken
 from router.wire.errors import ApiError, UnservedError
 from router.wire.keep_alive import KeepAlive
 from tests.router.fleets import MODEL, make_fleet
 from tests.router.sessions.chains import prompt_of
+from tests.router.sessions.pair import Routers
 from tokenizer_cache.bodies.request import parse
 from tokenizer_cache.prompt import Prompt
 
@@ -256,3 +257,18 @@ async def test_who_comes_later_stands_in_line_though_nothing_is_ever_saturated()
     assert not case.chooser.must_wait(case.asked, decision)
     case.room.line.enter(Ticket("", 1.0, MODEL), lambda: None)
     assert case.chooser.must_wait(case.asked, decision)
+
+
+def test_of_many_that_wait_a_few_are_looked_at_again_at_once_and_all_of_them_soon() -> None:
+    routers = Routers(2)
+    one, two = routers.all
+    waiting = [two.arrive(f"new{number}")[0] for number in range(3 * NOTICED)]
+    one.begin("a")
+    routers.talk()
+    known = []
+    for _ in range(4):
+        for turn in waiting:
+            two.book.notice(turn)
+        known.append(sum(turn.heard == two.admission.heard for turn in waiting))
+        routers.wait(2 * NOTICE_S)
+    assert known == [NOTICED, 2 * NOTICED, 3 * NOTICED, 3 * NOTICED]
