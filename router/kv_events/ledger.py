@@ -21,19 +21,24 @@ MAX_COPIES = 255
 """Copies of one engine block that are counted: requests that compute the same prompt at once store it twice."""
 MAX_BLOCKS = 2_000_000
 """Engine blocks of one worker that are known at most; with more of them the worker is simulated again."""
+MAX_ID_BYTES = 256 << 20
+"""Of one worker's token ids: 64 million. Danger: each branch repeats its cell's head, and a cell is as large as the
+engine says: 2,000,000 branches of one cell of 65,536 tokens are 500 GB."""
+MAX_STEMS = 256
+"""Branches of branches, in one cell. Danger: they are gone through by recursion, which Python ends at 1,000."""
 MAX_CHAIN_BYTES = 64 << 20
 """Of the chains that are told at once. Danger: each repeats what it begins with, so that 100,000 ends of one chain of
 as many blocks are 80 GB."""
 
 
 class FullLedgerError(Exception):
-    """More blocks than are known at most, or more chains than are told."""
+    """More blocks, ids or branches than are known at most, or more chains than are told."""
 
 
 class Cell:
     """One block of the chain, perhaps not full yet."""
 
-    __slots__ = ("branches", "children", "copies", "first", "hash", "hashes", "ids", "parent", "stem")
+    __slots__ = ("branches", "children", "copies", "first", "hash", "hashes", "ids", "parent", "stem", "stems")
 
     def __init__(self, parent: Cell | None, stem: Cell | None = None, first: int = 0) -> None:
         self.parent = parent
@@ -42,10 +47,12 @@ class Cell:
         """The cell with which it shares its first engine blocks."""
         self.first = first
         """How many these are."""
+        self.stems: int = stem.stems + 1 if stem is not None else 0
+        """Cells from which it branches off, one from the other."""
         self.copies = bytearray()
         """Of its own engine blocks."""
         self.hashes: list[int] = []
-        self.ids = b""
+        self.ids = bytearray()
         """All of its token ids."""
         self.hash = b""
         """In the chain; empty until it is full."""
@@ -84,6 +91,7 @@ class Ledger:
         self._max_blocks = max_blocks
         self._cells: dict[int, tuple[Cell, int]] = {}
         """By engine block: its cell and its place there."""
+        self._id_bytes = 0
         self._touched: dict[Cell, int] = {}
         """Cells of which an engine block has come or gone, with the first such one."""
 
@@ -104,6 +112,7 @@ class Ledger:
         """It holds nothing, or nothing is known of it any more."""
         self._cells.clear()
         self._touched.clear()
+        self._id_bytes = 0
 
     def changes(self) -> Changes:
         """What has changed since the last call. Raises FullLedgerError."""
@@ -165,8 +174,11 @@ class Ledger:
             return new
         if filled == cell.blocks:
             return cell
+        if cell.stems >= MAX_STEMS:
+            raise FullLedgerError
         branch = Cell(cell.parent, cell, filled)
         branch.ids = cell.ids[: filled * width]
+        self._id_bytes += len(branch.ids)
         cell.branches[branch] = None
         if cell.parent is not None:
             cell.parent.children[branch] = None
@@ -177,9 +189,12 @@ class Ledger:
         cell.hashes.append(engine_hash)
         cell.copies.append(1)
         cell.ids += ids
+        self._id_bytes += len(ids)
+        if self._id_bytes > MAX_ID_BYTES:
+            raise FullLedgerError
         if len(cell.ids) == self._chain.block_bytes:
             parent = self._root if cell.parent is None else cell.parent.hash
-            cell.hash, _ = self._chain.extend(parent, b"", cell.ids)
+            cell.hash, _ = self._chain.extend(parent, b"", bytes(cell.ids))
 
     def _remove(self, hashes: Sequence[int]) -> None:
         for engine_hash in hashes:
@@ -208,7 +223,8 @@ class Ledger:
         while cell is not None and not any(cell.copies) and not cell.children and not cell.branches:
             for engine_hash in cell.hashes:
                 self._cells.pop(engine_hash, None)
-            cell.hashes = []
+            self._id_bytes -= len(cell.ids)
+            cell.hashes, cell.ids = [], bytearray()
             stem, parent = cell.stem, cell.parent
             if stem is not None and cell in stem.branches:
                 del stem.branches[cell]

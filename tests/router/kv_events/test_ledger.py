@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from router.kv_events import ledger as module
 from router.kv_events.batches import Cleared, Removed, Stored
 from router.kv_events.ledger import Cell, FullLedgerError, Ledger
 from tokenizer_cache.conversations.chain import ID_BYTES, Chain, pack
@@ -115,6 +116,47 @@ def test_it_is_bounded_and_cleared() -> None:
         ledger.apply(engine.stored(ids, 8, 9))
     ledger.apply(Cleared())
     assert (len(ledger), ledger.changes(), ledger.chains()) == (0, ([], []), [])
+
+
+@pytest.mark.timeout(60)
+def test_branches_of_branches_of_a_large_cell_are_bounded() -> None:
+    """An engine says how large a cell is. Branches of branches are gone through by recursion, which Python ends."""
+    tokens = 4096
+    large = Chain(tokens * ID_BYTES, b"secret")
+    ledger = Ledger(large, large.root(b"scope"), Counter())
+    ledger.apply(Stored([1, 2], None, pack([1, 1]), 1))
+
+    def branch_on() -> None:
+        parent = 1
+        for name in range(10, 10 + 2 * tokens, 2):
+            ledger.apply(Stored([name, name + 1], parent, pack([1, 1]), 1))
+            parent = name
+
+    with pytest.raises(FullLedgerError):
+        branch_on()
+    ledger.apply(Removed([1]))
+    assert ledger.changes() == ([], [])
+
+
+def test_the_ids_of_all_branches_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each branch repeats the head of its cell."""
+    monkeypatch.setattr(module, "MAX_ID_BYTES", 40 * CELL * ID_BYTES)
+    engine, (ledger, _) = Engine(1), ledger_of()
+    head = list(range(CELL - 2))
+
+    def branch(number: int) -> list[int]:
+        ids = [*head, number, number]
+        ledger.apply(engine.stored(ids, 0, CELL))
+        return ids
+
+    for number in range(1000, 1100):
+        ids = branch(number)
+        ledger.changes()
+        ledger.apply(Removed([engine.name(ids, CELL - 1), engine.name(ids, CELL)]))
+        ledger.changes()  # what is gone counts no more
+    with pytest.raises(FullLedgerError):
+        for number in range(2000, 2100):
+            branch(number)
 
 
 @pytest.mark.parametrize("seed", range(12))
