@@ -49,6 +49,9 @@ class Seen:
     """Tokens of sessions inside beyond the room, at any worker, as any router says."""
     outcomes: dict[str, float] = field(default_factory=dict)
     """Room that was asked for, by outcome."""
+    looks: int = 0
+    alone: int = 0
+    """Looks at which a router admitted into its share of the memory alone: it had not heard from Redis for a second."""
     cpu_s: float = 0.0
 
 
@@ -64,7 +67,13 @@ async def run(seconds: float) -> list[Table]:
         "longest wait, s",
         "oldest without an answer, s",
     )
-    more = ("not answered", "most tokens too many at a worker", "room asked: yes, no, unsure", "router cores")
+    more = (
+        "not answered",
+        "most tokens too many at a worker",
+        "room asked: yes, no, unsure",
+        "cut off from Redis, %",
+        "router cores",
+    )
     title = f"{USERS} users at twice the memory of {ENGINES} workers with {KV_TOKENS:,} KV tokens, {seconds:.0f} s"
     return [Table(title, (*head, *more), [*map(tuple, rows)]), await _broken()]
 
@@ -102,7 +111,9 @@ async def _watch(router: Router, seen: Seen) -> None:
     while True:
         metrics = await router.metrics()
         room = metrics.get("warmroute_session_room_tokens", {})
-        for worker, tokens in metrics.get("warmroute_session_tokens", {}).items():
+        alone = min(room.values(), default=0) < KV_TOKENS / 2
+        seen.looks, seen.alone = seen.looks + 1, seen.alone + alone
+        for worker, tokens in () if alone else metrics.get("warmroute_session_tokens", {}).items():
             seen.most_over = max(seen.most_over, tokens - room.get(worker, tokens))
         await asyncio.sleep(LOOK_S)
 
@@ -125,6 +136,7 @@ def _row(count: int, users: Users, seen: Seen, seconds: float) -> list[str]:
         str(len(measured) - len(good)),
         number(seen.most_over),
         ", ".join(f"{seen.outcomes.get(each, 0):.0f}" for each in ("yes", "no", "unsure")),
+        f"{100 * seen.alone / max(1, seen.looks):.1f}",
         f"{seen.cpu_s / seconds:.2f}",
     ]
 

@@ -42,7 +42,8 @@ from router.sessions.shared.telling import Crowd, batch_of, crowd_of, state_of, 
 LIFE_S = 3.0
 """A router that was not heard of for so long is taken for dead. Each tells something at least once a second."""
 TRIES = 4
-"""How often room is asked for while other routers take some at the same time."""
+"""How often room is asked for while other routers take some at the same time, or Redis does not answer in time. Danger:
+with one try, a stall of a busy machine lets in sessions that nobody has counted."""
 RECENT = 2_000
 """Sessions outside that are told to a router that asks: those used last."""
 NOTICED, NOTICE_S = 8, 0.01
@@ -157,18 +158,23 @@ class FleetBook:
             session = Session(turn.group, turn.session_id)
             turn.session_id = session.id
         with self._promised(turn, worker):
+            goes = False
             try:
-                for _ in range(TRIES):
-                    self._said = crowd_of(self.admission)
-                    taken = await self.take(taking(turn, session, worker, self._said, self._clock()))
-                    self.outcomes[taken] += 1
-                    if taken is not Taken.NO:
-                        return True
-                    if not self.admission.fits(turn, worker):
-                        return False
-            except BaseException:
-                self._changed(session)
-                raise
+                goes = await self._taken(turn, session, worker)
+            finally:
+                if not goes:
+                    self._changed(session)  # the others may have been told that it has begun
+        return goes
+
+    async def _taken(self, turn: Turn, session: Session, worker: Worker) -> bool:
+        for _ in range(TRIES):
+            self._said = crowd_of(self.admission)
+            taken = await self.take(taking(turn, session, worker, self._said, self._clock()))
+            self.outcomes[taken] += 1
+            if taken is Taken.YES:
+                return True
+            if not self.admission.fits(turn, worker):
+                return False
         return True
 
     @contextmanager

@@ -12,13 +12,14 @@ from router.sessions.recognition.turn import Turn
 from router.sessions.shared import book_exchange as module
 from router.sessions.shared.batch import VERSION, Batch, pack
 from router.sessions.shared.book_exchange import BookExchange
-from router.sessions.shared.fleet_book import FleetBook, Taken
+from router.sessions.shared.fleet_book import TRIES, FleetBook, Taken
 from router.shared.keys import Keys
 from router.shared.link import Link
 from router.shared.publishing import Publisher
 from router.shared.seal import Seal
 from tests.router.fleets import MODEL
 from tests.router.sessions.admission.test_admission import Site
+from tests.router.sessions.chains import prompt_of
 from tests.router.sessions.recognition.test_families import hint_of
 from tests.router.shared.conftest import LIMITS, make_link, until
 from tests.servers import RedisServer
@@ -221,7 +222,9 @@ async def test_without_redis_each_admits_into_its_share_and_all_agree_afterwards
         assert one.inside() == two.inside() == 1, "its own alone"
         turn = one.arrive("c")[0]
         assert one.places(turn) == [], "45,000 of 100,000 tokens hold no second one of 30,000"
-        assert await one.book.reserve(two.arrive("d")[0], two.workers[0]), "nobody can be asked"
+        small = one.admission.arrive(MODEL, {"f": prompt_of(("d", 9_000))})
+        assert await one.book.reserve(small, one.workers[0]), "nobody can be asked"
+        assert not await one.book.reserve(turn, one.workers[0]), "nor is there room"
         own_server.start()
         await until(lambda: one.inside() == two.inside() == 2, 20)
         await until(lambda: one.admission.share == two.admission.share == 1.0)
@@ -234,7 +237,7 @@ async def test_a_frozen_redis_holds_nobody_up(own_server: RedisServer) -> None:
         own_server.freeze()
         try:
             assert await asyncio.wait_for(one.book.reserve(one.arrive("a")[0], one.workers[0]), 5)
-            assert one.book.outcomes[Taken.UNSURE] == 1
+            assert one.book.outcomes[Taken.UNSURE] == TRIES
             await until(lambda: one.admission.share == 0.5)
         finally:
             own_server.thaw()
