@@ -73,7 +73,7 @@ class Process:
 
     async def call(self, method: str, path: str, body: object = None) -> tuple[int, str]:
         """Status and text; status 0 when nothing answers."""
-        return await asyncio.to_thread(_call, self.port, method, path, body)
+        return await asyncio.to_thread(call, self.port, method, path, body)
 
     async def ready(self) -> bool:
         """Does it serve?"""
@@ -153,7 +153,7 @@ class Router(Process):
     async def operate(self, method: str, path: str, body: object = None) -> str:
         """Use the admin API. Raises NotReady when it refuses."""
         headers = {"x-warmroute-admin-key": ADMIN, "content-type": "application/json"}
-        status, text = await asyncio.to_thread(_call, self.port, method, path, body, headers)
+        status, text = await asyncio.to_thread(call, self.port, method, path, body, headers)
         if not 200 <= status < 300:
             raise NotReady(f"{method} {path}: {status} {text}")
         return text
@@ -196,12 +196,14 @@ async def until(condition: Any, limit_s: float, complaint: str) -> float:
     return time.perf_counter() - began
 
 
-def _call(
+def call(
     port: int, method: str, path: str, body: object, headers: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[int, str]:
+    """Status and text of a call on this machine; status 0 when nothing answers. `body` is sent as JSON."""
     connection = http.client.HTTPConnection(HOST, port, timeout=10)
     try:
-        connection.request(method, path, None if body is None else json.dumps(body), dict(headers))
+        content = {} if body is None else {"content-type": "application/json"}
+        connection.request(method, path, None if body is None else json.dumps(body), content | dict(headers))
         response = connection.getresponse()
         return response.status, response.read().decode()
     except (OSError, http.client.HTTPException) as error:

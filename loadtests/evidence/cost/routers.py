@@ -4,7 +4,6 @@ CPU time is that of the router's whole process tree. A router gets a core of its
 full pipe never blocks it.
 """
 
-import http.client
 import json
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from typing import IO, Any, Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.evidence.cost.stub_worker import MODEL
+from loadtests.harness.processes import call
 from loadtests.harness.usage import Usage
 
 _START_TIMEOUT_S = 120.0
@@ -79,19 +79,7 @@ def pinned(command: Sequence[str], cpu: int) -> list[str]:
 
 def get(port: int, path: str) -> tuple[int, str]:
     """Status and text of a GET on this machine; status 0 when nothing answers."""
-    return _exchange(port, "GET", path, None)
-
-
-def _exchange(port: int, method: str, path: str, body: str | None) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request(method, path, body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        return response.status, response.read().decode()
-    except (OSError, http.client.HTTPException) as error:
-        return 0, str(error)
-    finally:
-        connection.close()
+    return call(port, "GET", path, None)
 
 
 @contextmanager
@@ -145,7 +133,7 @@ class Router:
 
     def _answers(self) -> bool:
         body = {"model": MODEL, "messages": [{"role": "user", "content": "Are you there?"}]}
-        return _exchange(self.port, "POST", "/v1/chat/completions", json.dumps(body))[0] == 200
+        return call(self.port, "POST", "/v1/chat/completions", body)[0] == 200
 
     def _knows_all(self) -> bool:
         first = int(self._setup.workers[0].rpartition(":")[2])
