@@ -90,7 +90,6 @@ REDIS = Row(
             "stranger writes to Redis.",
             (
                 Query(per_second("warmroute_registry_entries_total", ROUTER, "outcome"), "decision {{outcome}}"),
-                Query(per_second("warmroute_redis_values_refused_total", ROUTER, "kind"), "refused {{kind}}"),
                 all_routers("warmroute_redis_values_refused_total", "refused"),
             ),
             "ops",

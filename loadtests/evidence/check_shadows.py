@@ -15,6 +15,7 @@ from loadtests.laboratory.simulate import options
 from loadtests.laboratory.simulate.hosts import MODEL
 from loadtests.laboratory.simulate.run import Run
 from loadtests.laboratory.simulate.scenario import Scenario
+from router.clients import ANONYMOUS
 from router.shadow.shadows import SERVED, Shadows
 
 ARMS = ("round_robin", "least_loaded")
@@ -54,7 +55,8 @@ def restart(shadows: Shadows) -> None:
 
 def share(shadows: Shadows, policy: str) -> float:
     """Of the prompt tokens, those cached."""
-    return shadows.cached_tokens.values[MODEL, policy] / shadows.prompt_tokens.values[(MODEL,)]
+    cached, prompt = shadows.cached_tokens.values, shadows.prompt_tokens.values
+    return cached[MODEL, ANONYMOUS, policy] / prompt[MODEL, ANONYMOUS]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

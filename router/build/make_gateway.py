@@ -183,6 +183,7 @@ def _control_state(
             draining=inputs.draining,
             sharing=partial(_sharing_told, inputs),
             savings=inputs.shadows.savings,
+            savings_table=inputs.shadows.savings_table,
         ),
     )
 

@@ -42,7 +42,7 @@ async def check(settings: Settings) -> list[Finding]:
     """Everything, in the order in which it is needed."""
     found = _listening(settings)
     # Alone: a router that joins the others for a moment would be counted by them.
-    own = dataclasses.replace(settings, redis="", access_log=False, forward_token_ids=True)
+    own = dataclasses.replace(settings, redis="", access_log=False, trace_file="", forward_token_ids=True)
     async with Router(own) as router:
         await _settled(router)
         found += await _workers(router)

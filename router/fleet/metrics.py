@@ -44,6 +44,10 @@ class WorkerCollector(Collector):
             for worker in workers:
                 family.add_metric((worker.id,), read(worker))
             yield family
+        names = GaugeMetricFamily("warmroute_worker_info", "1: a worker's id and its URL.", labels=("worker", "url"))
+        for worker in workers:
+            names.add_metric((worker.id, worker.name), 1)
+        yield names
         alarms = GaugeMetricFamily("warmroute_worker_alarm", "1 while something is wrong.", labels=("worker", "kind"))
         for worker in workers:
             for kind in sorted(worker.alarms):

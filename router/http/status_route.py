@@ -1,15 +1,17 @@
-"""`GET /admin/status` behind the admin key, and the page over it. The page's own files need no key: they hold nothing,
-and a browser cannot send one with an address that a person types."""
+"""`GET /admin/status` and `/admin/savings.csv` behind the admin key, and the page over the first. The page's own files
+need no key: they hold nothing, and a browser cannot send one with an address that a person types."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Query, Response
 from fastapi.responses import JSONResponse
 
 from router.status.site import FIRST, HEADERS, page_files
 from router.status.status import StatusParts, status
 from router.wire.errors import ApiError
+
+AS_FILE = {"content-disposition": 'attachment; filename="savings.csv"', "cache-control": "no-store"}
 
 
 def add_status(app: FastAPI, parts: StatusParts, guarded: list[Any], exists: Callable[[], None]) -> None:
@@ -20,6 +22,11 @@ def add_status(app: FastAPI, parts: StatusParts, guarded: list[Any], exists: Cal
     async def show() -> JSONResponse:
         """What this router does, and what is amiss."""
         return JSONResponse(status(parts), headers={"cache-control": "no-store"})
+
+    @app.get("/admin/savings.csv", dependencies=guarded)
+    async def savings(price: Annotated[float | None, Query(ge=0, le=1e9)] = None) -> Response:
+        """What placement saved against each shadow, by month, model and client; money at a price of a worker hour."""
+        return Response(parts.savings_table(price), media_type="text/csv; charset=utf-8", headers=AS_FILE)
 
     @app.get("/admin/ui")
     async def first() -> Response:

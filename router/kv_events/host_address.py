@@ -20,12 +20,12 @@ LookUp = Callable[[str, int], Awaitable[list[str]]]
 """The addresses that may be dialled for a host and port. Raises OSError when there is none."""
 
 
-class _Known(NamedTuple):
+class _FoundAddress(NamedTuple):
     address: str
     asked_at: float
 
 
-NOWHERE = _Known("", 0.0)
+NOWHERE = _FoundAddress("", 0.0)
 
 
 class HostAddresses:
@@ -34,7 +34,7 @@ class HostAddresses:
     def __init__(self, look_up: LookUp, clock: Callable[[], float] = time.monotonic) -> None:
         self._look_up = look_up
         self._clock = clock
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _FoundAddress] = {}
 
     async def of(self, urls: Iterable[str]) -> dict[str, str]:
         """The address of each; those that have none that may be called are left out. Never raises."""
@@ -42,7 +42,7 @@ class HostAddresses:
         self._known = {url: known for url, known in self._known.items() if url in wanted}
         late = [url for url in wanted if url not in self._known or now - self._known[url].asked_at >= AGAIN_S]
         found = await asyncio.gather(*(self._ask(url) for url in late))
-        self._known.update({url: _Known(address, now) for url, address in zip(late, found, strict=True)})
+        self._known.update({url: _FoundAddress(address, now) for url, address in zip(late, found, strict=True)})
         return {url: known.address for url, known in self._known.items() if known.address}
 
     async def _ask(self, url: str) -> str:

@@ -33,6 +33,7 @@ HIGHEST = frozenset(
         "warmroute_worker_breaker_open",
         "warmroute_worker_draining",
         "warmroute_worker_engine_waiting",
+        "warmroute_worker_info",
         "warmroute_worker_kv_capacity_tokens",
         "warmroute_worker_kv_kept_tokens",
         "warmroute_worker_kv_usage_ratio",

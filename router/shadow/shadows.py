@@ -14,10 +14,12 @@ from typing import Any
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from router.clients import ANONYMOUS
 from router.observe.instruments import Counter
 from router.routing.asked import Asked
 from router.routing.choose import Choice, available
 from router.routing.prompt_record import PromptRecord
+from router.shadow.months import Months
 from router.shadow.world import Placing, World
 
 SERVED = "served"
@@ -30,6 +32,8 @@ class Shadowed:
     """One request that the worlds have placed."""
 
     model: str
+    client: str
+    """Its label."""
     choice: Choice
     rate: float
     """Tokens per second that its worker prefills."""
@@ -53,15 +57,18 @@ class Shadows(Collector):
         self._shared_by = 1
         self._capacities: dict[str, int] = {}
         self.prompt_tokens = Counter(
-            "warmroute_shadow_prompt_tokens", "Prompt tokens of answers that shadow policies were tried on.", ("model",)
+            "warmroute_shadow_prompt_tokens",
+            "Prompt tokens of answers that shadow policies were tried on.",
+            ("model", "client"),
         )
         self.cached_tokens = Counter(
             "warmroute_shadow_cached_tokens",
             "Of these, cached: as served, and as each policy says.",
-            ("model", "policy"),
+            ("model", "client", "policy"),
         )
+        self.months = Months()
         self.prefill_seconds = Counter(
-            "warmroute_shadow_prefill_seconds", "Time to compute the others, by policy.", ("model", "policy")
+            "warmroute_shadow_prefill_seconds", "Time to compute the others, by policy.", ("model", "client", "policy")
         )
 
     def __bool__(self) -> bool:
@@ -78,7 +85,8 @@ class Shadows(Collector):
                 placing = world.begin(workers, asked.prompts, asked.session, now)
                 if placing is not None:
                     placings.append((name, world, placing))
-        return Shadowed(asked.model, choice, choice.worker.prefill_rate, placings)
+        client = asked.client.label if asked.client is not None else ANONYMOUS
+        return Shadowed(asked.model, client, choice, choice.worker.prefill_rate, placings)
 
     def end(self, shadowed: Shadowed, record: PromptRecord | None, cached: int | None, completion: int | None) -> None:
         """It has ended. `record`: of the attempt that was answered, None where none was; `cached`, `completion`: tokens
@@ -104,16 +112,18 @@ class Shadows(Collector):
 
     def _count(self, shadowed: Shadowed, record: PromptRecord, cached: int | None) -> None:
         """Like with like: what was predicted by the same rules, but no more than the engine had."""
-        model, tokens = shadowed.model, record.prompt.tokens
+        label, tokens = (shadowed.model, shadowed.client), record.prompt.tokens
         served = record.predicted_tokens if cached is None else min(record.predicted_tokens, cached)
-        self.prompt_tokens.add(tokens, (model,))
-        self._add(model, SERVED, min(served, tokens), tokens, shadowed.rate)
+        self.prompt_tokens.add(tokens, label)
+        self._add((*label, SERVED), min(served, tokens), tokens, shadowed.rate)
         for name, _, placing in shadowed.placings:
-            self._add(model, name, min(placing.cached_tokens, tokens), tokens, placing.worker.prefill_rate)
+            self._add((*label, name), min(placing.cached_tokens, tokens), tokens, placing.worker.prefill_rate)
 
-    def _add(self, model: str, policy: str, cached: int, tokens: int, rate: float) -> None:
-        self.cached_tokens.add(cached, (model, policy))
-        self.prefill_seconds.add((tokens - cached) / rate, (model, policy))
+    def _add(self, label: tuple[str, str, str], cached: int, tokens: int, rate: float) -> None:
+        prefill_s = (tokens - cached) / rate
+        self.cached_tokens.add(cached, label)
+        self.prefill_seconds.add(prefill_s, label)
+        self.months.add(label, tokens, cached, prefill_s)
 
     def set_capacity(self, holder: str, blocks: int) -> None:
         """As `PrefixIndex.set_capacity`."""
@@ -144,15 +154,26 @@ class Shadows(Collector):
 
     def savings(self) -> list[dict[str, Any]]:
         """For the status: by model, what was served and what each policy would have found."""
-        return [self._savings_of(model, tokens) for (model,), tokens in list(self.prompt_tokens.values.items())]
+        models = dict.fromkeys(model for model, _ in list(self.prompt_tokens.values))
+        return [self._savings_of(model) for model in models]
 
-    def _savings_of(self, model: str, tokens: float) -> dict[str, Any]:
+    def _savings_of(self, model: str) -> dict[str, Any]:
         def of(policy: str) -> dict[str, Any]:
-            label = (model, policy)
+            cached = _of_model(self.cached_tokens, model, policy)
             return {
                 "policy": policy,
-                "cached_tokens": self.cached_tokens.values.get(label, 0.0),
-                "prefill_s": self.prefill_seconds.values.get(label, 0.0),
+                "cached_tokens": cached,
+                "prefill_s": _of_model(self.prefill_seconds, model, policy),
             }
 
+        tokens = _of_model(self.prompt_tokens, model)
         return {"model": model, "prompt_tokens": tokens, "policies": [of(name) for name in (SERVED, *self.worlds)]}
+
+    def savings_table(self, price: float | None) -> str:
+        """By month, model and client, as CSV. `price`: of a worker hour."""
+        return self.months.table(SERVED, price)
+
+
+def _of_model(counter: Counter, model: str, *policy: str) -> float:
+    """Over all clients."""
+    return sum(value for label, value in list(counter.values.items()) if label[0] == model and label[2:] == policy)

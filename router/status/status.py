@@ -47,6 +47,8 @@ class StatusParts:
     """What routers share."""
     savings: Callable[[], list[dict[str, Any]]]
     """What shadow policies would have found cached, by model."""
+    savings_table: Callable[[float | None], str]
+    """The same by month and client, as CSV, with money at a price of a worker hour."""
 
 
 def status(parts: StatusParts) -> dict[str, Any]:

@@ -23,6 +23,7 @@ NOT_SHOWN = {
     "warmroute_encoded_bytes_total",  # follows the CPU within the tokenizer
     "warmroute_keys_file_reloads_total",  # only a file that is broken needs a hand
     "warmroute_certificates_renewed_total",  # only a renewal that failed needs a hand
+    "warmroute_worker_info",  # for queries of one's own, which it joins with URLs
 }
 MOST_PANELS = 60
 """Danger: with more, nobody finds the one that an incident needs."""

@@ -13,3 +13,4 @@ def test_each_worker_has_its_load_and_health() -> None:
     assert found[f"warmroute_worker_queued_tokens{{worker={worker.id}}}"] == 123
     assert found[f"warmroute_worker_healthy{{worker={worker.id}}}"] == 1
     assert found[f"warmroute_worker_breaker_open{{worker={worker.id}}}"] == 0
+    assert found[f"warmroute_worker_info{{url={worker.url},worker={worker.id}}}"] == 1

@@ -1,5 +1,7 @@
 """What is counted of shadows, beside a router that serves, and that none of them costs a request."""
 
+import csv
+import io
 import logging
 import random
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import policies
+from router.clients.key_hash import key_digest, new_key, new_salt
 from router.prefix.residency import Limits
 from router.shadow.shadows import SERVED, Shadows
 from router.shadow.world import World
@@ -43,9 +46,9 @@ async def test_a_repeated_prompt_is_a_hit_as_served_and_none_under_round_robin()
             (told,) = (await router.client.get("/admin/status", headers={"x-warmroute-admin-key": "admin"})).json()[
                 "savings"
             ]
-    label = f'model="{MODEL}",policy='
+    label = f'client="anonymous",model="{MODEL}",policy='
     served = found[f'warmroute_shadow_cached_tokens_total{{{label}"{SERVED}"}}']
-    prompts = found[f'warmroute_shadow_prompt_tokens_total{{model="{MODEL}"}}']
+    prompts = found[f'warmroute_shadow_prompt_tokens_total{{client="anonymous",model="{MODEL}"}}']
     assert served > 0.4 * prompts > 1000
     assert found[f'warmroute_shadow_cached_tokens_total{{{label}"round_robin"}}'] == 0
     seconds = [found[f'warmroute_shadow_prefill_seconds_total{{{label}"{name}"}}'] for name in (SERVED, "round_robin")]
@@ -132,3 +135,28 @@ async def test_memories_of_worlds_are_parts_where_several_routers_share_the_work
             shadows._routers = lambda: 4
             await two_turns(router)
             assert holder.capacity_blocks == alone // 4
+
+
+async def test_what_was_saved_is_told_by_client_as_a_table(tmp_path: Path) -> None:
+    key, salt = new_key(), new_salt()
+    digest = key_digest(bytes.fromhex(salt), key.encode()).hex()
+    keys = tmp_path / "clients.toml"
+    keys.write_text(f'salt = "{salt}"\n[[key]]\nlabel = "team"\nhash = "{digest}"\n')
+    admin = {"x-warmroute-admin-key": "admin"}
+    with EngineThread(model=MODEL) as one, EngineThread(model=MODEL) as two:
+        async with running_router(one.url, two.url, shadows=("round_robin",), keys_file=str(keys)) as router:
+            router.client.headers["authorization"] = f"Bearer {key}"
+            found = await two_turns(router)
+            table = await router.client.get("/admin/savings.csv?price=7200", headers=admin)
+            refused = await router.client.get("/admin/savings.csv")
+            wrong = await router.client.get("/admin/savings.csv?price=much", headers=admin)
+    assert (refused.status_code, wrong.status_code) == (401, 400)
+    assert table.headers["content-type"] == "text/csv; charset=utf-8"
+    shadow, served = csv.DictReader(io.StringIO(table.text))
+    assert [(row["model"], row["client"], row["requests"]) for row in (shadow, served)] == [(MODEL, "team", "2")] * 2
+    seconds = {
+        policy: found[f'warmroute_shadow_prefill_seconds_total{{client="team",model="{MODEL}",policy="{policy}"}}']
+        for policy in (SERVED, "round_robin")
+    }
+    assert float(shadow["saved_money"]) == pytest.approx(2 * (seconds["round_robin"] - seconds[SERVED]), abs=0.01)
+    assert float(shadow["saved_money"]) > 0 == float(served["saved_money"])
