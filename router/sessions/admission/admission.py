@@ -256,7 +256,8 @@ class SessionAdmission(Rotation):
 
     def _ended(self, turn: Turn, session: Session, now: float, gone: bool) -> None:
         climate = self.climate(turn.group)
-        if not session.running and (turn.hint.ends or not (session.turns or self.book.knows(session))):
+        ends = turn.hint.ends and turn.hint.own == session.own_id  # not by whoever sends the same prompt
+        if not session.running and (ends or not (session.turns or self.book.knows(session))):
             self._forget(session)
             self.on_change(session)
         elif session.leaving and not session.running:

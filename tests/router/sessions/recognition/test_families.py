@@ -249,6 +249,16 @@ def test_who_says_that_it_ends_keeps_nothing() -> None:
     assert (len(site.admission.book), site.tokens(), len(site.admission.families)) == (0, 0, 0)
 
 
+def test_nobody_ends_a_session_by_sending_its_prompt_under_another_name() -> None:
+    site = Said()
+    session = site.whole(hint_of("a"), ("a", 20_000))
+    stranger = site.come(hint_of("x", ends=True), ("a", 20_000), ("more", 100))
+    stranger.begin(site.workers[0])
+    site.end(stranger)
+    assert site.admission.book.knows(session)
+    assert session.place is not None
+
+
 def test_a_family_of_too_many_is_none_and_all_is_forgotten_with_its_members() -> None:
     families, members = Families(), [Session() for _ in range(MAX_MEMBERS + 1)]
     for number, member in enumerate(members):
