@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from router.fleet.in_words import one_line
+from router.dial.quoting import one_line
 
 Level = Literal["ok", "warning", "error"]
 

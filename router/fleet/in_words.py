@@ -1,21 +1,11 @@
 """What the log says of a worker, in one line. All of it comes from the worker: it is cut short, and nothing in it
 breaks the line."""
 
+from router.dial.quoting import one_line
 from router.fleet.worker import Worker
 
-MAX_TEXT = 200
 MAX_MODELS = 4
 """Models that are named; of more, the number."""
-
-
-def one_line(text: str) -> str:
-    """The text, at most 200 characters of it, with what is not printable as Python writes it."""
-    return printable(text[:MAX_TEXT])
-
-
-def printable(text: str) -> str:
-    """The text, with what is not printable as Python writes it: nothing in it breaks a line or moves a cursor."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def in_words(worker: Worker) -> str:

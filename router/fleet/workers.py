@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from router.dial.quoting import one_line
 from router.engines import Facts, Load
 from router.fleet.cache_loss import CacheReport
 from router.fleet.groups import ModelGroup, groups_of
-from router.fleet.in_words import in_words, one_line
+from router.fleet.in_words import in_words
 from router.fleet.labels import Labels
 from router.fleet.prefill_rate import PrefillRates
 from router.fleet.worker import Gauges, KvPool, Worker, WorkerState

@@ -21,6 +21,7 @@ from router.http.loop import Loop, Way
 from router.http.progress import Progress
 from router.http.realtime import Handshake
 from router.observe.access_log import AccessLog
+from router.observe.faults import without_text
 from router.observe.metrics import Instruments
 from router.observe.record import RequestRecord
 from router.observe.trace_context import TRACEPARENT, TraceContext
@@ -141,8 +142,8 @@ class Gateway:
                 await self._fail(exchange, ApiError(503, "The router is shutting down.", outcome, retry_after_s=1))
         except ClientGoneError:
             outcome = "client_gone"
-        except Exception:
-            log.exception("request %s failed inside the router", exchange.request_id)
+        except Exception as error:
+            log.error("request %s failed inside the router", exchange.request_id, exc_info=without_text(error))
             outcome = "router_error"
             await self._fail(exchange, ApiError(500, "The router failed to handle this request."))
         finally:

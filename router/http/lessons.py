@@ -14,6 +14,7 @@ from router.engines.usage import Usage
 from router.fleet.cache_loss import CacheReport
 from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
+from router.observe.faults import without_text
 from router.observe.metrics import Instruments
 from router.prefix.index import HASH_BYTES
 from router.relay.attempt import ERROR_STATUS, Attempt
@@ -68,11 +69,7 @@ class Lessons:
         except Exception as error:
             worker = answered.worker.id if answered is not None else ""
             self._instruments.learn_skipped.add(1, (worker,))
-            # An error's text may quote the prompt: only its type and its place are logged.
-            told = RuntimeError(type(error).__name__)
-            log.error(
-                "an answer of worker %s taught nothing", worker, exc_info=told.with_traceback(error.__traceback__)
-            )
+            log.error("an answer of worker %s taught nothing", worker, exc_info=without_text(error))
             return Lesson()
 
     def _settle(self, exchange: Exchange, asked: Asked, charge: Charge) -> Usage | None:

@@ -15,6 +15,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from router.clients import ANONYMOUS
+from router.observe.faults import without_text
 from router.observe.instruments import Counter
 from router.routing.asked import Asked
 from router.routing.choose import Choice, available
@@ -105,8 +106,8 @@ class Shadows(Collector):
         """If what is done here for these worlds fails, they are given up and the request goes on."""
         try:
             yield
-        except Exception:
-            log.exception("shadow %s is given up: it failed", " and ".join(names))
+        except Exception as error:
+            log.error("shadow %s is given up: it failed", " and ".join(names), exc_info=without_text(error))
             for name in names:
                 self.worlds.pop(name, None)
 

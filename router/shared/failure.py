@@ -3,6 +3,8 @@
 from enum import Enum
 from typing import Any, NamedTuple
 
+from router.dial.quoting import one_line
+
 Reply = bytes | int | list[Any] | None
 """One reply of the server. Lists hold replies."""
 
@@ -37,9 +39,11 @@ class Failure(NamedTuple):
 
     kind: FailureKind
     detail: str = ""
-    """The server's own words; they name commands and keys, never values."""
+    """The server's own words, on one line; they name commands and keys, never values."""
 
 
+MAX_MESSAGE = 1000
+"""Characters of a reply that are looked at."""
 SLOW = Failure(FailureKind.SLOW)
 DOWN = Failure(FailureKind.DOWN)
 OPEN = Failure(FailureKind.OPEN)
@@ -69,8 +73,9 @@ _KINDS = {
 def failure_of(message: str) -> Failure:
     """Classify an error reply by its first word. Where a script failed, the first word is ERR and the cause comes
     later."""
+    message = message[:MAX_MESSAGE]
     code = message.partition(" ")[0]
     kind = _KINDS.get(code)
     if kind is None:
         kind = next((kind for word, kind in _KINDS.items() if f"-{word} " in message or f" {word} " in message), None)
-    return Failure(kind or FailureKind.ERROR, message)
+    return Failure(kind or FailureKind.ERROR, one_line(message))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from router.dial.quoting import printable
 from router.shared.address import Address, Endpoint, UnreachableError
 from router.shared.counters import LinkCounters
 from router.shared.failure import DOWN, OPEN, Failure, FailureKind, Reply
@@ -155,7 +156,7 @@ class Link:
         """Log a condition that lasts only once."""
         if message != self._failed_before:
             self._failed_before = message
-            log.warning("%s", message)
+            log.warning("%s", printable(message))
 
     async def _connect(self) -> Wire:
         endpoint = await self.address.find(self._route_key)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from router.fleet.in_words import one_line
+from router.dial.quoting import one_line
 from router.observe.record import RequestRecord
 from router.routing.asked import Asked
 from router.routing.choose import Chooser

@@ -3,7 +3,7 @@
 from itertools import islice
 from typing import Any
 
-from router.fleet.in_words import one_line
+from router.dial.quoting import one_line
 from router.fleet.workers import Fleet
 from router.routing.choose import available
 from router.routing.fair_queue import Ticket

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from router.dial.quoting import one_line
 from router.fleet.breaker import BreakerState
-from router.fleet.in_words import one_line
 from router.fleet.worker import Worker, WorkerState
 from router.observe.metrics import Instruments
 from router.sessions.admission.admission import SessionAdmission

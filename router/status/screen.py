@@ -6,7 +6,7 @@ Lines are cut short, and what could move the cursor is shown as Python writes it
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from router.fleet.in_words import printable
+from router.dial.quoting import printable
 
 BOLD, DIM, RED, YELLOW, GREEN, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
 BAR = 24

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from router.fleet.in_words import one_line
+from router.dial.quoting import one_line
 from router.fleet.worker import Worker, WorkerState
 from router.fleet.workers import Fleet
 from router.observe.metrics import Instruments

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import httpx
 import msgspec
 
-from router.fleet.in_words import printable
+from router.dial.quoting import printable
 from router.status.screen import screen
 
 EVERY_S = 1.0

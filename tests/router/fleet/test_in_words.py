@@ -5,7 +5,8 @@ import logging
 
 import pytest
 
-from router.fleet.in_words import in_words, one_line
+from router.dial.quoting import one_line
+from router.fleet.in_words import in_words
 from tests.router.fleets import facts, make_fleet, make_worker
 
 

@@ -22,3 +22,10 @@ from router.shared.failure import FailureKind, failure_of
 )
 def test_kinds(message: str, kind: FailureKind) -> None:
     assert failure_of(message).kind is kind
+
+
+def test_what_a_server_says_breaks_no_line_of_the_log() -> None:
+    said = failure_of("NOAUTH a\n2030-01-01 INFO forged \x1b[2J" + "c" * 1_000_000)
+    assert said.kind is FailureKind.DENIED
+    assert said.detail.isprintable()
+    assert len(said.detail) < 300
