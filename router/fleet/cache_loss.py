@@ -35,6 +35,10 @@ class CacheReport(NamedTuple):
     """Computed for it, and now in the KV pool."""
     chain: bytes = b""
     """All of the prompt's blocks; empty where its tokens are not known exactly."""
+    computed_tokens: int = 0
+    """Of the prompt, those that were not cached."""
+    alone_s: float = 0.0
+    """Seconds to its first token, if it had the worker to itself until then; else 0."""
 
 
 class _Touch(NamedTuple):

@@ -16,7 +16,7 @@ from router.fleet.worker import Worker
 class Lease:
     """One running request on one worker. Enter at dispatch, leave at the last byte or at any failure."""
 
-    __slots__ = ("_open", "_queued_tokens", "_tells", "on_end", "prompt_tokens", "worker")
+    __slots__ = ("_idle_at", "_open", "_queued_tokens", "_tells", "alone_s", "on_end", "prompt_tokens", "worker")
 
     def __init__(self, worker: Worker, prompt_tokens: int, uncached_tokens: int, tells: bool = False) -> None:
         """`tells`: its first byte shows the end of its prefill (a stream of an answer to a prompt)."""
@@ -25,6 +25,9 @@ class Lease:
         self._queued_tokens = uncached_tokens
         self._open = False
         self._tells = tells
+        self._idle_at = 0.0
+        self.alone_s = 0.0
+        """Seconds to its first byte, if it had the worker to itself until then; else 0."""
         self.on_end: Callable[[], None] | None = None
         """Called once when the lease ends."""
 
@@ -34,6 +37,7 @@ class Lease:
         worker.running.held_tokens += self.prompt_tokens
         due = worker.queue_prefill(self._queued_tokens)
         if self._tells:
+            self._idle_at = worker.idle_at()
             worker.running.lateness.dispatched(self, due)
         worker.count_in_flight(1)
         if worker.on_load is not None:
@@ -45,6 +49,9 @@ class Lease:
         self._unqueue()
         if self._tells:
             self.worker.running.lateness.answered(self)
+            if self._idle_at:
+                self.alone_s = max(0.0, self.worker.idle_at(1) - self._idle_at)
+                self._idle_at = 0.0
 
     def _unqueue(self) -> None:
         if self._queued_tokens:

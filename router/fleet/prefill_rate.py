@@ -1,32 +1,38 @@
-"""How fast workers prefill: measured from the engines' own sums, pooled over workers that serve the same model.
+"""How fast each worker prefills: as workers of its kind do, times what its own first tokens say beside theirs.
 
-Times to first token alone cannot tell the rate (affinity keeps uncached parts small, so every fixed cost would pose as
-rate). Engines export both the time that prefills took and the tokens that they computed; a prior holds until there is
-enough of that. Requests prefilled side by side overlap, so the rate is rather too low than too high.
+A kind is a model and a format. Its rate begins as the configured one, moves to what its engines' own sums say, and then
+to what is fitted to first tokens. Sums alone are too low: requests prefilled side by side overlap in them, and every
+fixed cost poses as rate. Of one worker there are too few first tokens to fit a line, and workers that are equally fast
+must not seem to differ: so one factor is learned of each, slowly.
 """
 
+import math
+
 from router.engines import Load
+from router.fleet.prefill_fit import BOUNDS, MAX_S, ODD, PrefillFit
 
 PRIOR_TOKENS = 65_536
-"""Weight of the configured rate, in tokens: after about this many computed tokens the measurement dominates."""
+"""Weight of the expected rate beside the sums, in tokens: after about this many the sums dominate."""
 MEMORY = 0.98
 """What is kept of older measurements at each new one."""
 MIN_TOKENS = 1024
 """An interval with fewer computed tokens says more about fixed costs than about the rate."""
 MAX_TOKENS = 1 << 25
 """No worker computes more between two looks: one lie would outweigh all that is measured after it."""
-MAX_POOLS = 1024
+MAX_KINDS = 1024
 """More than this, and all is measured anew: a worker that always calls itself something else must not fill the
 memory."""
-BOUNDS = (1 / 20, 20.0)
-"""The measured rate may leave the prior by these factors: counters can lie."""
+LIKE_ITS_KIND = 8.0
+"""Weight, in prompts, of the belief that a worker is as fast as its kind. Danger: less, and chance draws prompts away
+from the workers that hold them."""
 
 
-class PrefillRate:
-    """One pool's estimate."""
+class PrefillSums:
+    """What the engines of one kind sum up themselves."""
 
-    def __init__(self, prior: float) -> None:
-        self._prior = prior
+    __slots__ = ("_seconds", "_tokens")
+
+    def __init__(self) -> None:
         self._tokens = 0.0
         self._seconds = 0.0
 
@@ -36,29 +42,71 @@ class PrefillRate:
             self._tokens = self._tokens * MEMORY + tokens
             self._seconds = self._seconds * MEMORY + seconds
 
-    @property
-    def tokens_per_s(self) -> float:
-        """The estimate; never 0."""
-        rate = (self._tokens + PRIOR_TOKENS) / (self._seconds + PRIOR_TOKENS / self._prior)
+    def rate(self, prior: float) -> float:
+        """Tokens per second, where `prior` is expected; never 0."""
+        rate = (self._tokens + PRIOR_TOKENS) / (self._seconds + PRIOR_TOKENS / prior)
         low, high = BOUNDS
-        return min(max(rate, self._prior * low), self._prior * high)
+        return min(max(rate, prior * low), prior * high)
+
+
+class PrefillPace:
+    """One worker's, beside its kind's."""
+
+    __slots__ = ("_logs", "_weight", "factor")
+
+    def __init__(self) -> None:
+        self._logs = self._weight = 0.0
+        self.factor = 1.0
+        """How many times as long it takes."""
+
+    def took(self, seconds: float, expected_s: float) -> None:
+        """One prompt took so long."""
+        log = math.log(seconds / expected_s)
+        most = math.log(ODD)
+        odd = min(max(log, -most), most)
+        self._logs = self._logs * MEMORY + odd
+        self._weight = self._weight * MEMORY + 1
+        self.factor = math.exp(self._logs / (self._weight + LIKE_ITS_KIND))
+
+
+class _Kind:
+    """What is known of one kind of workers."""
+
+    def __init__(self, prior: float) -> None:
+        self.sums = PrefillSums()
+        self.fit = PrefillFit(prior)
 
 
 class PrefillRates:
-    """All pools, by what their workers serve."""
+    """All kinds, by what their workers serve."""
 
     def __init__(self, prior: float) -> None:
         self._prior = prior
-        self._pools: dict[str, PrefillRate] = {}
+        self._kinds: dict[str, _Kind] = {}
 
-    def learn(self, pool: str, before: Load | None, after: Load) -> float:
-        """What happened between two looks at one worker of `pool`. Returns the pool's rate in tokens per second."""
-        rate = self._pools.get(pool)
-        if rate is None:
-            if len(self._pools) >= MAX_POOLS:
-                self._pools.clear()
-            rate = self._pools[pool] = PrefillRate(self._prior)
+    def scraped(self, kind: str, pace: PrefillPace, before: Load | None, after: Load) -> float:
+        """What happened between two looks at the worker with this pace. Returns its rate in tokens per second."""
+        known = self._kind(kind)
         if before is not None and len(before.ranks) == len(after.ranks):
             tokens = after.prefill_tokens_sum - before.prefill_tokens_sum
-            rate.learn(tokens, after.prefill_seconds_sum - before.prefill_seconds_sum)
-        return rate.tokens_per_s
+            known.sums.learn(tokens, after.prefill_seconds_sum - before.prefill_seconds_sum)
+        known.fit.expect(known.sums.rate(self._prior))
+        return known.fit.rate / pace.factor
+
+    def timed(self, kind: str, pace: PrefillPace, tokens: int, cached: int, seconds: float) -> float:
+        """The first token of a prompt that had this worker to itself came after so many seconds: `tokens` of it were
+        computed behind `cached` ones. Returns the worker's rate in tokens per second."""
+        known = self._kind(kind)
+        if tokens > 0 and 0 < seconds <= MAX_S:
+            if known.fit.sure:
+                pace.took(seconds, known.fit.expected_s(tokens, cached))
+            known.fit.took(tokens, cached, seconds / pace.factor)
+        return known.fit.rate / pace.factor
+
+    def _kind(self, kind: str) -> _Kind:
+        found = self._kinds.get(kind)
+        if found is None:
+            if len(self._kinds) >= MAX_KINDS:
+                self._kinds.clear()
+            found = self._kinds[kind] = _Kind(self._prior)
+        return found

@@ -20,6 +20,7 @@ from router.fleet.labels import NO_LABELS
 from router.fleet.load_order import LoadOrder
 from router.fleet.others import NOTHING, Elsewhere
 from router.fleet.pool_belief import PoolBelief
+from router.fleet.prefill_rate import PrefillPace
 from router.fleet.running import Running
 from router.fleet.unique_share import HeldShare
 from router.fleet.warmth import Warmth
@@ -100,8 +101,7 @@ class Worker:
         self.breaker = breaker
         self.state = WorkerState.UNHEALTHY
         self.reason = NOT_PROBED
-        self.generation = ""
-        self.restarts = 0
+        self.generation, self.restarts = "", 0
         self.cache_loss = CacheLoss()
         self.belief = PoolBelief()
         self.hits = HitRecord()
@@ -112,7 +112,9 @@ class Worker:
         self.holder = self.id
         self.facts: Facts | None = None
         self.load: Load | None = None
+        self.pace = PrefillPace()
         self.prefill_rate = prefill_rate
+        """In tokens per second: its kind's, at its own pace."""
         self.pool = KvPool()
         self.gauges = Gauges()
         self.format = ""
@@ -122,8 +124,7 @@ class Worker:
         """What this router has there. For `Lease` alone to write."""
         self.held_share = HeldShare()
         self.orders: list[LoadOrder[Worker]] = []
-        self.draining = False
-        self.healthy = False
+        self.draining = self.healthy = False
         self.source = ""
         """What named it: `listed`, `admin`, or a source of discovery."""
         self.labels = NO_LABELS
@@ -169,6 +170,18 @@ class Worker:
             self.running.queued_tokens + others.queued_tokens,
             self.running.held_tokens + others.held_tokens,
         )
+
+    @property
+    def kind(self) -> str:
+        """Workers of one kind are expected to be equally fast."""
+        return f"{self.format} {self.models[0].root if self.models else ''}"
+
+    def idle_at(self, requests: int = 0) -> float:
+        """The time, if no more than so many requests of this router and none of others are there; else 0."""
+        if self.running.in_flight > requests or self.gauges.waiting:
+            return 0.0
+        now = self._clock()
+        return 0.0 if self.elsewhere is not None and self.elsewhere(now).in_flight else now
 
     def suspect(self) -> None:
         """A request failed there: have the prober look at the worker."""

@@ -199,8 +199,7 @@ class Fleet:
                 self._take_load(worker, own)
 
     def _take_load(self, worker: Worker, load: Load) -> None:
-        root = worker.models[0].root if worker.models else ""
-        worker.prefill_rate = self._rates.learn(f"{worker.format} {root}", worker.load, load)
+        worker.prefill_rate = self._rates.scraped(worker.kind, worker.pace, worker.load, load)
         worker.load = load
         worker.cache_loss.scraped(load.prefill_tokens_sum + (load.generated_tokens_total or 0))
         known = worker.known()
@@ -214,6 +213,9 @@ class Fleet:
         """What an engine said of one request. Where hits that must come do not, it dropped its cache without
         restarting: what is believed of it is forgotten. Other misses say that it keeps less than was believed."""
         worker.hits.reported(turn.predicted_tokens, turn.cached_tokens)
+        if turn.alone_s:
+            took = (turn.computed_tokens, turn.cached_tokens, turn.alone_s)
+            worker.prefill_rate = self._rates.timed(worker.kind, worker.pace, *took)
         lost = worker.cache_loss.reported(turn, worker.room_tokens())
         if lost and self.workers.get(worker.id) is worker:
             log.warning("worker %s has lost its cache: its prefixes are forgotten", worker.id)

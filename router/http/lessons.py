@@ -12,7 +12,7 @@ import msgspec
 from router.clients import ANONYMOUS, Charge, Client
 from router.engines.usage import Usage
 from router.fleet.cache_loss import CacheReport
-from router.fleet.worker import Worker
+from router.fleet.lease import Lease
 from router.fleet.workers import Fleet
 from router.observe.faults import without_text
 from router.observe.metrics import Instruments
@@ -118,11 +118,12 @@ class Lessons:
         asked.encoders[answered.choice.format].observe(request, usage.prompt_tokens)
         if record.prompt.exact and record.prompt.tokens != usage.prompt_tokens:
             self._instruments.token_mismatches.add(1, (asked.model,))
-        self._compare(asked.client, worker, record, usage)
+        self._compare(asked.client, answered, record, usage)
         return lesson
 
-    def _compare(self, client: Client | None, worker: Worker, record: PromptRecord, usage: Usage) -> None:
+    def _compare(self, client: Client | None, answered: Attempt, record: PromptRecord, usage: Usage) -> None:
         """What was predicted to be cached, against what was."""
+        worker = answered.worker
         instruments, label = self._instruments, (worker.id,)
         prompt_tokens, cached_tokens = usage.prompt_tokens, usage.cached_tokens
         if prompt_tokens is None or cached_tokens is None or not record.prompt.teachable:
@@ -133,10 +134,10 @@ class Lessons:
         instruments.predicted_cached_tokens.add(predicted, label)
         instruments.cached_tokens.add(cached_tokens, label)
         instruments.overpredicted_tokens.add(max(0, predicted - cached_tokens), label)
-        self._fleet.reported(worker, _turn_of(client, record, usage))
+        self._fleet.reported(worker, _turn_of(client, answered.lease, record, usage))
 
 
-def _turn_of(client: Client | None, record: PromptRecord, usage: Usage) -> CacheReport:
+def _turn_of(client: Client | None, lease: Lease, record: PromptRecord, usage: Usage) -> CacheReport:
     """What an engine's usage says of the prompt of `record`."""
     prompt, cached = record.prompt, usage.cached_tokens or 0
     return CacheReport(
@@ -147,4 +148,6 @@ def _turn_of(client: Client | None, record: PromptRecord, usage: Usage) -> Cache
         cached_tokens=cached,
         written_tokens=max(0, (usage.prompt_tokens or 0) - cached) + max(0, usage.completion_tokens or 0),
         chain=prompt.chain if prompt.exact else b"",
+        computed_tokens=max(0, (usage.prompt_tokens or 0) - cached),
+        alone_s=lease.alone_s,
     )

@@ -41,6 +41,7 @@ def describe(worker: Worker) -> dict[str, Any]:
         "engine_waiting": worker.gauges.waiting,
         "kv_usage": worker.gauges.kv_usage,
         "prefill_rate": worker.prefill_rate,
+        "prefill_pace": worker.pace.factor,
         "restarts": worker.restarts,
     }
 

@@ -316,8 +316,17 @@ class Try:
         prompt, job = self._order.prompt, self.job
         written = prompt.tokens - job.cached_tokens + job.answer_tokens
         start = prompt.chain[:HASH_BYTES]
-        predicted = self.predicted_tokens
-        return CacheReport(start, prompt.block_tokens, "", predicted, job.cached_tokens, written, prompt.chain)
+        return CacheReport(
+            start=start,
+            start_tokens=prompt.block_tokens,
+            client="",
+            predicted_tokens=self.predicted_tokens,
+            cached_tokens=job.cached_tokens,
+            written_tokens=written,
+            chain=prompt.chain,
+            computed_tokens=prompt.tokens - job.cached_tokens,
+            alone_s=self._running.lease.alone_s,
+        )
 
     @property
     def _running(self) -> Attempt:

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from router.fleet.lease import Lease
 from router.fleet.load_order import LoadOrder
-from router.fleet.worker import Worker
+from router.fleet.others import Elsewhere
+from router.fleet.worker import Gauges, Worker
 from tests.router.fleets import make_worker
 
 Steps = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["begin", "first_byte", "end"])), max_size=60)
@@ -42,6 +43,44 @@ def test_first_byte_ends_the_wait_but_not_the_hold() -> None:
         assert (worker.running.in_flight, worker.running.held_tokens, worker.running.queued_tokens) == (1, 1000, 300)
         lease.first_byte()
         assert (worker.running.in_flight, worker.running.held_tokens, worker.running.queued_tokens) == (1, 1000, 0)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_prompt_that_has_the_worker_to_itself_is_timed() -> None:
+    clock = Clock()
+    worker = make_worker(clock=clock)
+
+    def time_to_first(others: int = 0, come: int = 0, tells: bool = True) -> float:
+        """With `others` there before it, and `come` that come before its first byte."""
+        crowd = [Lease(worker, 10, 10).__enter__() for _ in range(others)]
+        with Lease(worker, 1000, 300, tells) as lease:
+            crowd += [Lease(worker, 10, 10).__enter__() for _ in range(come)]
+            clock.now += 0.5
+            lease.first_byte()
+            clock.now += 3
+            lease.first_byte()
+        for other in crowd:
+            other.__exit__(None, None, None)
+        return lease.alone_s
+
+    assert time_to_first() == 0.5
+    assert time_to_first(others=1) == 0
+    assert time_to_first(come=1) == 0
+    assert time_to_first(tells=False) == 0, "its first byte comes with its last one"
+    elsewhere = Elsewhere(0, 0, 0)
+    worker.elsewhere = lambda now: elsewhere
+    assert time_to_first() == 0.5
+    elsewhere = Elsewhere(1, 0, 0)
+    assert time_to_first() == 0, "another router has a request there"
+    worker.elsewhere = None
+    worker.gauges = Gauges(waiting=1)
+    assert time_to_first() == 0
 
 
 def test_an_exception_ends_the_lease() -> None:

@@ -206,6 +206,19 @@ def test_a_loss_that_another_router_noticed_is_not_counted_again() -> None:
     assert not forgotten
 
 
+def test_times_of_prompts_set_the_rate_of_their_worker() -> None:
+    fleet = make_fleet(2)
+    worker, other = fleet.workers.values()
+    for number in range(40):
+        tokens = (500, 4000, 16_000)[number % 3]
+        report = turn("a", 0)._replace(computed_tokens=tokens, alone_s=0.05 + tokens / 20_000)
+        fleet.reported(worker, report)
+    assert worker.prefill_rate == pytest.approx(20_000, rel=0.1)
+    assert other.prefill_rate == 8000
+    fleet.on_load(other.id, a_load())
+    assert other.prefill_rate == pytest.approx(20_000, rel=0.15), "one of its kind is so fast"
+
+
 def with_ranks(count: int, generation: str = "1") -> Facts:
     """Of a server whose ranks have 10,000 KV tokens each, the next one 1,000 more."""
     ranks = tuple(RankFacts(10_000 + 1000 * rank, EventPorts(5557 + rank)) for rank in range(count))
