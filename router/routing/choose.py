@@ -235,12 +235,14 @@ class Search:
             self._seen, self._again_at = admission.changes, now + LEASES_S
         return found
 
-    def claim(self) -> None:
-        """Have room made, once it has waited for long enough."""
+    def claim(self) -> bool:
+        """Have room made, once it has waited for long enough. False if that was tried a moment ago."""
         now = self._clock()
-        if now >= self._claims_at:
-            self._claims_at = now + CLAIMS_S
-            self._admission.claim(self._turn, self._workers())
+        if now < self._claims_at:
+            return False
+        self._claims_at = now + CLAIMS_S
+        self._admission.claim(self._turn, self._workers())
+        return True
 
     def hopeless(self) -> bool:
         """Is it a new session, and are there too many?"""

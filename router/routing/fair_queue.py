@@ -35,8 +35,8 @@ class RoomSearch(Protocol):
         """Is there one now?"""
         ...
 
-    def claim(self) -> None:
-        """It has waited for the bound: have room made for it."""
+    def claim(self) -> bool:
+        """It has waited for the bound: have room made for it. False if that was tried a moment ago."""
         ...
 
 

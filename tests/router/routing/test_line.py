@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from router.routing.fair_queue import Ticket
-from router.routing.line import MOST_SEARCHES, Line, RoomLimits
+from router.routing.line import MOST_CLAIMS, MOST_SEARCHES, Line, RoomLimits
 
 
 class Room:
@@ -19,8 +19,9 @@ class Room:
         self.looked += 1
         return self.is_there
 
-    def claim(self) -> None:
+    def claim(self) -> bool:
         self.claims += 1
+        return self.claims == 1
 
 
 class Site:
@@ -170,6 +171,16 @@ def test_a_known_session_s_turn_is_not_refused_and_another_s_time_begins_when_it
     site.line.look()
     assert new.late
     assert not known.late
+
+
+def test_a_few_claims_are_made_at_one_look_and_all_of_them_soon() -> None:
+    site, rooms = Site(), [Room() for _ in range(3 * MOST_CLAIMS)]
+    for room in rooms:
+        site.enter(room=room)
+    site.line.look()  # they have not looked for room before
+    for look in range(1, 4):
+        site.line.look()
+        assert [bool(room.claims) for room in rooms] == [at < look * MOST_CLAIMS for at in range(len(rooms))]
 
 
 def test_claims_are_made_in_the_order_of_the_line() -> None:
