@@ -15,11 +15,11 @@ from router.routing.fair_queue import FairQueue, Ticket
 MIN_COST_TOKENS = 256
 """Smallest cost of a request, even if its prompt is cached whole: its answer costs something too."""
 MOST_SEARCHES = 64
-"""Requests for one model that look for room, or have it made, at one look. Danger: with all of a long line, a look
-takes longer than the time to the next one."""
+"""Requests for one model that look for room at one look. Danger: with all of a long line, a look takes longer than the
+time to the next one."""
 MOST_CLAIMS = 4
-"""Requests that have room made at one look; the others at the next looks. Danger: each takes 0.7 ms where 10,000 sessions
-are inside."""
+"""Requests that have room made at one look; the others have it at the next looks. Danger: where 10,000 sessions are
+inside, each takes 0.7 ms."""
 MAX_RETRY_AFTER_S = 60
 PACE = 0.05
 
