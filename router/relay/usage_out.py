@@ -10,6 +10,8 @@ import msgspec
 
 MAX_EVENT_BYTES = 4096
 """A usage is shorter; what is longer is passed on as it comes."""
+MAX_TRIED = 16
+"""Events of one piece that are looked at. Danger: with all, 64 KB of empty events stop the event loop for 10 ms."""
 _EVENT = re.compile(rb"data: ?(\{.*\})\r?\n\r?\n", re.DOTALL)
 _END = re.compile(rb"\r?\n\r?\n")
 
@@ -33,27 +35,41 @@ class UsageOut:
         """What the client gets of the next bytes."""
         if self._done or (not self._held and b'"usage"' not in chunk and chunk.endswith(b"\n\n")):
             return chunk
-        data = self._held + chunk
-        self._held = b""
-        start, kept = 0, []
-        for end in _END.finditer(data):
-            event = data[start : end.end()]
-            start = end.end()
-            if not self._done and _is_usage(event):
-                self._done = True
-            else:
-                kept.append(event)
-        rest = data[start:]
-        if not self._done:
-            passed = len(rest) - _half_end(rest) if len(rest) > MAX_EVENT_BYTES else 0
-            rest, self._held = rest[:passed], rest[passed:]
-        kept.append(rest)
-        return b"".join(kept)
+        data, self._held = self._held + chunk, b""
+        found = _find(data)
+        if found is not None:
+            self._done = True
+            return data[: found[0]] + data[found[1] :]
+        end = _last_end(data, 0, len(data))
+        rest = len(data) - end
+        passed = end + rest - _half_end(data[end:]) if rest > MAX_EVENT_BYTES else end
+        self._held = data[passed:]
+        return data[:passed]
 
     def end(self) -> bytes:
         """What is left at the stream's end."""
         held, self._held = self._held, b""
         return held
+
+
+def _find(data: bytes) -> tuple[int, int] | None:
+    """Where the chunk with the usage begins and ends; None while it is not there as a whole."""
+    after = 0
+    for _ in range(MAX_TRIED):
+        at = data.find(b'"usage"', after)
+        end = _END.search(data, at) if at >= 0 else None
+        if end is None:
+            return None
+        begin, after = _last_end(data, max(after, at - MAX_EVENT_BYTES), at), end.end()
+        if _is_usage(data[begin:after]):
+            return begin, after
+    return None
+
+
+def _last_end(data: bytes, low: int, high: int) -> int:
+    """Behind the last event's end between these places; `low` where there is none."""
+    plain, returns = data.rfind(b"\n\n", low, high), data.rfind(b"\n\r\n", low, high)
+    return max(plain + 2 if plain >= 0 else low, returns + 3 if returns >= 0 else low)
 
 
 def _half_end(text: bytes) -> int:
