@@ -38,7 +38,7 @@ def main(
 ) -> int:
     """Run the command. Returns the exit code: 2 for settings that cannot be used. `start`, in place of what `serve`
     does, is for drills."""
-    args, rest = _parser().parse_known_args(argv)
+    args, rest = parser_of_all().parse_known_args(argv)
     try:
         if args.command == "hash-key":
             return _hash_key(args, rest)
@@ -108,7 +108,8 @@ class Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of_all() -> argparse.ArgumentParser:
+    """All commands, with their options: for shells that complete them too (docs/operations.md)."""
     parser = Parser(prog="warmroute", description="A router for LLM workers.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"warmroute {version('warmroute')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

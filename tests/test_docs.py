@@ -29,6 +29,7 @@ COMMANDS = {
     "pip",
     "locust",
     "export",
+    "shtab",
     "git",
     "cd",
     "vllm",

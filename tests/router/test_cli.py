@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
+import shtab
 
-from router.cli import main
+from router.cli import main, parser_of_all
 from router.settings.fields import declared
 from router.settings.setting import flag_of
 
@@ -87,3 +88,11 @@ def test_environment_is_read_by_the_command() -> None:
     result = run("serve", environ={"WARMROUTE_PROT": "1"})
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == "warmroute: error: WARMROUTE_PROT: is no setting; did you mean WARMROUTE_PORT?\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_shells_complete_commands_and_flags(shell: str) -> None:
+    text = shtab.complete(parser_of_all(), shell)
+    for word in ("serve", "check", "--worker", "--trace-file", "--admin-api-key-file"):
+        assert word in text
+    assert shell != "bash" or subprocess.run(["bash", "-n"], input=text, text=True, timeout=30, check=True)
