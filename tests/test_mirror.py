@@ -21,7 +21,6 @@ ELSEWHERE: Final = {
     "router/build/test_make_discovery.py": "router/members: source",
     "router/prefix/test_contract.py": "router/prefix: index",
     "router/routing/test_recognition.py": "router/routing: asked",
-    "router/sessions/admission/test_admission.py": "router/sessions/admission: rotation",
     "router/settings/test_fields.py": "router/build: tuning | router/settings: routing serving",
     "tokenizer_cache/test_encoder.py": "tokenizer_cache: prompt",
     # What clients, workers and Redis meet: tested over real sockets.
