@@ -24,6 +24,9 @@ from tokenizer_cache.prompt import Prompt
 LOADING_SHARE = 0.25
 """Share of the workers' time that may go into loading sessions that have waited for less than the bound. The same share
 of the bound is left for the end of another session's turn, and for the load."""
+MANY = 0.5
+"""Where more turns wait than this many for each session under way, that share is less, in proportion. Danger: without
+it, a crowd's loads cost more turns than they let in sooner; with less, the longest waits are longer where few wait."""
 LEAST_TOKENS = 1024
 """A shorter prompt goes at once and is not counted: it needs little memory, and a session is known from its first
 longer prompt on."""
@@ -184,9 +187,9 @@ class SessionAdmission(Rotation):
     def claim_after_s(self, group: str, workers: Sequence[Worker], streams: bool = True) -> float:
         """Room is made for a turn that has waited for this many seconds. It is always more than a round of loads, or
         loads would take all of the workers' time."""
-        round_s = self.round_s(group, workers)
+        round_s, rounds = self.round_s(group, workers), max(1.0, self.climate(group).crowd / MANY) / LOADING_SHARE
         bound_s = self.bound_s * (1.0 if streams else UNSTREAMED_SHARE)
-        return min(round_s / LOADING_SHARE, (1 - LOADING_SHARE) * bound_s + round_s)
+        return min(rounds * round_s, (1 - LOADING_SHARE) * bound_s + round_s)
 
     def begin(self, turn: Turn, worker: Worker) -> None:
         """The turn goes to `worker`."""

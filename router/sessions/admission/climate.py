@@ -64,6 +64,11 @@ class Climate:
         """Does any turn wait for room, in any router?"""
         return bool(self.waiting or self.elsewhere)
 
+    @property
+    def crowd(self) -> float:
+        """Turns that wait for room, in all routers, for each session that is under way."""
+        return (len(self.waiting) + self.elsewhere) / max(1, len(self._live))
+
     def wait(self, turn: Turn) -> None:
         """It waits for room from now on. May be called again."""
         if turn not in self.waiting:

@@ -208,9 +208,15 @@ def test_a_claim_on_a_worker_that_is_gone_is_made_anew() -> None:
 
 def test_the_wait_is_the_bound_under_pressure_and_less_without() -> None:
     site = Site()
-    few, _ = site.arrive("a")
+    for name in "abc":
+        site.run(name)
+    few, _ = site.arrive("d")
     site.admission.wait(few)
-    assert site.admission.claim_after_s(MODEL, site.workers) < BOUND_S / 2
+    assert site.admission.claim_after_s(MODEL, site.workers) == 4 * site.admission.round_s(MODEL, site.workers)
+    more, _ = site.arrive("e")
+    site.admission.wait(more)
+    rounds = site.admission.claim_after_s(MODEL, site.workers) / site.admission.round_s(MODEL, site.workers)
+    assert rounds == pytest.approx(4 * (2 / 3) / 0.5), "two wait for three that are under way"
     for number in range(20):
         site.admission.wait(site.arrive(f"x{number}")[0])
     round_s = site.admission.round_s(MODEL, site.workers)
