@@ -137,8 +137,8 @@ def parser_of_all() -> argparse.ArgumentParser:
     top = commands.add_parser(
         "top",
         help="show what a router does, in this terminal",
-        description="Show workers, KV memory, who waits and the last decisions of a router that runs, until Ctrl-C. "
-        "See docs/status.md.",
+        description="Show workers, KV memory, waiting requests and the last decisions of a running router, until "
+        "Ctrl-C. See docs/status.md.",
         allow_abbrev=False,
     )
     top.add_argument("url", nargs="?", default="http://127.0.0.1:8080", help="the router [default %(default)s]")
@@ -151,7 +151,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     hash_key = commands.add_parser(
         "hash-key",
         help="hash a client's key for the keys file",
-        description="Read a key from standard input and print what the keys file says of it. See docs/clients.md.",
+        description="Read a key from standard input and print its entry for the keys file. See docs/clients.md.",
         allow_abbrev=False,
     )
     hash_command.add_arguments(hash_key)

@@ -57,7 +57,7 @@ class WorkerCollector(Collector):
             ("warmroute_worker_restarts", "Engine restarts noticed.", lambda w: w.restarts),
             (
                 "warmroute_zero_hits",
-                "Hits predicted of which not even the first block came.",
+                "Hits predicted of which the engine had not even the first block.",
                 lambda w: w.cache_loss.misses_total,
             ),
         )

@@ -49,13 +49,15 @@ class Instruments(Collector):
             "warmroute_overpredicted_tokens", "Tokens predicted to be cached that were not.", ("worker",)
         )
         self.token_asks = Counter(
-            "warmroute_token_asks", "Prompts whose ids a worker was asked for, by what came of it.", ("outcome",)
+            "warmroute_token_asks", "Prompts whose token ids a worker was asked for, by outcome.", ("outcome",)
         )
         self.token_mismatches = Counter(
             "warmroute_prompt_token_mismatches", "Prompts whose exact length differs from the engine's.", ("model",)
         )
         self.learn_skipped = Counter(
-            "warmroute_reports_missing", "Answers that taught nothing of cached tokens, by worker.", ("worker",)
+            "warmroute_reports_missing",
+            "Answers that reported no cached tokens, or nothing to learn from, by worker.",
+            ("worker",),
         )
         self.client_errors = Counter(
             "warmroute_refused_requests", "Requests refused by the router, by status.", ("status",)
@@ -121,7 +123,7 @@ class Instruments(Collector):
             "warmroute_client_prompt_tokens", "Prompt tokens of answered requests, by client.", ("client",)
         )
         self.client_uncached_tokens = Counter(
-            "warmroute_client_uncached_tokens", "Of these, not cached: what the limit counts.", ("client",)
+            "warmroute_client_uncached_tokens", "Of these, not cached: what the client's limit counts.", ("client",)
         )
         self.queue_wait = Histogram(
             "warmroute_queue_wait_seconds",

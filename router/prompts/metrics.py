@@ -32,7 +32,7 @@ class EncoderCollector(Collector):
             ("warmroute_encoded_bytes", "Text given to the tokenizer.", sum(c.encoded_bytes for c in counters)),
             (
                 "warmroute_tails_verified",
-                "Rendered tails compared with the full rendering that agreed.",
+                "Rendered tails that agreed with the full rendering.",
                 sum(c.verified for c in counters),
             ),
             (

@@ -40,7 +40,7 @@ class SessionCollector(Collector):
         )
         yield _gauge(
             "warmroute_session_room_tokens",
-            "KV tokens that they may need.",
+            "KV tokens that the sessions inside may need.",
             ("worker",),
             [((worker.id,), room(worker)) for worker, _ in rows],
         )
@@ -114,7 +114,7 @@ class SessionCollector(Collector):
         )
         yield CounterMetricFamily(
             "warmroute_session_ids_dropped",
-            "Requests whose client called its session something that is no id.",
+            "Requests whose session id was dropped: too long, or no text.",
             value=admission.ids_dropped,
         )
         yield GaugeMetricFamily("warmroute_sessions_known", "Sessions remembered.", value=len(admission.book))
