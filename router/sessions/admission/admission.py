@@ -122,8 +122,7 @@ class SessionAdmission(Rotation):
             climate.judge(workers, now, self._capacity_of(workers))
         if not climate.waits:
             return workers
-        home = turn.session.place if turn.session is not None else None
-        if home is not None and climate.crowded:
+        if climate.crowded and (home := turn.home) is not None:
             stays = [worker for worker in workers if self.sets.get(worker.holder) is home]
             if stays:
                 return stays
@@ -141,8 +140,7 @@ class SessionAdmission(Rotation):
             return False
         if place is None:
             return turn.wanted.tokens * routers * PLENTY > capacity
-        inside = turn.session is not None and turn.session.place is place
-        return not inside and place.tokens + turn.wanted.tokens * routers * PLENTY > self._limit(worker)
+        return turn.home is not place and place.tokens + turn.wanted.tokens * routers * PLENTY > self._limit(worker)
 
     def fits(self, turn: Turn, worker: Worker) -> bool:
         """Is there room for it at this worker, whether or not it would wait for that?"""
@@ -150,7 +148,7 @@ class SessionAdmission(Rotation):
 
     def pinned(self, turn: Turn | None) -> bool:
         """Does it go at once, while others wait for room?"""
-        return turn is not None and turn.inside and self.climate(turn.group).crowded
+        return turn is not None and turn.home is not None and self.climate(turn.group).crowded
 
     def wait(self, turn: Turn) -> None:
         """It waits for room from now on. May be called again."""
@@ -345,7 +343,7 @@ class SessionAdmission(Rotation):
         spare = capacity * self.share * place.margin.share - taken
         if wanted <= spare or not taken or not capacity or wanted > capacity:
             return True
-        if turn.session is not None and turn.session.place is place:
+        if turn.home is place:
             return True
         return place.needs(turn.wanted) <= spare + (lent(turn, place) if turn.family is not None else 0)
 

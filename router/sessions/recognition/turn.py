@@ -93,6 +93,13 @@ class Turn:
         return self.session is not None or self.parent is not None or self.family is not None
 
     @property
+    def home(self) -> WorkingSet | None:
+        """Where its session's memory is kept for it; None where another turn has gone on from the session meanwhile:
+        of several that are sent at once only one is its next turn, and the others need room of their own."""
+        session = self.session
+        return None if session is None or (session.running and not session.answering) else session.place
+
+    @property
     def inside(self) -> bool:
         """Its session's memory is kept somewhere."""
         return self.session is not None and self.session.place is not None

@@ -73,6 +73,30 @@ def test_sessions_are_let_in_while_they_fit_and_come_back_to_their_place() -> No
     assert not site.admission.pinned(outside)
 
 
+@pytest.mark.parametrize("outside", [False, True])
+def test_of_many_turns_that_are_sent_at_once_one_has_the_place_of_their_session(outside: bool) -> None:
+    """Else who sends them goes past the line, and pushes all others out."""
+    site = Site()
+    for name in "abc":
+        site.run(name)
+    waiting, _ = site.arrive("d")
+    assert site.places(waiting) == []
+    site.admission.wait(waiting)
+    if outside:
+        session = next(iter(site.admission.sets[site.workers[0].holder].sessions))
+        session.place.leave(session)
+    many = [site.admission.arrive(MODEL, {"f": prompt_of(("a", 30_000), (f"x{n}", 4_000))}) for n in range(20)]
+    went = 0
+    for turn in many:
+        assert turn is not None
+        if site.places(turn):
+            turn.begin(site.workers[0])
+            went += 1
+    assert went == 1
+    assert site.admission.outgrown == 0
+    assert not any(site.admission.pinned(turn) for turn in many)
+
+
 def test_a_turn_goes_where_there_is_room_and_home_while_others_wait() -> None:
     site = Site(2)
     for name in "abc":
