@@ -49,7 +49,7 @@ def test_what_the_engine_says_waits() -> None:
 def test_memory_is_waited_for_as_the_policy_prices_it() -> None:
     short = IDLE._replace(held_tokens=149_000, stay_s=8.0, held_share=0.9)
     assert of(**short._asdict()) == memory_wait_s(short, 1000) == pytest.approx(8.0 * 0.351)
-    priced, roomy = ExpectedTtft(random.Random(0)).costs(a_request(1000), [short, short._replace(held_tokens=0)])
+    priced, roomy = ExpectedTtft(random.Random(0)).costs(a_request(1000), [short, short._replace(stay_s=0.0)])
     assert priced - roomy == pytest.approx(of(**short._asdict()))
 
 
