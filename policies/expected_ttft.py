@@ -8,7 +8,7 @@
     ahead = (queued tokens + 800 x strangers waiting) / prefill rate
     own   = uncached tokens / prefill rate
     r     = busy workers / (workers + 1), busy: something is being prefilled there
-    batch = 2.5 s x (held tokens + in_flight x (prompt tokens + 800)) / KV capacity
+    batch = answer / 2 x (held tokens + in_flight x (prompt tokens + 800)) / KV capacity; answer: its measured time
 
 A holder keeps its session until waiting for it takes longer than computing the prompt elsewhere, and what that costs
 others. No threshold decides, and no weight has to be set for a model or a GPU. While a second of prefill is computed, r
@@ -38,12 +38,11 @@ WAITING_TOKENS = 800
 600 to 900 new tokens. Danger: the gauge is as old as the last scrape; counting those of our own, which are in
 `queued_tokens` already, drove short sessions off their workers."""
 
-BATCH_S = 2.5
-"""Seconds by which an answer is longer in a full pool than alone: half of the 4.9 s that the median answer of recorded
-agents takes. Each step reads the weights and what the batch holds, and both share the GPU's memory, so in a full pool
-it takes about twice as long; and a batch that is larger than others shrinks to their size while an answer runs, so that
-half of it is met. Danger: at 5, a tenth of the turns leave their holders in a busy fleet; at 0.2, one worker keeps a
-prefix that all share, and answers slowly."""
+LONGER = 0.5
+"""By how many of its own lengths an answer is longer in a full pool than alone. Each step reads the weights and what
+the batch holds, and both share the GPU's memory, so in a full pool it takes about twice as long; and a batch that is
+larger than others shrinks to their size while an answer runs, so that half of it is met. Danger: at 1, a tenth of the
+turns leave their holders in a busy fleet; at 0, one worker keeps a prefix that all share, and answers slowly."""
 
 ANSWER_TOKENS = 800
 """Tokens that the answer of a request in flight is thought to hold, beside its prompt. Danger: at 0 the batches of
@@ -71,7 +70,7 @@ class ExpectedTtft:
         return [
             (
                 (c.queued_tokens + price * c.uncached_tokens + WAITING_TOKENS * c.strangers) / c.prefill_rate
-                + BATCH_S * (c.held_tokens + c.in_flight * joins) / (c.kv_capacity_tokens or USUAL_CAPACITY)
+                + LONGER * c.answer_s * (c.held_tokens + c.in_flight * joins) / (c.kv_capacity_tokens or USUAL_CAPACITY)
                 + (memory_wait_s(c, prompt_tokens) if 0 < c.kv_capacity_tokens < c.held_tokens + prompt_tokens else 0.0)
             )
             / c.warmth

@@ -60,6 +60,7 @@ def test_a_batch_costs_its_own_answer_what_is_held_and_the_others_its_prompt() -
     assert cost(in_flight=10) == pytest.approx(1.25 + 2.5 * 10 * 10_800 / 300_000)
     assert cost(held_tokens=60_000, in_flight=10, kv_capacity_tokens=600_000) == pytest.approx(1.25 + 0.25 + 0.45)
     assert cost(held_tokens=60_000, kv_capacity_tokens=0) == pytest.approx(1.25 + 0.5), "a usual capacity"
+    assert cost(held_tokens=60_000, answer_s=30.0) == pytest.approx(1.25 + 3.0), "half of an answer in a full pool"
 
 
 def waited_s(held_tokens: int, **load: Any) -> float:
@@ -76,7 +77,7 @@ def test_memory_is_waited_for_in_proportion_to_what_is_missing() -> None:
     assert waited_s(590_000, kv_capacity_tokens=0) == pytest.approx(0)  # unknown
 
 
-MORE = ("queued_tokens", "strangers", "in_flight", "held_tokens", "stay_s")
+MORE = ("queued_tokens", "strangers", "in_flight", "held_tokens", "stay_s", "answer_s")
 
 
 @settings(max_examples=60)
