@@ -46,20 +46,19 @@ class WorkerAnswer:
     __slots__ = (
         "_chunks",
         "_connection",
+        "_cut",
         "_error",
         "_held",
         "_pass_on",
         "_waiter",
-        "close",
         "ended",
         "headers",
         "status",
     )
 
-    def __init__(self, connection: "WorkerConnection", close: Callable[[], None]) -> None:
+    def __init__(self, connection: "WorkerConnection", cut: Callable[[], None]) -> None:
         self._connection = connection
-        self.close = close
-        """Cuts the connection unless the answer is complete, which makes the worker stop working on the request."""
+        self._cut = cut
         self.status = 0
         """0 until the head has come."""
         self.headers: RawHeaders = []
@@ -71,6 +70,12 @@ class WorkerAnswer:
         self._error: Exception | None = None
         self._pass_on: PassOn | None = None
         self._waiter: asyncio.Future[None] | None = None
+
+    def close(self) -> None:
+        """Cut the connection, which makes the worker stop working on the request. A complete answer's is another
+        request's by now."""
+        if not self.ended:
+            self._cut()
 
     async def head(self) -> None:
         """Wait for status and headers. Raises OSError when the connection ends, ClientError for what is no answer."""
@@ -138,8 +143,6 @@ class WorkerConnection(ResponseHandler):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self.used = False
-        """True when a request went over it before: then a failure may only mean that the connection was stale."""
         self._http = httptools.HttpResponseParser(self)
         self._answer: WorkerAnswer | None = None
         self._on_end: Callable[[], None] | None = None
@@ -156,11 +159,10 @@ class WorkerConnection(ResponseHandler):
         """True when the connection must not be used again."""
         return bool(self._should_close or self._answer is not None or not self.is_connected())
 
-    def expect(self, bodyless: bool, on_end: Callable[[], None], close: Callable[[], None]) -> WorkerAnswer:
+    def expect(self, bodyless: bool, on_end: Callable[[], None], cut: Callable[[], None]) -> WorkerAnswer:
         """The answer to the request that is about to be written. `bodyless`: to HEAD. `on_end` is called at its last
-        byte, `close` when the answer is cut."""
-        answer = self._answer = WorkerAnswer(self, close)
-        self.used = True
+        byte, `cut` when the answer is cut."""
+        answer = self._answer = WorkerAnswer(self, cut)
         self._on_end = on_end
         self._bodyless = bodyless
         self._framing_bytes = 0

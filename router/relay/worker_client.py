@@ -1,15 +1,15 @@
-"""The data plane's HTTP client: aiohttp's dialling and pool, without its requests and responses.
+"""The data plane's HTTP client: aiohttp's dialling, without its requests, its responses and its pool.
 
 A request's head is written from the client's own headers (`request_head`), so nothing is re-encoded or added, and
 building a request costs a third of what `ClientSession` takes. There is no cookie jar, no redirect, no proxy from the
 environment and no decompression to switch off; response headers may be 64 KiB long, and idle connections are dropped
-before vLLM's 5 s keep-alive closes them.
+before vLLM's 5 s keep-alive closes them (`idle.py`).
 """
 
 import asyncio
 from functools import partial
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.client_exceptions import ClientConnectorError, ClientError
@@ -20,11 +20,10 @@ from router.dial.certificates import WorkerTls
 from router.dial.own_faults import is_own_fault
 from router.dial.resolver import Resolver
 from router.fleet.worker import Worker
+from router.relay.idle import IdleConnections
 from router.relay.worker_answer import WorkerAnswer, WorkerConnection
 from router.wire.request_head import Headers, body_length, request_head
 
-POOL_IDLE_S = 4.0
-"""Below vLLM's 5 s: a connection that the worker is about to close must not be picked."""
 CONNECT_TIMEOUT_S = 5.0
 """Seconds to open a connection: a packet lost twice still gets through (1 and 3 s). A retry follows, on another worker.
 Danger: shorter, and a full accept queue looks like a dead worker."""
@@ -65,37 +64,35 @@ class WorkerClient:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        names: dict[str, Any] = {"resolver": self._resolver, "ttl_dns_cache": DNS_TTL_S}
-        self._pooled = TCPConnector(limit=0, keepalive_timeout=POOL_IDLE_S, **names)
-        self._fresh = TCPConnector(limit=0, force_close=True, **names)
-        for connector in (self._pooled, self._fresh):
-            connector._factory = partial(WorkerConnection, self._loop)  # type: ignore[assignment]
+        self._idle = IdleConnections(self._loop)
+        self._connector = TCPConnector(limit=0, force_close=True, resolver=self._resolver, ttl_dns_cache=DNS_TTL_S)
+        self._connector._factory = partial(WorkerConnection, self._loop)  # type: ignore[assignment]
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._pooled.close()
-        await self._fresh.close()
+        self._idle.close()
+        await self._connector.close()
 
     async def send(self, worker: Worker, outgoing: Outgoing) -> WorkerAnswer:
         """The worker's answer, its head read. Raises WorkerFailure.
 
         A reused connection that fails without a byte of response is tried once more on a fresh one."""
-        connection, host = await self._connect(self._pooled, worker)
-        reused = connection.protocol is not None and connection.protocol.used  # type: ignore[attr-defined]
-        try:
-            return await _converse(connection, host, outgoing)
-        except WorkerFailure as failure:
-            if failure.kind != "reset" or not reused:
-                raise
-        connection, host = await self._connect(self._fresh, worker)
-        return await _converse(connection, host, outgoing)
-
-    async def _connect(self, connector: TCPConnector, worker: Worker) -> tuple[Connection, bytes]:
         dial, host = self._dial(worker)
+        head, url = head_of(host, outgoing), worker.url
+        connection = self._idle.take(url)
+        if connection is not None:
+            try:
+                return await self._converse(connection, url, head, outgoing)
+            except WorkerFailure as failure:
+                if failure.kind != "reset":
+                    raise
+        return await self._converse(await self._connect(dial), url, head, outgoing)
+
+    async def _connect(self, dial: ClientRequest) -> Connection:
         try:
-            return await connector.connect(dial, [], self._timeout), host
+            return await self._connector.connect(dial, [], self._timeout)
         except TimeoutError:
             raise WorkerFailure("connect_timeout") from None
         except (ClientConnectorError, OSError) as error:
@@ -115,36 +112,34 @@ class WorkerClient:
             dial = self._dials[worker.url] = (request, prefix + b"\0" + host)
         return dial
 
+    async def _converse(self, connection: Connection, url: str, head: bytes, outgoing: Outgoing) -> WorkerAnswer:
+        """Write the request and read the answer's head. Raises WorkerFailure."""
+        protocol, transport, cut = connection.protocol, connection.transport, connection.close
+        try:
+            if not isinstance(protocol, WorkerConnection) or transport is None or transport.is_closing():
+                raise ConnectionResetError
+            answer = protocol.expect(outgoing.method == "HEAD", partial(self._release, url, connection), cut)
+            cut = answer.close  # the connection may be another request's as soon as the answer is complete
+            transport.writelines((head, outgoing.body) if outgoing.body else (head,))
+            await answer.head()
+        except OSError:
+            cut()
+            raise WorkerFailure("reset") from None
+        except ClientError:
+            cut()
+            raise WorkerFailure("protocol") from None
+        except asyncio.CancelledError:
+            cut()
+            raise
+        return answer
 
-async def _converse(connection: Connection, host: bytes, outgoing: Outgoing) -> WorkerAnswer:
-    """Write the request and read the answer's head. Raises WorkerFailure."""
-    protocol, transport = connection.protocol, connection.transport
-    try:
-        if not isinstance(protocol, WorkerConnection) or transport is None or transport.is_closing():
-            raise ConnectionResetError
-        answer = protocol.expect(outgoing.method == "HEAD", partial(_release, connection), connection.close)
-        head = head_of(host, outgoing)
-        transport.writelines((head, outgoing.body) if outgoing.body else (head,))
-        await answer.head()
-    except OSError:
-        connection.close()
-        raise WorkerFailure("reset") from None
-    except ClientError:
-        connection.close()
-        raise WorkerFailure("protocol") from None
-    except asyncio.CancelledError:
-        connection.close()
-        raise
-    return answer
-
-
-def _release(connection: Connection) -> None:
-    """The answer is complete: back to the pool with its connection."""
-    transport = connection.transport
-    if transport is None or transport.get_write_buffer_size():
-        connection.close()  # answered before the request was out: its rest would be the next one's head
-    else:
-        connection.release()
+    def _release(self, url: str, connection: Connection) -> None:
+        """The answer is complete: the connection may wait for another request."""
+        protocol, transport = connection.protocol, connection.transport
+        if protocol is None or transport is None or transport.get_write_buffer_size() or protocol.should_close:
+            connection.close()  # answered before the request was out: its rest would be the next one's head
+        else:
+            self._idle.give(url, connection)
 
 
 def head_of(host: bytes, outgoing: Outgoing) -> bytes:

@@ -259,3 +259,14 @@ async def test_another_version_or_status_is_no_answer(line: Line, first: bytes) 
     line.connection.data_received(first + b"\r\ncontent-length: 2\r\n\r\n{}")
     with pytest.raises(ClientError):
         await answer.head()
+
+
+async def test_a_complete_answer_cuts_nothing_as_its_connection_may_be_another_requests(line: Line) -> None:
+    answer = line.ask()
+    line.connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+    answer.close()
+    assert answer.ended and not line.wire.closed
+    half = line.ask()
+    line.connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{")
+    half.close()
+    assert line.wire.closed
