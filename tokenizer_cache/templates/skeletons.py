@@ -8,7 +8,7 @@ looks for. Its text must equal the rendering; `TailRenderer` compares by sample,
 
 import json
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 import jinja2
@@ -114,7 +114,7 @@ class Skeletons:
     def __init__(self, template_source: str, environment: jinja2.Environment) -> None:
         tree = environment.parse(template_source)
         constants = {node.value for node in tree.find_all(jinja2.nodes.Const) if isinstance(node.value, str)}
-        self._markup = tuple(sorted(c for c in constants if len(c) >= _SHORTEST_MARKUP and not _MARKUP.isdisjoint(c)))
+        self._markup = _shortest({c for c in constants if len(c) >= _SHORTEST_MARKUP and not _MARKUP.isdisjoint(c)})
         self._skeletons: dict[Hashable, Skeleton | None] = {}
 
     def fill(self, place: Hashable, messages: Sequence[Message], render: Render) -> str | None:
@@ -138,7 +138,10 @@ class Skeletons:
         """Will the template copy this text as it is?"""
         if _MARK in text or not (keeps_space or text == text.strip()):
             return False
-        return not any(markup in text for markup in self._markup)
+        for markup in self._markup:  # noqa: SIM110 - a generator takes longer than all that it looks for
+            if markup in text:
+                return False
+        return True
 
     def _learn(self, key: Hashable, messages: Sequence[Message], render: Render) -> Skeleton | None:
         """Learn a skeleton. A template that escapes, cuts or measures texts has none, as its rendering of the probes
@@ -190,3 +193,8 @@ def _cut(text: str) -> tuple[str | tuple[str, int], ...] | None:
         else:
             return None
     return tuple(pieces)
+
+
+def _shortest(markups: Set[str]) -> tuple[str, ...]:
+    """Those of which none is a part of another: a text that holds a longer one holds these."""
+    return tuple(sorted(one for one in markups if not any(other in one for other in markups - {one})))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tokenizer_cache.jinja import compiled
-from tokenizer_cache.templates.skeletons import Message, Skeletons
+from tokenizer_cache.templates.skeletons import Message, Skeletons, _shortest
 
 SOURCE = (
     "{% for m in messages %}<|im|>{{ m.role }}:{{ m.content }}"
@@ -121,3 +121,11 @@ def test_values_of_no_known_kind_are_left_to_the_template(value: Any) -> None:
 
 def test_what_cannot_be_rendered_has_none() -> None:
     assert Template().skeletons.fill("", [said("a")], lambda _: None) is None
+
+
+def test_of_markup_that_holds_other_markup_the_shorter_is_looked_for() -> None:
+    assert _shortest({"<|im_start|>", "<|im_start|>user", "</tool>\n", "</tool>", "{x}"}) == (
+        "</tool>",
+        "<|im_start|>",
+        "{x}",
+    )
