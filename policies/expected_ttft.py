@@ -8,7 +8,7 @@
     ahead = (queued tokens + 800 x strangers waiting) / prefill rate
     own   = uncached tokens / prefill rate
     r     = busy workers / (workers + 1), busy: something is being prefilled there
-    batch = answer / 2 x (held tokens + in_flight x (prompt tokens + 800)) / KV capacity; answer: its measured time
+    batch = answer / 2 x (held tokens + in_flight x (prompt tokens + 800)) / KV capacity; answer: mean time, measured
 
 A holder keeps its session until waiting for it takes longer than computing the prompt elsewhere, and what that costs
 others. No threshold decides, and no weight has to be set for a model or a GPU. While a second of prefill is computed, r
@@ -42,7 +42,8 @@ LONGER = 0.5
 """By how many of its own lengths an answer is longer in a full pool than alone. Each step reads the weights and what
 the batch holds, and both share the GPU's memory, so in a full pool it takes about twice as long; and a batch that is
 larger than others shrinks to their size while an answer runs, so that half of it is met. Danger: at 1, a tenth of the
-turns leave their holders in a busy fleet; at 0, one worker keeps a prefix that all share, and answers slowly."""
+turns leave their holders in a busy fleet; at 0, one worker keeps a prefix that all share, and answers slowly; with each
+worker's own mean in place of all workers', sessions leave one that has had a few long answers."""
 
 ANSWER_TOKENS = 800
 """Tokens that the answer of a request in flight is thought to hold, beside its prompt. Danger: at 0 the batches of
@@ -67,10 +68,11 @@ class ExpectedTtft:
         prompt_tokens = request.prompt_tokens
         price = price_of_work(candidates)
         joins = prompt_tokens + ANSWER_TOKENS
+        longer = LONGER * sum([c.answer_s for c in candidates]) / len(candidates)
         return [
             (
                 (c.queued_tokens + price * c.uncached_tokens + WAITING_TOKENS * c.strangers) / c.prefill_rate
-                + LONGER * c.answer_s * (c.held_tokens + c.in_flight * joins) / (c.kv_capacity_tokens or USUAL_CAPACITY)
+                + longer * (c.held_tokens + c.in_flight * joins) / (c.kv_capacity_tokens or USUAL_CAPACITY)
                 + (memory_wait_s(c, prompt_tokens) if 0 < c.kv_capacity_tokens < c.held_tokens + prompt_tokens else 0.0)
             )
             / c.warmth

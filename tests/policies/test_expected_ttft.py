@@ -63,6 +63,12 @@ def test_a_batch_costs_its_own_answer_what_is_held_and_the_others_its_prompt() -
     assert cost(held_tokens=60_000, answer_s=30.0) == pytest.approx(1.25 + 3.0), "half of an answer in a full pool"
 
 
+def test_a_few_long_answers_of_one_worker_drive_nobody_off() -> None:
+    assert costs(a_worker("a", in_flight=9, answer_s=90.0), a_worker("b", in_flight=9)) == pytest.approx(
+        costs(a_worker("a", in_flight=9), a_worker("b", in_flight=9, answer_s=90.0))
+    )
+
+
 def waited_s(held_tokens: int, **load: Any) -> float:
     """What a cost has beside its own prefill and the batch."""
     return cost(held_tokens=held_tokens, **load) - 1.25 - 2.5 * held_tokens / 300_000
@@ -77,7 +83,7 @@ def test_memory_is_waited_for_in_proportion_to_what_is_missing() -> None:
     assert waited_s(590_000, kv_capacity_tokens=0) == pytest.approx(0)  # unknown
 
 
-MORE = ("queued_tokens", "strangers", "in_flight", "held_tokens", "stay_s", "answer_s")
+MORE = ("queued_tokens", "strangers", "in_flight", "held_tokens", "stay_s")
 
 
 @settings(max_examples=60)
