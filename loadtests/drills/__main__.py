@@ -10,6 +10,7 @@ routers       sessions that do not fit, over 1, 3 and 5 routers; Redis and a rou
 overload      two and four times the load of the knee, with the router's queue and without
 faults        Redis, or a router, breaks: one case after the other
 recorded      live traffic as a trace file, replayed by the laboratory; exit code 1 when they differ by a point
+shadows       what a shadow says of round robin, against a fleet that runs it; exit code 1 when they differ by a tenth
 dashboard     every query of the Grafana dashboard against a real Prometheus; exit code 1 when one is empty
 """
 
@@ -29,6 +30,7 @@ from loadtests.drills import (
     recorded,
     restarts,
     routers,
+    shadows,
     streams,
     worker_set,
 )
@@ -47,8 +49,13 @@ DRILLS: dict[str, Drill] = {
     "overload": lambda options: overload.run(),
     "faults": lambda options: faults.run(options.only, options.secured),
     "recorded": lambda options: recorded.run(options.seconds),
+    "shadows": lambda options: shadows.run(options.seconds),
     "dashboard": lambda options: dashboard.run(options.seconds),
 }
+
+
+MARKS = (dashboard.EMPTY, recorded.APART, shadows.APART)
+"""Cells that say that something is not as it should be."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,9 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for name in options.drill or DRILLS:
             tables = runner.run(_measured(DRILLS[name](options)))
-            bad = bad or any(
-                mark in row for table in tables for row in table.rows for mark in (dashboard.EMPTY, recorded.APART)
-            )
+            bad = bad or any(mark in row for table in tables for row in table.rows for mark in MARKS)
     return int(bad)
 
 

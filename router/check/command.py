@@ -14,6 +14,7 @@ from router.build.app import Router
 from router.build.common import common_of
 from router.build.make_dial import make_control_client
 from router.build.tuning import DEFAULTS
+from router.check.events import of_events
 from router.check.finding import Finding, exit_code, lines
 from router.check.redis import of_redis
 from router.check.worker import of_answers, of_state
@@ -92,6 +93,7 @@ async def _workers(router: Router) -> list[Finding]:
             found += of_state(worker)
             if worker.state is WorkerState.HEALTHY and worker.facts is not None and worker.facts.engine != "unknown":
                 found += await of_answers(client, worker, _encoders(router, worker))
+                found += await of_events(worker, router.common.settings.kv_events)
     return [*found, *_unlike(workers)]
 
 
