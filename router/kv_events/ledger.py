@@ -15,12 +15,15 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from router.kv_events.batches import Cleared, Event, Removed, Stored
+from router.prefix.index import HASH_BYTES
 from tokenizer_cache.conversations.chain import ID_BYTES, Chain
 
 MAX_COPIES = 255
 """Copies of one engine block that are counted: requests that compute the same prompt at once store it twice."""
 MAX_BLOCKS = 2_000_000
 """Engine blocks of one worker that are known at most; with more of them the worker is simulated again."""
+MAX_CHAIN_BLOCKS = 1 << 17
+"""Of one prompt: 8 million tokens in blocks of 64. Danger: the router's event loop takes a chain in at once."""
 MAX_ID_BYTES = 256 << 20
 """Of one worker's token ids: 64 million. Danger: each branch repeats its cell's head, and a cell is as large as the
 engine says: 2,000,000 branches of one cell of 65,536 tokens are 500 GB."""
@@ -283,6 +286,8 @@ def _chains_of(cells: Sequence[Cell]) -> list[bytes]:
     chains, found = list[bytes](), 0
     for cell in cells:
         chains.append(_chain_of(cell))
+        if len(chains[-1]) > MAX_CHAIN_BLOCKS * HASH_BYTES:
+            raise FullLedgerError
         found += len(chains[-1])
         if found > MAX_CHAIN_BYTES:
             raise FullLedgerError

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 MAX_MESSAGE_BYTES = 32 << 20
-"""One chain of `ledger.MAX_BLOCKS` blocks has 16 MB, and stands behind up to `MAX_TALK_BYTES` of others."""
+"""Orders for some 10,000 workers."""
 MAX_TALK_BYTES = 1 << 20
 """Chains of one message: more of them go into the next one."""
 MAX_TALK_CHAINS = 256

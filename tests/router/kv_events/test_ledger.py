@@ -118,6 +118,16 @@ def test_it_is_bounded_and_cleared() -> None:
     assert (len(ledger), ledger.changes(), ledger.chains()) == (0, ([], []), [])
 
 
+def test_a_prompt_that_nobody_sends_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CHAIN_BLOCKS", 4)
+    engine, (ledger, _) = Engine(16), ledger_of()
+    ledger.apply(engine.stored(list(range(4 * CELL)), 0, 4 * CELL // 16))
+    assert len(ledger.changes().held) == 1
+    ledger.apply(engine.stored(list(range(1000, 1000 + 5 * CELL)), 0, 5 * CELL // 16))
+    with pytest.raises(FullLedgerError):
+        ledger.changes()
+
+
 @pytest.mark.timeout(60)
 def test_branches_of_branches_of_a_large_cell_are_bounded() -> None:
     """An engine says how large a cell is. Branches of branches are gone through by recursion, which Python ends."""
