@@ -64,12 +64,20 @@ class NotBrief(Exception):
 class MessageEncoder:
     """Encodes chat, Anthropic and Responses requests. Safe in several threads at once."""
 
-    def __init__(self, tokenizer: Tokenizer, chain: Chain, conversations: Conversations, counters: Counters) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        chain: Chain,
+        conversations: Conversations,
+        counters: Counters,
+        renderer: Renderer | None = None,
+    ) -> None:
+        """`renderer`: the tokenizer's own, made before; to make one takes 50 to 150 ms."""
         self._tokenizer = tokenizer
         self._chain = chain
         self._conversations = conversations
         self._counters = counters
-        self._renderer = Renderer(tokenizer)
+        self._renderer = renderer or Renderer(tokenizer)
         self._fingerprints = Fingerprints(chain.root(b"fingerprint") + chain.root(b"fingerprints"))
         self._endings: dict[str, bytes] = {}
         self.tails = TailRenderer(self._renderer, counters)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import jinja2
 import msgspec
 
 from router.fleet.groups import ModelGroup
@@ -25,6 +26,7 @@ from tokenizer_cache.conversations.conversation import Room
 from tokenizer_cache.conversations.journal import Journal
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.rules import Served
+from tokenizer_cache.templates.render import RENDER_ERRORS, Renderer
 from tokenizer_cache.text import TextEncoder
 from tokenizer_cache.tokenizers.load import load
 from tokenizer_cache.tokenizers.tokenizer import Tokenizer, TokenizerUnavailable
@@ -84,6 +86,8 @@ class EncoderSet:
         self._by_group: dict[str, Mapping[str, Encoder]] = {}
         self._encoders: dict[tuple[str, str], Encoder] = {}
         self._tokenizers: dict[tuple[str, str], Tokenizer | None] = {}
+        self._served: dict[tuple[str, str, str], _ForServer] = {}
+        """By the first two parts of the source, and the server's options."""
         self._wanted: asyncio.Queue[TokenSource] = asyncio.Queue()
         self._unloaded = 0
         self._failed: set[TokenSource] = set()
@@ -115,12 +119,17 @@ class EncoderSet:
         return self._unloaded
 
     async def run(self) -> None:
-        """Load wanted tokenizers, for ever."""
+        """Load wanted tokenizers, and make renderers for the servers that use them, for ever."""
         loop = asyncio.get_running_loop()
         while True:
             source = await self._wanted.get()
+            tokenizer = self._tokenizers.get(source[:2])
+            loaded = tokenizer is not None
             try:
-                self._tokenizers[source[:2]] = await asyncio.to_thread(_load_warm, source)
+                if tokenizer is None:
+                    tokenizer = await asyncio.to_thread(_load_warm, source)
+                self._served.update(await self._prepare(source, tokenizer))
+                self._tokenizers[source[:2]] = tokenizer
             except TokenizerUnavailable as error:
                 level = logging.DEBUG if source in self._failed else logging.WARNING
                 log.log(level, _UNLOADED, source.spec, error, self._settings.retry_s)
@@ -129,16 +138,41 @@ class EncoderSet:
                 continue
             finally:
                 self._unloaded -= 1
+            if loaded:
+                continue
             log.info("tokenizer %s is loaded", source.spec)
             self._encoders.clear()
             self._by_group.clear()
             self.room.clear()
 
+    async def _prepare(self, source: TokenSource, tokenizer: Tokenizer) -> "dict[tuple[str, str, str], _ForServer]":
+        """Renderers for the servers that use this tokenizer. To make one takes 50 to 150 ms, for which running streams
+        must not stand still."""
+        wanted = {_key(source, served): served for served in self._servers(source)}
+        new = {key: served for key, served in wanted.items() if key not in self._served}
+        if not new:
+            return {}
+        if len(self._served) + len(new) > MAX_ENCODERS:
+            self._served.clear()
+        return await asyncio.to_thread(lambda: {key: _for_server(tokenizer, served) for key, served in new.items()})
+
+    def _servers(self, source: TokenSource) -> list[Served]:
+        """The options of the servers whose prompts are made with this tokenizer."""
+        groups = [group for group in self._fleet.groups.values() if self._settings.source_of(group)[:2] == source[:2]]
+        return [_served(worker, self._settings.source_of(group)) for group in groups for worker in _kinds(group)]
+
     def _want(self, fleet: Fleet) -> None:
         for group in fleet.groups.values():
             source = self._settings.source_of(group)
-            if source.spec and source[:2] not in self._tokenizers and any(map(_is_exact, group.workers)):
+            exact = _kinds(group) if source.spec else []
+            if not exact:
+                continue
+            if source[:2] not in self._tokenizers:
                 self._tokenizers[source[:2]] = None
+                self._enqueue(source)
+            elif self._tokenizers[source[:2]] is not None and any(
+                _key(source, _served(worker, source)) not in self._served for worker in exact
+            ):
                 self._enqueue(source)
 
     def _enqueue(self, source: TokenSource) -> None:
@@ -153,8 +187,10 @@ class EncoderSet:
             from_workers = self._from_workers(worker)
             tokenizer = self._tokenizers.get(source[:2]) if _is_exact(worker) else None
             if tokenizer is not None:
-                used = tokenizer.served_by(_served(worker, source))
-                exact = PromptEncoder(name, used, worker.chain_block_tokens, settings.secret, settings.room)
+                served = _served(worker, source)
+                known = self._served.get(_key(source, served))
+                used, renderer = known or (tokenizer.served_by(served), None)
+                exact = PromptEncoder(name, used, worker.chain_block_tokens, settings.secret, settings.room, renderer)
                 tag = (key, worker.chain_block_tokens, used.served, used.chat_template, used.special_tokens)
                 if settings.journal is not None:
                     exact.conversations.share(settings.journal, _digest(repr(tag), settings.secret))
@@ -213,6 +249,26 @@ def _load_warm(source: TokenSource) -> Tokenizer:
     return tokenizer
 
 
+class _ForServer(NamedTuple):
+    """A tokenizer as one kind of server uses it."""
+
+    tokenizer: Tokenizer
+    renderer: Renderer | None
+    """None where its template cannot be rendered."""
+
+
+def _key(source: TokenSource, served: Served) -> tuple[str, str, str]:
+    return (*source[:2], served.key)
+
+
+def _for_server(tokenizer: Tokenizer, served: Served) -> _ForServer:
+    used = tokenizer.served_by(served)
+    try:
+        return _ForServer(used, Renderer(used) if used.not_exact is None else None)
+    except (jinja2.TemplateError, *RENDER_ERRORS):
+        return _ForServer(used, None)
+
+
 def _digest(text: str, secret: bytes) -> bytes:
     """A digest that is keyed: siblings with another secret must not match, because they give the same text another
     key."""
@@ -227,6 +283,11 @@ def _served(worker: Worker, source: TokenSource) -> Served:
     if source.default_kwargs == "{}":
         return served
     return msgspec.structs.replace(served, default_kwargs=msgspec.json.decode(source.default_kwargs))
+
+
+def _kinds(group: ModelGroup) -> list[Worker]:
+    """One worker of each format whose prompts can be exact."""
+    return list({worker.format: worker for worker in group.workers if _is_exact(worker)}.values())
 
 
 def _is_exact(worker: Worker) -> bool:

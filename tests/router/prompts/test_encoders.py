@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shutil
+import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -23,7 +24,9 @@ from tokenizer_cache.bodies.request import parse
 from tokenizer_cache.conversations.conversation import Room
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.rules import Served
+from tokenizer_cache.templates.render import Renderer
 from tokenizer_cache.text import TextEncoder
+from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 
 CHAT = parse("chat", b'{"model":"m","messages":[{"role":"user","content":"hello"}]}')
 
@@ -90,6 +93,32 @@ async def test_a_tokenizer_that_comes_late_is_found(file: Path, caplog: pytest.L
     running.cancel()
     assert len(caplog.records) == 1, "a failure is told once"
     assert "no such file or folder on this machine" in caplog.text
+
+
+async def test_no_renderer_is_made_in_the_event_loop(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    makers: list[threading.Thread] = []
+
+    class Watched(Renderer):
+        def __init__(self, tokenizer: Tokenizer) -> None:
+            makers.append(threading.current_thread())
+            super().__init__(tokenizer)
+
+    for module in ("router.prompts.encoders", "tokenizer_cache.messages"):
+        monkeypatch.setattr(f"{module}.Renderer", Watched)
+    fleet = make_fleet(1)
+    encoders = make(fleet, TokenSource(str(file)))
+    await loaded(encoders)
+    made = len(makers)
+    assert isinstance(encoder(encoders, fleet), PromptEncoder)
+    assert made and len(makers) == made
+    (worker,) = fleet.workers
+    for _ in range(2):  # the same again makes nothing anew
+        fleet.on_facts(worker, replace(facts(), served=Served(default_kwargs={"mood": "calm"})))
+        assert fleet.group(MODEL), "groups are made anew, which the encoders hear of"
+        await loaded(encoders)
+    assert isinstance(encoder(encoders, fleet), PromptEncoder)
+    assert len(makers) == made + 1
+    assert threading.main_thread() not in makers
 
 
 async def test_without_a_tokenizer_by_choice_prompts_are_text() -> None:
