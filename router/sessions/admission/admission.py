@@ -6,7 +6,7 @@ is given back on every path.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from router.fleet.worker import Worker
 from router.prefix.index import HASH_BYTES
@@ -41,31 +41,16 @@ class SessionAdmission(Rotation):
     room for it, 0 for no admission at all; `extra_tokens`: KV tokens of each worker's host."""
 
     def __init__(self, bound_s: float, extra_tokens: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(extra_tokens, clock)
         self.bound_s = bound_s
-        self.share = 1.0
-        """Of each worker's memory, that is this router's to give: less than 1 while it hears nothing of the others."""
         self.heard = 0
         """How often something was heard of other routers' sessions."""
-        self.on_change: Callable[[Session], None] = lambda session: None
-        """Called with a session that the other routers must hear of."""
         self.book = SessionBook()
         self.families = Families()
         self.ids_dropped = 0
         """Requests whose client called its session something that is no id."""
-        self.sets: dict[str, WorkingSet] = {}
-        """By holder: a restarted engine has kept nothing."""
-        self.changes = 0
-        """How often room may have come free."""
-        self.rotated = 0
-        """Sessions that made room for one that had waited."""
-        self.expired = 0
-        """Sessions whose lease ended before they came back."""
-        self.outgrown = 0
-        """Idle sessions that left because another one at their worker had grown."""
         self.refused = 0
         """New sessions that were refused."""
-        self._extra_tokens = extra_tokens
-        self._clock = clock
         self._climates: dict[str, Climate] = {}
 
     def climate(self, group: str) -> Climate:
@@ -296,40 +281,6 @@ class SessionAdmission(Rotation):
             self._keep(session, climate, session.ended_at)
         self.on_change(session)
 
-    def forget(self, holder: str) -> None:
-        """This worker has lost what it held, or is gone."""
-        self.changes += 1
-        place = self.sets.pop(holder, None)
-        if place is not None:
-            for session in list(place.sessions):
-                place.leave(session)
-
-    def room(self, worker: Worker) -> int:
-        """KV tokens that sessions may need there; 0 when unknown."""
-        return int(self._limit(worker))
-
-    def place_of(self, holder: str) -> WorkingSet:
-        """The working set of this holder, from now on."""
-        place = self.sets.get(holder)
-        if place is None:
-            place = self.sets[holder] = WorkingSet(holder)
-        return place
-
-    def set_of(self, worker: Worker) -> WorkingSet | None:
-        """The working set of this worker; None while no session was there."""
-        return self.sets.get(worker.holder)
-
-    def _limit(self, worker: Worker) -> float:
-        place = self.sets.get(worker.holder)
-        return self._capacity(worker) * self.share * (place.margin.share if place is not None else 1.0)
-
-    def _capacity(self, worker: Worker) -> int:
-        pool = worker.pool
-        return pool.kept_tokens + self._extra_tokens if pool.caches and pool.kept_tokens else 0
-
-    def _capacity_of(self, workers: Collection[Worker]) -> int:
-        return sum(self._capacity(worker) for worker in workers)
-
     def _has_room(self, turn: Turn, worker: Worker, now: float) -> bool:
         """A session that is larger than what the margin leaves goes in where it is alone. One that is larger than the
         memory goes at once: waiting would not help it, and the engine says so."""
@@ -366,27 +317,8 @@ class SessionAdmission(Rotation):
         self.families.forget(session)
         self.book.forget(session)
 
-    def end_leases(self) -> None:
-        """Those that are over, of workers too that nobody asks of."""
-        now = self._clock()
-        for place in self.sets.values():
-            if now >= place.soonest_end:
-                self._end_leases(place, now)
-
-    def _end_leases(self, place: WorkingSet, now: float) -> None:
-        for session in place.ended_leases(now):
-            self.expired += 1
-            self.changes += 1
-            place.leave(session)  # the other routers end it by themselves
-
     def _keep(self, session: Session, climate: Climate, now: float, least_s: float = 0.0) -> None:
         """An idle session's memory is kept until its lease ends."""
         lease_s = climate.lease_s(session.ending)
         session.kept_until = now + (lease_s if lease_s > least_s else least_s)
         session.place.idle_until(session.kept_until)
-
-    def _leave(self, session: Session) -> None:
-        if session.place is not None:
-            self.changes += 1
-            session.place.leave(session)
-            self.on_change(session)

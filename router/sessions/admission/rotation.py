@@ -1,10 +1,11 @@
 """Makes room for turns that have waited for long enough: the sessions that are inside for longest leave."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from router.fleet.worker import Worker
 from router.sessions.admission.climate import Climate
+from router.sessions.admission.inside import Inside
 from router.sessions.memory.session import Session
 from router.sessions.memory.working_set import WorkingSet
 from router.sessions.recognition.turn import Turn
@@ -13,24 +14,19 @@ OVER = 0.05
 """Share of the memory by which sessions inside may outgrow it before one of them leaves."""
 
 
-class Rotation(Protocol):
+class Rotation(Inside, ABC):
     """The part of admission that has sessions leave for others."""
 
-    sets: dict[str, WorkingSet]
-    changes: int
-    rotated: int
-    outgrown: int
-    share: float
-    on_change: Callable[[Session], None]
-    _clock: Callable[[], float]
+    def __init__(self, extra_tokens: int, clock: Callable[[], float]) -> None:
+        super().__init__(extra_tokens, clock)
+        self.rotated = 0
+        """Sessions that made room for one that had waited."""
+        self.outgrown = 0
+        """Idle sessions that left because another one at their worker had grown."""
 
-    def claim_after_s(self, group: str, workers: Sequence[Worker], streams: bool = True) -> float: ...
-
-    def _limit(self, worker: Worker) -> float: ...
-
-    def _capacity(self, worker: Worker) -> int: ...
-
-    def _leave(self, session: Session) -> None: ...
+    @abstractmethod
+    def claim_after_s(self, group: str, workers: Sequence[Worker], streams: bool = True) -> float:
+        """Room is made for a turn that has waited for this many seconds."""
 
     def claim(self, turn: Turn, workers: Sequence[Worker]) -> None:
         """The turn has waited for long enough: sessions that are inside for longest make room for it, between two of
