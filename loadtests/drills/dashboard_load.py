@@ -42,6 +42,8 @@ async def trouble(client: httpx.AsyncClient, lab: Lab) -> None:
         await _ask(client, url, {"messages": [{"role": "user", "content": image}]})
         await _ask(client, url, {"messages": "not a list"})
         await _ask(client, url, {"model": UNKNOWN, "messages": [{"role": "user", "content": TEXT * 20}]})
+        await lab.engines[-1].fault("status_500", count=2)  # the only worker of its model: no other is tried
+        await _ask(client, url, {"model": UNKNOWN, "messages": [{"role": "user", "content": TEXT}]})
         await client.post(f"{url}/v1/chat/completions", content=b"not JSON")
         for _ in range(2):
             await _ask(client, url, {"messages": []}, authorization=f"Bearer {lab.limited_key}")
