@@ -111,7 +111,7 @@ async def _watch(router: Router, seen: Seen) -> None:
     while True:
         metrics = await router.metrics()
         room = metrics.get("warmroute_session_room_tokens", {})
-        alone = min(room.values(), default=0) < KV_TOKENS / 2
+        alone = _is_alone(metrics)
         seen.looks, seen.alone = seen.looks + 1, seen.alone + alone
         for worker, tokens in () if alone else metrics.get("warmroute_session_tokens", {}).items():
             seen.most_over = max(seen.most_over, tokens - room.get(worker, tokens))
@@ -209,14 +209,20 @@ def _harms(
 
 
 async def _agree(routers: Sequence[Router], since: float) -> float:
-    """Until all routers say the same of each worker, at two looks in a row."""
+    """Until all routers give the whole memory, and say the same of each worker, at two looks in a row."""
     agreed = 0
     while agreed < 2 and time.monotonic() - since < 60:
         pages = await asyncio.gather(*(router.metrics() for router in routers))
         inside = [page.get("warmroute_sessions_inside", {}) for page in pages]
-        agreed = agreed + 1 if all(each and _near(each, inside[0]) for each in inside) else 0
+        together = not any(map(_is_alone, pages)) and all(each and _near(each, inside[0]) for each in inside)
+        agreed = agreed + 1 if together else 0
         await asyncio.sleep(0.1)
     return time.monotonic() - since
+
+
+def _is_alone(page: dict[str, dict[str, float]]) -> bool:
+    """It gives its share of the memory alone."""
+    return min(page.get("warmroute_session_room_tokens", {}).values(), default=0) < KV_TOKENS / 2
 
 
 def _near(one: dict[str, float], other: dict[str, float]) -> bool:
