@@ -1,7 +1,7 @@
 """SGLang's own publisher, from its source, over real sockets: the index that hears it holds what was published.
 
-Skipped unless WARMROUTE_SGLANG_EVENTS is the path of `sglang/srt/disaggregation/kv_events.py`, as its wheel has it. The
-two modules of SGLang that it imports are stood in for: the publisher needs nothing of them.
+Skipped unless WARMROUTE_REAL_SGLANG_EVENTS is the path of `sglang/srt/disaggregation/kv_events.py`, as its wheel has
+it. The two modules of SGLang that it imports are stood in for: the publisher needs nothing of them.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from router.prefix.residency import Limits
 from router.prefix.tree import TreeIndex
 from tests.real.told_index import HeardIndex, in_chain
 
-SOURCE = os.environ.get("WARMROUTE_SGLANG_EVENTS", "")
+SOURCE = os.environ.get("WARMROUTE_REAL_SGLANG_EVENTS", "")
 BATCHES = 300
 PATIENCE_S = 60.0
 
-pytestmark = pytest.mark.skipif(not SOURCE, reason="WARMROUTE_SGLANG_EVENTS is not set")
+pytestmark = pytest.mark.skipif(not SOURCE, reason="WARMROUTE_REAL_SGLANG_EVENTS is not set")
 
 
 @pytest.fixture
