@@ -1,9 +1,9 @@
 """Bodies recognised by their first bytes, before any of them is parsed.
 
-A body's digest is taken at every step of `STEP_BYTES` (of `_LATE_STEP_BYTES` after 256 KB), each from the one before,
-as long as an earlier body began with the same bytes. The last step that matches holds the lengths at which items ended
-in those earlier bodies. An equal digest at one of these lengths proves equal bytes: it is keyed and 128 bits wide. The
-table is bounded, and the least recently used entry goes first. One thread only.
+A body's digest is taken at `FIRST_BYTES`, and at every step of `STEP_BYTES` (of `_LATE_STEP_BYTES` after 256 KB), each
+from the one before, as long as an earlier body began with the same bytes. The last step that matches holds the lengths
+at which items ended in those earlier bodies. An equal digest at one of these lengths proves equal bytes: it is keyed
+and 128 bits wide. The table is bounded, and the least recently used entry goes first. One thread only.
 """
 
 from collections import OrderedDict
@@ -14,8 +14,9 @@ import msgspec
 from tokenizer_cache.bodies.items import Start
 from tokenizer_cache.conversations.keyed import KeyedHash
 
+FIRST_BYTES: Final = 8 << 10
+"""Shorter bodies are not recognised: reading them costs a few microseconds, and a digest for each message."""
 STEP_BYTES: Final = 16 << 10
-"""Shorter bodies are not recognised: reading them costs a few microseconds."""
 _LATE_STEP_BYTES: Final = 64 << 10
 """Each digest costs 1 us besides its bytes; bodies that share 256 KB belong to one conversation, or to a few."""
 _EARLY_STEPS: Final = 16
@@ -80,14 +81,19 @@ class Scan:
 
 def _bytes_of(steps: int) -> int:
     """Length in bytes of the first `steps` steps."""
+    if steps <= 1:
+        return steps * FIRST_BYTES
+    steps -= 1
     return steps * STEP_BYTES if steps <= _EARLY_STEPS else _EARLY_BYTES + (steps - _EARLY_STEPS) * _LATE_STEP_BYTES
 
 
 def _steps_in(length: int) -> int:
     """Number of whole steps in this many bytes."""
-    return (
-        length // STEP_BYTES if length <= _EARLY_BYTES else _EARLY_STEPS + (length - _EARLY_BYTES) // _LATE_STEP_BYTES
-    )
+    if length < STEP_BYTES:
+        return int(length >= FIRST_BYTES)
+    if length <= _EARLY_BYTES:
+        return 1 + length // STEP_BYTES
+    return 1 + _EARLY_STEPS + (length - _EARLY_BYTES) // _LATE_STEP_BYTES
 
 
 class Prefixes:

@@ -20,7 +20,7 @@ import msgspec
 
 from tokenizer_cache.bodies.density import MAX_ITEMS, check_crowds
 from tokenizer_cache.bodies.items import Items, first_marked
-from tokenizer_cache.bodies.prefixes import STEP_BYTES, Known, Prefixes, Scan
+from tokenizer_cache.bodies.prefixes import FIRST_BYTES, Known, Prefixes, Scan
 from tokenizer_cache.bodies.request import Frame, Request, bears_marks, decode, decode_list, parse, take_items
 from tokenizer_cache.conversations.keyed import KeyedHash
 from tokenizer_cache.prompt import BadRequest
@@ -72,7 +72,7 @@ class Reader:
     def parse(self, api: str, body: bytes) -> Request:
         """As `request.parse`, which says what may be raised. Takes up to 0.3 s for a hostile body of 1 MB: a long one
         belongs in a thread."""
-        if len(body) < STEP_BYTES or api not in self._prefixes:
+        if len(body) < FIRST_BYTES or api not in self._prefixes:
             self.read["whole"] += 1
             return parse(api, body, self._hash)
         request = self._known(api, body, LONG_BYTES)
@@ -106,7 +106,7 @@ class Reader:
     def _known(self, api: str, body: bytes, max_bytes: int) -> Request | None:
         """The request without its known items; None where it is not known, or more would have to be read."""
         prefixes = self._prefixes.get(api)
-        if prefixes is None or len(body) < STEP_BYTES:
+        if prefixes is None or len(body) < FIRST_BYTES:
             return None
         with self._lock:
             known, scan = prefixes.find(body)

@@ -3,7 +3,7 @@
 import random
 
 from tokenizer_cache.bodies.items import Start
-from tokenizer_cache.bodies.prefixes import STEP_BYTES, Known, Prefixes
+from tokenizer_cache.bodies.prefixes import FIRST_BYTES, STEP_BYTES, Known, Prefixes
 from tokenizer_cache.conversations.keyed import KeyedHash
 
 KEYED = KeyedHash(b"prefixes")
@@ -25,13 +25,25 @@ def length_of(prefixes: Prefixes, body: bytes) -> int:
 
 def test_the_longest_known_beginning_is_found() -> None:
     prefixes = Prefixes(1 << 20, KEYED)
-    for length in (STEP_BYTES - 1, STEP_BYTES, STEP_BYTES + 7, 3 * STEP_BYTES + 5, 3 * STEP_BYTES + 9):
+    for length in (
+        FIRST_BYTES - 1,
+        FIRST_BYTES,
+        FIRST_BYTES + 3,
+        STEP_BYTES - 1,
+        STEP_BYTES,
+        STEP_BYTES + 7,
+        3 * STEP_BYTES + 5,
+        3 * STEP_BYTES + 9,
+    ):
         learn(prefixes, TEXT, length)
     assert length_of(prefixes, TEXT) == 3 * STEP_BYTES + 9
     assert length_of(prefixes, TEXT[: 3 * STEP_BYTES + 8]) == 3 * STEP_BYTES + 5
     assert length_of(prefixes, TEXT[: 2 * STEP_BYTES]) == STEP_BYTES + 7
     assert length_of(prefixes, TEXT[: STEP_BYTES + 6]) == STEP_BYTES
-    assert length_of(prefixes, TEXT[: STEP_BYTES - 1]) == 0, "too short to be worth it"
+    assert length_of(prefixes, TEXT[: STEP_BYTES - 1]) == STEP_BYTES - 1
+    assert length_of(prefixes, TEXT[: STEP_BYTES - 2]) == FIRST_BYTES + 3
+    assert length_of(prefixes, TEXT[: FIRST_BYTES + 2]) == FIRST_BYTES
+    assert length_of(prefixes, TEXT[: FIRST_BYTES - 1]) == 0, "too short to be worth it"
 
 
 def test_long_beginnings_are_found_up_to_their_last_byte() -> None:
