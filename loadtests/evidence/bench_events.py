@@ -41,7 +41,7 @@ from router.prefix import timed
 BLOCK_TOKENS, BATCH_BLOCKS = 16, 64
 RING = 32
 """Batches of one publisher that differ: half of them are held at any time."""
-WARM_S = 8.0
+WARM_S, IDLE_S = 8.0, 15.0
 SESSIONS, TURNS = 24, 8
 PROMPT_BYTES, MORE_BYTES = 16_000, 500
 LOOKUPS = "BENCH_LOOKUPS"
@@ -50,6 +50,8 @@ LOOKUPS = "BENCH_LOOKUPS"
 class Cost(NamedTuple):
     """Of one router, in one turn."""
 
+    idle_ms: float
+    """CPU of the serving process in a second without requests."""
     requests: int
     cpu_us: float
     """Of the serving process, per request."""
@@ -187,6 +189,8 @@ async def _turn(options: argparse.Namespace, workers: Sequence[int], seed: int, 
             async with TimedRouter(ports(1)[0], workers, flags, lookups) as router:
                 async with aiohttp.ClientSession(headers={"content-type": "application/json"}) as http:
                     child.send_signal(signal.SIGUSR1)
+                    await asyncio.sleep(WARM_S)
+                    idle = await _idle_ms(router)
                     traffic = Traffic(seed)
                     await traffic.run(http, router.url, options.rate, WARM_S)
                     before, page, began = (router.serving_ms(), router.all_ms()), await router.page(), time.monotonic()
@@ -203,7 +207,13 @@ async def _turn(options: argparse.Namespace, workers: Sequence[int], seed: int, 
     p50, p99 = np.percentile(found, (50, 99))
     answers = float(np.percentile(took, 99)) * 1e3
     shares = (serving * 1e3 / len(took), (every - serving) / 1e3 / seconds)
-    return Cost(len(took), *shares, float(p50), float(p99), answers, stored / seconds, gaps)
+    return Cost(idle, len(took), *shares, float(p50), float(p99), answers, stored / seconds, gaps)
+
+
+async def _idle_ms(router: TimedRouter) -> float:
+    before, began = router.serving_ms(), time.monotonic()
+    await asyncio.sleep(IDLE_S)
+    return (router.serving_ms() - before) / (time.monotonic() - began)
 
 
 def _heard(page: Mapping[str, Mapping[str, float]], kind: str) -> float:
@@ -214,8 +224,8 @@ async def _measure(options: argparse.Namespace) -> None:
     first = options.stub_port
     stub = [sys.executable, "-m", "loadtests.evidence.cost.stub_worker", "--first-port", str(first), "--chunks", "8"]
     print(f"{machine()}; {options.rate:g} requests/s\n")
-    print("| router | requests | CPU us per request | listener, of a core | look-up p50 / p99, us | answer p99, ms |")
-    print("|---|---:|---:|---:|---:|---:|")
+    print("| router | idle, ms/s | requests | CPU us each | listener, of a core | look-up p50 / p99, us | answer p99 |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
     found: dict[bool, list[Cost]] = {False: [], True: []}
     with _child([*stub, "--workers", str(options.publishers)]) as child:
         assert child.stdout is not None
@@ -228,14 +238,15 @@ async def _measure(options: argparse.Namespace) -> None:
                 found[listens].append(cost)
                 heard = f"hears {cost.blocks_per_s:,.0f} blocks/s, {cost.gaps:.0f} gaps" if listens else "control"
                 print(
-                    f"| {heard} | {cost.requests} | {cost.cpu_us:.0f} | {cost.listener_share:.0%} | "
-                    f"{cost.lookup_p50_us:.1f} / {cost.lookup_p99_us:.1f} | {cost.answer_p99_ms:.1f} |",
+                    f"| {heard} | {cost.idle_ms:.1f} | {cost.requests} | {cost.cpu_us:.0f} | "
+                    f"{cost.listener_share:.0%} | {cost.lookup_p50_us:.1f} / {cost.lookup_p99_us:.1f} | "
+                    f"{cost.answer_p99_ms:.0f} ms |",
                     flush=True,
                 )
         finally:
             child.send_signal(signal.SIGTERM)
     pairs = list(zip(found[True], found[False], strict=True))
-    for name in ("cpu_us", "lookup_p50_us", "lookup_p99_us", "answer_p99_ms"):
+    for name in ("idle_ms", "cpu_us", "lookup_p50_us", "lookup_p99_us", "answer_p99_ms"):
         ratios = [getattr(one, name) / getattr(other, name) for one, other in pairs]
         print(f"\n{name}: {statistics.median(ratios):.2f} times the control's ({min(ratios):.2f} to {max(ratios):.2f})")
 
