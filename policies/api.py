@@ -62,8 +62,6 @@ class Candidate(NamedTuple):
     held_share: float
     """Of `held_tokens`, the share that takes memory of its own, as measured (0..1): prompts that begin alike share
     blocks."""
-    answer_s: float
-    """Measured mean time, in seconds, from a request's first token to its last byte."""
 
 
 def candidate(  # noqa: PLR0913 - one for each field
@@ -82,7 +80,6 @@ def candidate(  # noqa: PLR0913 - one for each field
     warmth: float = 1.0,
     stay_s: float = 5.0,
     held_share: float = 1.0,
-    answer_s: float = 5.0,
 ) -> Candidate:
     """A candidate. As fast as `Candidate` with arguments in order; that with keywords takes half as long again."""
     return tuple.__new__(
@@ -102,7 +99,6 @@ def candidate(  # noqa: PLR0913 - one for each field
             warmth,
             stay_s,
             held_share,
-            answer_s,
         ),
     )
 

@@ -2,13 +2,12 @@
 
     cost = ahead + own + memory wait       seconds until its own first token
          + own x r / (1 - r)               seconds that those lose who come while it is computed
-         + batch                           seconds by which answers are longer, its own and those that it joins
+         + 0.02 x (in_flight - fewest)     seconds that those in the batch lose
     all of it / warmth                     of a worker that has just come into service
 
     ahead = (queued tokens + 800 x strangers waiting) / prefill rate
     own   = uncached tokens / prefill rate
     r     = busy workers / (workers + 1), busy: something is being prefilled there
-    batch = answer / 2 x (held tokens + in_flight x (prompt tokens + 800)) / KV capacity; answer: mean time, measured
 
 A holder keeps its session until waiting for it takes longer than computing the prompt elsewhere, and what that costs
 others. No threshold decides, and no weight has to be set for a model or a GPU. While a second of prefill is computed, r
@@ -16,10 +15,9 @@ seconds of new work come and wait for it; while these are computed r^2 come, and
 with time to spare answers each request as soon as it can, and a busy one goes where least is computed. The load is the
 fleet's, because the prompts that come go to any worker, and each counts once, however long its queue is: with its own
 load, every worker that is idle for a moment would draw sessions; with the lengths of queues, one crowded holder would
-keep its sessions however idle the others are. What many prompts share is copied when the batches of its holders have
-become so large that answers lose more there than computing it elsewhere takes. docs/policies.md derives it. Sources:
-the work that an arrival brings about in a queue, D. R. Cox and W. L. Smith, "Queues", 1961; own delay plus the delay
-imposed on others as the price of a queue, P. Naor, "The Regulation of Queue Size by Levying Tolls", Econometrica 1969.
+keep its sessions however idle the others are. docs/policies.md derives it. Sources: the work that an arrival brings
+about in a queue, D. R. Cox and W. L. Smith, "Queues", 1961; own delay plus the delay imposed on others as the price of
+a queue, P. Naor, "The Regulation of Queue Size by Levying Tolls", Econometrica 1969.
 
 Pure: with equal candidates and equal draws it decides equally. Runs on every request: the loop in `costs` must call
 nothing for a candidate that is not short of memory.
@@ -38,24 +36,14 @@ WAITING_TOKENS = 800
 600 to 900 new tokens. Danger: the gauge is as old as the last scrape; counting those of our own, which are in
 `queued_tokens` already, drove short sessions off their workers."""
 
-LONGER = 0.5
-"""By how many of its own lengths an answer is longer in a full pool than alone. Each step reads the weights and what
-the batch holds, and both share the GPU's memory, so in a full pool it takes about twice as long; and a batch that is
-larger than others shrinks to their size while an answer runs, so that half of it is met. Danger: at 1, a tenth of the
-turns leave their holders in a busy fleet; at 0, one worker keeps a prefix that all share, and answers slowly; with each
-worker's own mean in place of all workers', sessions leave one that has had a few long answers."""
-
-ANSWER_TOKENS = 800
-"""Tokens that the answer of a request in flight is thought to hold, beside its prompt. Danger: at 0 the batches of
-short prompts are not told apart."""
-
-USUAL_CAPACITY = 300_000
-"""KV tokens of a worker that does not say how many it has: a model of 32 billion parameters on two H100. Danger: at a
-tenth of the truth, batches count for ten times as much."""
+IN_FLIGHT_S = 0.02
+"""Seconds per request in the batch that is joined, above the smallest batch. A running request lengthens each engine
+step by about 1 ms (0.8 is published for Llama-3.3-70B on two H100), so this is mostly what all in the batch lose over
+their answers. Danger: at 0.2, short sessions lose their worker; at 0, what all workers hold goes to any of them."""
 
 
 class ExpectedTtft:
-    """cost = ahead + own / (1 - r) + memory wait + batch, in seconds, over warmth."""
+    """cost = ahead + own / (1 - r) + memory wait + 0.02 x (in_flight - fewest), in seconds, over warmth."""
 
     scope: ClassVar[Literal["few", "all"]] = "few"
     reasons: ClassVar[tuple[str, ...]] = ("cached", "spilled", "cold", "no_prompt")
@@ -67,12 +55,11 @@ class ExpectedTtft:
         """Seconds. Unknown capacity: no memory wait."""
         prompt_tokens = request.prompt_tokens
         price = price_of_work(candidates)
-        joins = prompt_tokens + ANSWER_TOKENS
-        longer = LONGER * sum([c.answer_s for c in candidates]) / len(candidates)
+        fewest = min([c.in_flight for c in candidates])
         return [
             (
                 (c.queued_tokens + price * c.uncached_tokens + WAITING_TOKENS * c.strangers) / c.prefill_rate
-                + longer * (c.held_tokens + c.in_flight * joins) / (c.kv_capacity_tokens or USUAL_CAPACITY)
+                + IN_FLIGHT_S * (c.in_flight - fewest)
                 + (memory_wait_s(c, prompt_tokens) if 0 < c.kv_capacity_tokens < c.held_tokens + prompt_tokens else 0.0)
             )
             / c.warmth

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 NEAR_TIE = 0.005
 """Share of the lowest cost within which another candidate is as good (no unit): half a percent, far below the error of
-any prediction here. Danger: it eats into the small terms of a cost, such as the price of a batch in
-`expected_ttft`."""
+any prediction here. Danger: it eats into the small terms of a cost, such as the 0.02 s that `expected_ttft` adds
+for a request in flight."""
 
 EXACT = 0.0
 """Margin under which only equal costs tie: for published rules, compared as published, and for ranks."""

@@ -16,26 +16,15 @@ LEARN = 0.1
 """Weight of the last one in the running mean here."""
 
 PRIOR_STAYS = 5
-"""Weight of `STAY_S` in both means, in requests."""
+"""Weight of `STAY_S` in `stay_s`, in requests."""
 KEPT = 0.98
-"""What they keep of older stays at each new one: long ones are rare."""
+"""What `stay_s` keeps of older stays at each new one: long ones are rare."""
 
 
 class Lateness:
     """One worker's. Times are seconds of `clock`; any hashable handle stands for a request."""
 
-    __slots__ = (
-        "_alone",
-        "_answered",
-        "_clock",
-        "_count",
-        "_due",
-        "_squares",
-        "_stays",
-        "answer_s",
-        "stay_s",
-        "usual_s",
-    )
+    __slots__ = ("_alone", "_answered", "_clock", "_due", "_squares", "_stays", "stay_s", "usual_s")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -45,15 +34,12 @@ class Lateness:
         """The last request that found the worker idle."""
         self.usual_s = 0.0
         """Mean seconds by which such requests took longer than expected, lately."""
-        self._count = float(PRIOR_STAYS)
         self._stays = STAY_S * PRIOR_STAYS
         self._squares = STAY_S * self._stays
         self.stay_s = STAY_S
         """Mean seconds for which a request keeps its memory, from the first token to the last byte, over the requests
         that a new one finds there. A longer request is likelier to be found, so a full pool is full of long ones (the
         inspection paradox: squares over sums). Read for every candidate."""
-        self.answer_s = STAY_S
-        """Mean seconds from a request's first token to its last byte. Read for every candidate."""
 
     def dispatched(self, request: Hashable, due: float) -> None:
         """Note that a request's first token is expected by `due`."""
@@ -82,11 +68,9 @@ class Lateness:
         answered_at = self._answered.pop(request, None)
         if answered_at is not None:
             stay_s = self._clock() - answered_at
-            self._count = self._count * KEPT + 1
             self._stays = self._stays * KEPT + stay_s
             self._squares = self._squares * KEPT + stay_s * stay_s
             self.stay_s = self._squares / self._stays
-            self.answer_s = self._stays / self._count
 
     def late_s(self, now: float) -> float:
         """Seconds by which the next first token is overdue; 0 when it is not, or none is awaited."""

@@ -179,7 +179,6 @@ def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: 
         warmth=1.0 if worker.warmth.warm_at <= now else worker.warmth.share(now),
         stay_s=running.lateness.stay_s,
         held_share=worker.held_share.value,
-        answer_s=running.lateness.answer_s,
     )
 
 

@@ -148,7 +148,6 @@ class World:
                     kv_usage=min(1.0, load.scraped(now) / size) if size else 0.0,
                     kv_capacity_tokens=size,
                     prefill_rate=rate,
-                    answer_s=worker.running.lateness.answer_s,
                 )
             )
         return seen

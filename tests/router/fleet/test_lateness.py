@@ -43,7 +43,6 @@ def test_the_stay_is_learned() -> None:
         worker.ended(number)
         worker.ended(number)
     assert worker.stay_s == pytest.approx(20, rel=0.01)
-    assert worker.answer_s == pytest.approx(20, rel=0.05)
 
 
 def test_what_an_idle_worker_always_takes_is_expected() -> None:
@@ -82,4 +81,3 @@ def test_those_that_are_found_there_stay_longer_than_those_that_come() -> None:
         clock.now += 2 if number % 10 else 62  # one in ten stays long: the mean is 8
         worker.ended(number)
     assert worker.stay_s == pytest.approx((0.9 * 4 + 0.1 * 62**2) / 8, rel=0.1)
-    assert worker.answer_s == pytest.approx(8, rel=0.25), "over the last fifty or so"

@@ -222,7 +222,6 @@ def test_every_figure_of_a_worker_is_in_the_field_of_its_name() -> None:
         warmth=0.0,
         stay_s=worker.running.lateness.stay_s,
         held_share=0.25,
-        answer_s=worker.running.lateness.answer_s,
     )
     assert 4_000 < found.queued_tokens <= 4_020
     assert found.warmth == pytest.approx(0.1, abs=0.01)
