@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     for arm in asked.arms:
         if arm != oracle.NAME:
             builder(arm)(random.Random(0))  # a name that does not exist is said before hours of work
-    if args.load is None and args.rate is None and args.capacity_ratio is None:
-        traffic = recorded(args.traces, asked.tokenizer, asked.sample)
+    if all(getattr(args, name) in (None, False) for name in options.OTHER_TRAFFIC):
+        traffic = recorded(args.traces, asked.tokenizer)
         if traffic is not None:
             return what_if.run(args, traffic)
     pace = asked.pace(asked.mix())

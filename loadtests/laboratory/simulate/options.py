@@ -14,6 +14,10 @@ from loadtests.laboratory.traces.files import BYTES, read
 
 USUAL_WORKERS = 8
 USUAL_LOAD = 0.8
+MAX_THINK_S = 60.0
+MAX_TOKENS = 180_000
+OTHER_TRAFFIC = ("load", "rate", "capacity_ratio", "sample", "max_think_s", "max_tokens", "shared_tier", "html")
+"""Options that a trace which is played as it was cannot follow: with any of them it is traffic like another."""
 DEFAULT_ARMS = ("expected_ttft", "least_loaded", "consistent_hash", "round_robin", "oracle")
 
 
@@ -95,9 +99,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add("--tier-told", action="store_true", help="the router knows of it (its setting host_kv_tokens)")
     add("--requests", type=int, default=2000, help="measured requests per run, after the warm-up")
     add("--tokenizer", default=BYTES, help="for traces with text: a folder, hub id or package:NAME; bytes: 4 a token")
-    add("--sample", type=int, default=0, metavar="N", help="only the first N sessions of each trace")
-    add("--max-think-s", type=float, default=60.0, help="longer pauses within sessions are cut to this")
-    add("--max-tokens", type=int, default=180_000, help="sessions with longer prompts are left out")
+    add("--sample", type=int, metavar="N", help="only the first N sessions of each trace")
+    add("--max-think-s", type=float, help=f"longer pauses within sessions are cut to this; default: {MAX_THINK_S:.0f}")
+    add("--max-tokens", type=int, help=f"sessions with longer prompts are left out; default: {MAX_TOKENS:,}")
 
 
 def options(args: argparse.Namespace) -> Options:
@@ -119,9 +123,9 @@ def options(args: argparse.Namespace) -> Options:
         routers=Routers(args.routers, args.staleness_ms / 1000, args.private_indexes),
         requests=args.requests,
         tokenizer=args.tokenizer,
-        sample=args.sample,
-        max_think_s=args.max_think_s,
-        max_tokens=args.max_tokens,
+        sample=args.sample or 0,
+        max_think_s=MAX_THINK_S if args.max_think_s is None else args.max_think_s,
+        max_tokens=MAX_TOKENS if args.max_tokens is None else args.max_tokens,
         tier_tokens=args.tier_tokens,
         shared_tier=args.shared_tier,
         tier_told=args.tier_told,

@@ -40,14 +40,14 @@ def read(path: Path, tokenizer: str = BYTES, limit: int = 0) -> list[Script]:
     return _load(kept)
 
 
-def recorded(paths: Sequence[Path], tokenizer: str = BYTES, limit: int = 0) -> passed.RecordedTraffic | None:
+def recorded(paths: Sequence[Path], tokenizer: str = BYTES) -> passed.RecordedTraffic | None:
     """What trace files of routers tell together, or one log; None for other traces. Raises UnknownTraceError,
     OSError."""
     traces = [open_trace(path) for path in paths]
     if all(trace.form == "passed" for trace in traces):
         return passed.together([trace.explained(passed.requests_of(trace.rows)) for trace in traces])
     if len(traces) == 1 and traces[0].form in ("log", "vllm"):
-        return passed.RecordedTraffic(read(paths[0], tokenizer, limit), [], [])
+        return passed.RecordedTraffic(read(paths[0], tokenizer), [], [])
     return None
 
 
