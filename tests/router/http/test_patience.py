@@ -61,7 +61,8 @@ async def test_who_was_cut_off_in_line_is_served_before_those_that_came_after() 
     async with busy(HELD_S, 0.0) as router:
 
         async def ask(name: str) -> None:
-            assert (await router.client.post(CHAT, json=chat(name))).status_code == 200
+            long = chat(name + " word" * 800)  # 0.5 s of prefill: no second one is let in beside it
+            assert (await router.client.post(CHAT, json=long)).status_code == 200
             served.append(name)
 
         async def waiting(count: int) -> None:
