@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from router.fleet.prefill_fit import BOUNDS, PrefillFit, pairs_of
+from router.fleet.prefill_fit import BOUNDS, FIT_EVERY, SURE, PrefillFit, pairs_of
 
 RATE, FIXED_S, PAIR_S = 18_500.0, 0.05, 1.6e-9
 
@@ -109,3 +109,15 @@ def test_another_expectation_counts_where_little_is_known() -> None:
     learned(fit, 300, random.Random(7))
     fit.expect(1000.0)
     assert fit.rate > RATE / 2
+
+
+def test_once_it_is_sure_it_is_fitted_at_each_eighth_time() -> None:
+    fit = PrefillFit(8000.0)
+    for _ in range(SURE):
+        fit.took(4000, 0, 0.5)
+    seen = []
+    for _ in range(FIT_EVERY):
+        fit.took(4000, 0, 0.9)
+        seen.append(fit.rate)
+    assert len(set(seen[:-1])) == 1
+    assert seen[-1] < seen[0]
