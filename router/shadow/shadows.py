@@ -155,26 +155,32 @@ class Shadows(Collector):
 
     def savings(self) -> list[dict[str, Any]]:
         """For the status: by model, what was served and what each policy would have found."""
-        models = dict.fromkeys(model for model, _ in list(self.prompt_tokens.values))
-        return [self._savings_of(model) for model in models]
+        tokens = _over_clients(self.prompt_tokens)
+        cached, prefill_s = _over_clients(self.cached_tokens), _over_clients(self.prefill_seconds)
 
-    def _savings_of(self, model: str) -> dict[str, Any]:
-        def of(policy: str) -> dict[str, Any]:
-            cached = _of_model(self.cached_tokens, model, policy)
+        def of(model: str, policy: str) -> dict[str, Any]:
+            label = (model, policy)
             return {
                 "policy": policy,
-                "cached_tokens": cached,
-                "prefill_s": _of_model(self.prefill_seconds, model, policy),
+                "cached_tokens": cached.get(label, 0.0),
+                "prefill_s": prefill_s.get(label, 0.0),
             }
 
-        tokens = _of_model(self.prompt_tokens, model)
-        return {"model": model, "prompt_tokens": tokens, "policies": [of(name) for name in (SERVED, *self.worlds)]}
+        names = (SERVED, *self.worlds)
+        return [
+            {"model": model, "prompt_tokens": count, "policies": [of(model, name) for name in names]}
+            for (model,), count in tokens.items()
+        ]
 
     def savings_table(self, price: float | None) -> str:
         """By month, model and client, as CSV. `price`: of a worker hour."""
         return self.months.table(SERVED, price)
 
 
-def _of_model(counter: Counter, model: str, *policy: str) -> float:
-    """Over all clients."""
-    return sum(value for label, value in list(counter.values.items()) if label[0] == model and label[2:] == policy)
+def _over_clients(counter: Counter) -> dict[tuple[str, ...], float]:
+    """Its sums, by the labels other than the client, which is the second one."""
+    sums: dict[tuple[str, ...], float] = {}
+    for label, value in list(counter.values.items()):
+        key = (label[0], *label[2:])
+        sums[key] = sums.get(key, 0.0) + value
+    return sums
