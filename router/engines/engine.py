@@ -8,10 +8,10 @@ from typing import Final, Literal, Protocol
 
 import httpx
 
+from router.dial.allow import MAX_PORT
 from tokenizer_cache.rules import Served
 
 EngineKind = Literal["vllm", "sglang", "unknown"]
-MAX_PORT: Final = 65_535
 UNKNOWN_SERVER: Final = Served(engine="unknown")
 
 

@@ -5,8 +5,9 @@ import re
 import httpx
 import msgspec
 
+from router.dial.allow import MAX_PORT
 from router.engines.answers import WorkerAnswerError, fetch_json, within
-from router.engines.engine import MAX_PORT, EventPorts
+from router.engines.engine import EventPorts
 from router.engines.metrics import MAX_RANKS
 
 MAX_TOPIC_CHARS = 256

@@ -15,7 +15,6 @@ AGAIN_S = 30.0
 """A name is looked up again after this many seconds."""
 LOOK_S = 5.0
 """A look-up that takes longer has failed."""
-DEFAULT_PORTS = {"http": 80, "https": 443}
 LookUp = Callable[[str, int], Awaitable[list[str]]]
 """The addresses that may be dialled for a host and port. Raises OSError when there is none."""
 
@@ -50,8 +49,7 @@ class HostAddresses:
         before, parts = self._known.get(url, NOWHERE), URL(url)
         try:
             async with asyncio.timeout(LOOK_S):
-                port = parts.port or DEFAULT_PORTS[parts.scheme]
-                addresses = await self._look_up(parts.raw_host or "", port)
+                addresses = await self._look_up(parts.raw_host or "", parts.port or 0)
         except (OSError, TimeoutError):
             return before.address
         return before.address if before.address in addresses else addresses[0]

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from router.dial.allow import MAX_PORT
 from router.engines import EventPorts
 
-MAX_PORT = 65_535
 RULE = re.compile(
     r"(?:(?P<worker>https?://[^\s=]+)=)?(?:(?P<mode>auto|on|off)|(?P<port>\d{1,5})(?:/(?P<repeats>\d{1,5}))?)"
 )
