@@ -171,6 +171,7 @@ def _control_state(
         decided=registry.decide if registry is not None else _ignore,
         spread_s=SPREAD_S if registry is not None else 0.0,
         started_at=started_at,
+        open_status=inputs.common.settings.open_status,
         status=StatusParts(
             fleet=inputs.fleet,
             admission=inputs.admission,

@@ -58,6 +58,8 @@ class ControlState:
     """Seconds until other routers know of a decision."""
     started_at: int
     status: StatusParts
+    open_status: bool
+    """The status needs no key."""
 
     @property
     def fleet(self) -> Fleet:
@@ -150,7 +152,7 @@ def _exists(state: ControlState) -> None:
 
 def _add_admin(app: FastAPI, state: ControlState) -> None:
     guarded = _guard(state)
-    add_status(app, state.status, guarded, partial(_exists, state))
+    add_status(app, state.status, guarded, None if state.open_status else partial(_exists, state))
 
     @app.get("/admin/workers", dependencies=guarded)
     async def workers() -> dict[str, Any]:

@@ -14,11 +14,12 @@ from router.wire.errors import ApiError
 AS_FILE = {"content-disposition": 'attachment; filename="savings.csv"', "cache-control": "no-store"}
 
 
-def add_status(app: FastAPI, parts: StatusParts, guarded: list[Any], exists: Callable[[], None]) -> None:
-    """Add the routes. `exists` raises ApiError where there is no admin API at all."""
-    ui = page_files()
+def add_status(app: FastAPI, parts: StatusParts, guarded: list[Any], exists: Callable[[], None] | None) -> None:
+    """Add the routes. `guarded` checks the admin key. `exists` raises ApiError where there is no admin API at all; None
+    where status and page need no key."""
+    ui = page_files(needs_key=exists is not None)
 
-    @app.get("/admin/status", dependencies=guarded)
+    @app.get("/admin/status", dependencies=guarded if exists is not None else None)
     async def show() -> JSONResponse:
         """What this router does, and what is amiss."""
         return JSONResponse(status(parts), headers={"cache-control": "no-store"})
@@ -39,7 +40,8 @@ def add_status(app: FastAPI, parts: StatusParts, guarded: list[Any], exists: Cal
         return _sent(name)
 
     def _sent(name: str) -> Response:
-        exists()
+        if exists is not None:
+            exists()
         file = ui.get(name)
         if file is None:
             raise ApiError(404, "There is no such path here.", "path_not_found")

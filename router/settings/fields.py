@@ -53,6 +53,13 @@ class Settings(RoutingSettings):
     admin_api_key: Secret | None = setting(
         ACCESS, None, kinds.secret(), "Key of the admin API. Unset: there is no admin API."
     )
+    open_status: bool = setting(
+        ACCESS,
+        False,
+        kinds.switch(),
+        "Show GET /admin/status and the page at /admin/ui without a key. They name the workers' addresses and models, "
+        "never text. Switch it on only in a network where everybody may know that.",
+    )
     decision_headers: bool = setting(
         ACCESS,
         False,

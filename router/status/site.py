@@ -27,11 +27,15 @@ class PageFile(NamedTuple):
     media_type: str
 
 
-def page_files() -> dict[str, PageFile]:
-    """All files of the page, by name."""
+def page_files(needs_key: bool = True) -> dict[str, PageFile]:
+    """All files of the page, by name. One that needs no key says so to its script, and asks for none."""
     folder = files("router.status").joinpath("ui")
-    return {
+    found = {
         file.name: PageFile(file.read_bytes(), f"{TYPES[file.name.rpartition('.')[2]]}; charset=utf-8")
         for file in folder.iterdir()
         if file.name.rpartition(".")[2] in TYPES
     }
+    if not needs_key:
+        first = found[FIRST]
+        found[FIRST] = first._replace(body=first.body.replace(b"<body", b"<body data-open", 1))
+    return found

@@ -103,7 +103,7 @@ def _key(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise NoStatusError(f"--admin-api-key-file: {error}") from None
     else:
-        key = environ.get(VARIABLE, "") or getpass.getpass("Admin key: ")
+        key = environ.get(VARIABLE, "") or getpass.getpass("Admin key (none with open_status): ")
     if not (key.isascii() and key.isprintable()):
         raise NoStatusError("the admin key must be one line of visible ASCII characters")
     return key

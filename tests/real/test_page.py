@@ -46,9 +46,9 @@ async def browsing(width: int, scheme: str, bypass_csp: bool = False) -> AsyncIt
 
 
 @asynccontextmanager
-async def a_site() -> AsyncIterator[tuple[str, Any]]:
+async def a_site(**settings: Any) -> AsyncIterator[tuple[str, Any]]:
     with EngineThread(model=MODEL) as one, EngineThread(model=MODEL) as two:
-        async with running_router(one.url, two.url) as router:
+        async with running_router(one.url, two.url, **settings) as router:
             router.parts.fleet.add("http://127.0.0.1:9")
             yield router.url, router
 
@@ -82,6 +82,15 @@ async def test_it_works_by_keyboard_and_keeps_the_key_to_itself() -> None:
         await page.keyboard.type("wrong")
         await page.keyboard.press("Enter")
         await page.wait_for_selector("#wrong:not(:empty)")
+
+
+async def test_an_open_one_asks_for_no_key() -> None:
+    async with a_site(open_status=True) as (url, _), browsing(390, "dark") as (page, wrong):
+        await page.goto(f"{url}/admin/ui")
+        await page.wait_for_selector(".worker")
+        assert await page.is_hidden("#login")
+        assert await page.is_hidden("#forget")
+        assert wrong == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

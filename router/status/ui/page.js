@@ -3,6 +3,7 @@
 const EVERY_MS = 1000;
 const LATELY_S = 300;
 const KEY = "warmroute-admin-key";
+const OPEN = "open" in document.body.dataset; // the router asks for no key
 const $ = (id) => document.getElementById(id);
 const samples = [];
 let paused = false;
@@ -244,15 +245,16 @@ function ask(message) {
 async function look() {
   clearTimeout(timer);
   const key = sessionStorage.getItem(KEY);
-  if (!key) return ask("");
+  if (!key && !OPEN) return ask("");
   if (paused || document.hidden) return;
   try {
-    const answer = await fetch("/admin/status", { headers: { "x-warmroute-admin-key": key }, cache: "no-store" });
+    const answer = await fetch("/admin/status", { headers: key ? { "x-warmroute-admin-key": key } : {}, cache: "no-store" });
     if (answer.status === 401) return ask("This is not the admin key.");
     if (!answer.ok) throw new Error(`the router answers ${answer.status}`);
     show(await answer.json());
     $("login").hidden = true;
-    $("status").hidden = $("pause").hidden = $("forget").hidden = false;
+    $("status").hidden = $("pause").hidden = false;
+    $("forget").hidden = OPEN;
     said($("link"), "");
   } catch (error) {
     said($("link"), `No answer from the router (${error.message}). What is shown is old.`);

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from router.settings import Secret
 from router.status.status import MOST_WORKERS
 from router.status.workers import MOST_SESSIONS
 from tests.engines import EngineThread, quick_profile
@@ -60,6 +61,19 @@ async def test_it_and_the_page_are_behind_the_admin_key() -> None:
         async with running_router(engine.url, admin_api_key=None) as router:
             for path in ("/admin/status", "/admin/ui", "/admin/ui/page.js"):
                 assert (await router.client.get(path)).status_code == 403
+
+
+async def test_open_status_shows_status_and_page_without_a_key_and_nothing_else() -> None:
+    with EngineThread(model=MODEL) as engine:
+        for key in (None, Secret("admin")):
+            async with running_router(engine.url, admin_api_key=key, open_status=True) as router:
+                assert (await router.client.get("/admin/status")).json()["workers"]
+                assert b"<body data-open" in (await router.client.get("/admin/ui")).content
+                for path in ("/admin/workers", "/admin/savings.csv"):
+                    assert (await router.client.get(path)).status_code == (403 if key is None else 401)
+                assert (await router.client.post("/admin/explain", json=chat())).status_code in (401, 403)
+        async with running_router(engine.url) as router:
+            assert b"data-open" not in (await router.client.get("/admin/ui")).content
 
 
 async def test_decisions_are_kept_only_while_somebody_watches() -> None:
