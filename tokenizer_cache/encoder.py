@@ -22,7 +22,7 @@ from tokenizer_cache.counters import Counters
 from tokenizer_cache.messages import Closed, MessageEncoder, NotBrief, Recognised, close
 from tokenizer_cache.prompt import Prompt
 from tokenizer_cache.rules import NotExact
-from tokenizer_cache.templates.render import RENDER_ERRORS, Renderer
+from tokenizer_cache.templates.render import RENDER_ERRORS
 from tokenizer_cache.text import CHUNK_BYTES_PER_TOKEN, TextEncoder, prompt_head
 from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 from tokenizer_cache.worker_ids import WorkerIdsEncoder
@@ -60,16 +60,9 @@ class _Known(NamedTuple):
 class PromptEncoder:
     """Exact prompts of one format: one engine family, tokenizer, template and block size."""
 
-    def __init__(  # noqa: PLR0913 - the last two may be left out
-        self,
-        format_name: str,
-        tokenizer: Tokenizer,
-        block_tokens: int,
-        secret: bytes,
-        room: Room | None = None,
-        renderer: Renderer | None = None,
+    def __init__(
+        self, format_name: str, tokenizer: Tokenizer, block_tokens: int, secret: bytes, room: Room | None = None
     ) -> None:
-        """`renderer`: the tokenizer's own, where it was made before."""
         room = room or Room(DEFAULT_ROOM_BYTES)
         self._format = format_name
         self._tokenizer = tokenizer
@@ -87,7 +80,7 @@ class PromptEncoder:
         self._not_exact = tokenizer.not_exact
         if tokenizer.not_exact is None:
             try:
-                self._messages = MessageEncoder(tokenizer, self._chain, self.conversations, self.counters, renderer)
+                self._messages = MessageEncoder(tokenizer, self._chain, self.conversations, self.counters)
             except jinja2.TemplateError:
                 self._not_exact = "template"
         self.tag = b""

@@ -19,7 +19,7 @@ from tokenizer_cache.conversations.conversation import Boundary, Conversations, 
 from tokenizer_cache.conversations.fingerprint import Fingerprints
 from tokenizer_cache.counters import Counters
 from tokenizer_cache.rules import TemplateCall
-from tokenizer_cache.templates.render import Renderer, arguments_key, condensed, kinds_of, prototype
+from tokenizer_cache.templates.render import arguments_key, condensed, kinds_of, prototype, renderer_of
 from tokenizer_cache.templates.tail_renderer import Tail, TailRenderer
 from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 
@@ -64,20 +64,12 @@ class NotBrief(Exception):
 class MessageEncoder:
     """Encodes chat, Anthropic and Responses requests. Safe in several threads at once."""
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        chain: Chain,
-        conversations: Conversations,
-        counters: Counters,
-        renderer: Renderer | None = None,
-    ) -> None:
-        """`renderer`: the tokenizer's own, made before; to make one takes 50 to 150 ms."""
+    def __init__(self, tokenizer: Tokenizer, chain: Chain, conversations: Conversations, counters: Counters) -> None:
         self._tokenizer = tokenizer
         self._chain = chain
         self._conversations = conversations
         self._counters = counters
-        self._renderer = renderer or Renderer(tokenizer)
+        self._renderer = renderer_of(tokenizer)
         self._fingerprints = Fingerprints(chain.root(b"fingerprint") + chain.root(b"fingerprints"))
         self._endings: dict[str, bytes] = {}
         self.tails = TailRenderer(self._renderer, counters)

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -26,7 +27,7 @@ from tokenizer_cache.conversations.conversation import Room
 from tokenizer_cache.conversations.journal import Journal
 from tokenizer_cache.encoder import PromptEncoder
 from tokenizer_cache.rules import Served
-from tokenizer_cache.templates.render import RENDER_ERRORS, Renderer
+from tokenizer_cache.templates.render import RENDER_ERRORS, renderer_of
 from tokenizer_cache.text import TextEncoder
 from tokenizer_cache.tokenizers.load import load
 from tokenizer_cache.tokenizers.tokenizer import Tokenizer, TokenizerUnavailable
@@ -86,7 +87,7 @@ class EncoderSet:
         self._by_group: dict[str, Mapping[str, Encoder]] = {}
         self._encoders: dict[tuple[str, str], Encoder] = {}
         self._tokenizers: dict[tuple[str, str], Tokenizer | None] = {}
-        self._served: dict[tuple[str, str, str], _ForServer] = {}
+        self._served: dict[tuple[str, str, str], Tokenizer] = {}
         """By the first two parts of the source, and the server's options."""
         self._wanted: asyncio.Queue[TokenSource] = asyncio.Queue()
         self._unloaded = 0
@@ -145,7 +146,7 @@ class EncoderSet:
             self._by_group.clear()
             self.room.clear()
 
-    async def _prepare(self, source: TokenSource, tokenizer: Tokenizer) -> "dict[tuple[str, str, str], _ForServer]":
+    async def _prepare(self, source: TokenSource, tokenizer: Tokenizer) -> dict[tuple[str, str, str], Tokenizer]:
         """Renderers for the servers that use this tokenizer. To make one takes 50 to 150 ms, for which running streams
         must not stand still."""
         wanted = {_key(source, served): served for served in self._servers(source)}
@@ -189,8 +190,8 @@ class EncoderSet:
             if tokenizer is not None:
                 served = _served(worker, source)
                 known = self._served.get(_key(source, served))
-                used, renderer = known or (tokenizer.served_by(served), None)
-                exact = PromptEncoder(name, used, worker.chain_block_tokens, settings.secret, settings.room, renderer)
+                used = known or tokenizer.served_by(served)
+                exact = PromptEncoder(name, used, worker.chain_block_tokens, settings.secret, settings.room)
                 tag = (key, worker.chain_block_tokens, used.served, used.chat_template, used.special_tokens)
                 if settings.journal is not None:
                     exact.conversations.share(settings.journal, _digest(repr(tag), settings.secret))
@@ -249,24 +250,17 @@ def _load_warm(source: TokenSource) -> Tokenizer:
     return tokenizer
 
 
-class _ForServer(NamedTuple):
-    """A tokenizer as one kind of server uses it."""
-
-    tokenizer: Tokenizer
-    renderer: Renderer | None
-    """None where its template cannot be rendered."""
-
-
 def _key(source: TokenSource, served: Served) -> tuple[str, str, str]:
     return (*source[:2], served.key)
 
 
-def _for_server(tokenizer: Tokenizer, served: Served) -> _ForServer:
+def _for_server(tokenizer: Tokenizer, served: Served) -> Tokenizer:
+    """The tokenizer as this kind of server uses it, with its renderer where it can have one."""
     used = tokenizer.served_by(served)
-    try:
-        return _ForServer(used, Renderer(used) if used.not_exact is None else None)
-    except (jinja2.TemplateError, *RENDER_ERRORS):
-        return _ForServer(used, None)
+    if used.not_exact is None:
+        with suppress(jinja2.TemplateError, *RENDER_ERRORS):  # the encoder says so, when it is made
+            renderer_of(used)
+    return used
 
 
 def _digest(text: str, secret: bytes) -> bytes:

@@ -254,3 +254,12 @@ def _speaks_of_reasoning(text: str) -> bool:
     """Searches for plain words first: the pattern reads a text letter by letter."""
     lower = text.lower()
     return any(word in lower for word in _REASONING_WORDS) and _REASONING.search(text) is not None
+
+
+def renderer_of(tokenizer: Tokenizer) -> Renderer:
+    """The tokenizer's renderer. To make it takes 50 to 150 ms, the first time; raises what jinja2 and RENDER_ERRORS
+    name where its template cannot be used."""
+    if tokenizer.renderer is None:
+        tokenizer.renderer = Renderer(tokenizer)
+    renderer: Renderer = tokenizer.renderer
+    return renderer

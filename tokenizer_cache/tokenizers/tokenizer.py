@@ -59,6 +59,8 @@ class Tokenizer:
         """The packed id of the token that begins every text, where there is one."""
         self.served = Served()
         """The server whose prompts are rendered with it."""
+        self.renderer: Any = None
+        """Of its template, once `templates.render.renderer_of` has made it."""
         self.cut_tokens = tuple(self._find_cut_tokens())
 
     def use_tiktoken(self) -> None:
@@ -69,6 +71,7 @@ class Tokenizer:
     def with_template(self, chat_template: str) -> "Tokenizer":
         """The same tokenizer with another template. The reason why it is not exact stays, if the model has one."""
         changed = copy.copy(self)
+        changed.renderer = None
         changed.chat_template, changed.has_tool_template = chat_template, False
         changed.not_exact = None if self.not_exact == "no_chat_template" else self.not_exact
         return changed
@@ -76,6 +79,7 @@ class Tokenizer:
     def served_by(self, served: Served) -> "Tokenizer":
         """The same tokenizer as one server uses it."""
         changed = copy.copy(self)
+        changed.renderer = None
         doubtful = "media" if served.multimodal and served.engine == "sglang" and self.encode("", True) else ""
         changed.served, changed.not_exact = served, self.not_exact or served.not_exact or doubtful or None
         if served.engine == "sglang":

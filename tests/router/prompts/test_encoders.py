@@ -103,8 +103,7 @@ async def test_no_renderer_is_made_in_the_event_loop(file: Path, monkeypatch: py
             makers.append(threading.current_thread())
             super().__init__(tokenizer)
 
-    for module in ("router.prompts.encoders", "tokenizer_cache.messages"):
-        monkeypatch.setattr(f"{module}.Renderer", Watched)
+    monkeypatch.setattr("tokenizer_cache.templates.render.Renderer", Watched)
     fleet = make_fleet(1)
     encoders = make(fleet, TokenSource(str(file)))
     await loaded(encoders)

@@ -7,8 +7,15 @@ import msgspec
 import pytest
 
 from tests.tokenizer_cache.small import TEMPLATES, small, small_raw
-from tokenizer_cache.rules import NotExact, TemplateCall
-from tokenizer_cache.templates.render import Renderer, arguments_key, condensed, kinds_of, prototype
+from tokenizer_cache.rules import NotExact, Served, TemplateCall
+from tokenizer_cache.templates.render import (
+    Renderer,
+    arguments_key,
+    condensed,
+    kinds_of,
+    prototype,
+    renderer_of,
+)
 from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": {}}}
@@ -170,3 +177,12 @@ def test_thoughts_are_not_followed_where_only_some_engines_show_them() -> None:
     assert renderer.call("chat", {"messages": [said]}).messages[0]["content"] == "b"
     with pytest.raises(NotExact, match="reasoning"):
         renderer.call("chat", {"messages": [{**said, "reasoning": "hm"}]})
+
+
+def test_a_tokenizer_has_one_renderer_and_its_copies_have_their_own() -> None:
+    tokenizer = small("chatml")
+    own = renderer_of(tokenizer)
+    assert renderer_of(tokenizer) is own
+    for other in (tokenizer.served_by(Served(engine="sglang")), tokenizer.with_template(TEMPLATES["llama"])):
+        assert renderer_of(other) is not own
+    assert renderer_of(tokenizer) is own
