@@ -59,9 +59,9 @@ class Candidate(NamedTuple):
     """Measured mean time, in seconds, for which the requests on this worker keep their memory, from first token to last
     byte. Each is weighted by its own length, because a long one is found more often. A prompt that needs their memory
     waits for about this many seconds."""
-    held_share: float
-    """Of `held_tokens`, the share that takes memory of its own, as measured (0..1): prompts that begin alike share
-    blocks."""
+    unique_share: float
+    """Measured share of `held_tokens` that takes memory of its own, above 0, at most 1. The rest is in blocks that prompts
+    which begin alike share."""
 
 
 def candidate(  # noqa: PLR0913 - one for each field
@@ -79,7 +79,7 @@ def candidate(  # noqa: PLR0913 - one for each field
     strangers: int = 0,
     warmth: float = 1.0,
     stay_s: float = 5.0,
-    held_share: float = 1.0,
+    unique_share: float = 1.0,
 ) -> Candidate:
     """A candidate. As fast as `Candidate` with arguments in order; that with keywords takes half as long again."""
     return tuple.__new__(
@@ -98,7 +98,7 @@ def candidate(  # noqa: PLR0913 - one for each field
             strangers,
             warmth,
             stay_s,
-            held_share,
+            unique_share,
         ),
     )
 

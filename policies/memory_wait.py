@@ -1,7 +1,7 @@
 """The wait for KV memory: the one formula, for policies and for the room in which requests wait.
 
     wait    = max(0, stay x missing / capacity)                    seconds; 0 where the pool's size is unknown
-    missing = held tokens x held share + prompt tokens - capacity
+    missing = held tokens x unique share + prompt tokens - capacity
 
 A full pool frees its size once per stay (Little's law), so a part of it is free after that part of a stay. What is held
 is what takes memory of its own: prompts that begin alike share blocks. Source: J. D. C. Little, "A Proof for the
@@ -18,5 +18,5 @@ def memory_wait_s(candidate: Candidate, prompt_tokens: int) -> float:
     capacity = candidate.kv_capacity_tokens
     if not capacity:
         return 0.0
-    missing = candidate.held_tokens * candidate.held_share + prompt_tokens - capacity
+    missing = candidate.held_tokens * candidate.unique_share + prompt_tokens - capacity
     return max(0.0, candidate.stay_s * missing / capacity)

@@ -1,4 +1,4 @@
-"""The share of the held tokens that takes its own memory: requests that begin alike share blocks in the engine.
+"""The share of the held tokens that takes memory of its own: requests that begin alike share blocks in the engine.
 
 No engine reports which blocks are shared. But engines export how much of their KV memory is referenced, and the router
 knows how many tokens it believes to be held: the first divided by the second, while nothing waits, is the share.
@@ -8,8 +8,8 @@ MEMORY = 0.9
 """Weight that older looks keep at each new one: about ten looks count, which is ten to twenty seconds."""
 
 
-class HeldShare:
-    """One worker's. 1 until it is measured."""
+class UniqueShare:
+    """One worker's share. It is 1 until it is measured."""
 
     __slots__ = ("_held", "_used", "value")
 

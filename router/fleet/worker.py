@@ -22,7 +22,7 @@ from router.fleet.others import NOTHING, Elsewhere
 from router.fleet.pool_belief import PoolBelief
 from router.fleet.prefill_rate import PrefillPace
 from router.fleet.running import Running
-from router.fleet.unique_share import HeldShare
+from router.fleet.unique_share import UniqueShare
 from router.fleet.warmth import Warmth
 from router.fleet.worker_names import worker_id
 
@@ -122,7 +122,7 @@ class Worker:
         self.chain_block_tokens = MIN_CHAIN_BLOCK_TOKENS
         self.running = Running(clock)
         """What this router has there. For `Lease` alone to write."""
-        self.held_share = HeldShare()
+        self.unique_share = UniqueShare()
         self.orders: list[LoadOrder[Worker]] = []
         self.draining = self.healthy = False
         self.source = ""

@@ -207,7 +207,7 @@ class Fleet:
         worker.gauges = Gauges(waiting=load.waiting, strangers=strangers, kv_usage=load.kv_usage)
         if not load.waiting:
             computed = known.held_tokens - known.queued_tokens
-            worker.held_share.learn(computed, load.kv_usage * worker.pool.capacity_tokens)
+            worker.unique_share.learn(computed, load.kv_usage * worker.pool.capacity_tokens)
 
     def reported(self, worker: Worker, turn: CacheReport) -> None:
         """What an engine said of one request. Where hits that must come do not, it dropped its cache without

@@ -178,7 +178,7 @@ def candidate_of(worker: Worker, prompt: Prompt | None, held: Held | None, now: 
         strangers=gauges.strangers,
         warmth=1.0 if worker.warmth.warm_at <= now else worker.warmth.share(now),
         stay_s=running.lateness.stay_s,
-        held_share=worker.held_share.value,
+        unique_share=worker.unique_share.value,
     )
 
 

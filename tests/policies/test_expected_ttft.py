@@ -62,8 +62,8 @@ def test_memory_is_waited_for_in_proportion_to_what_is_missing() -> None:
     assert cost(held_tokens=290_000) == pytest.approx(1.25)  # just fits
     assert cost(held_tokens=350_000) == pytest.approx(1.25 + 5.0 * 0.2)
     assert cost(held_tokens=350_000, stay_s=40.0) == pytest.approx(1.25 + 40.0 * 0.2)
-    assert cost(held_tokens=590_000, held_share=0.4) == pytest.approx(1.25)  # shared blocks, counted once each
-    assert cost(held_tokens=590_000, held_share=0.9) == pytest.approx(1.25 + 5.0 * 241_000 / 300_000)
+    assert cost(held_tokens=590_000, unique_share=0.4) == pytest.approx(1.25)  # shared blocks, counted once each
+    assert cost(held_tokens=590_000, unique_share=0.9) == pytest.approx(1.25 + 5.0 * 241_000 / 300_000)
     assert cost(held_tokens=590_000, kv_capacity_tokens=0) == pytest.approx(1.25)  # unknown
 
 

@@ -18,7 +18,7 @@ from tests.policies.candidates import a_worker
     ],
 )
 def test_what_is_missing_is_freed_once_per_stay(held: int, share: float, stay_s: float, expected_s: float) -> None:
-    worker = a_worker("a", held_tokens=held, held_share=share, stay_s=stay_s)
+    worker = a_worker("a", held_tokens=held, unique_share=share, stay_s=stay_s)
     assert memory_wait_s(worker, 10_000) == pytest.approx(expected_s)
 
 

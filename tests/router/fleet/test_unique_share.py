@@ -3,12 +3,12 @@
 import pytest
 
 from router.fleet.lease import Lease
-from router.fleet.unique_share import HeldShare
+from router.fleet.unique_share import UniqueShare
 from tests.router.fleets import a_load, facts, make_fleet
 
 
 def test_all_is_its_own_until_it_is_measured() -> None:
-    share = HeldShare()
+    share = UniqueShare()
     assert share.value == 1
     share.learn(0, 50_000.0)
     share.learn(50_000, 0.0)
@@ -16,7 +16,7 @@ def test_all_is_its_own_until_it_is_measured() -> None:
 
 
 def test_prompts_that_share_blocks_are_found_to() -> None:
-    share = HeldShare()
+    share = UniqueShare()
     for _ in range(100):
         share.learn(400_000, 100_000.0)
     assert share.value == pytest.approx(0.25)
@@ -26,7 +26,7 @@ def test_prompts_that_share_blocks_are_found_to() -> None:
 
 
 def test_a_busy_look_says_more_than_an_idle_one() -> None:
-    share = HeldShare()
+    share = UniqueShare()
     share.learn(1_000, 1_000.0)
     share.learn(99_000, 33_000.0)
     assert share.value == pytest.approx(0.34, abs=0.01)
@@ -38,6 +38,6 @@ def test_it_is_learned_at_scrapes_while_nothing_waits() -> None:
     fleet.on_facts(worker.id, facts(kv_tokens=100_000))
     with Lease(worker, 30_000, 5_000), Lease(worker, 30_000, 5_000):
         fleet.on_load(worker.id, a_load(kv_usage=0.1, waiting=2))
-        assert worker.held_share.value == 1, "those that wait hold nothing yet"
+        assert worker.unique_share.value == 1, "those that wait hold nothing yet"
         fleet.on_load(worker.id, a_load(kv_usage=0.25))
-        assert worker.held_share.value == pytest.approx(25_000 / 50_000)
+        assert worker.unique_share.value == pytest.approx(25_000 / 50_000)

@@ -205,7 +205,7 @@ def test_every_figure_of_a_worker_is_in_the_field_of_its_name() -> None:
     worker.warmth.ramp_s = 100.0
     now = time.monotonic()
     worker.warmth.begin()
-    worker.held_share.learn(1_000, 250.0)
+    worker.unique_share.learn(1_000, 250.0)
     found = candidate_of(worker, asked, Held(0, 5), now)
     assert found._replace(warmth=0.0, queued_tokens=0) == candidate(
         worker=worker.id,
@@ -221,7 +221,7 @@ def test_every_figure_of_a_worker_is_in_the_field_of_its_name() -> None:
         strangers=9,
         warmth=0.0,
         stay_s=worker.running.lateness.stay_s,
-        held_share=0.25,
+        unique_share=0.25,
     )
     assert 4_000 < found.queued_tokens <= 4_020
     assert found.warmth == pytest.approx(0.1, abs=0.01)

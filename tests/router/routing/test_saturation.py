@@ -47,7 +47,7 @@ def test_what_the_engine_says_waits() -> None:
 
 
 def test_memory_is_waited_for_as_the_policy_prices_it() -> None:
-    short = IDLE._replace(held_tokens=149_000, stay_s=8.0, held_share=0.9)
+    short = IDLE._replace(held_tokens=149_000, stay_s=8.0, unique_share=0.9)
     assert of(**short._asdict()) == memory_wait_s(short, 1000) == pytest.approx(8.0 * 0.351)
     priced, roomy = ExpectedTtft(random.Random(0)).costs(a_request(1000), [short, short._replace(stay_s=0.0)])
     assert priced - roomy == pytest.approx(of(**short._asdict()))
@@ -56,7 +56,7 @@ def test_memory_is_waited_for_as_the_policy_prices_it() -> None:
 def test_memory_keeps_nobody_waiting_where_prompts_share_it() -> None:
     assert of(held_tokens=99_000) == 0, "fits exactly"
     assert of(held_tokens=119_000) == pytest.approx(1.0), "a fifth of the pool is missing: a fifth of a stay"
-    assert of(held_tokens=119_000, held_share=0.5) == 0
+    assert of(held_tokens=119_000, unique_share=0.5) == 0
 
 
 def decision(*queued: int, chosen: int) -> Decision:
