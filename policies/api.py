@@ -60,8 +60,8 @@ class Candidate(NamedTuple):
     byte. Each is weighted by its own length, because a long one is found more often. A prompt that needs their memory
     waits for about this many seconds."""
     unique_share: float
-    """Measured share of `held_tokens` that takes memory of its own, above 0, at most 1. The rest is in blocks that prompts
-    which begin alike share."""
+    """Measured share of `held_tokens` that takes memory of its own, above 0, at most 1. Prompts that begin alike share
+    the rest."""
 
 
 def candidate(  # noqa: PLR0913 - one for each field

@@ -107,8 +107,8 @@ class Worker:
         self.hits = HitRecord()
         self.alarms: frozenset[str] = frozenset()
         """What is wrong with its cache, or with what is told of it."""
-        self.told = False
-        """Its events tell all that it holds."""
+        self.events_complete = False
+        """Its KV events tell all that it holds, so that its pool need not be simulated."""
         self.holder = self.id
         self.facts: Facts | None = None
         self.load: Load | None = None

@@ -148,7 +148,7 @@ class Fleet:
         worker.belief.size(facts.kv_capacity_tokens)
         worker.pool = KvPool(
             capacity_tokens=facts.kv_capacity_tokens,
-            kept_tokens=facts.kv_capacity_tokens - (0 if worker.told else worker.belief.lacking_tokens),
+            kept_tokens=facts.kv_capacity_tokens - (0 if worker.events_complete else worker.belief.lacking_tokens),
             align_tokens=max(1, facts.block_tokens),
             caches=facts.prefix_caching,
         )
@@ -173,16 +173,16 @@ class Fleet:
             self._forget(worker)
             self._changed()
 
-    def told(self, worker_id: str, all_of_it: bool) -> None:
-        """The worker's events tell all that it holds, or do not any more: then its pool is simulated again, in the size
+    def on_events(self, worker_id: str, complete: bool) -> None:
+        """Note whether the worker's KV events tell all that it holds. If they do not, its pool is simulated in the size
         that its answers have shown."""
         worker = self.workers.get(worker_id)
-        if worker is not None and worker.told != all_of_it:
-            worker.told = all_of_it
+        if worker is not None and worker.events_complete != complete:
+            worker.events_complete = complete
             self._resize(worker)
 
     def _resize(self, worker: Worker) -> None:
-        lacking = 0 if worker.told else worker.belief.lacking_tokens
+        lacking = 0 if worker.events_complete else worker.belief.lacking_tokens
         worker.pool = replace(worker.pool, kept_tokens=worker.pool.capacity_tokens - lacking)
         for callback in self.on_belief:
             callback(worker)
@@ -221,7 +221,7 @@ class Fleet:
             log.warning("worker %s has lost its cache: its prefixes are forgotten", worker.id)
             self._forget(worker)
             self._changed()
-        elif not worker.told and worker.belief.reported(turn):
+        elif not worker.events_complete and worker.belief.reported(turn):
             self._resize(worker)
 
     def forgotten_elsewhere(self, holder: str) -> None:

@@ -114,7 +114,7 @@ class Lessons:
             self._instruments.learn_skipped.add(1, label)
             record.finished(None)
             return lesson
-        record.finished(None if worker.told else usage.completion_tokens)  # events tell of answers too
+        record.finished(None if worker.events_complete else usage.completion_tokens)  # events tell of answers too
         asked.encoders[answered.choice.format].observe(request, usage.prompt_tokens)
         if record.prompt.exact and record.prompt.tokens != usage.prompt_tokens:
             self._instruments.token_mismatches.add(1, (asked.model,))

@@ -135,7 +135,7 @@ class Follower:
 
     def _unfollow(self, heard: HeardWorker) -> None:
         self.heard.pop(heard.worker.id, None)
-        self._fleet.told(heard.worker.id, False)
+        self._fleet.on_events(heard.worker.id, False)
 
     async def _read(self, process: Process) -> None:
         """Take in what it says until it ends."""
@@ -166,7 +166,7 @@ class Follower:
             heard.heard_at, heard.computed_then = time.monotonic(), computed_by(worker)
         if news.cleared:
             self._fleet.on_cleared(worker.id)
-        self._fleet.told(worker.id, news.complete)
+        self._fleet.on_events(worker.id, news.complete)
         for chain in news.lost:
             kept = chain[:-HASH_BYTES]
             self._index.record(Record(worker.holder, kept, State.CORRECTED, tail=chain))

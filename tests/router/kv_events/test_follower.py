@@ -59,7 +59,7 @@ async def tokenizing(*engines: EngineProcess, **changes: Any) -> AsyncIterator[R
 @asynccontextmanager
 async def following(*engines: EngineProcess, **changes: Any) -> AsyncIterator[RunningRouter]:
     async with tokenizing(*engines, **changes) as router:
-        await until(lambda: all(worker.told for worker in router.parts.fleet.workers.values()))
+        await until(lambda: all(worker.events_complete for worker in router.parts.fleet.workers.values()))
         yield router
 
 
@@ -182,7 +182,7 @@ async def test_routers_that_share_nothing_are_right_by_events_alone(publishing: 
             tokenizing(publishing, kv_events=(parse_rule(rule),)) as two,
         ):
             if rule == "auto":
-                await until(lambda: only(one).told and only(two).told)
+                await until(lambda: only(one).events_complete and only(two).events_complete)
             for _ in range(150):
                 await ask(rng.choice((one, two)), talk.turn())
             pages = [await router.metrics() for router in (one, two)]
@@ -250,7 +250,7 @@ async def test_a_restarted_engine_holds_nothing(publishing: EngineProcess) -> No
         await believes(router, len(ids) - 63)
         publishing.restart()
         worker = only(router)
-        await until(lambda: worker.restarts and worker.told)
+        await until(lambda: worker.restarts and worker.events_complete)
         assert await ask(router, ids) == 0
         await believes(router, len(ids) - 63)
         assert await ask(router, ids) > 0
@@ -267,8 +267,8 @@ async def test_a_killed_listener_is_started_again_and_its_worker_is_simulated_me
         assert follower.process is not None
         first = follower.process.pid
         follower.process.kill()
-        await until(lambda: not worker.told)
-        await until(lambda: worker.told)
+        await until(lambda: not worker.events_complete)
+        await until(lambda: worker.events_complete)
         assert follower.process is not None
         assert follower.process.pid != first
 
