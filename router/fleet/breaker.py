@@ -131,7 +131,7 @@ class Breaker:
                 self._close()
             return
         self._in_a_row = self._shed_in_a_row = 0
-        second = self._turn()
+        second = self._bucket()
         if not any(self._bad):
             self._close()
             return
@@ -158,7 +158,7 @@ class Breaker:
                 self._open()
             return
         self._in_a_row += 1
-        self._bad[self._turn()] += 1
+        self._bad[self._bucket()] += 1
         bad = sum(self._bad)
         if max(self._in_a_row, self._silent) >= self._failures or (bad >= self._failures and bad > sum(self._good)):
             self._open()
@@ -181,7 +181,7 @@ class Breaker:
         self._good = [0] * WINDOW_S
         self._bad = [0] * WINDOW_S
 
-    def _turn(self) -> int:
+    def _bucket(self) -> int:
         """The present second's bucket; buckets that fell out of the window are emptied."""
         now = int(self._clock())
         for i, second in enumerate(self._seconds):

@@ -54,7 +54,7 @@ class CacheLoss:
     def __init__(self) -> None:
         self.misses_total = 0
         """Predicted hits of which not even the first block came."""
-        self._turns = 0
+        self._reports = 0
         self._written = 0
         self._own = 0
         """Of that, by requests that were reported since the last scrape."""
@@ -70,22 +70,22 @@ class CacheLoss:
         self._written += max(0, written_tokens - self._scraped - self._own)
         self._scraped, self._own = written_tokens, 0
 
-    def reported(self, turn: CacheReport, room_tokens: int) -> bool:
+    def reported(self, report: CacheReport, room_tokens: int) -> bool:
         """Take one finished request in. `room_tokens`: what fits into the KV pool beside the running requests, 0 where
         a miss says nothing now. True when the cache must be believed lost."""
         lost = False
-        self._turns += 1
-        if turn.predicted_tokens >= MIN_PREDICTED_TOKENS:
-            touch = self._touched.get(turn.start)
-            if turn.cached_tokens < turn.start_tokens:
+        self._reports += 1
+        if report.predicted_tokens >= MIN_PREDICTED_TOKENS:
+            touch = self._touched.get(report.start)
+            if report.cached_tokens < report.start_tokens:
                 self.misses_total += 1
-                lost = self._miss(turn, touch, room_tokens)
+                lost = self._miss(report, touch, room_tokens)
             elif touch is None or touch.number < self._first.number:
                 self._missed.clear()  # that loss would have taken it
-        self._written += turn.written_tokens
-        self._own += turn.written_tokens
-        self._touched[turn.start] = _Touch(self._turns, self._written, room_tokens)
-        self._touched.move_to_end(turn.start)
+        self._written += report.written_tokens
+        self._own += report.written_tokens
+        self._touched[report.start] = _Touch(self._reports, self._written, room_tokens)
+        self._touched.move_to_end(report.start)
         if len(self._touched) > MAX_STARTS:
             self._touched.popitem(last=False)
         return lost
@@ -95,16 +95,16 @@ class CacheLoss:
         self._missed.clear()
         self._touched.clear()
 
-    def _miss(self, turn: CacheReport, touch: _Touch | None, room_tokens: int) -> bool:
+    def _miss(self, report: CacheReport, touch: _Touch | None, room_tokens: int) -> bool:
         if touch is None or not self._kept(touch, room_tokens):
             return False
         if not self._missed or not self._kept(self._first, room_tokens):
             self._missed.clear()
-            self._first = _Touch(self._turns, self._written, room_tokens)
+            self._first = _Touch(self._reports, self._written, room_tokens)
         elif touch.number > self._first.number:
             return False  # computed anew since: that loss does not explain it
-        if not turn.client or turn.client not in self._missed.values():
-            self._missed[turn.start] = turn.client
+        if not report.client or report.client not in self._missed.values():
+            self._missed[report.start] = report.client
         return len(self._missed) >= MISSES
 
     def _kept(self, touch: _Touch, room_tokens: int) -> bool:

@@ -56,31 +56,31 @@ class PoolBelief:
         """Nothing is believed to be cached there any more; how much it keeps stays true."""
         self._ends.clear()
 
-    def reported(self, turn: CacheReport) -> bool:
+    def reported(self, report: CacheReport) -> bool:
         """Take one finished request in. True when the index should be told."""
-        chain, block = turn.chain, turn.start_tokens
+        chain, block = report.chain, report.start_tokens
         if not chain or not self._capacity:
             return False
-        end = self._end(chain, -(-max(turn.predicted_tokens, turn.cached_tokens) // block))
+        end = self._end(chain, -(-max(report.predicted_tokens, report.cached_tokens) // block))
         if end:
-            self._compare(turn, end * block, chain[(end - 1) * HASH_BYTES : end * HASH_BYTES])
-        self._remember(chain[-HASH_BYTES:], turn.client)
+            self._compare(report, end * block, chain[(end - 1) * HASH_BYTES : end * HASH_BYTES])
+        self._remember(chain[-HASH_BYTES:], report.client)
         if abs(self.lacking_tokens - self._told) < self._capacity * TOLD:
             return False
         self._told = self.lacking_tokens
         return True
 
-    def _compare(self, turn: CacheReport, left: int, conversation: bytes) -> None:
+    def _compare(self, report: CacheReport, left: int, conversation: bytes) -> None:
         """An earlier prompt of this conversation had left `left` tokens there."""
         most = int(self._capacity * STEP)
-        missed = min(left, turn.predicted_tokens) - turn.cached_tokens
-        found = min(left, turn.cached_tokens) - turn.predicted_tokens
-        if missed >= turn.start_tokens:
-            if conversation != self._fell and not self._repeats(turn.client):
+        missed = min(left, report.predicted_tokens) - report.cached_tokens
+        found = min(left, report.cached_tokens) - report.predicted_tokens
+        if missed >= report.start_tokens:
+            if conversation != self._fell and not self._repeats(report.client):
                 self.lacking_tokens = min(self.lacking_tokens + min(missed, most), int(self._capacity * (1 - LEAST)))
-                self._feller = turn.client
-            self._fell = turn.chain[-HASH_BYTES:]
-        elif found >= turn.start_tokens:
+                self._feller = report.client
+            self._fell = report.chain[-HASH_BYTES:]
+        elif found >= report.start_tokens:
             self.lacking_tokens = max(0, self.lacking_tokens - min(found, most))
 
     def _repeats(self, client: str) -> bool:

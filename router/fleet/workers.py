@@ -209,19 +209,19 @@ class Fleet:
             computed = known.held_tokens - known.queued_tokens
             worker.unique_share.learn(computed, load.kv_usage * worker.pool.capacity_tokens)
 
-    def reported(self, worker: Worker, turn: CacheReport) -> None:
+    def reported(self, worker: Worker, report: CacheReport) -> None:
         """What an engine said of one request. Where hits that must come do not, it dropped its cache without
         restarting: what is believed of it is forgotten. Other misses say that it keeps less than was believed."""
-        worker.hits.reported(turn.predicted_tokens, turn.cached_tokens)
-        if turn.alone_s:
-            took = (turn.computed_tokens, turn.cached_tokens, turn.alone_s)
+        worker.hits.reported(report.predicted_tokens, report.cached_tokens)
+        if report.alone_s:
+            took = (report.computed_tokens, report.cached_tokens, report.alone_s)
             worker.prefill_rate = self._rates.timed(worker.kind, worker.pace, *took)
-        lost = worker.cache_loss.reported(turn, worker.room_tokens())
+        lost = worker.cache_loss.reported(report, worker.room_tokens())
         if lost and self.workers.get(worker.id) is worker:
             log.warning("worker %s has lost its cache: its prefixes are forgotten", worker.id)
             self._forget(worker)
             self._changed()
-        elif not worker.events_complete and worker.belief.reported(turn):
+        elif not worker.events_complete and worker.belief.reported(report):
             self._resize(worker)
 
     def forgotten_elsewhere(self, holder: str) -> None:

@@ -134,10 +134,10 @@ class Lessons:
         instruments.predicted_cached_tokens.add(predicted, label)
         instruments.cached_tokens.add(cached_tokens, label)
         instruments.overpredicted_tokens.add(max(0, predicted - cached_tokens), label)
-        self._fleet.reported(worker, _turn_of(client, answered.lease, record, usage))
+        self._fleet.reported(worker, _report_of(client, answered.lease, record, usage))
 
 
-def _turn_of(client: Client | None, lease: Lease, record: PromptRecord, usage: Usage) -> CacheReport:
+def _report_of(client: Client | None, lease: Lease, record: PromptRecord, usage: Usage) -> CacheReport:
     """What an engine's usage says of the prompt of `record`."""
     prompt, cached = record.prompt, usage.cached_tokens or 0
     return CacheReport(

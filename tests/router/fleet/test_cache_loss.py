@@ -11,18 +11,18 @@ ROOM = 100_000
 BLOCK = 64
 
 
-def turn(start: str, cached: int, client: str = "", predicted: int = 5000, written: int = 100) -> CacheReport:
+def report(start: str, cached: int, client: str = "", predicted: int = 5000, written: int = 100) -> CacheReport:
     return CacheReport(start.encode(), BLOCK, client, predicted, cached, written)
 
 
 def first(loss: CacheLoss, *starts: str, client: str = "") -> None:
     """Conversations begin there."""
     for start in starts:
-        assert not loss.reported(turn(start, 0, client, predicted=0), ROOM)
+        assert not loss.reported(report(start, 0, client, predicted=0), ROOM)
 
 
 def misses(loss: CacheLoss, *starts: str) -> list[bool]:
-    return [loss.reported(turn(start, 0), ROOM) for start in starts]
+    return [loss.reported(report(start, 0), ROOM) for start in starts]
 
 
 def test_a_lost_cache_is_told_by_three_conversations() -> None:
@@ -43,15 +43,15 @@ def test_one_client_tells_nothing_with_however_many_conversations() -> None:
     first(loss, "x", "y", client="honest")
     for number in range(300):
         first(loss, f"e{number}", client="evil")
-        assert not loss.reported(turn(f"e{number}", 0, "evil"), ROOM)
-    assert not loss.reported(turn("x", 0, "honest"), ROOM), "two clients are not enough either"
+        assert not loss.reported(report(f"e{number}", 0, "evil"), ROOM)
+    assert not loss.reported(report("x", 0, "honest"), ROOM), "two clients are not enough either"
 
 
 def test_three_clients_tell_a_loss() -> None:
     loss = CacheLoss()
     for name in ("one", "two", "three"):
         first(loss, f"of {name}", client=name)
-    told = [loss.reported(turn(f"of {name}", 0, name), ROOM) for name in ("one", "one", "two", "three")]
+    told = [loss.reported(report(f"of {name}", 0, name), ROOM) for name in ("one", "one", "two", "three")]
     assert told == [False, False, False, True]
 
 
@@ -59,7 +59,7 @@ def test_what_hits_from_before_the_first_miss_refutes_the_loss() -> None:
     loss = CacheLoss()
     first(loss, "a", "b", "c", "d")
     assert misses(loss, "a", "b") == [False, False]
-    assert not loss.reported(turn("d", 4096), ROOM)
+    assert not loss.reported(report("d", 4096), ROOM)
     assert misses(loss, "c") == [False]
 
 
@@ -67,7 +67,7 @@ def test_what_was_computed_anew_since_neither_refutes_nor_tells_it() -> None:
     loss = CacheLoss()
     first(loss, "a", "b", "c")
     assert misses(loss, "a") == [False]
-    assert not loss.reported(turn("a", 4096), ROOM)
+    assert not loss.reported(report("a", 4096), ROOM)
     first(loss, "e", "f")
     assert misses(loss, "e", "f") == [False, False]
     assert misses(loss, "b", "c") == [False, True]
@@ -77,7 +77,7 @@ def test_a_start_that_another_router_may_have_renewed_refutes_it() -> None:
     loss = CacheLoss()
     first(loss, "a", "b", "c")
     assert misses(loss, "a", "b") == [False, False]
-    assert not loss.reported(turn("unknown here", 4096), ROOM)
+    assert not loss.reported(report("unknown here", 4096), ROOM)
     assert misses(loss, "c") == [False]
 
 
@@ -85,13 +85,13 @@ def test_a_start_that_another_router_may_have_renewed_refutes_it() -> None:
 def test_less_than_the_first_block_is_nothing(cached: int) -> None:
     loss = CacheLoss()
     first(loss, "a", "b", "c")
-    assert [loss.reported(turn(start, cached), ROOM) for start in "abc"] == [False, False, True]
+    assert [loss.reported(report(start, cached), ROOM) for start in "abc"] == [False, False, True]
 
 
 def test_small_predictions_tell_nothing() -> None:
     loss = CacheLoss()
     first(loss, "a", "b", "c")
-    assert not any(loss.reported(turn(start, 0, predicted=511), ROOM) for start in "abc")
+    assert not any(loss.reported(report(start, 0, predicted=511), ROOM) for start in "abc")
     assert loss.misses_total == 0
 
 
@@ -106,7 +106,7 @@ def test_what_may_have_been_evicted_tells_nothing() -> None:
 def test_without_room_beside_the_running_requests_a_miss_tells_nothing() -> None:
     loss = CacheLoss()
     first(loss, "a", "b", "c")
-    assert not any(loss.reported(turn(start, 0), 0) for start in "abc")
+    assert not any(loss.reported(report(start, 0), 0) for start in "abc")
     assert not any(misses(loss, "a", "b", "c")), "it was short of room when these were used"
     assert misses(loss, "a", "b", "c")[-1]
 
@@ -115,7 +115,7 @@ def test_the_engines_count_is_not_added_to_the_routers_own() -> None:
     loss = CacheLoss()
     first(loss, "a", "b", "c")
     for number in range(1, 200):
-        loss.reported(turn("busy", 4096), ROOM)
+        loss.reported(report("busy", 4096), ROOM)
         loss.scraped(100 * (3 + number))
     assert misses(loss, "a", "b", "c")[-1], "20,000 tokens of 25,000"
 
@@ -151,7 +151,7 @@ class Pool:
         self._cached[number] = size
         while sum(self._cached.values()) > ROOM:
             self._cached.popitem(last=False)
-        return self.loss.reported(turn(str(number), cached, predicted=size, written=size - cached + 50), ROOM)
+        return self.loss.reported(report(str(number), cached, predicted=size, written=size - cached + 50), ROOM)
 
     def reset(self) -> None:
         self._cached.clear()

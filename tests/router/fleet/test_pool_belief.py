@@ -18,74 +18,76 @@ def chain_of(name: str, blocks: int) -> bytes:
     return b"".join(f"{name}{number:04}".encode()[-HASH_BYTES:].rjust(HASH_BYTES) for number in range(blocks))
 
 
-def turn(name: str, blocks: int, predicted: int, cached: int, client: str = "") -> CacheReport:
+def report(name: str, blocks: int, predicted: int, cached: int, client: str = "") -> CacheReport:
     """A conversation's prompt of so many blocks; what was predicted and cached is in blocks too."""
     chain = chain_of(name, blocks)
     return CacheReport(chain[:HASH_BYTES], BLOCK, client, predicted * BLOCK, cached * BLOCK, 0, chain)
 
 
-def belief_after(*turns: CacheReport) -> PoolBelief:
+def belief_after(*reports: CacheReport) -> PoolBelief:
     belief = PoolBelief()
     belief.size(CAPACITY)
-    for each in turns:
+    for each in reports:
         belief.reported(each)
     return belief
 
 
 def test_what_was_promised_and_not_there_is_lacking() -> None:
-    assert belief_after(turn("a", 50, 0, 0), turn("a", 60, 50, 20)).lacking_tokens == 30 * BLOCK
+    assert belief_after(report("a", 50, 0, 0), report("a", 60, 50, 20)).lacking_tokens == 30 * BLOCK
 
 
 def test_what_was_there_and_not_promised_is_not_lacking() -> None:
-    belief = belief_after(turn("a", 50, 0, 0), turn("a", 60, 50, 20), turn("b", 50, 0, 0), turn("b", 55, 40, 50))
+    belief = belief_after(
+        report("a", 50, 0, 0), report("a", 60, 50, 20), report("b", 50, 0, 0), report("b", 55, 40, 50)
+    )
     assert belief.lacking_tokens == 20 * BLOCK
-    belief.reported(turn("b", 60, 10, 55))
+    belief.reported(report("b", 60, 10, 55))
     assert belief.lacking_tokens == 0, "it has no more than it says"
 
 
 @pytest.mark.parametrize(
     "second",
     [
-        turn("b", 60, 50, 0),
-        turn("a", 60, 50, 50),
-        turn("a", 60, 50, 58),
-        turn("a", 60, 0, 0),
+        report("b", 60, 50, 0),
+        report("a", 60, 50, 50),
+        report("a", 60, 50, 58),
+        report("a", 60, 0, 0),
     ],
     ids=["no earlier prompt was there", "right", "an answer was cached too", "nothing was promised"],
 )
 def test_what_says_nothing(second: CacheReport) -> None:
-    assert belief_after(turn("a", 50, 0, 0), second).lacking_tokens == 0
+    assert belief_after(report("a", 50, 0, 0), second).lacking_tokens == 0
 
 
 def test_one_report_moves_it_by_a_step() -> None:
-    assert belief_after(turn("a", 900, 0, 0), turn("a", 950, 900, 0)).lacking_tokens == MOST
+    assert belief_after(report("a", 900, 0, 0), report("a", 950, 900, 0)).lacking_tokens == MOST
 
 
 def test_one_conversation_lowers_it_once() -> None:
-    belief = belief_after(*(turn("a", blocks, blocks - 1, 0) for blocks in range(100, 200)))
+    belief = belief_after(*(report("a", blocks, blocks - 1, 0) for blocks in range(100, 200)))
     assert belief.lacking_tokens == MOST
-    belief.reported(turn("b", 100, 0, 0))
-    belief.reported(turn("b", 101, 100, 0))
+    belief.reported(report("b", 100, 0, 0))
+    belief.reported(report("b", 101, 100, 0))
     assert belief.lacking_tokens == 2 * MOST
 
 
 def test_one_client_lowers_it_once_while_others_use_the_worker() -> None:
-    missing = [turn(name, blocks, blocks - 1, 0, "evil") for blocks in range(100, 150) for name in "abc"]
-    belief = belief_after(turn("x", 50, 0, 0, "honest"), *missing)
+    missing = [report(name, blocks, blocks - 1, 0, "evil") for blocks in range(100, 150) for name in "abc"]
+    belief = belief_after(report("x", 50, 0, 0, "honest"), *missing)
     assert belief.lacking_tokens == MOST
-    belief.reported(turn("x", 51, 50, 0, "honest"))
+    belief.reported(report("x", 51, 50, 0, "honest"))
     assert belief.lacking_tokens == MOST + 50 * BLOCK
     alone = belief_after(*missing)
     assert alone.lacking_tokens == CAPACITY * (1 - LEAST), "nobody else loses by it"
 
 
 def test_many_conversations_never_take_all_of_it() -> None:
-    turns = [turn(name, blocks, blocks - 1, 0) for blocks in range(100, 200) for name in "abc"]
-    assert belief_after(*turns).lacking_tokens == CAPACITY * (1 - LEAST)
+    reports = [report(name, blocks, blocks - 1, 0) for blocks in range(100, 200) for name in "abc"]
+    assert belief_after(*reports).lacking_tokens == CAPACITY * (1 - LEAST)
 
 
 def test_another_size_is_learned_anew_and_the_same_one_is_not() -> None:
-    belief = belief_after(turn("a", 50, 0, 0), turn("a", 60, 50, 20))
+    belief = belief_after(report("a", 50, 0, 0), report("a", 60, 50, 20))
     belief.size(CAPACITY)
     assert belief.lacking_tokens
     belief.size(CAPACITY + 64)
@@ -94,22 +96,22 @@ def test_another_size_is_learned_anew_and_the_same_one_is_not() -> None:
 
 def test_an_unknown_size_and_an_unknown_chain_teach_nothing() -> None:
     belief = PoolBelief()
-    for each in (turn("a", 50, 0, 0), turn("a", 60, 50, 20), turn("a", 60, 50, 20)._replace(chain=b"")):
+    for each in (report("a", 50, 0, 0), report("a", 60, 50, 20), report("a", 60, 50, 20)._replace(chain=b"")):
         assert not belief.reported(each)
     assert not belief.lacking_tokens
 
 
 def test_the_index_is_told_of_moves_that_matter() -> None:
-    belief = belief_after(turn("a", 50, 0, 0), turn("b", 50, 0, 0))
-    assert not belief.reported(turn("a", 60, 50, 40))
-    assert belief.reported(turn("b", 60, 50, 40))
+    belief = belief_after(report("a", 50, 0, 0), report("b", 50, 0, 0))
+    assert not belief.reported(report("a", 60, 50, 40))
+    assert belief.reported(report("b", 60, 50, 40))
 
 
 def test_what_is_remembered_is_bounded_and_forgotten_with_the_cache() -> None:
-    belief = belief_after(*(turn(f"x{n}x", 5, 0, 0) for n in range(2 * MAX_ENDS)))
+    belief = belief_after(*(report(f"x{n}x", 5, 0, 0) for n in range(2 * MAX_ENDS)))
     assert len(belief._ends) == MAX_ENDS
     belief.clear()
-    belief.reported(turn(f"x{2 * MAX_ENDS - 1}x", 5, 5, 0))
+    belief.reported(report(f"x{2 * MAX_ENDS - 1}x", 5, 5, 0))
     assert not belief.lacking_tokens
 
 

@@ -117,14 +117,14 @@ def test_who_waits_in_the_engine_and_was_sent_by_no_router(
     assert (worker.gauges.waiting, worker.gauges.strangers) == (waiting, strangers)
 
 
-def turn(start: str, cached: int, predicted: int = 5000) -> CacheReport:
+def report(start: str, cached: int, predicted: int = 5000) -> CacheReport:
     return CacheReport(start.encode(), 64, "", predicted, cached, 100)
 
 
 def began(fleet: Fleet, worker: Worker) -> None:
     """Three conversations were computed there."""
     for start in "abc":
-        fleet.reported(worker, turn(start, 0, predicted=0))
+        fleet.reported(worker, report(start, 0, predicted=0))
 
 
 def test_a_worker_that_keeps_less_than_it_says_is_told_of() -> None:
@@ -150,9 +150,9 @@ def test_a_cache_lost_without_a_restart_is_forgotten() -> None:
     began(fleet, worker)
     before = worker.holder
     for start in "ab":
-        fleet.reported(worker, turn(start, 0))
+        fleet.reported(worker, report(start, 0))
         assert not forgotten
-    fleet.reported(worker, turn("c", 0))
+    fleet.reported(worker, report("c", 0))
     assert forgotten == [before]
     assert worker.holder == before, "the index gives the name a fresh start"
 
@@ -176,7 +176,7 @@ def test_misses_of_an_engine_that_may_have_evicted_are_no_sign_of_a_lost_cache(
     began(fleet, worker)
     short(fleet, worker)
     for start in "abcabcabc":
-        fleet.reported(worker, turn(start, 0))
+        fleet.reported(worker, report(start, 0))
     assert (forgotten, worker.cache_loss.misses_total) == ([], 9)
 
 
@@ -188,7 +188,7 @@ def test_what_others_sent_counts_as_written() -> None:
     began(fleet, worker)
     fleet.on_load(worker.id, replace(a_load(), prefill_tokens_sum=20_000, generated_tokens_total=6_000))
     for start in "abc":
-        fleet.reported(worker, turn(start, 0))
+        fleet.reported(worker, report(start, 0))
     assert not forgotten, "26,000 of 100,000 tokens: more than a quarter"
 
 
@@ -199,10 +199,10 @@ def test_a_loss_that_another_router_noticed_is_not_counted_again() -> None:
     fleet.on_forget.append(forgotten.append)
     began(fleet, worker)
     for start in "ab":
-        fleet.reported(worker, turn(start, 0))
+        fleet.reported(worker, report(start, 0))
     fleet.forgotten_elsewhere("another")
     fleet.forgotten_elsewhere(worker.holder)
-    fleet.reported(worker, turn("c", 0))
+    fleet.reported(worker, report("c", 0))
     assert not forgotten
 
 
@@ -211,8 +211,8 @@ def test_times_of_prompts_set_the_rate_of_their_worker() -> None:
     worker, other = fleet.workers.values()
     for number in range(40):
         tokens = (500, 4000, 16_000)[number % 3]
-        report = turn("a", 0)._replace(computed_tokens=tokens, alone_s=0.05 + tokens / 20_000)
-        fleet.reported(worker, report)
+        timed = report("a", 0)._replace(computed_tokens=tokens, alone_s=0.05 + tokens / 20_000)
+        fleet.reported(worker, timed)
     assert worker.prefill_rate == pytest.approx(20_000, rel=0.1)
     assert other.prefill_rate == 8000
     fleet.on_load(other.id, a_load())
