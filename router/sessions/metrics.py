@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from router.fleet.worker import Worker
-from router.sessions.admission.climate import Climate
+from router.sessions.admission.model_demand import ModelDemand
 from router.sessions.memory.session import Ending
 from router.sessions.shared.fleet_book import FleetBook
 
@@ -64,31 +64,31 @@ class SessionCollector(Collector):
         )
 
     def _of_models(self) -> Iterator[Metric]:
-        climates = self._admission.climates()
+        demands = self._admission.demands()
         holds_back = self._admission.holds_back
         yield _gauge(
             "warmroute_session_turns_waiting",
             "Turns that wait for room in the workers' KV memory.",
             ("model",),
-            [((model,), len(climate.waiting)) for model, climate in climates],
+            [((model,), len(demand.waiting)) for model, demand in demands],
         )
         yield _gauge(
             "warmroute_session_holds_back",
             "1 while sessions that do not fit wait, 0 while all go at once.",
             ("model",),
-            [((model,), float(holds_back(model))) for model, _ in climates],
+            [((model,), float(holds_back(model))) for model, _ in demands],
         )
         yield _gauge(
             "warmroute_session_tstar_seconds",
             "T*: the time in which a worker recomputes its whole KV memory.",
             ("model",),
-            [((model,), climate.tstar_s) for model, climate in climates],
+            [((model,), demand.tstar_s) for model, demand in demands],
         )
         yield _gauge(
             "warmroute_session_lease_seconds",
             "For how long memory is kept after a turn, by how the turn ended.",
             ("model", "ending"),
-            [row for model, climate in climates for row in _leases(model, climate)],
+            [row for model, demand in demands for row in _leases(model, demand)],
         )
 
     def _of_the_router(self) -> Iterator[Metric]:
@@ -123,8 +123,8 @@ class SessionCollector(Collector):
         )
 
 
-def _leases(model: str, climate: Climate) -> list[Row]:
-    return [((model, ending.name.lower()), climate.lease_s(ending)) for ending in Ending]
+def _leases(model: str, demand: ModelDemand) -> list[Row]:
+    return [((model, ending.name.lower()), demand.lease_s(ending)) for ending in Ending]
 
 
 def _gauge(name: str, help_text: str, labels: tuple[str, ...], rows: Iterable[Row]) -> Metric:

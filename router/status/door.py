@@ -31,19 +31,19 @@ def _ticket(ticket: Ticket, now: float) -> dict[str, Any]:
 
 def models(fleet: Fleet, admission: SessionAdmission) -> list[dict[str, Any]]:
     """What admission does with the sessions of each model. Reading it makes no model known to it."""
-    known = dict(admission.climates())
+    known = dict(admission.demands())
     told = []
     for name, group in islice(fleet.groups.items(), MOST_MODELS):
-        usable, climate = available(group), known.get(name)
+        usable, demand = available(group), known.get(name)
         told.append(
             {
                 "model": one_line(name),
                 "workers": len(group.workers),
                 "available": len(usable),
-                "holds_back": climate is not None and admission.holds_back(name),
-                "turns_waiting": len(climate.waiting) if climate is not None else 0,
-                "waiting_tokens": climate.waiting_tokens if climate is not None else 0,
-                "room_is_made_after_s": admission.claim_after_s(name, usable) if climate is not None else None,
+                "holds_back": demand is not None and admission.holds_back(name),
+                "turns_waiting": len(demand.waiting) if demand is not None else 0,
+                "waiting_tokens": demand.waiting_tokens if demand is not None else 0,
+                "room_is_made_after_s": admission.claim_after_s(name, usable) if demand is not None else None,
             }
         )
     return told

@@ -118,8 +118,8 @@ def _of_prompts(instruments: Instruments) -> Iterator[Notice]:
 
 
 def _of_sessions(admission: SessionAdmission) -> Iterator[Notice]:
-    for model, climate in admission.climates():
-        if climate.waiting:
+    for model, demand in admission.demands():
+        if demand.waiting:
             do = "More workers or KV memory; docs/sessions.md says what admission does meanwhile."
-            what = f"Sessions of {one_line(model)} wait for room in the workers' KV memory: {len(climate.waiting)}."
+            what = f"Sessions of {one_line(model)} wait for room in the workers' KV memory: {len(demand.waiting)}."
             yield Notice(WARNING, what, do)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from router.fleet.worker import Worker
 from router.prefix.index import HASH_BYTES
-from router.sessions.admission.climate import Climate
+from router.sessions.admission.model_demand import ModelDemand
 from router.sessions.admission.rotation import Rotation
 from router.sessions.memory.footprint import footprint_of, leaf_of
 from router.sessions.memory.session import Ending, Session
@@ -51,24 +51,24 @@ class SessionAdmission(Rotation):
         """Requests whose client called its session something that is no id."""
         self.refused = 0
         """New sessions that were refused."""
-        self._climates: dict[str, Climate] = {}
+        self._demands: dict[str, ModelDemand] = {}
 
-    def climate(self, group: str) -> Climate:
-        """What the sessions of this model are like."""
-        climate = self._climates.get(group)
-        if climate is None:
-            if len(self._climates) >= MAX_GROUPS:
-                del self._climates[next(iter(self._climates))]
-            climate = self._climates[group] = Climate()
-        return climate
+    def demand(self, group: str) -> ModelDemand:
+        """What the sessions of this model ask of their workers."""
+        demand = self._demands.get(group)
+        if demand is None:
+            if len(self._demands) >= MAX_GROUPS:
+                del self._demands[next(iter(self._demands))]
+            demand = self._demands[group] = ModelDemand()
+        return demand
 
-    def climates(self) -> list[tuple[str, Climate]]:
+    def demands(self) -> list[tuple[str, ModelDemand]]:
         """By model."""
-        return list(self._climates.items())
+        return list(self._demands.items())
 
     def holds_back(self, group: str) -> bool:
-        """Do sessions of this model wait that do not fit?"""
-        return bool(self.bound_s) and self.climate(group).waits
+        """Do sessions of this model wait where they do not fit?"""
+        return bool(self.bound_s) and self.demand(group).holds_back
 
     def arrive(
         self, group: str, prompts: Mapping[str, Prompt], streams: bool = True, hint: Hint = NO_HINT
@@ -87,7 +87,7 @@ class SessionAdmission(Rotation):
         turn.streams = streams
         self.recognise(turn)
         before = turn.session.anchors if turn.session is not None and not turn.broken else ()
-        turn.wanted = footprint_of(prompt, before, int(self.climate(group).answer_tokens))
+        turn.wanted = footprint_of(prompt, before, int(self.demand(group).answer_tokens))
         return turn
 
     def recognise(self, turn: Turn) -> None:
@@ -102,12 +102,12 @@ class SessionAdmission(Rotation):
         """Those of `workers` to which the turn may go now, in their order; none if it must wait."""
         if turn is None:
             return workers
-        now, climate = self._clock(), self.climate(turn.group)
-        if climate.is_due(now):
-            climate.judge(workers, now, self._capacity_of(workers))
-        if not climate.waits:
+        now, demand = self._clock(), self.demand(turn.group)
+        if demand.is_due(now):
+            demand.judge(workers, now, self._capacity_of(workers))
+        if not demand.holds_back:
             return workers
-        if climate.crowded and (home := turn.home) is not None:
+        if demand.crowded and (home := turn.home) is not None:
             stays = [worker for worker in workers if self.sets.get(worker.holder) is home]
             if stays:
                 return stays
@@ -133,25 +133,25 @@ class SessionAdmission(Rotation):
 
     def pinned(self, turn: Turn | None) -> bool:
         """Does it go at once, while others wait for room?"""
-        return turn is not None and turn.home is not None and self.climate(turn.group).crowded
+        return turn is not None and turn.home is not None and self.demand(turn.group).crowded
 
     def wait(self, turn: Turn) -> None:
         """It waits for room from now on. May be called again."""
-        climate = self.climate(turn.group)
+        demand = self.demand(turn.group)
         turn.waited = True
-        climate.wait(turn)
-        self._came(turn, climate)
+        demand.wait(turn)
+        self._came(turn, demand)
 
     def go(self, turn: Turn) -> None:
         """It does not wait any more, whatever became of it. May be called again."""
-        self.climate(turn.group).go(turn)
+        self.demand(turn.group).go(turn)
         self._unclaim(turn)
 
-    def _came(self, turn: Turn, climate: Climate) -> None:
+    def _came(self, turn: Turn, demand: ModelDemand) -> None:
         """The pause before it is over: learned once."""
         session = turn.session
         if not turn.came and session is not None and session.turns:
-            climate.returned(session, 0.0 if session.running else turn.arrived_at - session.ended_at)
+            demand.returned(session, 0.0 if session.running else turn.arrived_at - session.ended_at)
             self.on_change(session)
         turn.came = True
 
@@ -163,21 +163,21 @@ class SessionAdmission(Rotation):
 
     def round_s(self, group: str, workers: Sequence[Worker]) -> float:
         """Seconds in which `workers` compute all that waits for room."""
-        climate = self.climate(group)
-        tokens = climate.waiting_tokens + climate.elsewhere_tokens
+        demand = self.demand(group)
+        tokens = demand.waiting_tokens + demand.waiting_elsewhere_tokens
         return tokens / max(1.0, sum(worker.prefill_rate for worker in workers))
 
     def claim_after_s(self, group: str, workers: Sequence[Worker], streams: bool = True) -> float:
         """Room is made for a turn that has waited for this many seconds. It is always more than a round of loads, or
         loads would take all of the workers' time."""
-        round_s, rounds = self.round_s(group, workers), max(1.0, self.climate(group).crowd / MANY) / LOADING_SHARE
+        round_s, rounds = self.round_s(group, workers), max(1.0, self.demand(group).crowd / MANY) / LOADING_SHARE
         bound_s = self.bound_s * (1.0 if streams else UNSTREAMED_SHARE)
         return min(rounds * round_s, (1 - LOADING_SHARE) * bound_s + round_s)
 
     def begin(self, turn: Turn, worker: Worker) -> None:
         """The turn goes to `worker`."""
         self.go(turn)
-        now, climate = self._clock(), self.climate(turn.group)
+        now, demand = self._clock(), self.demand(turn.group)
         session = turn.session
         if session is not None and session.running and not session.answering:
             turn.parent, session = session, None  # several turns came that go on from one: the first one is it
@@ -189,7 +189,7 @@ class SessionAdmission(Rotation):
                 self._leave(parent)  # its place is the branch's now
         if turn.hint.family and session.family is None:
             self.families.join(session, turn.hint, now)
-        self._came(turn, climate)
+        self._came(turn, demand)
         place = self.place_of(worker.holder)
         turn.kept = session.place is place and bool(session.turns) and not turn.broken
         turn.expected_tokens = session.prompt_tokens if turn.kept else 0
@@ -204,9 +204,9 @@ class SessionAdmission(Rotation):
             session.start = turn.prompt.chain[:HASH_BYTES]
         session.running += 1
         session.answering = False
-        climate.began(session, now)
+        demand.began(session, now)
         self.on_change(session)
-        self._relieve(place, worker, climate)
+        self._relieve(place, worker, demand)
 
     def answers(self, turn: Turn, prompt: Prompt) -> None:
         """The turn's answer begins: a client that has all of it may send the next turn before `left` is called."""
@@ -241,7 +241,7 @@ class SessionAdmission(Rotation):
         self._ended(turn, session, now, gone)
 
     def _ended(self, turn: Turn, session: Session, now: float, gone: bool) -> None:
-        climate = self.climate(turn.group)
+        demand = self.demand(turn.group)
         ends = turn.hint.ends and turn.hint.own == session.own_id  # not by whoever sends the same prompt
         if not session.running and (ends or not (session.turns or self.book.knows(session))):
             self._forget(session)
@@ -250,7 +250,7 @@ class SessionAdmission(Rotation):
             self.rotated += 1
             self._leave(session)
         elif session.place is not None:
-            self._keep(session, climate, now, RETURN_S if gone else 0.0)
+            self._keep(session, demand, now, RETURN_S if gone else 0.0)
         self.free_relatives(session, now)
 
     def free_relatives(self, session: Session, now: float) -> None:
@@ -260,25 +260,25 @@ class SessionAdmission(Rotation):
                 self.rotated += 1
                 self._leave(relative)
             else:
-                self._keep(relative, self.climate(relative.group), now)
+                self._keep(relative, self.demand(relative.group), now)
                 self.on_change(relative)
 
     def learn(self, turn: Turn, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
         """What the answer said: how it ended, how long it was, and what was really cached of the prompt."""
-        session, climate = turn.session, self.climate(turn.group)
+        session, demand = turn.session, self.demand(turn.group)
         if session is None or not session.turns:
             return
         session.ending = Ending.CALL if calls else Ending.ANSWER if session.turns > 1 else Ending.FIRST_ANSWER
         if completion_tokens:
-            climate.answered(completion_tokens)
+            demand.answered(completion_tokens)
         place: WorkingSet | None = session.place
         if turn.kept:
             new_tokens = max(0, session.prompt_tokens - turn.expected_tokens)
-            climate.turn(session.prompt_tokens, new_tokens, session.ended_at - turn.began_at)
+            demand.learn_turn(session.prompt_tokens, new_tokens, session.ended_at - turn.began_at)
             if place is not None and cached_tokens is not None and self.holds_back(turn.group):
-                place.margin.kept(turn.expected_tokens, cached_tokens, bool(climate.waiting))
+                place.margin.kept(turn.expected_tokens, cached_tokens, bool(demand.waiting))
         if place is not None and not session.running:
-            self._keep(session, climate, session.ended_at)
+            self._keep(session, demand, session.ended_at)
         self.on_change(session)
 
     def _has_room(self, turn: Turn, worker: Worker, now: float) -> bool:
@@ -317,8 +317,8 @@ class SessionAdmission(Rotation):
         self.families.forget(session)
         self.book.forget(session)
 
-    def _keep(self, session: Session, climate: Climate, now: float, least_s: float = 0.0) -> None:
+    def _keep(self, session: Session, demand: ModelDemand, now: float, least_s: float = 0.0) -> None:
         """An idle session's memory is kept until its lease ends."""
-        lease_s = climate.lease_s(session.ending)
+        lease_s = demand.lease_s(session.ending)
         session.kept_until = now + (lease_s if lease_s > least_s else least_s)
         session.place.idle_until(session.kept_until)

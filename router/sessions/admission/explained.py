@@ -11,7 +11,7 @@ from router.sessions.recognition.turn import Turn
 
 def turn_explained(admission: SessionAdmission, turn: Turn, workers: Sequence[Worker]) -> dict[str, Any]:
     """Of its session and its model."""
-    session, climate = turn.session, admission.climate(turn.group)
+    session, demand = turn.session, admission.demand(turn.group)
     place = session.place if session is not None else None
     homes = [worker.id for worker in workers if place is not None and admission.set_of(worker) is place]
     return {
@@ -21,10 +21,10 @@ def turn_explained(admission: SessionAdmission, turn: Turn, workers: Sequence[Wo
         "needs_tokens": turn.wanted.tokens,
         "holds_back": admission.holds_back(turn.group),
         "refused": admission.too_many(turn, workers) and not admission.has_room(turn, workers),
-        "turns_waiting": len(climate.waiting),
+        "turns_waiting": len(demand.waiting),
         "room_is_made_after_s": admission.claim_after_s(turn.group, workers, turn.streams),
-        "tstar_s": climate.tstar_s,
-        "lease_s": {ending.name.lower(): climate.lease_s(ending) for ending in Ending},
+        "tstar_s": demand.tstar_s,
+        "lease_s": {ending.name.lower(): demand.lease_s(ending) for ending in Ending},
     }
 
 

@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from router.fleet.worker import Worker
-from router.sessions.admission.climate import Climate
 from router.sessions.admission.inside import Inside
+from router.sessions.admission.model_demand import ModelDemand
 from router.sessions.memory.session import Session
 from router.sessions.memory.working_set import WorkingSet
 from router.sessions.recognition.turn import Turn
@@ -89,14 +89,14 @@ class Rotation(Inside, ABC):
                     self.on_change(session)
                 staying -= session.held_tokens if staying > room else 0
 
-    def _relieve(self, place: WorkingSet, worker: Worker, climate: Climate) -> None:
+    def _relieve(self, place: WorkingSet, worker: Worker, demand: ModelDemand) -> None:
         """Sessions inside have outgrown the memory: the one that is inside for longest leaves."""
         limit = self._capacity(worker) * self.share * (place.margin.share + OVER)
         while limit and place.tokens > limit and len(place.sessions) > 1:
             idle = next(place.idle(self._clock()), None)
             if idle is None:
                 first = next(iter(place.sessions))
-                if climate.waits and not first.leaving:
+                if demand.holds_back and not first.leaving:
                     first.leaving = True
                     self.on_change(first)
                 return

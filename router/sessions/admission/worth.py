@@ -16,7 +16,7 @@ LOSS = 1.0
 """While they wait already, down to this."""
 
 
-class Demand(NamedTuple):
+class WorkerDemand(NamedTuple):
     """What the sessions of one model ask of one worker, in the mean of their last turns. Times are seconds."""
 
     sessions: float
@@ -36,13 +36,13 @@ class Demand(NamedTuple):
     """Share of the turns that come after it."""
 
 
-def turns_all_at_once(d: Demand) -> float:
-    """A second, when every turn goes to its engine at once and none finds its memory."""
+def turns_all_at_once(d: WorkerDemand) -> float:
+    """Turns a second when each goes to its engine at once and none finds its memory."""
     return min(d.sessions / (d.pause_s + d.stay_s + d.load_s), 1 / d.load_s)
 
 
-def turns_with_places(d: Demand) -> float:
-    """A second, when those wait that do not fit."""
+def turns_with_places(d: WorkerDemand) -> float:
+    """Turns a second when sessions that do not fit wait."""
     loads_s = d.late * d.load_s
     return min(
         d.places / (d.kept_s + d.stay_s + loads_s),
@@ -51,6 +51,6 @@ def turns_with_places(d: Demand) -> float:
     )
 
 
-def worth_waiting(d: Demand, waiting_now: bool) -> bool:
-    """Should those wait that do not fit? `waiting_now`: that is how it is now."""
+def worth_waiting(d: WorkerDemand, waiting_now: bool) -> bool:
+    """Should sessions that do not fit wait? `waiting_now`: they do at present."""
     return turns_with_places(d) >= (LOSS if waiting_now else GAIN) * turns_all_at_once(d)

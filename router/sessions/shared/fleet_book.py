@@ -17,7 +17,7 @@ from typing import Any
 from router.fleet.worker import Worker
 from router.prefix.index import HASH_BYTES
 from router.sessions.admission.admission import SessionAdmission
-from router.sessions.admission.climate import Climate
+from router.sessions.admission.model_demand import ModelDemand
 from router.sessions.memory.footprint import Footprint
 from router.sessions.memory.session import Ending, Session
 from router.sessions.memory.working_set import WorkingSet
@@ -72,7 +72,7 @@ class _Other:
 
     def __init__(self) -> None:
         self.heard_at = 0.0
-        self.waits: list[tuple[Climate, int, int]] = []
+        self.waits: list[tuple[ModelDemand, int, int]] = []
         self.claims: list[tuple[WorkingSet, object]] = []
 
 
@@ -197,7 +197,7 @@ class FleetBook:
         while self._dirty and len(states) < MAX_STATES and size < FULL_BYTES:
             session = next(iter(self._dirty))
             del self._dirty[session]
-            state = state_of(session, self.admission.climate(session.group).pauses(session), names, now)
+            state = state_of(session, self.admission.demand(session.group).pauses(session), names, now)
             states.append(state)
             size += len(state.anchors)
         crowd = crowd_of(self.admission)
@@ -209,7 +209,7 @@ class FleetBook:
     @property
     def crowded(self) -> bool:
         """Does any turn wait for room, in any router?"""
-        return any(climate.crowded for _, climate in self.admission.climates())
+        return any(demand.crowded for _, demand in self.admission.demands())
 
     @property
     def unsaid(self) -> bool:
@@ -236,10 +236,10 @@ class FleetBook:
         admission, names = self.admission, batch.names
         self._drop_crowd(other)
         for waits in batch.waits:
-            climate = admission.climate(names[waits.model])
-            climate.elsewhere += waits.turns
-            climate.elsewhere_tokens += waits.tokens
-            other.waits.append((climate, waits.turns, waits.tokens))
+            demand = admission.demand(names[waits.model])
+            demand.waiting_elsewhere += waits.turns
+            demand.waiting_elsewhere_tokens += waits.tokens
+            other.waits.append((demand, waits.turns, waits.tokens))
         for claim in batch.claims:
             place = admission.sets.get(names[claim.worker])
             if place is not None:
@@ -248,9 +248,9 @@ class FleetBook:
                 other.claims.append((place, mark))
 
     def _drop_crowd(self, other: _Other) -> None:
-        for climate, turns, tokens in other.waits:
-            climate.elsewhere -= turns
-            climate.elsewhere_tokens -= tokens
+        for demand, turns, tokens in other.waits:
+            demand.waiting_elsewhere -= turns
+            demand.waiting_elsewhere_tokens -= tokens
         for place, mark in other.claims:
             place.claims.pop(mark, None)
         self.admission.changes += bool(other.claims)
@@ -258,7 +258,7 @@ class FleetBook:
 
     def _hear_state(self, router: str, state: SessionState, names: list[str], written_at: float) -> None:
         admission, model = self.admission, names[state.model]
-        book, climate = admission.book, admission.climate(model)
+        book, demand = admission.book, admission.demand(model)
         session = book.get(state.id)
         if session is None:
             if state.worker == OUTSIDE and not state.leaf:
@@ -267,10 +267,10 @@ class FleetBook:
             book.begin(session)
         idle, returned = not session.running, bool(state.flags & RETURNED)
         began = _count(session, router, state.running) > 0
-        if session.turns and (began or returned) and climate.pauses(session):
-            climate.returned(session, written_at - session.ended_at if idle else 0.0)
-        if began or not (returned or climate.pauses(session)):
-            climate.began(session, written_at)
+        if session.turns and (began or returned) and demand.pauses(session):
+            demand.returned(session, written_at - session.ended_at if idle else 0.0)
+        if began or not (returned or demand.pauses(session)):
+            demand.began(session, written_at)
         if session.runs_here or session in self._dirty:
             self._hear_of_own(session, state, names)
             return
@@ -374,7 +374,7 @@ class FleetBook:
                 if not session.turns and not session.running:
                     self._drop(session)
                 elif session.place is not None and not session.running:
-                    session.kept_until = now + admission.climate(session.group).lease_s(session.ending)
+                    session.kept_until = now + admission.demand(session.group).lease_s(session.ending)
                     session.place.idle_until(session.kept_until)
             if heir and session.router == router:
                 session.router = ""

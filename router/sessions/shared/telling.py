@@ -45,9 +45,9 @@ def batch_of(states: Sequence[SessionState], crowd: Crowd, names: NameNumbers, a
 def crowd_of(admission: SessionAdmission) -> Crowd:
     """Who waits for room in this router."""
     waits = [
-        (model, min(len(climate.waiting), MAX_COUNT), min(climate.waiting_tokens, MAX_TOKENS))
-        for model, climate in admission.climates()
-        if climate.waiting and len(model) <= MAX_NAME
+        (model, min(len(demand.waiting), MAX_COUNT), min(demand.waiting_tokens, MAX_TOKENS))
+        for model, demand in admission.demands()
+        if demand.waiting and len(model) <= MAX_NAME
     ]
     if not waits:
         return [], []

@@ -40,7 +40,7 @@ async def cached_share(**settings: Any) -> float:
             assert len(answers) == SESSIONS * TURNS
             await router.settles()
             assert len(router.parts.room) == 0
-            assert not router.parts.admission.climate(MODEL).waiting
+            assert not router.parts.admission.demand(MODEL).waiting
     usages = [answer.json()["usage"] for answer in answers]
     cached = sum(usage["prompt_tokens_details"]["cached_tokens"] for usage in usages)
     return float(cached / sum(usage["prompt_tokens"] for usage in usages))
@@ -101,9 +101,9 @@ async def test_explain_says_that_a_turn_would_wait_and_where_it_does_not_fit() -
                 asyncio.create_task(router.client.post(CHAT, json={**asked_for(number), "max_tokens": 2000}))
                 for number in range(SESSIONS)
             ]
-            climate = router.parts.admission.climate(MODEL)
+            demand = router.parts.admission.demand(MODEL)
             async with asyncio.timeout(20):
-                while not climate.waiting:
+                while not demand.waiting:
                     await asyncio.sleep(0.01)
             told = await explained(router, 100)
             for task in slow:
@@ -156,15 +156,15 @@ async def test_a_subagent_of_a_known_session_is_not_refused_as_new() -> None:
                 asyncio.create_task(router.client.post(CHAT, json={**asked_for(number), "max_tokens": 2000}))
                 for number in range(SESSIONS)
             ]
-            climate = router.parts.admission.climate(MODEL)
+            demand = router.parts.admission.demand(MODEL)
             async with asyncio.timeout(20):
-                while not climate.waiting:
+                while not demand.waiting:
                     await asyncio.sleep(0.01)
-            waiting = len(climate.waiting)
+            waiting = len(demand.waiting)
             assert (await router.client.post(CHAT, json=asked_for(60))).json()["error"]["code"] == "no_room"
             child = asyncio.create_task(router.client.post(CHAT, json=asked_for(61), headers=agent))
             async with asyncio.timeout(20):
-                while len(climate.waiting) <= waiting and not child.done():
+                while len(demand.waiting) <= waiting and not child.done():
                     await asyncio.sleep(0.01)
             assert not child.done() or child.result().status_code == 200
             for task in (*slow, child):

@@ -149,10 +149,10 @@ async def test_a_turn_that_finds_no_room_must_wait_and_one_that_failed_goes_anyw
     search = case.chooser.search(asked)
     assert search is not None
     assert not search.found()
-    assert case.admission.climate(MODEL).waiting == {asked.turn: None}
+    assert case.admission.demand(MODEL).waiting == {asked.turn: None}
     assert search.round_s() > 0
     search.end()
-    assert case.admission.climate(MODEL).waiting == {}
+    assert case.admission.demand(MODEL).waiting == {}
 
 
 async def test_a_turn_whose_room_another_router_has_taken_waits_on() -> None:
@@ -183,7 +183,7 @@ async def test_a_turn_whose_room_another_router_has_taken_waits_on() -> None:
     case.book.shared, case.book.take = True, take
     assert not await case.chooser.reserve(asked, decision)
     waiting = asyncio.create_task(case.chooser.wait(asked, alive()))
-    while not case.admission.climate(MODEL).waiting:
+    while not case.admission.demand(MODEL).waiting:
         await asyncio.sleep(0)
     others[0].left(None, False)
     assert (await waiting).worker is case.one

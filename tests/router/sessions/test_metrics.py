@@ -62,10 +62,10 @@ def test_a_model_s_line_leases_and_whether_it_holds_back() -> None:
     assert page.of_model("session_turns_waiting") == 1
     assert page.of_model("session_holds_back") == 1
     assert page.of_model("session_tstar_seconds") == 12.5
-    lease_s = site.admission.climate(MODEL).lease_s(Ending.CALL)
+    lease_s = site.admission.demand(MODEL).lease_s(Ending.CALL)
     assert page.of_model("session_lease_seconds", ending="call") == lease_s > 0
     assert page.of_model("session_lease_seconds", ending="answer") == 0
-    site.admission.climate(MODEL).waits = False
+    site.admission.demand(MODEL).holds_back = False
     assert page.of_model("session_holds_back") == 0
     site.admission.go(waiting)
     assert page.of_model("session_turns_waiting") == 0

@@ -50,7 +50,7 @@ def test_reading_it_makes_no_model_known() -> None:
     site = Site()
     (told,) = models(site.fleet, site.admission)
     assert (told["holds_back"], told["turns_waiting"], told["room_is_made_after_s"]) == (False, 0, None)
-    assert site.admission.climates() == []
+    assert site.admission.demands() == []
 
 
 def test_models_are_bounded() -> None:

@@ -145,7 +145,7 @@ def test_text_answers_after_which_a_session_returns_are_learned() -> None:
     for _ in range(60):
         site.run("a", ending=False)
         site.now += 0.5
-    assert site.admission.climate(MODEL).lease_s(Ending.ANSWER) >= 0.5
+    assert site.admission.demand(MODEL).lease_s(Ending.ANSWER) >= 0.5
 
 
 def test_the_one_inside_for_longest_makes_room_after_the_wait() -> None:

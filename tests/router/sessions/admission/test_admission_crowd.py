@@ -62,7 +62,7 @@ def test_nothing_is_lost_over_many_turns(seed: int) -> None:
     places = list(site.admission.sets.values())
     for worker in site.workers:
         site.admission.forget(worker.holder)
-    assert site.admission.climate(MODEL).waiting == {}
+    assert site.admission.demand(MODEL).waiting == {}
     assert [(place.tokens, place.claims) for place in places] == [(0, {})] * len(places)
     for session in site.admission.book._sessions:
         assert (session.place, session.running, session.held_tokens) == (None, 0, 0)

@@ -69,7 +69,7 @@ def test_a_turn_that_goes_gives_its_claim_back_once() -> None:
     for _ in range(2):
         site.admission.go(turn)
         assert (place.claims, turn.claim, site.admission.changes) == ({}, None, changes + 1)
-    assert site.admission.climate(MODEL).waiting == {}
+    assert site.admission.demand(MODEL).waiting == {}
 
 
 def test_two_claims_make_room_for_both_and_the_first_is_served_first() -> None:

@@ -1,14 +1,14 @@
 """When it is worth while to wait."""
 
-from router.sessions.admission.worth import Demand, turns_all_at_once, turns_with_places, worth_waiting
+from router.sessions.admission.worth import WorkerDemand, turns_all_at_once, turns_with_places, worth_waiting
 
 
-def demand(**changes: float) -> Demand:
+def demand(**changes: float) -> WorkerDemand:
     usual = {
         "sessions": 12.0, "places": 6.0, "pause_s": 2.0, "stay_s": 5.0, "load_s": 10.0, "new_s": 0.2, "kept_s": 2.0,
         "late": 0.05,
     }  # fmt: skip
-    return Demand(**(usual | changes))
+    return WorkerDemand(**(usual | changes))
 
 
 def test_short_pauses_and_long_loads_are_worth_waiting_for() -> None:

@@ -87,10 +87,10 @@ def test_who_waits_and_what_is_claimed_is_everybody_s() -> None:
     assert one.places(waiting) == []
     one.admission.wait(waiting)
     routers.talk()
-    climate = two.admission.climate(MODEL)
-    assert (climate.elsewhere, climate.elsewhere_tokens) == (1, waiting.wanted.tokens)
+    demand = two.admission.demand(MODEL)
+    assert (demand.waiting_elsewhere, demand.waiting_elsewhere_tokens) == (1, waiting.wanted.tokens)
     assert two.admission.round_s(MODEL, two.workers) == one.admission.round_s(MODEL, one.workers) > 0
-    assert climate.crowded
+    assert demand.crowded
     routers.wait(59.0)
     one.admission.claim(waiting, one.workers)
     running.left(one.prompt("a"), True)
@@ -99,7 +99,7 @@ def test_who_waits_and_what_is_claimed_is_everybody_s() -> None:
     assert two.places(small) == [], "the room that has come free is promised"
     waiting.begin(one.workers[0])
     routers.talk()
-    assert (climate.elsewhere, climate.elsewhere_tokens) == (0, 0)
+    assert (demand.waiting_elsewhere, demand.waiting_elsewhere_tokens) == (0, 0)
     assert not two.admission.sets[two.workers[0].holder].claims
 
 
@@ -142,7 +142,7 @@ def test_a_dead_router_s_turns_do_not_run_and_its_sessions_keep_their_leases() -
         (session,) = each.admission.sets[each.workers[0].holder].sessions
         assert session.running == 0
         assert session.kept_until > each.now
-        assert each.admission.climate(MODEL).elsewhere == 0
+        assert each.admission.demand(MODEL).waiting_elsewhere == 0
     assert session.router == "r0"
     assert next(iter(two.admission.sets[two.workers[0].holder].sessions)).router == "", "it tells of it from now on"
 
@@ -236,11 +236,11 @@ def test_all_learn_from_all_pauses() -> None:
     for name in "bc":  # they do not return
         whole(routers.all[0], name)
     routers.wait(700.0)
-    climates = [each.admission.climate(MODEL) for each in routers.all]
-    for each, climate in zip(routers.all, climates, strict=True):
-        climate.judge(each.workers, each.now, 100_000)
-    assert climates[0].lease_s(Ending.ANSWER) == climates[1].lease_s(Ending.ANSWER) >= 0.5
-    counts = [{ending: pauses.turns for ending, pauses in climate._pauses.items()} for climate in climates]
+    demands = [each.admission.demand(MODEL) for each in routers.all]
+    for each, demand in zip(routers.all, demands, strict=True):
+        demand.judge(each.workers, each.now, 100_000)
+    assert demands[0].lease_s(Ending.ANSWER) == demands[1].lease_s(Ending.ANSWER) >= 0.5
+    counts = [{ending: pauses.turns for ending, pauses in demand._pauses.items()} for demand in demands]
     assert counts[0] == counts[1]
 
 

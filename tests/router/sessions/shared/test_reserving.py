@@ -62,7 +62,7 @@ async def test_who_stays_at_home_or_is_held_back_by_nobody_asks_nobody() -> None
     one.run("a")
     routers.talk()
     assert await two.book.reserve(two.arrive("a")[0], two.workers[0])
-    two.admission.climate(MODEL).waits = False
+    two.admission.demand(MODEL).holds_back = False
     assert await two.book.reserve(two.arrive("b")[0], two.workers[0])
     assert await two.book.reserve(None, two.workers[0])
     assert sum(two.book.outcomes.values()) == 0

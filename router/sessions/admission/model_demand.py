@@ -1,49 +1,59 @@
-"""What the sessions of one model are like, and what follows from it: their leases, and whether it is worth while that
-those wait that do not fit."""
+"""What the sessions of one model ask of their workers' KV memory.
+
+Two things follow from it: for how long memory is kept after a turn, and whether it is worth while that sessions which
+do not fit wait.
+"""
 
 import math
 from collections.abc import Collection
 
 from router.fleet.worker import Worker
 from router.sessions.admission.pauses import Pauses
-from router.sessions.admission.worth import Demand, worth_waiting
+from router.sessions.admission.worth import WorkerDemand, worth_waiting
 from router.sessions.memory.session import Ending, Session
 from router.sessions.recognition.turn import Turn
 
-AGAIN_S = 1.0
-"""It is judged anew after this many seconds."""
+JUDGED_EVERY_S = 1.0
+"""Seconds between two judgements whether sessions that do not fit wait."""
 MEMORY = 100
-"""Turns of which means are kept."""
+"""The running means go back over about this many turns."""
 STAY_QUANTILE, STAY_STEP, LEAST_STAY_S = 0.2, 0.1, 0.01
 """A turn's time in the engine is that of the shortest fifth of the turns. Danger: with the mean, which others' loads
 make several times as long, sessions seem to need their places for longer than they do, and waiting seems worthless."""
 LEAST_TURNS = 20
-"""Before this many turns nothing is known: those wait that do not fit."""
+"""With fewer turns too little is known, and sessions that do not fit wait."""
 LIVE_PAUSES = 4.0
 LIVE_LEAST_S, LIVE_MOST_S = 10.0, 600.0
-"""A session is under way that was idle for no longer than this many mean pauses, within these bounds."""
+"""A session counts as under way until it was idle for this many mean pauses, but for 10 s at least and 600 s at
+most."""
 USUAL_ANSWER_TOKENS = 256
+"""Assumed for answers until some are known."""
 
 
-class Climate:
-    """One model's."""
+class ModelDemand:
+    """The demand of one model's sessions."""
 
     def __init__(self) -> None:
         self.tstar_s = 0.0
-        """In the mean of the workers; 0 where their memory is unknown."""
-        self.waits = True
-        """Those wait that do not fit."""
+        """T* in seconds, the mean of the workers; 0 where their memory is unknown."""
+        self.holds_back = True
+        """Sessions that do not fit wait."""
         self.waiting: dict[Turn, None] = {}
-        """Turns that wait for room."""
+        """Turns that wait for room in this router, the first to come first."""
         self.waiting_tokens = 0
-        """Of their prompts."""
-        self.elsewhere = 0
-        """Turns that wait for room in other routers."""
-        self.elsewhere_tokens = 0
+        """Tokens that these turns need."""
+        self.waiting_elsewhere = 0
+        """Number of turns that wait for room in other routers."""
+        self.waiting_elsewhere_tokens = 0
+        """Tokens that those turns need."""
         self.answer_tokens = float(USUAL_ANSWER_TOKENS)
+        """Mean length of an answer."""
         self.prompt_tokens = 0.0
+        """Mean length of a prompt whose session kept its place."""
         self.new_tokens = 0.0
+        """Mean number of tokens that such a turn adds to its session."""
         self.stay_s = 0.0
+        """Seconds that a turn takes in the engine where no other turn slows it down."""
         self._turns = 0
         self._pauses = {
             Ending.FIRST_ANSWER: Pauses(4, math.inf),
@@ -56,27 +66,27 @@ class Climate:
         self._judged_at = -math.inf
 
     def lease_s(self, ending: Ending) -> float:
-        """For how long memory is kept after a turn that ended so."""
+        """Seconds for which memory is kept after a turn that ended so."""
         return self._leases[ending]
 
     @property
     def crowded(self) -> bool:
         """Does any turn wait for room, in any router?"""
-        return bool(self.waiting or self.elsewhere)
+        return bool(self.waiting or self.waiting_elsewhere)
 
     @property
     def crowd(self) -> float:
         """Turns that wait for room, in all routers, for each session that is under way."""
-        return (len(self.waiting) + self.elsewhere) / max(1, len(self._live))
+        return (len(self.waiting) + self.waiting_elsewhere) / max(1, len(self._live))
 
     def wait(self, turn: Turn) -> None:
-        """It waits for room from now on. May be called again."""
+        """The turn waits for room from now on. May be called again."""
         if turn not in self.waiting:
             self.waiting[turn] = None
             self.waiting_tokens += turn.wanted.tokens
 
     def go(self, turn: Turn) -> None:
-        """It does not wait any more. May be called again."""
+        """The turn does not wait any more. May be called again."""
         if turn in self.waiting:
             del self.waiting[turn]
             self.waiting_tokens -= turn.wanted.tokens
@@ -87,12 +97,14 @@ class Climate:
         self._live[session] = now
 
     def pauses(self, session: Session) -> bool:
-        """Is it under way, and has its next turn not come yet?"""
+        """Is the session under way, and has its next turn not come yet?"""
         return session in self._live
 
     def returned(self, session: Session, pause_s: float) -> None:
-        """A session's next turn has come. Until now it said nothing of how many return. Who returns after a first
-        answer is likely to do so again, and as soon: that counts until later answers are known by themselves."""
+        """The session's next turn has come, `pause_s` seconds after the turn before.
+
+        A session that returns after its first answer is likely to return again, and as soon. So its pause counts for
+        later answers too, until enough of those are known."""
         in_time = self._live.pop(session, None) is not None
         found, later = self._pauses[session.ending], self._pauses[Ending.ANSWER]
         alike = session.ending is Ending.FIRST_ANSWER and later.turns < LEAST_TURNS
@@ -101,8 +113,8 @@ class Climate:
                 pauses.began()
             pauses.returned(pause_s)
 
-    def turn(self, prompt_tokens: int, new_tokens: int, stay_s: float) -> None:
-        """A turn of a session that kept its place: its lengths, and its time in the engine."""
+    def learn_turn(self, prompt_tokens: int, new_tokens: int, stay_s: float) -> None:
+        """Learn from a turn whose session kept its place: its length, what it added, and its time in the engine."""
         self._turns += 1
         part = 1 / min(self._turns, MEMORY)
         self.prompt_tokens += (prompt_tokens - self.prompt_tokens) * part
@@ -110,7 +122,7 @@ class Climate:
         self._stayed(stay_s)
 
     def _stayed(self, stay_s: float) -> None:
-        """Turns that others' loads have slowed down say nothing of how long a turn takes: a short stay is taken."""
+        """Move `stay_s` to a low quantile of the stays: other turns' loads lengthen most of them."""
         if not self.stay_s:
             self.stay_s = max(stay_s, LEAST_STAY_S)
         elif stay_s < self.stay_s:
@@ -123,11 +135,12 @@ class Climate:
         self.answer_tokens += (completion_tokens - self.answer_tokens) / MEMORY
 
     def is_due(self, now: float) -> bool:
-        """May it be judged again?"""
-        return now - self._judged_at >= AGAIN_S
+        """May the demand be judged again?"""
+        return now - self._judged_at >= JUDGED_EVERY_S
 
     def judge(self, workers: Collection[Worker], now: float, capacity: int) -> None:
-        """Look at it anew, if that was not done lately. `capacity`: KV tokens of all the workers, 0 when unknown."""
+        """Set leases and `holds_back` anew, if that was not done lately. `capacity`: KV tokens of all the workers, 0
+        when unknown."""
         if not self.is_due(now) or not workers:
             return
         self._judged_at = now
@@ -137,9 +150,10 @@ class Climate:
         for ending, pauses in self._pauses.items():
             self._leases[ending] = pauses.lease_s(self.tstar_s)
         if self._turns >= LEAST_TURNS and capacity:
-            self.waits = worth_waiting(self._demand(len(workers), rate / len(workers), capacity), self.waits)
+            demand = self._of_one_worker(len(workers), rate / len(workers), capacity)
+            self.holds_back = worth_waiting(demand, self.holds_back)
 
-    def _demand(self, workers: int, rate: float, capacity: int) -> Demand:
+    def _of_one_worker(self, workers: int, rate: float, capacity: int) -> WorkerDemand:
         share = kept = pause = 0.0
         turns = sum(pauses.turns for pauses in self._pauses.values())
         for ending, pauses in self._pauses.items():
@@ -149,8 +163,8 @@ class Climate:
             kept += part * kept_s
             pause += part * pauses.mean_s
         size = self.prompt_tokens + self.answer_tokens
-        return Demand(
-            sessions=(len(self._live) + len(self.waiting) + self.elsewhere) / workers,
+        return WorkerDemand(
+            sessions=(len(self._live) + len(self.waiting) + self.waiting_elsewhere) / workers,
             places=max(1.0, capacity / workers / max(1.0, size)),
             pause_s=pause,
             stay_s=self.stay_s,
