@@ -19,6 +19,9 @@ MIN_TOKENS = 1024
 """An interval with fewer computed tokens says more about fixed costs than about the rate."""
 MAX_TOKENS = 1 << 25
 """No worker computes more between two looks: one lie would outweigh all that is measured after it."""
+MAX_SUM_S = 131_072.0
+"""Nor do its prompts' prefills together take more seconds than this, though 256 that overlap count 256 times. Danger:
+one lie of 10^15 would have the honest workers of its kind believed to be slow for 1,300 looks more."""
 MAX_KINDS = 1024
 """More than this, and all is measured anew: a worker that always calls itself something else must not fill the
 memory."""
@@ -38,7 +41,7 @@ class PrefillSums:
 
     def learn(self, tokens: int, seconds: float) -> None:
         """`tokens` prompt tokens were computed in `seconds` of prefill."""
-        if MIN_TOKENS <= tokens <= MAX_TOKENS and seconds > 0:
+        if MIN_TOKENS <= tokens <= MAX_TOKENS and 0 < seconds <= MAX_SUM_S:
             self._tokens = self._tokens * MEMORY + tokens
             self._seconds = self._seconds * MEMORY + seconds
 

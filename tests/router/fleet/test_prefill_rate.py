@@ -70,6 +70,12 @@ def test_one_lie_does_not_outweigh_what_is_measured_after_it() -> None:
     assert sums.rate(PRIOR) == pytest.approx(8000, rel=0.02)
 
 
+def test_one_lie_about_seconds_does_not_outweigh_what_is_measured_after_it() -> None:
+    rates = PrefillRates(PRIOR)
+    before = looks(rates, PrefillPace(), RATE)
+    assert rates.scraped("a", PrefillPace(), LOAD, later(LOAD, 2_000, 1e15)) == before
+
+
 def test_the_rate_is_that_of_first_tokens_whatever_the_sums_say() -> None:
     rates, pace = PrefillRates(PRIOR), PrefillPace()
     assert looks(rates, pace, 7400.0) == pytest.approx(7400, rel=0.05), "prefills overlap in the sums"
