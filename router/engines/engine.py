@@ -12,6 +12,9 @@ from router.dial.allow import MAX_PORT
 from tokenizer_cache.rules import Served
 
 EngineKind = Literal["vllm", "sglang", "unknown"]
+MAX_PLACES: Final = 16_384
+"""Models of one server times its ranks. Danger: each model's group has each rank, so that 4,096 models on 256 ranks
+stop the event loop for a second whenever anything changes."""
 UNKNOWN_SERVER: Final = Served(engine="unknown")
 
 
@@ -76,6 +79,13 @@ class Facts:
     """None where it does not say that it publishes KV events, and where several ranks do so."""
     ranks: tuple[RankFacts, ...] = ()
     """Data-parallel ranks behind this one URL, in the order in which requests name them; empty where there is one."""
+
+    @property
+    def unusable(self) -> str | None:
+        """Why the worker must not be used, for whatever reason; None when it may."""
+        if len(self.models) * len(self.ranks) > MAX_PLACES:
+            return f"{len(self.models):,} models on {len(self.ranks)} ranks: more than {MAX_PLACES:,} in all"
+        return self.refused
 
     def of_rank(self, rank: int) -> "Facts":
         """What is true of one rank. A server of one rank is its own."""

@@ -242,8 +242,8 @@ class Prober:
     def _accept(self, watch: _Watch, engine: Engine, facts: Facts) -> None:
         """Take new facts: the worker is healthy, unless it says itself that it must not be used."""
         watch.facts_due = self._clock() + self._config.facts_interval_s * self._stretch()
-        if facts.refused is not None:
-            self._down(watch, facts.refused)
+        if (reason := facts.unusable) is not None:
+            self._down(watch, reason)
             return
         watch.engine = engine
         if facts != watch.facts:

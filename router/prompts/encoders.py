@@ -7,7 +7,7 @@ compared as text chunks: requests are still routed, the degradation is counted, 
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,10 @@ EXACT_ENGINES = frozenset({"vllm", "sglang"})
 
 MAX_ENCODERS: Final = 256
 """With this many encoders, those of formats that no worker has any more are dropped."""
+MAX_NAMED: Final = 64
+"""Tokenizers that one server's models may ask for; the prompts of its further models get their ids from the workers.
+Danger: with more, a server that calls its models anew at each look has other servers' tokenizers wait behind
+thousands of its own."""
 RETRY_S: Final = 300.0
 """Seconds after which a tokenizer that could not be loaded is tried again: the hub may have been unreachable."""
 _UNLOADED: Final = (
@@ -92,6 +96,8 @@ class EncoderSet:
         self._wanted: asyncio.Queue[TokenSource] = asyncio.Queue()
         self._unloaded = 0
         self._failed: set[TokenSource] = set()
+        self._named: set[tuple[str, str]] = set()
+        """The first two parts of the sources that the fleet's models have now."""
         fleet.on_groups.append(self._by_group.clear)
         fleet.on_groups.append(lambda: self._want(fleet))
 
@@ -125,6 +131,9 @@ class EncoderSet:
         while True:
             source = await self._wanted.get()
             tokenizer = self._tokenizers.get(source[:2])
+            if tokenizer is None and source[:2] not in self._named:
+                self._forget(source)
+                continue
             loaded = tokenizer is not None
             try:
                 if tokenizer is None:
@@ -163,18 +172,27 @@ class EncoderSet:
         return [_served(worker, self._settings.source_of(group)) for group in groups for worker in _kinds(group)]
 
     def _want(self, fleet: Fleet) -> None:
-        for group in fleet.groups.values():
-            source = self._settings.source_of(group)
-            exact = _kinds(group) if source.spec else []
-            if not exact:
+        sources = [(self._settings.source_of(group), group) for group in fleet.groups.values()]
+        self._named = _named(sources)
+        if len(self._tokenizers) > MAX_ENCODERS:
+            known = self._tokenizers.items()
+            self._tokenizers = {key: one for key, one in known if one is None or key in self._named}
+        for source, group in sources:
+            if source[:2] not in self._named:
                 continue
             if source[:2] not in self._tokenizers:
                 self._tokenizers[source[:2]] = None
                 self._enqueue(source)
             elif self._tokenizers[source[:2]] is not None and any(
-                _key(source, _served(worker, source)) not in self._served for worker in exact
+                _key(source, _served(worker, source)) not in self._served for worker in _kinds(group)
             ):
                 self._enqueue(source)
+
+    def _forget(self, source: TokenSource) -> None:
+        """No model has it any more, and it was never loaded."""
+        self._tokenizers.pop(source[:2], None)
+        self._failed.discard(source)
+        self._unloaded -= 1
 
     def _enqueue(self, source: TokenSource) -> None:
         self._wanted.put_nowait(source)
@@ -277,6 +295,17 @@ def _served(worker: Worker, source: TokenSource) -> Served:
     if source.default_kwargs == "{}":
         return served
     return msgspec.structs.replace(served, default_kwargs=msgspec.json.decode(source.default_kwargs))
+
+
+def _named(sources: Sequence[tuple[TokenSource, ModelGroup]]) -> set[tuple[str, str]]:
+    """The first two parts of models' sources, as far as their servers may name them."""
+    named: dict[Worker, set[tuple[str, str]]] = {}
+    for source, group in sources:
+        for worker in group.workers if source.spec else ():
+            mine = named.setdefault(worker.server, set())
+            if len(mine) < MAX_NAMED and _is_exact(worker):
+                mine.add(source[:2])
+    return set[tuple[str, str]]().union(*named.values())
 
 
 def _kinds(group: ModelGroup) -> list[Worker]:

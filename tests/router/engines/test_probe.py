@@ -194,6 +194,17 @@ async def test_half_of_a_pair_is_unhealthy_and_says_why(events: Recorder, prober
         assert await events.next() == ("healthy", None)
 
 
+async def test_too_many_models_on_too_many_ranks_are_not_taken(events: Recorder, prober: Prober) -> None:
+    many, answers = [f"m{number}" for number in range(4096)], sglang(dp_size=4)
+    async with FakeWorker({**answers, "/v1/models": models(*many)}) as worker, prober:
+        prober.watch("w", worker.url)
+        assert len((await events.facts()).models) == 4096
+        assert await events.next("load") == ("healthy", None)
+        worker.routes["/server_info"] = sglang(dp_size=5)["/server_info"]
+        reason = "4,096 models on 5 ranks: more than 16,384 in all"
+        assert await events.next("load") == ("unhealthy", reason)
+
+
 async def test_a_restart_between_two_looks_shows_as_another_generation(events: Recorder, prober: Prober) -> None:
     async with FakeWorker(vllm()) as worker, prober:
         prober.watch("w", worker.url)

@@ -5,6 +5,7 @@ import logging
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,18 @@ from pathlib import Path
 import pytest
 
 from router.fleet.breaker import Breaker
+from router.fleet.groups import ModelGroup
 from router.fleet.workers import Fleet
 from router.observe.instruments import Counter
 from router.prompts.ask import TokenAsker
-from router.prompts.encoders import MAX_ENCODERS, EncoderSet, EncoderSettings, TokenSource, worker_ids_encoder_of
+from router.prompts.encoders import (
+    MAX_ENCODERS,
+    MAX_NAMED,
+    EncoderSet,
+    EncoderSettings,
+    TokenSource,
+    worker_ids_encoder_of,
+)
 from router.prompts.encoding import Encoder
 from tests.router.fake_worker import client
 from tests.router.fleets import MODEL, facts, make_fleet
@@ -31,10 +40,14 @@ from tokenizer_cache.tokenizers.tokenizer import Tokenizer
 CHAT = parse("chat", b'{"model":"m","messages":[{"role":"user","content":"hello"}]}')
 
 
-def make(fleet: Fleet, source: TokenSource, off: bool = False) -> EncoderSet:
+def make(fleet: Fleet, source: TokenSource | Callable[[ModelGroup], TokenSource], off: bool = False) -> EncoderSet:
     asker = TokenAsker(client(), lambda: Breaker(time.monotonic), Counter("asks", "", ("outcome",)), off)
     settings = EncoderSettings(
-        source_of=lambda group: source, asker=asker, secret=b"secret", room=Room(1 << 20), retry_s=0.01
+        source_of=source if callable(source) else lambda group: source,
+        asker=asker,
+        secret=b"secret",
+        room=Room(1 << 20),
+        retry_s=0.01,
     )
     encoders = EncoderSet(fleet, settings)
     for changed in fleet.on_groups:
@@ -93,6 +106,31 @@ async def test_a_tokenizer_that_comes_late_is_found(file: Path, caplog: pytest.L
     running.cancel()
     assert len(caplog.records) == 1, "a failure is told once"
     assert "no such file or folder on this machine" in caplog.text
+
+
+async def test_a_worker_that_names_ever_new_models_holds_up_no_other_tokenizer(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """None of its models has a tokenizer that can be loaded. They are forgotten with it."""
+    fleet = make_fleet(2)
+    _, odd = fleet.workers.values()
+    encoders = make(fleet, lambda group: TokenSource(str(file) if group.name == MODEL else f"/none/{group.name}"))
+    for look in range(3):
+        fleet.on_facts(odd.id, facts(*[f"look {look} number {number}" for number in range(1000)]))
+        assert fleet.group(MODEL), "groups are made anew, which the encoders hear of"
+    with caplog.at_level(logging.WARNING):
+        await loaded(encoders)
+    assert isinstance(encoder(encoders, fleet), PromptEncoder)
+    assert len(caplog.records) == MAX_NAMED
+    assert len(encoders._tokenizers) == MAX_NAMED + 1
+    fleet.remove(odd.id)
+    assert fleet.group(MODEL)
+    running = asyncio.create_task(encoders.run())
+    async with asyncio.timeout(20):
+        while len(encoders._tokenizers) > 1:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert not encoders._failed
 
 
 async def test_no_renderer_is_made_in_the_event_loop(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
