@@ -86,7 +86,7 @@ class PromptEncoder:
         self.tag = b""
         """Stands for all that makes equal requests give equal chains; empty where nothing is shared."""
         self.bytes_per_token = 4.0
-        """LearnedBoundary: a request's bytes per token, for the estimate of what is not encoded yet."""
+        """Bytes of a request per token, as learned from earlier ones; estimates what is not encoded yet."""
 
     def fall_back_to(self, from_workers: WorkerIdsEncoder) -> None:
         """Take ids from workers where prompts cannot be exact here. Call before the first request."""

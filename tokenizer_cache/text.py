@@ -48,7 +48,7 @@ class TextEncoder:
         self._chain = Chain(block_tokens * CHUNK_BYTES_PER_TOKEN, secret)
         self.conversations = Conversations(room or Room(DEFAULT_ROOM_BYTES))
         self.bytes_per_token = 4.0
-        """LearnedBoundary from `observe`; estimates the length of prompts."""
+        """Learned in `observe`; estimates the length of prompts in tokens."""
 
     def recognise(self, request: Request) -> Prompt:
         """The prompt as text chunks; never exact."""

@@ -99,7 +99,7 @@ class Items:
 
 
 class StartKeys(Sequence[bytes]):
-    """StartKeys of a conversation's starts, made when asked for: number k stands for the context and the first k items.
+    """Keys of a conversation's starts, made when asked for: number k stands for the context and the first k items.
     `context` is a digest, of one length in all keys of an encoder."""
 
     def __init__(self, context: bytes, items: Items) -> None:

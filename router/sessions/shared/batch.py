@@ -1,8 +1,8 @@
 """What routers tell each other of sessions, packed: states of sessions, who waits, and the room that is claimed.
 
-A state says all of a session, so that a lost one is made good by the next, and two in a row are one. Only anchors are
-told by what is new. NameNumbers of models and workers stand once in a batch, and states have their numbers. Times are
-milliseconds before the batch was written. Every length and number has a bound, checked where it is decoded.
+A state says all of a session, so the next state makes good a lost one, and two in a row count as one. Only of anchors
+it says what is new. A batch holds each name of a model or worker once, and its states refer to names by number. Times
+are milliseconds before the batch was written. Every length and number has a bound, checked where it is decoded.
 """
 
 from typing import Annotated, Final
