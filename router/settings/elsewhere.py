@@ -60,7 +60,7 @@ FLAGS: Mapping[str, str] = {
     "shutdown_grace_period_secs": "here it is --drain-timeout-s",
     "enable_program_scheduling": "here it is on: see --session-wait-s",
     "log_json": "here the access log is JSON: --access-log",
-    "dp_aware": "this version does not route to the ranks of one worker",
+    "dp_aware": "here it is on: each data-parallel rank of a server is a worker of its own",
     "prefill": "this version does not route to separate prefill and decode workers",
     "decode": "this version does not route to separate prefill and decode workers",
     "pd_disaggregation": "this version does not route to separate prefill and decode workers",
