@@ -3,12 +3,13 @@
 import re
 from typing import NamedTuple
 
+from router.dial.allow import MAX_PORT
+
 _DNS_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _SERVICE = re.compile(
     rf"(?:(?P<scheme>https?)://)?(?:(?P<namespace>{_DNS_LABEL})/)?(?P<name>{_DNS_LABEL})"
     rf"(?::(?:(?P<number>[0-9]{{1,5}})|(?P<port>{_DNS_LABEL})))?"
 )
-MAX_PORT = 65535
 
 
 class ServiceName(NamedTuple):

@@ -1,4 +1,4 @@
-"""What other routers have on each worker, as last read. No I/O: `exchange` reads.
+"""What other routers have on each worker, as last read. No I/O: `load_exchange` reads.
 
 A part that has not been written anew for `LIFE_S` no longer counts, whatever happens to Redis meanwhile: its router is
 taken for dead. Queued tokens are worked off while they wait, so they count less the older the part is.
@@ -12,8 +12,8 @@ from typing import NamedTuple
 from router.fleet.load_part import COUNT_BITS, MAX_COUNT, Part
 
 LIFE_S = 3.0
-"""Lifetime of a part, here and in Redis. A router writes at least every `exchange.BEAT_S`; a killed one is forgotten
-after this and one more beat at most."""
+"""Lifetime of a part, here and in Redis. A router writes at least every `load_exchange.BEAT_S`; a killed one is
+forgotten after this and one more beat at most."""
 
 
 class Elsewhere(NamedTuple):

@@ -1,7 +1,7 @@
 """Every metric that Warmroute exports, on one page.
 
-The hot path touches `Instruments`; gauges are read from their owners when scraped. Rooms with many
-values have a collector of their own: `router.fleet.metrics`, `router.prompts.metrics`, `router.members.metrics`.
+The hot path touches `Instruments`; gauges are read from their owners when scraped. A room with many values has a
+collector in its own `metrics.py` (`router.shared`: `counters.py`; `router.shadow`: `shadows.py`).
 Histograms never carry a worker's name: with 1,000 workers they would be most of the page.
 """
 
