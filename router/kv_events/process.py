@@ -82,7 +82,8 @@ class ListeningLoop:
         self._orders_fd = orders_fd
         self._news_fd = news_fd
         self._unread = b""
-        self._lines: dict[str, SourceSockets] = {}
+        self._sources: dict[str, SourceSockets] = {}
+        """By the key of the source."""
         self._poller = zmq.Poller()
         self._poller.register(orders_fd, zmq.POLLIN)
 
@@ -94,16 +95,16 @@ class ListeningLoop:
             if self._orders_fd in ready and not self._read_orders():
                 return
             now = time.monotonic()
-            for line in self._lines.values():
-                line.hear(now)
+            for sockets in self._sources.values():
+                sockets.hear(now)
             if now >= tell_at:
                 tell_at = now + TELL_S
                 self._tell()
 
     def _tell(self) -> None:
-        share = max(LEAST_CHAINS, MAX_TALK_CHAINS // max(1, len(self._lines)))
-        for line in self._lines.values():
-            for news in line.listener.news(share):
+        share = max(LEAST_CHAINS, MAX_TALK_CHAINS // max(1, len(self._sources)))
+        for sockets in self._sources.values():
+            for news in sockets.listener.news(share):
                 _write(self._news_fd, packed(news))
 
     def _read_orders(self) -> bool:
@@ -121,29 +122,29 @@ class ListeningLoop:
 
     def _obey(self, orders: Orders) -> None:
         wanted = {source.key: source for source in orders.sources}
-        for key, line in list(self._lines.items()):
-            if wanted.get(key) != line.listener.source:
-                self._poller.unregister(line.events)
-                if line.repeats is not None:
-                    self._poller.unregister(line.repeats)
-                line.close()
-                del self._lines[key]
+        for key, sockets in list(self._sources.items()):
+            if wanted.get(key) != sockets.listener.source:
+                self._poller.unregister(sockets.events)
+                if sockets.repeats is not None:
+                    self._poller.unregister(sockets.repeats)
+                sockets.close()
+                del self._sources[key]
         for key, source in wanted.items():
-            if key not in self._lines:
+            if key not in self._sources:
                 with suppress(zmq.ZMQError):  # no files are left: its worker is simulated
-                    self._lines[key] = self._open(Listener(source, orders.secret))
+                    self._sources[key] = self._open(Listener(source, orders.secret))
 
     def _open(self, listener: Listener) -> SourceSockets:
-        line = SourceSockets(self._context, listener)
-        self._poller.register(line.events, zmq.POLLIN)
-        if line.repeats is not None:
-            self._poller.register(line.repeats, zmq.POLLIN)
+        sockets = SourceSockets(self._context, listener)
+        self._poller.register(sockets.events, zmq.POLLIN)
+        if sockets.repeats is not None:
+            self._poller.register(sockets.repeats, zmq.POLLIN)
         listener.stream.begin(time.monotonic())
-        return line
+        return sockets
 
     def close(self) -> None:
-        for line in self._lines.values():
-            line.close()
+        for sockets in self._sources.values():
+            sockets.close()
 
 
 def _socket(context: Socket, kind: int, address: str) -> Socket:
@@ -177,15 +178,15 @@ def main() -> int:
     """Returns the exit code."""
     context = zmq.Context()
     context.set(zmq.MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT))  # as it comes, 511 workers are too many
-    exchange = ListeningLoop(context, sys.stdin.fileno(), sys.stdout.fileno())
+    loop = ListeningLoop(context, sys.stdin.fileno(), sys.stdout.fileno())
     try:
-        exchange.run()
+        loop.run()
     except (BrokenPipeError, KeyboardInterrupt):
         pass  # the router is gone
     except msgspec.DecodeError:
         return 1
     finally:
-        exchange.close()
+        loop.close()
         context.term()
     return 0
 

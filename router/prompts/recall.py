@@ -31,13 +31,15 @@ from tokenizer_cache.prompt import Prompt
 DIGEST_BYTES: Final = 16
 NO_BASE: Final = bytes(DIGEST_BYTES)
 REBASE_BYTES: Final = 2048
-"""An entry that would be longer than this and longer than a quarter of its base holds its whole chain."""
+"""An entry that would be longer than this, and longer than a quarter of its base, holds its whole chain instead."""
 LEFT_TTL_S: Final = 120
 """An entry that a later turn replaced is kept for this many seconds: another request may continue from there."""
 MAX_ENTRY_BYTES: Final = 1 << 20
 """Larger than any prompt's chain. Two such entries fit into a reply."""
 QUEUED: Final = 1000
-LINES: Final = 10_000
+"""Boundaries that were learned and are not written yet."""
+MAX_WRITTEN: Final = 10_000
+"""Entries of which this router remembers how it wrote them."""
 _VERSION: Final = 1
 _HEAD: Final = struct.Struct(f">B{DIGEST_BYTES}sI")
 
@@ -54,8 +56,8 @@ class RecallLimits(NamedTuple):
     """True when Redis has memory for more."""
 
 
-class _Line(NamedTuple):
-    """How a place was written: it continues `base`, which has `base_bytes` bytes."""
+class _WrittenEntry(NamedTuple):
+    """How this router wrote an entry: behind the chain of `base`, which has `base_bytes` bytes."""
 
     base: bytes
     base_bytes: int
@@ -83,9 +85,9 @@ class Recall:
         self._recalled = recalled
         self._loop = asyncio.get_running_loop()
         self._queue: deque[tuple[bytes, LearnedBoundary]] = deque(maxlen=QUEUED)
-        self._lines: OrderedDict[bytes, _Line] = OrderedDict()
+        self._written: OrderedDict[bytes, _WrittenEntry] = OrderedDict()
         self._wrong: set[bytes] = set()
-        link.on_up.append(self._lines.clear)
+        link.on_up.append(self._written.clear)
 
     def join(self, encoder: PromptEncoder, tag: bytes) -> None:
         """Write what this encoder learns. `tag` stands for everything that decides which chain a request gives."""
@@ -172,33 +174,33 @@ class Recall:
         """Commands that write the place, renew its base, and shorten the life of the entry that it replaces."""
         digest, chain = self._digest(tag, learned.key), learned.chain
         parent = self._digest(tag, learned.parent) if learned.parent else b""
-        before = self._lines.get(parent)
-        line = before
-        if line is None or len(chain) - line.base_bytes > max(REBASE_BYTES, line.base_bytes // 4):
-            line = _Line(digest, len(chain), bool(parent))
-        base, rest = (NO_BASE, chain) if line.base == digest else (line.base, chain[line.base_bytes :])
+        before = self._written.get(parent)
+        written = before
+        if written is None or len(chain) - written.base_bytes > max(REBASE_BYTES, written.base_bytes // 4):
+            written = _WrittenEntry(digest, len(chain), bool(parent))
+        base, rest = (NO_BASE, chain) if written.base == digest else (written.base, chain[written.base_bytes :])
         value = self._seal.write(digest, _HEAD.pack(_VERSION, base, learned.tokens) + rest)
         yield command("SET", self._root.encode() + digest, value, "EX", self._limits.ttl_s)
         if base != NO_BASE:
-            self._renew(line)
+            self._renew(written)
         if before is not None and parent not in (digest, before.base):
             yield command("EXPIRE", self._root.encode() + parent, LEFT_TTL_S)
-        if before is not None and before.own and before.base not in (line.base, digest):
+        if before is not None and before.own and before.base not in (written.base, digest):
             yield command("EXPIRE", self._root.encode() + before.base, LEFT_TTL_S)
-        self._lines[digest] = line
-        self._lines.move_to_end(digest)
-        while len(self._lines) > LINES:
-            self._lines.popitem(last=False)
+        self._written[digest] = written
+        self._written.move_to_end(digest)
+        while len(self._written) > MAX_WRITTEN:
+            self._written.popitem(last=False)
 
-    def _renew(self, line: _Line) -> None:
+    def _renew(self, written: _WrittenEntry) -> None:
         """Renew a base: it must live as long as the entries that continue it. A base that is gone is written again with
         the next turn."""
 
         def renewed(done: "asyncio.Future[Answer]") -> None:
             if not done.cancelled() and done.result() == 0:
-                for digest in [digest for digest, each in self._lines.items() if each.base == line.base]:
-                    del self._lines[digest]
+                for digest in [digest for digest, each in self._written.items() if each.base == written.base]:
+                    del self._written[digest]
 
-        self._link.tell(command("EXPIRE", self._root.encode() + line.base, self._limits.ttl_s)).add_done_callback(
+        self._link.tell(command("EXPIRE", self._root.encode() + written.base, self._limits.ttl_s)).add_done_callback(
             renewed
         )
