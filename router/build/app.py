@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import BinaryIO
 
-from router.build.common import common_of
+from router.build.basics import basics_of
 from router.build.gauges import file_gauges, index_gauges, prompt_gauges, request_gauges, sharing_gauges
 from router.build.limits import clients_of, room_limits
 from router.build.make_dial import make_dial, make_renewal
@@ -66,32 +66,32 @@ class Router:
         config: ProcessConfig | None = None,
         tuning: Tuning = DEFAULTS,
     ) -> None:
-        self.common = common = common_of(settings, tuning)
+        self.basics = basics = basics_of(settings, tuning)
         self.config = config
-        self.link_counters = LinkCounters(common.instruments.restarts)
-        self.tree = make_tree(common)
-        self.sharing = make_sharing(common, self.tree, self.link_counters)
+        self.link_counters = LinkCounters(basics.instruments.restarts)
+        self.tree = make_tree(basics)
+        self.sharing = make_sharing(basics, self.tree, self.link_counters)
         self.index = self.sharing.index if self.sharing else self.tree
-        self.fleet = make_fleet(common, self.index, self.sharing)
+        self.fleet = make_fleet(basics, self.index, self.sharing)
         self.dial = make_dial(settings)
-        self.follower = make_follower(common, self.fleet, self.tree, self.sharing, self.dial)
-        self.shadows = make_shadows(common, self.sharing)
+        self.follower = make_follower(basics, self.fleet, self.tree, self.sharing, self.dial)
+        self.shadows = make_shadows(basics, self.sharing)
         watch_fleet(self.shadows, settings, self.fleet)
-        self.prompts = make_prompts(common, self.fleet, self.dial, self.sharing, journal_of(config))
-        self.members = make_members(common, self.fleet, self.dial, self.sharing)
+        self.prompts = make_prompts(basics, self.fleet, self.dial, self.sharing, journal_of(config))
+        self.members = make_members(basics, self.fleet, self.dial, self.sharing)
         self.clients = clients_of(settings)
-        self.use = make_shared_use(common, self.sharing, self.clients) if self.sharing else None
+        self.use = make_shared_use(basics, self.sharing, self.clients) if self.sharing else None
         self.admission = self._make_admission()
         self.book = FleetBook(self.admission, self.sharing.load.name if self.sharing else "")
-        self.books = make_book_exchange(common, self.sharing, self.book) if self.sharing else None
-        self.room = WaitingRoom(room_limits(settings, tuning), time.monotonic, common.instruments.queue_wait)
+        self.books = make_book_exchange(basics, self.sharing, self.book) if self.sharing else None
+        self.room = WaitingRoom(room_limits(settings, tuning), time.monotonic, basics.instruments.queue_wait)
         self.body_budget = BodyBudget(settings.max_buffered_bytes)
         self.client = WorkerClient(CONNECT_TIMEOUT_S, self.dial.resolver, self.dial.tls)
         self.watchdog = Watchdog(time.monotonic)
         self.access_log = AccessLog(access_stream)
-        self.trace_file = make_trace_file(common, self.fleet, config)
+        self.trace_file = make_trace_file(basics, self.fleet, config)
         self.lag = LoopLag()
-        self.tracing = make_tracing(settings, common.rng)
+        self.tracing = make_tracing(settings, basics.rng)
         self.gateway = make_gateway(self._gateway_inputs())
         self.server = make_server(self.gateway, settings, self.body_budget, tuning)
         self.renewal = make_renewal(settings, self.dial, self.server.config.ssl, self.sharing)
@@ -100,14 +100,14 @@ class Router:
         self._stack = AsyncExitStack()
 
     def _make_admission(self) -> SessionAdmission:
-        settings = self.common.settings
+        settings = self.basics.settings
         admission = SessionAdmission(settings.session_wait_s, settings.host_kv_tokens)
         self.fleet.on_forget.append(admission.forget)
         return admission
 
     def _gateway_inputs(self) -> GatewayInputs:
         return GatewayInputs(
-            common=self.common,
+            basics=self.basics,
             fleet=self.fleet,
             index=self.index,
             tree=self.tree,
@@ -134,7 +134,7 @@ class Router:
         encoders = self.prompts.encoders
         return MetricsPage(
             (
-                self.common.instruments,
+                self.basics.instruments,
                 self.link_counters,
                 WorkerCollector(self.fleet.workers.values),
                 EventCollector(self.follower.heard.values),
@@ -172,7 +172,7 @@ class Router:
         stack.callback(self.trace_file.close)
         if self.tracing is not None:
             stack.push_async_callback(self.tracing.close)
-        background = await stack.enter_async_context(Background(self.common.instruments.restarts))
+        background = await stack.enter_async_context(Background(self.basics.instruments.restarts))
         self._start_own(background)
         if self.sharing is not None:
             self._start_shared(background, self.sharing)
@@ -216,7 +216,7 @@ class Router:
     def _start_members(self, background: Background) -> None:
         """Add the listed workers now; discovery adds others when it finds them."""
         members = self.members
-        for url in self.common.settings.workers:
+        for url in self.basics.settings.workers:
             members.membership.join(url, "listed")
         background.start("discovery", members.discovery.run)
         for feed in members.discovery.feeds:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from router.build.common import Common
+from router.build.basics import Basics
 from router.build.make_sharing import Sharing
 from router.dial.allow import AllowList
 from router.dial.certificates import Authorities, KeyPair, Renewal, WorkerTls, worker_tls
@@ -33,9 +33,9 @@ def make_dial(settings: Settings) -> Dial:
     return Dial(allow, Resolver(allow), tls, pair)
 
 
-def make_control_client(common: Common, dial: Dial, timeout_s: float) -> httpx.AsyncClient:
+def make_control_client(basics: Basics, dial: Dial, timeout_s: float) -> httpx.AsyncClient:
     """For what the router itself asks of workers."""
-    return control_client(timeout_s, common.worker_key, dial.tls, dial.resolver)
+    return control_client(timeout_s, basics.worker_key, dial.tls, dial.resolver)
 
 
 def make_renewal(settings: Settings, dial: Dial, ours: ssl.SSLContext | None, sharing: Sharing | None) -> Renewal:

@@ -5,7 +5,7 @@ import time
 from functools import partial
 from typing import Protocol
 
-from router.build.common import Common
+from router.build.basics import Basics
 from router.build.make_sharing import Sharing
 from router.fleet.breaker import Breaker
 from router.fleet.load_exchange import LoadExchange
@@ -17,12 +17,12 @@ from router.settings import Settings
 from router.shadow.shadows import Shadows
 
 
-def make_fleet(common: Common, index: PrefixIndex, sharing: Sharing | None) -> Fleet:
+def make_fleet(basics: Basics, index: PrefixIndex, sharing: Sharing | None) -> Fleet:
     """Empty, and wired: the index forgets what the fleet forgets, and other routers hear of its workers."""
-    settings = common.settings
-    make_worker = partial(_make_worker, common, sharing.load if sharing else None)
+    settings = basics.settings
+    make_worker = partial(_make_worker, basics, sharing.load if sharing else None)
     loop = asyncio.get_running_loop()
-    fleet = Fleet(make_worker, loop.call_soon, PrefillRates(settings.prefill_rate), common.rng.shuffle)
+    fleet = Fleet(make_worker, loop.call_soon, PrefillRates(settings.prefill_rate), basics.rng.shuffle)
     fleet.on_forget.append(index.remove_worker)
     if sharing is not None:
         fleet.on_groups.append(partial(sharing.load.list_workers, fleet.workers.values()))
@@ -47,8 +47,8 @@ class Sized(Protocol):
         ...
 
 
-def _make_worker(common: Common, load: LoadExchange | None, url: str, rank: int = 0) -> Worker:
-    settings, tuning = common.settings, common.tuning
+def _make_worker(basics: Basics, load: LoadExchange | None, url: str, rank: int = 0) -> Worker:
+    settings, tuning = basics.settings, basics.tuning
     breaker = Breaker(time.monotonic, tuning.breaker_failures, tuning.breaker_open_s)
     worker = Worker(url, breaker, settings.prefill_rate, time.monotonic, rank)
     worker.block_tokens = tuning.block_tokens

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import policies
-from router.build.common import Common
+from router.build.basics import Basics
 from router.build.limits import admission_of, realtime_limits
 from router.build.make_dial import Dial
 from router.build.make_members import Members
@@ -54,7 +54,7 @@ from router.wire.watchdog import Watchdog
 class GatewayInputs:
     """Everything that a request passes through."""
 
-    common: Common
+    basics: Basics
     fleet: Fleet
     index: PrefixIndex
     tree: TreeIndex
@@ -80,10 +80,10 @@ class GatewayInputs:
 
 def make_gateway(inputs: GatewayInputs) -> Gateway:
     """Every route, behind the one door."""
-    common, fleet, prompts = inputs.common, inputs.fleet, inputs.prompts
+    basics, fleet, prompts = inputs.basics, inputs.fleet, inputs.prompts
     steps = _steps(inputs)
     reading = Reading(prompts.reader, prompts.pool)
-    route = PromptRoute(fleet, reading, prompts.encoders, Names(common.secret))
+    route = PromptRoute(fleet, reading, prompts.encoders, Names(basics.secret))
     explainer = Explainer(route, steps.recognition, steps.chooser, inputs.room, inputs.admission, steps.policy_name)
     relay = _relay(inputs)
     ways = Ways(
@@ -91,7 +91,7 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
         others=Way(LoadRoute(fleet, reading), relay),
         realtime=Way(RealtimeRoute(fleet), _sessions(inputs)),
     )
-    admission = admission_of(common.settings, common.tuning, inputs.clients)
+    admission = admission_of(basics.settings, basics.tuning, inputs.clients)
     control: Any = control_app(_control_state(inputs, explainer, admission, steps.decisions))
     return Gateway(
         admission,
@@ -100,7 +100,7 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
             ways=ways,
             control=control,
             watchdog=inputs.watchdog,
-            instruments=common.instruments,
+            instruments=basics.instruments,
             access_log=inputs.access_log,
             trace_file=inputs.trace_file,
             tracing=inputs.tracing,
@@ -110,8 +110,8 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
 
 
 def _steps(inputs: GatewayInputs) -> Steps:
-    common, prompts = inputs.common, inputs.prompts
-    settings, instruments = common.settings, common.instruments
+    basics, prompts = inputs.basics, inputs.prompts
+    settings, instruments = basics.settings, basics.instruments
     index = TimedIndex(inputs.index, instruments.match)
     recall = inputs.sharing.recall if inputs.sharing else None
     owners = _owners(inputs)
@@ -134,25 +134,25 @@ def _steps(inputs: GatewayInputs) -> Steps:
 
 
 def _decider(inputs: GatewayInputs, index: PrefixIndex) -> Decider:
-    common = inputs.common
-    policy = policies.build(common.settings.policy, common.rng)
-    return Decider(policy, index, common.rng, load=inputs.sharing.load if inputs.sharing else None)
+    basics = inputs.basics
+    policy = policies.build(basics.settings.policy, basics.rng)
+    return Decider(policy, index, basics.rng, load=inputs.sharing.load if inputs.sharing else None)
 
 
 def _relay(inputs: GatewayInputs) -> Relay:
-    settings, tuning = inputs.common.settings, inputs.common.tuning
+    settings, tuning = inputs.basics.settings, inputs.basics.tuning
     limits = RelayLimits(settings.first_byte_timeout_s, settings.silence_timeout_s, tuning.client_timeout_s)
-    return Relay(inputs.client, inputs.watchdog, limits, inputs.common.instruments.inter_token)
+    return Relay(inputs.client, inputs.watchdog, limits, inputs.basics.instruments.inter_token)
 
 
 def _sessions(inputs: GatewayInputs) -> Sessions:
-    limits = realtime_limits(inputs.common.settings, inputs.common.tuning)
+    limits = realtime_limits(inputs.basics.settings, inputs.basics.tuning)
     return Sessions(Dialer(inputs.dial.resolver, limits, inputs.dial.tls), limits, inputs.draining)
 
 
 def _owners(inputs: GatewayInputs) -> ResponseOwners:
-    common, sharing = inputs.common, inputs.sharing
-    shared = SharedOwners(sharing.link, common.keys, common.seal("response")) if sharing else None
+    basics, sharing = inputs.basics, inputs.sharing
+    shared = SharedOwners(sharing.link, basics.keys, basics.seal("response")) if sharing else None
     return ResponseOwners(inputs.fleet, shared)
 
 
@@ -171,15 +171,15 @@ def _control_state(
         decided=registry.decide if registry is not None else _ignore,
         spread_s=SPREAD_S if registry is not None else 0.0,
         started_at=started_at,
-        open_status=inputs.common.settings.open_status,
+        open_status=inputs.basics.settings.open_status,
         status=StatusParts(
             fleet=inputs.fleet,
             admission=inputs.admission,
             room=inputs.room,
             residency=inputs.tree.residency,
-            instruments=inputs.common.instruments,
+            instruments=inputs.basics.instruments,
             decisions=decisions,
-            policy_name=inputs.common.settings.policy,
+            policy_name=inputs.basics.settings.policy,
             started_at=started_at,
             draining=inputs.draining,
             sharing=partial(_sharing_told, inputs),
@@ -199,7 +199,7 @@ def _sharing_told(inputs: GatewayInputs) -> dict[str, Any]:
         "redis_memory_bytes": sharing.upkeep.used_bytes if sharing is not None else 0,
         "queued_records": len(sharing.index.batcher) if sharing is not None else 0,
         "routers": sharing.load.routers if sharing is not None else 1,
-        "processes": inputs.common.settings.processes,
+        "processes": inputs.basics.settings.processes,
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from router.build.common import Common
+from router.build.basics import Basics
 from router.build.make_dial import Dial, make_control_client
 from router.build.make_discovery import sources_of
 from router.build.make_sharing import Sharing
@@ -34,15 +34,15 @@ class Members:
     """Operators' decisions, shared with other routers; None without a link to them."""
 
 
-def make_members(common: Common, fleet: Fleet, dial: Dial, sharing: Sharing | None) -> Members:
+def make_members(basics: Basics, fleet: Fleet, dial: Dial, sharing: Sharing | None) -> Members:
     """No worker has joined yet."""
-    settings = common.settings
-    client = make_control_client(common, dial, common.tuning.health_timeout_s)
-    prober = Prober(fleet, client, time.monotonic, common.rng, _probe_config(common.tuning))
+    settings = basics.settings
+    client = make_control_client(basics, dial, basics.tuning.health_timeout_s)
+    prober = Prober(fleet, client, time.monotonic, basics.rng, _probe_config(basics.tuning))
     membership = Membership(fleet, dial.allow, prober)
-    sources = sources_of(settings, common.tuning.discovery_interval_s)
-    discovery = Reconciler(membership, sources, time.monotonic, common.tuning.leave_s, settings.worker_roles)
-    registry = _make_registry(common, membership, dial.allow, sharing) if sharing else None
+    sources = sources_of(settings, basics.tuning.discovery_interval_s)
+    discovery = Reconciler(membership, sources, time.monotonic, basics.tuning.leave_s, settings.worker_roles)
+    registry = _make_registry(basics, membership, dial.allow, sharing) if sharing else None
     return Members(client, prober, membership, discovery, registry)
 
 
@@ -54,7 +54,7 @@ def _probe_config(tuning: Tuning) -> ProbeConfig:
     )
 
 
-def _make_registry(common: Common, membership: Membership, allow: AllowList, sharing: Sharing) -> Registry:
-    shelf = Shelf(sharing.link, common.keys, common.seal("registry"), common.instruments.registry_entries)
-    listed = frozenset(worker_id(allow.check(url)) for url in common.settings.workers)
+def _make_registry(basics: Basics, membership: Membership, allow: AllowList, sharing: Sharing) -> Registry:
+    shelf = Shelf(sharing.link, basics.keys, basics.seal("registry"), basics.instruments.registry_entries)
+    listed = frozenset(worker_id(allow.check(url)) for url in basics.settings.workers)
     return Registry(shelf, Book(allow.check, worker_id), membership, time.time, listed)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from router.build.common import Common
+from router.build.basics import Basics
 from router.build.make_dial import Dial, make_control_client
 from router.build.make_sharing import Sharing
 from router.fleet.breaker import Breaker
@@ -35,30 +35,30 @@ class Prompts:
     asker: TokenAsker
 
 
-def make_prompts(common: Common, fleet: Fleet, dial: Dial, sharing: Sharing | None, journal: Journal | None) -> Prompts:
+def make_prompts(basics: Basics, fleet: Fleet, dial: Dial, sharing: Sharing | None, journal: Journal | None) -> Prompts:
     """One encoder per model, rules and block size; all of them and the reader share one cache's room."""
-    settings = common.settings
-    asker = _make_asker(common, dial)
+    settings = basics.settings
+    asker = _make_asker(basics, dial)
     reader_bytes = settings.conversation_cache_bytes // READER_SHARE
     encoders = EncoderSettings(
         source_of=partial(token_source, settings),
         asker=asker,
-        secret=common.secret,
+        secret=basics.secret,
         room=Room(settings.conversation_cache_bytes - reader_bytes),
         journal=journal,
         recall=sharing.recall if sharing else None,
         keep_ids=settings.forward_token_ids,
     )
-    reader = Reader(reader_bytes, KeyedHash(common.secret))
+    reader = Reader(reader_bytes, KeyedHash(basics.secret))
     return Prompts(reader, EncoderSet(fleet, encoders), EncodePool(settings.encode_threads), asker)
 
 
-def _make_asker(common: Common, dial: Dial) -> TokenAsker:
+def _make_asker(basics: Basics, dial: Dial) -> TokenAsker:
     """Asks workers for the token ids of prompts that cannot be rendered here."""
-    settings = common.settings
-    client = make_control_client(common, dial, ASK_TIMEOUT_S)
-    make_breaker = partial(Breaker, time.monotonic, common.tuning.breaker_failures, common.tuning.breaker_open_s)
-    return TokenAsker(client, make_breaker, common.instruments.token_asks, off=not settings.ask_workers)
+    settings = basics.settings
+    client = make_control_client(basics, dial, ASK_TIMEOUT_S)
+    make_breaker = partial(Breaker, time.monotonic, basics.tuning.breaker_failures, basics.tuning.breaker_open_s)
+    return TokenAsker(client, make_breaker, basics.instruments.token_asks, off=not settings.ask_workers)
 
 
 def token_source(settings: Settings, group: ModelGroup) -> TokenSource:

@@ -5,7 +5,7 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from router.build.common import Common
+from router.build.basics import Basics
 from router.build.limits import index_limits
 from router.build.tuning import Tuning
 from router.clients import Clients
@@ -39,34 +39,34 @@ class Sharing:
     upkeep: Upkeep
 
 
-def make_tree(common: Common) -> TreeIndex:
+def make_tree(basics: Basics) -> TreeIndex:
     """This router's own index: alone, or beside the shared one."""
-    return TreeIndex(index_limits(common.settings, common.tuning), time.monotonic, common.instruments.report_records)
+    return TreeIndex(index_limits(basics.settings, basics.tuning), time.monotonic, basics.instruments.report_records)
 
 
-def make_sharing(common: Common, local: TreeIndex, counters: LinkCounters) -> Sharing | None:
+def make_sharing(basics: Basics, local: TreeIndex, counters: LinkCounters) -> Sharing | None:
     """Everything on one link; None where the settings name no Redis."""
-    settings = common.settings
+    settings = basics.settings
     if not settings.redis:
         return None
-    link = _make_link(common, counters)
-    load = LoadExchange(link, common.keys, secrets.token_hex(8), common.seal("load"), time.monotonic)
-    limits = _shared_limits(settings, common.tuning)
-    verbs = Verbs(common.keys, limits)
+    link = _make_link(basics, counters)
+    load = LoadExchange(link, basics.keys, secrets.token_hex(8), basics.seal("load"), time.monotonic)
+    limits = _shared_limits(settings, basics.tuning)
+    verbs = Verbs(basics.keys, limits)
     holders = Holders(time.monotonic, limits.default_capacity_blocks)
-    writer = SharedWriter(link, verbs, holders, local, common.rng.randrange)
-    parts = SharedParts(local, link, verbs, holders, writer, common.instruments.fallbacks)
-    index = SharedIndex(parts, time.monotonic, common.instruments.report_records)
+    writer = SharedWriter(link, verbs, holders, local, basics.rng.randrange)
+    parts = SharedParts(local, link, verbs, holders, writer, basics.instruments.fallbacks)
+    index = SharedIndex(parts, time.monotonic, basics.instruments.report_records)
     recall_limits = RecallLimits(limits.ttl_s, lambda: writer.room)
-    recall = Recall(link, common.keys, common.seal("conversation"), recall_limits, common.instruments.recalled)
-    upkeep = Upkeep(index, link, SecretCheck(link, common.keys, common.secret), limits)
+    recall = Recall(link, basics.keys, basics.seal("conversation"), recall_limits, basics.instruments.recalled)
+    upkeep = Upkeep(index, link, SecretCheck(link, basics.keys, basics.secret), limits)
     return Sharing(link, load, holders, index, recall, upkeep)
 
 
-def _make_link(common: Common, counters: LinkCounters) -> Link:
-    settings = common.settings
+def _make_link(basics: Basics, counters: LinkCounters) -> Link:
+    settings = basics.settings
     address = parse_address(settings.redis, settings.redis_password.value if settings.redis_password else "")
-    return Link(address, common.keys.check, LinkLimits(settings.redis_timeout_ms / 1000), counters, common.rng)
+    return Link(address, basics.keys.check, LinkLimits(settings.redis_timeout_ms / 1000), counters, basics.rng)
 
 
 def _shared_limits(settings: Settings, tuning: Tuning) -> SharedLimits:
@@ -79,14 +79,14 @@ def _shared_limits(settings: Settings, tuning: Tuning) -> SharedLimits:
     )
 
 
-def make_book_exchange(common: Common, sharing: Sharing, book: FleetBook) -> BookExchange | None:
+def make_book_exchange(basics: Basics, sharing: Sharing, book: FleetBook) -> BookExchange | None:
     """Carries it; None where no session is held back."""
     if not book.admission.bound_s:
         return None
-    return BookExchange((sharing.link, common.keys), common.seal("sessions"), sharing.load, book, time.monotonic)
+    return BookExchange((sharing.link, basics.keys), basics.seal("sessions"), sharing.load, book, time.monotonic)
 
 
-def make_shared_use(common: Common, sharing: Sharing, clients: Clients) -> SharedUse:
+def make_shared_use(basics: Basics, sharing: Sharing, clients: Clients) -> SharedUse:
     """Clients' limits are the whole fleet's."""
-    place = sharing.link, common.keys
-    return SharedUse(clients, sharing.load, place, common.seal("use"), time.monotonic)
+    place = sharing.link, basics.keys
+    return SharedUse(clients, sharing.load, place, basics.seal("use"), time.monotonic)

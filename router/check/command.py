@@ -11,7 +11,7 @@ from typing import TextIO
 import msgspec
 
 from router.build.app import Router
-from router.build.common import common_of
+from router.build.basics import basics_of
 from router.build.make_dial import make_control_client
 from router.build.tuning import DEFAULTS
 from router.check.events import of_events
@@ -48,7 +48,7 @@ async def check(settings: Settings) -> list[Finding]:
         await _settled(router)
         found += await _workers(router)
     if settings.redis:
-        found += await of_redis(common_of(settings, DEFAULTS))
+        found += await of_redis(basics_of(settings, DEFAULTS))
     return found
 
 
@@ -86,14 +86,14 @@ async def _workers(router: Router) -> list[Finding]:
     if not workers:
         return [Finding("error", "workers", "none is known", "name them with --worker, or let them be discovered")]
     found: list[Finding] = []
-    async with make_control_client(router.common, router.dial, ANSWER_S) as client:
+    async with make_control_client(router.basics, router.dial, ANSWER_S) as client:
         for worker in workers:
             if worker is not worker.server:
                 continue  # what is amiss with one rank's server is amiss with all of it
             found += of_state(worker)
             if worker.state is WorkerState.HEALTHY and worker.facts is not None and worker.facts.engine != "unknown":
                 found += await of_answers(client, worker, _encoders(router, worker))
-                found += await of_events(worker, router.common.settings.kv_events)
+                found += await of_events(worker, router.basics.settings.kv_events)
     return [*found, *_unlike(workers)]
 
 

@@ -5,7 +5,7 @@ import random
 import re
 from collections.abc import Iterator
 
-from router.build.common import Common
+from router.build.basics import Basics
 from router.check.finding import Finding
 from router.shared.address import parse_address
 from router.shared.check import SecretCheck
@@ -20,24 +20,24 @@ POLICY = re.compile(rb"^maxmemory_policy:([a-z-]{1,40})\r?$", re.MULTILINE)
 RIGHTS = "give the router's user the rights that docs/operations.md lists"
 
 
-async def of_redis(common: Common, wait_s: float = WAIT_S) -> list[Finding]:
+async def of_redis(basics: Basics, wait_s: float = WAIT_S) -> list[Finding]:
     """Nothing is left there but the proof of the secret, which routers write too."""
-    settings = common.settings
+    settings = basics.settings
     password = settings.redis_password.value if settings.redis_password else ""
-    counters = LinkCounters(common.instruments.restarts)
+    counters = LinkCounters(basics.instruments.restarts)
     limits = LinkLimits(settings.redis_timeout_ms / 1000)
-    link = Link(parse_address(settings.redis, password), common.keys.check, limits, counters, random.Random())
+    link = Link(parse_address(settings.redis, password), basics.keys.check, limits, counters, random.Random())
     async with link:
         for _ in range(int(wait_s / 0.05)):
             if link.connected:
-                return [*await _rights(link, common), *await _secret(link, common)]
+                return [*await _rights(link, basics), *await _secret(link, basics)]
             await asyncio.sleep(0.05)
     advice = "is the URL of --redis right, its user and password, and the server up?"
     return [Finding("error", "redis", link.problem or "no connection", advice)]
 
 
-async def _rights(link: Link, common: Common) -> list[Finding]:
-    key = common.keys.check + "-tried"
+async def _rights(link: Link, basics: Basics) -> list[Finding]:
+    key = basics.keys.check + "-tried"
     tried = {
         "write": command("SET", key, "1", "EX", 5),
         "run scripts": command("EVAL", "return redis.call('GET', KEYS[1])", 1, key),
@@ -52,7 +52,7 @@ async def _rights(link: Link, common: Common) -> list[Finding]:
     memory = replies["report its memory"]
     return denied or [
         Finding("ok", "redis", f"connected to {link.address.redacted}, with the rights that are needed"),
-        *(_kept(memory, common.settings.redis_max_memory_bytes) if isinstance(memory, bytes) else ()),
+        *(_kept(memory, basics.settings.redis_max_memory_bytes) if isinstance(memory, bytes) else ()),
     ]
 
 
@@ -69,8 +69,8 @@ def _kept(info: bytes, ours: int) -> Iterator[Finding]:
         yield Finding("warning", "redis", text, "raise maxmemory, or lower --redis-max-memory-bytes")
 
 
-async def _secret(link: Link, common: Common) -> list[Finding]:
-    if await SecretCheck(link, common.keys, common.secret).run() is False:
+async def _secret(link: Link, basics: Basics) -> list[Finding]:
+    if await SecretCheck(link, basics.keys, basics.secret).run() is False:
         text = "the routers there use another index_secret: nothing is shared with them"
         return [Finding("error", "redis", text, "the same --index-secret on all routers, or another --redis-prefix")]
     return []

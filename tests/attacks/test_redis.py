@@ -127,7 +127,7 @@ def shares_again(site: Site, mark: str) -> None:
     site.call(site.ask(one, content))
     assert not site.failures
     site.until(lambda: site.call(site.cached(two, content)) > 100)
-    assert not any(router.parts.common.instruments.restarts.values for router in site.routers)
+    assert not any(router.parts.basics.instruments.restarts.values for router in site.routers)
 
 
 def test_the_page_of_keys_is_attacked_whole() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.laboratory.replay.engines import look
-from router.build.common import common_of
+from router.build.basics import basics_of
 from router.build.make_trace_file import make_trace_file
 from router.build.tuning import DEFAULTS
 from router.processes.process_config import ProcessConfig
@@ -42,8 +42,8 @@ async def test_what_passed_is_told_without_a_word_of_it(tmp_path: Path) -> None:
 
 def test_each_process_has_its_own_file(tmp_path: Path) -> None:
     settings = settings_for(trace_file=str(tmp_path / "trace.jsonl"), index_secret=Secret("s" * 32))
-    common = common_of(settings, DEFAULTS)
+    basics = basics_of(settings, DEFAULTS)
     config = ProcessConfig(3, 4, tmp_path, ())
-    assert make_trace_file(common, make_fleet(1), config)._path == tmp_path / "trace.3.jsonl"
-    assert make_trace_file(common, make_fleet(1), None)._path == tmp_path / "trace.jsonl"
-    assert not make_trace_file(common_of(settings_for(), DEFAULTS), make_fleet(1), config).enabled
+    assert make_trace_file(basics, make_fleet(1), config)._path == tmp_path / "trace.3.jsonl"
+    assert make_trace_file(basics, make_fleet(1), None)._path == tmp_path / "trace.jsonl"
+    assert not make_trace_file(basics_of(settings_for(), DEFAULTS), make_fleet(1), config).enabled

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from loadtests.harness.redis_server import RedisProcess
-from router.build.common import common_of
+from router.build.basics import basics_of
 from router.build.tuning import DEFAULTS
 from router.check.finding import Finding
 from router.check.redis import of_redis
@@ -17,7 +17,7 @@ SECRET = Secret("s" * 40)
 
 async def found(url: str, **changes: Any) -> list[Finding]:
     settings = settings_for(redis=url, **{"index_secret": SECRET, **changes})
-    return await of_redis(common_of(settings, DEFAULTS))
+    return await of_redis(basics_of(settings, DEFAULTS))
 
 
 async def test_a_server_that_will_do() -> None:
@@ -51,6 +51,6 @@ async def test_rights_that_are_missing_are_told(denied: str) -> None:
 
 
 async def test_no_server_is_told() -> None:
-    (one,) = await of_redis(common_of(settings_for(redis="redis://127.0.0.1:1", index_secret=SECRET), DEFAULTS), 0.2)
+    (one,) = await of_redis(basics_of(settings_for(redis="redis://127.0.0.1:1", index_secret=SECRET), DEFAULTS), 0.2)
     assert (one.level, one.subject) == ("error", "redis")
     assert "no connection" in one.text

@@ -1,6 +1,6 @@
 """What every part is made from: secrets that are shared or random, numbers that can be drawn again."""
 
-from router.build.common import common_of
+from router.build.basics import basics_of
 from router.build.tuning import Tuning
 from router.settings import Secret, Settings
 
@@ -8,7 +8,7 @@ SHARED = Settings(index_secret=Secret("secret"), redis_prefix="p", worker_api_ke
 
 
 def test_routers_with_one_secret_sign_alike_and_others_do_not() -> None:
-    one, other, alone = common_of(SHARED, Tuning()), common_of(SHARED, Tuning()), common_of(Settings(), Tuning())
+    one, other, alone = basics_of(SHARED, Tuning()), basics_of(SHARED, Tuning()), basics_of(Settings(), Tuning())
     assert one.secret == other.secret == b"secret"
     assert one.keys == other.keys
     sealed = one.seal("load").write(b"place", b"value")
@@ -18,17 +18,17 @@ def test_routers_with_one_secret_sign_alike_and_others_do_not() -> None:
 
 
 def test_without_a_secret_each_process_has_its_own() -> None:
-    first, second = (common_of(Settings(), Tuning()).secret for _ in range(2))
+    first, second = (basics_of(Settings(), Tuning()).secret for _ in range(2))
     assert first != second
     assert len(first) == 32
 
 
 def test_equal_seeds_draw_equal_numbers() -> None:
-    draws = [common_of(SHARED, Tuning(seed=seed)).rng.random() for seed in (0, 0, 1, None, None)]
+    draws = [basics_of(SHARED, Tuning(seed=seed)).rng.random() for seed in (0, 0, 1, None, None)]
     assert draws[0] == draws[1]
     assert len(set(draws)) == 4
 
 
 def test_the_key_for_workers_is_shown_or_there_is_none() -> None:
-    assert common_of(SHARED, Tuning()).worker_key == "key"
-    assert common_of(Settings(), Tuning()).worker_key == ""
+    assert basics_of(SHARED, Tuning()).worker_key == "key"
+    assert basics_of(Settings(), Tuning()).worker_key == ""

@@ -12,7 +12,7 @@ from router.shared.seal import Seal
 
 
 @dataclass(frozen=True, slots=True)
-class Common:
+class Basics:
     """Made once, and given to each `make_*` function."""
 
     settings: Settings
@@ -39,8 +39,8 @@ class Common:
         return key.value if key else ""
 
 
-def common_of(settings: Settings, tuning: Tuning) -> Common:
+def basics_of(settings: Settings, tuning: Tuning) -> Basics:
     """With equal seeds, equal random numbers are drawn."""
     rng = random.Random(tuning.seed if tuning.seed is not None else secrets.randbits(64))
     secret = settings.index_secret.value.encode() if settings.index_secret else secrets.token_bytes(32)
-    return Common(settings, secret, rng, Instruments(), tuning)
+    return Basics(settings, secret, rng, Instruments(), tuning)
