@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from router.build.basics import basics_of
 from router.build.gauges import file_gauges, index_gauges, prompt_gauges, request_gauges, sharing_gauges
-from router.build.limits import clients_of, room_limits
+from router.build.limits import clients_of, line_limits
 from router.build.make_dial import make_dial, make_renewal
 from router.build.make_events import make_follower
 from router.build.make_fleet import make_fleet, watch_fleet
@@ -80,11 +80,11 @@ class Router:
         self.prompts = make_prompts(basics, self.fleet, self.dial, self.sharing, journal_of(config))
         self.members = make_members(basics, self.fleet, self.dial, self.sharing)
         self.clients = clients_of(settings)
-        self.use = make_shared_use(basics, self.sharing, self.clients) if self.sharing else None
+        self.shared_use = make_shared_use(basics, self.sharing, self.clients) if self.sharing else None
         self.admission = self._make_admission()
         self.book = FleetBook(self.admission, self.sharing.load.name if self.sharing else "")
-        self.books = make_book_exchange(basics, self.sharing, self.book) if self.sharing else None
-        self.room = WaitingRoom(room_limits(settings, tuning), time.monotonic, basics.instruments.queue_wait)
+        self.book_exchange = make_book_exchange(basics, self.sharing, self.book) if self.sharing else None
+        self.waiting_room = WaitingRoom(line_limits(settings, tuning), time.monotonic, basics.instruments.queue_wait)
         self.body_budget = BodyBudget(settings.max_buffered_bytes)
         self.client = WorkerClient(CONNECT_TIMEOUT_S, self.dial.resolver, self.dial.tls)
         self.watchdog = Watchdog(time.monotonic)
@@ -117,7 +117,7 @@ class Router:
             members=self.members,
             prompts=self.prompts,
             clients=self.clients,
-            room=self.room,
+            waiting_room=self.waiting_room,
             admission=self.admission,
             book=self.book,
             client=self.client,
@@ -149,7 +149,7 @@ class Router:
 
     def _gauges(self) -> list[Gauge]:
         return [
-            *request_gauges(self.gateway, self.body_budget, self.room),
+            *request_gauges(self.gateway, self.body_budget, self.waiting_room),
             *index_gauges(self.tree, self.index),
             *sharing_gauges(self.sharing),
             *prompt_gauges(self.prompts),
@@ -208,10 +208,10 @@ class Router:
         background.start("fleet load", sharing.load.run)
         if self.members.registry is not None:
             background.start("shared registry", self.members.registry.run)
-        if self.use is not None:
-            background.start("clients' use", self.use.run)
-        if self.books is not None:
-            background.start("sessions", self.books.run)
+        if self.shared_use is not None:
+            background.start("clients' use", self.shared_use.run)
+        if self.book_exchange is not None:
+            background.start("sessions", self.book_exchange.run)
 
     def _start_members(self, background: Background) -> None:
         """Add the listed workers now; discovery adds others when it finds them."""

@@ -11,7 +11,7 @@ from router.http.gateway import Admission
 from router.http.realtime import HANDSHAKE_S, RealtimeLimits
 from router.prefix.residency import Limits
 from router.relay.worker_client import CONNECT_TIMEOUT_S
-from router.routing.line import RoomLimits
+from router.routing.line import LineLimits
 from router.settings import Settings
 from router.wire.routes import Paths
 
@@ -52,10 +52,10 @@ def index_limits(settings: Settings, tuning: Tuning) -> Limits:
     )
 
 
-def room_limits(settings: Settings, tuning: Tuning) -> RoomLimits:
+def line_limits(settings: Settings, tuning: Tuning) -> LineLimits:
     """When prompts wait in the router, how many and how long."""
     most = max(1, int(settings.max_requests_in_flight * tuning.queue_share))
-    return RoomLimits(settings.saturation_wait_s, settings.queue_timeout_s, most)
+    return LineLimits(settings.saturation_wait_s, settings.queue_timeout_s, most)
 
 
 def clients_of(settings: Settings) -> Clients:

@@ -65,7 +65,7 @@ class GatewayInputs:
     members: Members
     prompts: Prompts
     clients: Clients
-    room: WaitingRoom
+    waiting_room: WaitingRoom
     admission: SessionAdmission
     book: FleetBook
     client: WorkerClient
@@ -79,12 +79,19 @@ class GatewayInputs:
 
 
 def make_gateway(inputs: GatewayInputs) -> Gateway:
-    """Every route, behind the one door."""
+    """The gateway, with every route and the control plane behind it."""
     basics, fleet, prompts = inputs.basics, inputs.fleet, inputs.prompts
     steps = _steps(inputs)
     reading = Reading(prompts.reader, prompts.pool)
     route = PromptRoute(fleet, reading, prompts.encoders, Names(basics.secret))
-    explainer = Explainer(route, steps.recognition, steps.chooser, inputs.room, inputs.admission, steps.policy_name)
+    explainer = Explainer(
+        prompts=route,
+        recognition=steps.recognition,
+        chooser=steps.chooser,
+        waiting_room=inputs.waiting_room,
+        admission=inputs.admission,
+        policy_name=steps.policy_name,
+    )
     relay = _relay(inputs)
     ways = Ways(
         prompts=Way(route, relay),
@@ -118,7 +125,7 @@ def _steps(inputs: GatewayInputs) -> Steps:
     return Steps(
         owners=owners,
         recognition=Recognition(prompts.pool, recall, instruments.degraded, settings.forward_token_ids),
-        chooser=Chooser(inputs.fleet, _decider(inputs, index), inputs.room, inputs.book),
+        chooser=Chooser(inputs.fleet, _decider(inputs, index), inputs.waiting_room, inputs.book),
         index=index,
         late_tokens=LateTokens(prompts.pool, prompts.asker, recall),
         lessons=Lessons(inputs.fleet, owners, instruments),
@@ -175,7 +182,7 @@ def _control_state(
         status=StatusParts(
             fleet=inputs.fleet,
             admission=inputs.admission,
-            room=inputs.room,
+            waiting_room=inputs.waiting_room,
             residency=inputs.tree.residency,
             instruments=inputs.basics.instruments,
             decisions=decisions,

@@ -25,7 +25,7 @@ class Explainer:
     prompts: PromptRoute
     recognition: Recognition
     chooser: Chooser
-    room: WaitingRoom
+    waiting_room: WaitingRoom
     admission: SessionAdmission
     policy_name: str
 
@@ -51,7 +51,7 @@ class Explainer:
             "exact": prompt.exact if prompt is not None else False,
             "source": prompt.source if prompt is not None else "",
             "waits_for_memory": chosen is None,
-            "in_line": sum(ticket.group == asked.group.name for ticket in self.room.line.tickets),
+            "in_line": sum(ticket.group == asked.group.name for ticket in self.waiting_room.line.tickets),
             "session": turn_explained(self.admission, asked.turn, available(asked.group))
             if asked.turn is not None
             else None,

@@ -48,7 +48,7 @@ class Ticket:
     weight: float
     group: str
     """The model it asks for: what its turn depends on."""
-    room: "RoomSearch | None" = None
+    search: "RoomSearch | None" = None
     """Its search for KV memory; None for a request that needs none."""
     level: int = USUAL
     """How urgent it is among its client's: see `priority`."""

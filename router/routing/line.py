@@ -24,7 +24,7 @@ MAX_RETRY_AFTER_S = 60
 PACE = 0.05
 
 
-class RoomLimits(msgspec.Struct, frozen=True):
+class LineLimits(msgspec.Struct, frozen=True):
     """What waits how long. Times in seconds."""
 
     bound_s: float
@@ -38,7 +38,7 @@ class Line:
     """All requests that wait in this router. Each is called when it may try, when it was pushed out, and when its time
     is over; its ticket says which."""
 
-    def __init__(self, limits: RoomLimits, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: LineLimits, clock: Callable[[], float]) -> None:
         self.limits = limits
         self._clock = clock
         self._queue = FairQueue(limits.max_requests)
@@ -129,13 +129,13 @@ class Line:
     def _may_try(self, ticket: Ticket) -> bool:
         if ticket.group in self._blocked or self._calls[ticket] is None:
             return False
-        if ticket.room is None:
+        if ticket.search is None:
             return True
         searches = self._searches.get(ticket.group, 0)
         if searches == MOST_SEARCHES:
             ticket.lacks_room = True
             return False
-        ticket.lacks_room = not ticket.room.found()
+        ticket.lacks_room = not ticket.search.found()
         self._searches[ticket.group] = searches + ticket.lacks_room
         return not ticket.lacks_room
 
@@ -162,9 +162,10 @@ class Line:
     def _claim_room(self) -> None:
         """In the order of the line, so that no client's claims come before all of another's."""
         claimed = 0
-        rooms = (ticket.room for ticket in self._queue.in_order() if ticket.lacks_room and ticket.room is not None)
-        for room in list(islice(rooms, MOST_SEARCHES)):
-            claimed += room.claim()
+        lacking = (ticket for ticket in self._queue.in_order() if ticket.lacks_room)
+        searches = (ticket.search for ticket in lacking if ticket.search is not None)
+        for search in list(islice(searches, MOST_SEARCHES)):
+            claimed += search.claim()
             if claimed == MOST_CLAIMS:
                 return
 

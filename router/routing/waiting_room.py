@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 from router.observe.instruments import Histogram
 from router.routing.fair_queue import Ticket
 from router.routing.kept_places import KeptPlaces
-from router.routing.line import Line, RoomLimits
+from router.routing.line import Line, LineLimits
 from router.wire.limits import ClientError
 
 LOOK_S = 0.01
@@ -35,7 +35,7 @@ class Verdict(NamedTuple):
 class WaitingRoom:
     """The line, under a running event loop."""
 
-    def __init__(self, limits: RoomLimits, clock: Callable[[], float], waits: Histogram) -> None:
+    def __init__(self, limits: LineLimits, clock: Callable[[], float], waits: Histogram) -> None:
         self.limits = limits
         self.line = Line(limits, clock)
         self._clock = clock
@@ -64,7 +64,7 @@ class WaitingRoom:
 
         `decide` may raise, and its error ends the wait. Raises ClientError 503 where the room is full, or no worker
         came free in time."""
-        line, room, began = self.line, ticket.room, self._clock()
+        line, search, began = self.line, ticket.search, self._clock()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
             line.enter(ticket, _caller(turn))
@@ -92,7 +92,7 @@ class WaitingRoom:
             if line.leave(ticket):
                 # In the next round of the loop: by then the request that goes has taken its lease.
                 asyncio.get_running_loop().call_soon(line.give)
-            reason = MEMORY if room is not None and room.waited else SATURATED
+            reason = MEMORY if search is not None and search.waited else SATURATED
             self._waits.observe(self._clock() - began, (ticket.client, reason))
 
     def _look(self) -> None:

@@ -19,7 +19,7 @@ LEGEND = "█ turn running  ▒ pausing  ▚ leaving  · other prefixes"
 
 def screen(status: Mapping[str, Any], width: int, height: int, color: bool = True) -> str:
     """At most `height` lines of at most `width` characters each."""
-    lines = [*_head(status), *_notices(status), *_workers(status), *_door(status), *_decisions(status)]
+    lines = [*_head(status), *_notices(status), *_workers(status), *_waiting(status), *_decisions(status)]
     shown = [_styled(printable(text)[: max(1, width)], style, color) for style, text in lines[: max(1, height)]]
     return "\n".join(shown)
 
@@ -80,7 +80,7 @@ def _workers(status: Mapping[str, Any]) -> Iterator[Line]:
     yield DIM, f"{LEGEND}{f'   and {more} more healthy workers' if more else ''}"
 
 
-def _door(status: Mapping[str, Any]) -> Iterator[Line]:
+def _waiting(status: Mapping[str, Any]) -> Iterator[Line]:
     if status["waiting"]:
         yield "", ""
     for waits in status["waiting"][:MOST_WAITING]:

@@ -18,9 +18,9 @@ from router.prefix.residency import Residency
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission.admission import SessionAdmission
 from router.status.decisions import DecisionLog
-from router.status.door import MOST_MODELS, models, waiting
 from router.status.notices import Shared, notices
 from router.status.prefixes import indexed_tokens, prefixes
+from router.status.waiting import MOST_MODELS, models, waiting
 from router.status.workers import describe, hits, memory
 
 MOST_WORKERS = 100
@@ -36,7 +36,7 @@ class StatusParts:
 
     fleet: Fleet
     admission: SessionAdmission
-    room: WaitingRoom
+    waiting_room: WaitingRoom
     residency: Residency
     instruments: Instruments
     decisions: DecisionLog
@@ -66,8 +66,8 @@ def status(parts: StatusParts) -> dict[str, Any]:
         "workers_total": len(workers),
         "workers": [_worker(parts, worker, now) for worker in shown],
         "models": models(parts.fleet, parts.admission),
-        "waiting_total": len(parts.room),
-        "waiting": waiting(parts.room, now),
+        "waiting_total": len(parts.waiting_room),
+        "waiting": waiting(parts.waiting_room, now),
         "decisions": parts.decisions.watch(),
         "prefixes": prefixes(parts.residency, shown),
         "sharing": sharing,

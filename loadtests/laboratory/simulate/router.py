@@ -16,7 +16,7 @@ from loadtests.laboratory.simulate.hosts import MODEL, Condition, Host
 from loadtests.laboratory.simulate.shared import Mirror, View
 from loadtests.laboratory.simulate.timeline import Timeline
 from policies.api import Policy
-from router.build.limits import room_limits
+from router.build.limits import line_limits
 from router.build.tuning import DEFAULTS
 from router.engines.probe import SCRAPE_INTERVAL_S
 from router.fleet.breaker import Breaker
@@ -87,7 +87,7 @@ class VirtualRouter:
         self.admission = SessionAdmission(settings.session_wait_s, settings.host_kv_tokens, clock)
         self.book = FleetBook(self.admission, clock=clock)
         self.fleet.on_forget.append(self.admission.forget)
-        room = WaitingRoom(room_limits(settings, DEFAULTS), clock, Histogram("wait", "", ("client", "reason")))
+        room = WaitingRoom(line_limits(settings, DEFAULTS), clock, Histogram("wait", "", ("client", "reason")))
         self.line = room.line
         self.chooser = Chooser(self.fleet, Decider(build(rng), self.view, rng, clock), room, self.book, clock)
         self._looking = self._stirred = False

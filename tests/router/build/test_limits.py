@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.build.limits import realtime_limits, room_limits
+from router.build.limits import line_limits, realtime_limits
 from router.build.tuning import DEFAULTS
 from router.settings import Settings
 
@@ -14,4 +14,4 @@ def test_sessions_are_closed_before_the_drain_ends(drain_timeout_s: int, expecte
 
 @pytest.mark.parametrize(("in_flight", "expected"), [(4096, 1024), (16, 4), (3, 1), (1, 1), (1_000_000, 250_000)])
 def test_a_quarter_of_the_requests_in_flight_may_wait(in_flight: int, expected: int) -> None:
-    assert room_limits(Settings(max_requests_in_flight=in_flight), DEFAULTS).max_requests == expected
+    assert line_limits(Settings(max_requests_in_flight=in_flight), DEFAULTS).max_requests == expected

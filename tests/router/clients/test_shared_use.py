@@ -218,7 +218,8 @@ async def test_two_routers_answer_429_as_one(server: RedisServer, tmp_path: Path
             running_router(engine.url, **settings) as one,
             running_router(engine.url, **settings) as two,
         ):
-            await until(lambda: all(each.parts.use is not None and each.parts.use._heard for each in (one, two)))
+            uses = [each.parts.shared_use for each in (one, two)]
+            await until(lambda: all(use is not None and use._heard for use in uses))
             for router in (one, two, one, two):
                 answer = await router.client.post("/v1/chat/completions", json=chat(model="m"), headers=headers)
                 assert answer.status_code == 200

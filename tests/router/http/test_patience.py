@@ -67,7 +67,7 @@ async def test_who_was_cut_off_in_line_is_served_before_those_that_came_after() 
 
         async def waiting(count: int) -> None:
             async with asyncio.timeout(5):
-                while len(router.parts.room) != count:
+                while len(router.parts.waiting_room) != count:
                     await asyncio.sleep(0.002)
 
         gives_up = asyncio.create_task(ask("early"))

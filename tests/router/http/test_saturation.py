@@ -54,7 +54,7 @@ async def test_a_burst_waits_in_the_router_and_not_at_the_worker() -> None:
         assert await most_at_engine(engine, burst) <= 5
         assert {answer.status_code for answer in await burst} == {200}
         await router.settles()
-        assert len(router.parts.room) == 0
+        assert len(router.parts.waiting_room) == 0
         metrics = await router.metrics()
         assert metrics['warmroute_queue_wait_seconds_count{client="anonymous",reason="saturated"}'] >= 14
         assert metrics["warmroute_queue_depth"] == 0
@@ -106,11 +106,11 @@ async def test_clients_that_leave_the_queue_are_never_seen_by_a_worker() -> None
                 await client.send(post(CHAT, prompt(number)))
                 await queued(router, 1)
             async with asyncio.timeout(5):
-                while router.parts.room:
+                while router.parts.waiting_room:
                     await asyncio.sleep(0.002)
         assert not first.done(), "the worker was busy all the time"
         told = await router.client.post("/admin/explain", json=prompt(99), headers={"x-warmroute-admin-key": "admin"})
-        assert told.json()["candidates"][0]["wait_s"] > router.parts.room.limits.bound_s
+        assert told.json()["candidates"][0]["wait_s"] > router.parts.waiting_room.limits.bound_s
         assert (await first).status_code == 200
         await router.settles()
         assert engine.state()["requests"] == 1
@@ -121,16 +121,14 @@ async def test_clients_that_leave_the_queue_are_never_seen_by_a_worker() -> None
 
 async def queued(router: RunningRouter, least: int) -> None:
     async with asyncio.timeout(5):
-        while len(router.parts.room) < least:
+        while len(router.parts.waiting_room) < least:
             await asyncio.sleep(0.002)
 
 
 async def arrived(router: RunningRouter, count: int) -> None:
     async with asyncio.timeout(5):
-        while (
-            sum(worker.running.in_flight for worker in router.parts.fleet.workers.values()) + len(router.parts.room)
-            < count
-        ):
+        workers, waiting_room = router.parts.fleet.workers, router.parts.waiting_room
+        while sum(worker.running.in_flight for worker in workers.values()) + len(waiting_room) < count:
             await asyncio.sleep(0.002)
 
 
@@ -189,7 +187,7 @@ async def test_a_drain_that_is_over_ends_those_who_wait_with_an_error() -> None:
         router.parts.server.should_exit = True
         statuses = [answer.status_code for answer in await burst]
         assert set(statuses) == {200, 503}
-        assert len(router.parts.room) == 0
+        assert len(router.parts.waiting_room) == 0
         assert engine.state()["requests"] < 20
 
 

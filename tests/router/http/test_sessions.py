@@ -39,7 +39,7 @@ async def cached_share(**settings: Any) -> float:
             assert {answer.status_code for answer in answers} == {200}
             assert len(answers) == SESSIONS * TURNS
             await router.settles()
-            assert len(router.parts.room) == 0
+            assert len(router.parts.waiting_room) == 0
             assert not router.parts.admission.demand(MODEL).waiting
     usages = [answer.json()["usage"] for answer in answers]
     cached = sum(usage["prompt_tokens_details"]["cached_tokens"] for usage in usages)

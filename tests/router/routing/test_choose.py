@@ -19,7 +19,7 @@ from router.routing.asked import Asked
 from router.routing.choose import Chooser, at_owner, choice_of, others_available, ticket_of
 from router.routing.decide import Decider, Decision, NoWorkerError
 from router.routing.fair_queue import Ticket
-from router.routing.line import RoomLimits
+from router.routing.line import LineLimits
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission.admission import SessionAdmission
 from router.sessions.memory.session import Session
@@ -47,7 +47,7 @@ class Case:
         clock = lambda: 0.0  # noqa: E731
         index = TreeIndex(Limits(), clock, lambda error: None)
         rng = Random(1)
-        self.room = room = WaitingRoom(RoomLimits(bound_s, 1.0, 1), clock, Histogram("w", "", ("client", "reason")))
+        self.room = room = WaitingRoom(LineLimits(bound_s, 1.0, 1), clock, Histogram("w", "", ("client", "reason")))
         self.admission = SessionAdmission(60.0, clock=clock)
         self.book = FleetBook(self.admission, clock=clock)
         decider = Decider(policies.build("expected_ttft", rng), index, rng)

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from router.routing.fair_queue import Ticket
-from router.routing.line import MOST_CLAIMS, MOST_SEARCHES, Line, RoomLimits
+from router.routing.line import MOST_CLAIMS, MOST_SEARCHES, Line, LineLimits
 
 
-class Room:
+class FakeSearch:
     """A search whose result is set by the test."""
 
     def __init__(self, found: bool = False) -> None:
@@ -27,11 +27,11 @@ class Room:
 class Site:
     def __init__(self, timeout_s: float = 5.0) -> None:
         self.now = 0.0
-        self.line = Line(RoomLimits(1.0, timeout_s, 1000), lambda: self.now)
+        self.line = Line(LineLimits(1.0, timeout_s, 1000), lambda: self.now)
         self.called: list[Ticket] = []
 
-    def enter(self, group: str = "m", room: Room | None = None) -> Ticket:
-        ticket = Ticket("a", 1.0, group, room)
+    def enter(self, group: str = "m", search: FakeSearch | None = None) -> Ticket:
+        ticket = Ticket("a", 1.0, group, search)
         self.line.enter(ticket, self.call(ticket))
         return ticket
 
@@ -72,20 +72,20 @@ def test_a_group_is_tried_once_a_look() -> None:
 
 def test_who_finds_no_room_is_passed_by_whoever_does() -> None:
     site = Site()
-    large, small = site.enter(room=Room()), site.enter(room=Room(True))
+    large, small = site.enter(search=FakeSearch()), site.enter(search=FakeSearch(True))
     site.line.look()
     assert (site.called, large.lacks_room, small.lacks_room) == ([small], True, False)
 
 
 def test_a_wait_for_room_has_no_end_and_asks_for_room_to_be_made() -> None:
     site = Site(timeout_s=5.0)
-    room = Room()
-    ticket = site.enter(room=room)
+    search = FakeSearch()
+    ticket = site.enter(search=search)
     for _ in range(3):
         site.line.look()
         site.now += 100.0
-    assert (site.called, ticket.late, room.claims) == ([], False, 2), "no claim before the first search"
-    room.is_there = True
+    assert (site.called, ticket.late, search.claims) == ([], False, 2), "no claim before the first search"
+    search.is_there = True
     site.line.look()
     assert site.called == [ticket]
 
@@ -103,11 +103,11 @@ def test_a_wait_for_a_worker_has_one() -> None:
 
 def test_a_wait_for_a_worker_begins_when_there_is_room() -> None:
     site = Site(timeout_s=5.0)
-    room = Room()
-    ticket = site.enter(room=room)
+    search = FakeSearch()
+    ticket = site.enter(search=search)
     for site.now in (0.0, 60.0):
         site.line.look()
-    room.is_there = True
+    search.is_there = True
     site.line.look()
     assert site.called == [ticket]
     site.line.stay(ticket, site.call(ticket))
@@ -122,7 +122,7 @@ def test_a_wait_for_a_worker_begins_when_there_is_room() -> None:
 
 def test_who_was_not_searched_for_lacks_room_too() -> None:
     site = Site(timeout_s=5.0)
-    tickets = [site.enter(room=Room()) for _ in range(2 * MOST_SEARCHES)]
+    tickets = [site.enter(search=FakeSearch()) for _ in range(2 * MOST_SEARCHES)]
     for site.now in (0.0, 60.0):
         site.line.look()
     assert not any(ticket.late for ticket in tickets)
@@ -130,13 +130,13 @@ def test_who_was_not_searched_for_lacks_room_too() -> None:
 
 def test_one_model_s_searches_hold_up_no_other_model() -> None:
     site = Site()
-    rooms = [Room() for _ in range(2 * MOST_SEARCHES)]
-    for room in rooms:
-        site.enter(room=room)
-    other = site.enter("n", Room(True))
+    searches = [FakeSearch() for _ in range(2 * MOST_SEARCHES)]
+    for search in searches:
+        site.enter(search=search)
+    other = site.enter("n", FakeSearch(True))
     site.line.look()
     assert site.called == [other]
-    assert sum(room.looked for room in rooms) == MOST_SEARCHES
+    assert sum(search.looked for search in searches) == MOST_SEARCHES
 
 
 def test_time_to_come_back_is_bounded() -> None:
@@ -149,16 +149,16 @@ def test_time_to_come_back_is_bounded() -> None:
 
 def test_a_known_session_s_turn_is_not_refused_and_another_s_time_begins_when_it_has_room() -> None:
     site = Site(timeout_s=5.0)
-    room = Room()
-    new = site.enter(room=room)
-    known = Ticket("a", 1.0, "m", Room(True), patient=True)
+    search = FakeSearch()
+    new = site.enter(search=search)
+    known = Ticket("a", 1.0, "m", FakeSearch(True), patient=True)
     blocking = site.enter()
     site.line.enter(known, site.call(known))
     for _ in range(3):
         site.line.look()
         site.now += 10.0
     assert [ticket.late for ticket in (new, known)] == [False, False]
-    room.is_there = True
+    search.is_there = True
     site.line.stay(blocking, site.call(blocking))
     site.line.look()
     assert site.called[-1] is new
@@ -174,30 +174,30 @@ def test_a_known_session_s_turn_is_not_refused_and_another_s_time_begins_when_it
 
 
 def test_a_few_claims_are_made_at_one_look_and_all_of_them_soon() -> None:
-    site, rooms = Site(), [Room() for _ in range(3 * MOST_CLAIMS)]
-    for room in rooms:
-        site.enter(room=room)
+    site, searches = Site(), [FakeSearch() for _ in range(3 * MOST_CLAIMS)]
+    for search in searches:
+        site.enter(search=search)
     site.line.look()  # they have not looked for room before
     for look in range(1, 4):
         site.line.look()
-        assert [bool(room.claims) for room in rooms] == [at < look * MOST_CLAIMS for at in range(len(rooms))]
+        assert [bool(search.claims) for search in searches] == [at < look * MOST_CLAIMS for at in range(len(searches))]
 
 
 def test_claims_are_made_in_the_order_of_the_line() -> None:
     site = Site()
-    rooms = {client: [Room() for _ in range(MOST_SEARCHES)] for client in ("many", "few")}
-    rooms["few"] = rooms["few"][:1]
-    for client, searches in rooms.items():
-        for room in searches:
-            ticket = Ticket(client, 1.0, "m", room)
+    searches = {client: [FakeSearch() for _ in range(MOST_SEARCHES)] for client in ("many", "few")}
+    searches["few"] = searches["few"][:1]
+    for client, its_searches in searches.items():
+        for search in its_searches:
+            ticket = Ticket(client, 1.0, "m", search)
             site.line.enter(ticket, site.call(ticket))
-    served = Ticket("many", 1.0, "m", Room(True))
+    served = Ticket("many", 1.0, "m", FakeSearch(True))
     site.line.enter(served, site.call(served))
     site.line.went(served, 10_000)
     site.line.leave(served)
     for _ in range(2):
         site.line.look()
-    assert rooms["few"][0].claims == 1, "its client has been given nothing yet"
+    assert searches["few"][0].claims == 1, "its client has been given nothing yet"
 
 
 def test_who_is_sent_away_is_told_how_many_stood_before() -> None:

@@ -9,7 +9,7 @@ import pytest
 from router.clients import Client, ClientSpec
 from router.observe.instruments import Histogram
 from router.routing.fair_queue import Ticket
-from router.routing.line import RoomLimits
+from router.routing.line import LineLimits
 from router.routing.waiting_room import Verdict, WaitingRoom
 from router.wire.limits import ClientError
 
@@ -46,7 +46,7 @@ class Places:
 
 def room(timeout_s: float = 5.0, max_requests: int = 100) -> WaitingRoom:
     return WaitingRoom(
-        RoomLimits(1.0, timeout_s, max_requests), time.monotonic, Histogram("w", "", ("client", "reason"))
+        LineLimits(1.0, timeout_s, max_requests), time.monotonic, Histogram("w", "", ("client", "reason"))
     )
 
 

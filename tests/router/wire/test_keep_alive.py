@@ -104,7 +104,7 @@ async def test_who_stands_in_line_is_told_the_place_until_it_goes(path: str, sig
             body = {key: said if key in ("messages", "input") else value for key, value in BODIES[path].items()}
             await client.send(post(path, body, *codex))
             async with asyncio.timeout(5):
-                while router.leases + len(router.parts.room) <= number:
+                while router.leases + len(router.parts.waiting_room) <= number:
                     await asyncio.sleep(0.002)
         answers = []
         for client in clients:
@@ -227,9 +227,9 @@ async def test_a_client_that_hangs_up_frees_its_place() -> None:
         async with wire(router.port) as client:
             await client.send(post(CHAT, {**BODIES[CHAT], "messages": [{"role": "user", "content": "x" + TEXT}]}))
             assert (await client.head())[0] == 200
-            assert len(router.parts.room) == 1
+            assert len(router.parts.waiting_room) == 1
         async with asyncio.timeout(2):
-            while router.parts.room:
+            while router.parts.waiting_room:
                 await asyncio.sleep(0.002)
         assert (await first).status_code == 200
 

@@ -2,16 +2,16 @@
 
 from router.observe.metrics import Instruments
 from router.routing.fair_queue import Ticket
-from router.routing.line import RoomLimits
+from router.routing.line import LineLimits
 from router.routing.waiting_room import WaitingRoom
-from router.status.door import MOST_MODELS, MOST_WAITING, models, waiting
+from router.status.waiting import MOST_MODELS, MOST_WAITING, models, waiting
 from tests.router.fleets import MODEL, make_fleet
-from tests.router.routing.test_line import Room
+from tests.router.routing.test_line import FakeSearch
 from tests.router.sessions.admission.test_admission import Site
 
 
 def room_with(*tickets: Ticket) -> WaitingRoom:
-    room = WaitingRoom(RoomLimits(1.0, 60.0, 1000), lambda: 10.0, Instruments().queue_wait)
+    room = WaitingRoom(LineLimits(1.0, 60.0, 1000), lambda: 10.0, Instruments().queue_wait)
     for ticket in tickets:
         room.line.enter(ticket, lambda: None)
     return room
@@ -19,7 +19,7 @@ def room_with(*tickets: Ticket) -> WaitingRoom:
 
 def test_each_request_in_line_with_what_it_waits_for() -> None:
     first = Ticket("team", 1.0, "m\n1")
-    second = Ticket("other", 1.0, MODEL, Room(), patient=True, lacks_room=True)
+    second = Ticket("other", 1.0, MODEL, FakeSearch(), patient=True, lacks_room=True)
     told = waiting(room_with(first, second), 12.5)
     assert [(each["client"], each["waits_for"]) for each in told] == [("team", "saturated"), ("other", "memory")]
     assert [each["known_session"] for each in told] == [False, True]

@@ -1,4 +1,5 @@
-"""Who waits in the router, for what, and for how long."""
+"""Which requests wait in the router's line, for what and for how long, and what admission does with each model's
+sessions."""
 
 from itertools import islice
 from typing import Any
@@ -11,11 +12,13 @@ from router.routing.waiting_room import MEMORY, SATURATED, WaitingRoom
 from router.sessions.admission.admission import SessionAdmission
 
 MOST_WAITING = 50
+"""Requests in line that are shown."""
 MOST_MODELS = 32
+"""Models that are shown."""
 
 
 def waiting(room: WaitingRoom, now: float) -> list[dict[str, Any]]:
-    """The requests in line, as they came; of more than 50, the first."""
+    """The first `MOST_WAITING` requests in line, in the order in which they came."""
     return [_ticket(ticket, now) for ticket in islice(room.line.tickets, MOST_WAITING)]
 
 
@@ -32,10 +35,10 @@ def _ticket(ticket: Ticket, now: float) -> dict[str, Any]:
 def models(fleet: Fleet, admission: SessionAdmission) -> list[dict[str, Any]]:
     """What admission does with the sessions of each model. Reading it makes no model known to it."""
     known = dict(admission.demands())
-    told = []
+    rows = []
     for name, group in islice(fleet.groups.items(), MOST_MODELS):
         usable, demand = available(group), known.get(name)
-        told.append(
+        rows.append(
             {
                 "model": one_line(name),
                 "workers": len(group.workers),
@@ -46,4 +49,4 @@ def models(fleet: Fleet, admission: SessionAdmission) -> list[dict[str, Any]]:
                 "room_is_made_after_s": admission.claim_after_s(name, usable) if demand is not None else None,
             }
         )
-    return told
+    return rows
