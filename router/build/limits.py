@@ -7,7 +7,7 @@ from router.build.tuning import Tuning
 from router.clients import Clients
 from router.clients.keys import KeySet
 from router.fleet.worker import MIN_CHAIN_BLOCK_TOKENS
-from router.http.gateway import Admission
+from router.http.gateway import GatewayRules
 from router.http.realtime import HANDSHAKE_S, RealtimeLimits
 from router.prefix.residency import Limits
 from router.relay.worker_client import CONNECT_TIMEOUT_S
@@ -16,10 +16,10 @@ from router.settings import Settings
 from router.wire.routes import Paths
 
 
-def admission_of(settings: Settings, tuning: Tuning, clients: Clients) -> Admission:
+def gateway_rules(settings: Settings, tuning: Tuning, clients: Clients) -> GatewayRules:
     """The clients' rights and limits."""
     worker_key = settings.worker_api_key.value if settings.worker_api_key else ""
-    return Admission(
+    return GatewayRules(
         clients=clients,
         paths=Paths(settings.extra_paths),
         admin_keys=KeySet([settings.admin_api_key.value] if settings.admin_api_key else []),

@@ -8,7 +8,7 @@ from typing import Any
 
 import policies
 from router.build.basics import Basics
-from router.build.limits import admission_of, realtime_limits
+from router.build.limits import gateway_rules, realtime_limits
 from router.build.make_dial import Dial
 from router.build.make_members import Members
 from router.build.make_prompts import Prompts
@@ -18,7 +18,7 @@ from router.fleet.worker import Worker
 from router.fleet.workers import Fleet
 from router.http.control import ControlState, control_app
 from router.http.explain import Explainer
-from router.http.gateway import Admission, Gateway, Parts, Tracer, Ways
+from router.http.gateway import Gateway, GatewayParts, GatewayRules, Tracer, Ways
 from router.http.late_tokens import LateTokens
 from router.http.lessons import Lessons
 from router.http.load_route import LoadRoute
@@ -98,11 +98,11 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
         others=Way(LoadRoute(fleet, reading), relay),
         realtime=Way(RealtimeRoute(fleet), _sessions(inputs)),
     )
-    admission = admission_of(basics.settings, basics.tuning, inputs.clients)
-    control: Any = control_app(_control_state(inputs, explainer, admission, steps.decisions))
+    rules = gateway_rules(basics.settings, basics.tuning, inputs.clients)
+    control: Any = control_app(_control_state(inputs, explainer, rules, steps.decisions))
     return Gateway(
-        admission,
-        Parts(
+        rules,
+        GatewayParts(
             loop=Loop(steps),
             ways=ways,
             control=control,
@@ -164,15 +164,15 @@ def _owners(inputs: GatewayInputs) -> ResponseOwners:
 
 
 def _control_state(
-    inputs: GatewayInputs, explainer: Explainer, admission: Admission, decisions: DecisionLog
+    inputs: GatewayInputs, explainer: Explainer, rules: GatewayRules, decisions: DecisionLog
 ) -> ControlState:
     members = inputs.members
     registry, started_at = members.registry, int(time.time())
     return ControlState(
         members=members.membership,
         page=inputs.page,
-        clients=admission.clients,
-        admin_keys=admission.admin_keys,
+        clients=rules.clients,
+        admin_keys=rules.admin_keys,
         draining=inputs.draining,
         explainer=explainer,
         decided=registry.decide if registry is not None else _ignore,

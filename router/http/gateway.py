@@ -1,4 +1,4 @@
-"""The ASGI application in front: admission, keys, body, and which route answers. Bare ASGI: this is the hot path.
+"""The ASGI application in front: keys, limits, body, and which route answers. Bare ASGI: this is the hot path.
 
 The control plane (health, metrics, models, admin) is another ASGI application behind it. This is the outermost
 request boundary: whatever goes wrong inside, the client gets an answer in its API's style, and the request is logged
@@ -61,8 +61,8 @@ class Tracer(Protocol):
         ...
 
 
-class Admission(msgspec.Struct, frozen=True):
-    """The rules for admitting requests."""
+class GatewayRules(msgspec.Struct, frozen=True):
+    """Which requests are let in, and what workers get of them."""
 
     clients: Clients
     paths: Paths
@@ -88,7 +88,7 @@ class Ways:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class GatewayParts:
     """What the gateway hands requests to, and reports to."""
 
     loop: Loop
@@ -105,8 +105,8 @@ class Parts:
 class Gateway:
     """The application that uvicorn serves."""
 
-    def __init__(self, admission: Admission, parts: Parts) -> None:
-        self._admission = admission
+    def __init__(self, rules: GatewayRules, parts: GatewayParts) -> None:
+        self._rules = rules
         self._loop = parts.loop
         self._ways = parts.ways
         self._control = parts.control
@@ -158,9 +158,9 @@ class Gateway:
             if exchange.tunnel is not None:
                 exchange.received_at = exchange.clock()
                 return await self._loop.serve(exchange, self._ways.realtime, b"", progress)
-            self._admission.paths.check(exchange.path, exchange.method)
+            self._rules.paths.check(exchange.path, exchange.method)
             check_query(client, exchange.target)
-            body = await self._read(exchange, self._admission.max_body_bytes)
+            body = await self._read(exchange, self._rules.max_body_bytes)
             exchange.received_at = exchange.clock()
             way = self._ways.prompts if exchange.api else self._ways.others
             return await self._loop.serve(exchange, way, body, progress)
@@ -185,20 +185,18 @@ class Gateway:
         """Answer with an error; a client that reads nothing is cut, or its request would never end."""
         try:
             with self._watchdog.watch() as watch:
-                watch.enter(Stage.CLIENT_STALL, self._admission.body_timeout_s)
+                watch.enter(Stage.CLIENT_STALL, self._rules.body_timeout_s)
                 await exchange.fail(error)
         except StageTimeoutError:
             exchange.cut()
 
     def _admit(self, exchange: Exchange, raw_headers: RawHeaders) -> Client:
         """The request's client, which has entered and must leave. Raises ApiError."""
-        admission = self._admission
+        rules = self._rules
         exchange.request_id = f"{random.getrandbits(128):032x}"
-        headers = exchange.headers = RequestHeaders(
-            raw_headers, admission.forward_credentials, admission.session_header
-        )
-        if admission.forward_credentials and admission.admin_keys:
-            headers.forget_keys(admission.admin_keys.accepts)
+        headers = exchange.headers = RequestHeaders(raw_headers, rules.forward_credentials, rules.session_header)
+        if rules.forward_credentials and rules.admin_keys:
+            headers.forget_keys(rules.admin_keys.accepts)
         if self._tracing is not None:
             context = exchange.trace = self._tracing.begin(raw_headers)
             headers.replace(TRACEPARENT, context.header)
@@ -211,19 +209,19 @@ class Gateway:
         if headers.upgrade == b"websocket" and exchange.tunnel is None:
             raise ApiError(501, "WebSocket connections are served at GET /v1/realtime only.", "not_implemented")
         client = self._identify(exchange, headers.authorization)
-        if self.in_flight > admission.max_in_flight:
+        if self.in_flight > rules.max_in_flight:
             raise ApiError(503, "The router has too many requests in flight.", "overloaded", retry_after_s=1)
-        if admission.worker_authorization:
-            headers.forward.append((b"authorization", admission.worker_authorization))
-        exchange.decision_headers = admission.decision_headers or (
-            bool(admission.admin_keys) and admission.admin_keys.accepts(headers.admin_key)
+        if rules.worker_authorization:
+            headers.forward.append((b"authorization", rules.worker_authorization))
+        exchange.decision_headers = rules.decision_headers or (
+            bool(rules.admin_keys) and rules.admin_keys.accepts(headers.admin_key)
         )
         if refusal := client.enter():
             raise limit_error(client, refusal)
         return client
 
     def _identify(self, exchange: Exchange, authorization: bytes) -> Client:
-        client = self._admission.clients.find(authorization)
+        client = self._rules.clients.find(authorization)
         if client is None:
             raise ApiError(401, "Incorrect API key provided.", "invalid_api_key")
         exchange.client = client
@@ -232,14 +230,14 @@ class Gateway:
         return client
 
     async def _read(self, exchange: Exchange, most: int) -> bytes:
-        admission, cycle = self._admission, exchange.cycle
+        rules, cycle = self._rules, exchange.cycle
         if (body := whole_body(cycle, most)) is not None:
             return body
         try:
             with self._watchdog.watch() as watch:
 
                 def progressed() -> None:
-                    watch.enter(Stage.UPLOAD, admission.body_timeout_s)
+                    watch.enter(Stage.UPLOAD, rules.body_timeout_s)
 
                 length = exchange.headers.content_length
                 return await read_body(exchange.receive, length, most, cycle.held, progressed)
@@ -254,7 +252,7 @@ class Gateway:
             headers = exchange.headers = RequestHeaders(scope["headers"], False)
             body = b""
             if self._is_operator(headers):
-                most = self._admission.max_body_bytes
+                most = self._rules.max_body_bytes
                 body = await self._read(
                     exchange, most if scope["raw_path"] == EXPLAIN else min(most, MAX_CONTROL_BYTES)
                 )
@@ -275,14 +273,14 @@ class Gateway:
             forget_body(exchange.cycle)
 
     def _is_operator(self, headers: RequestHeaders) -> bool:
-        keys = self._admission.admin_keys
+        keys = self._rules.admin_keys
         return bool(keys) and keys.accepts(headers.admin_key or headers.authorization)
 
     def _watched(self, send: Send, watch: Watch) -> Send:
         """`send` with a time limit for a client that reads nothing."""
 
         async def watched(message: dict[str, Any]) -> None:
-            watch.enter(Stage.CLIENT_STALL, self._admission.body_timeout_s)
+            watch.enter(Stage.CLIENT_STALL, self._rules.body_timeout_s)
             await send(message)
             watch.rest()
 
