@@ -41,7 +41,7 @@ from router.routing.owners import ResponseOwners, SharedOwners
 from router.routing.recognition import Recognition
 from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission.admission import SessionAdmission
-from router.sessions.recognition.hints import Names
+from router.sessions.recognition.hints import HintReader
 from router.sessions.shared.fleet_book import FleetBook
 from router.shadow.shadows import Shadows
 from router.status.decisions import DecisionLog
@@ -83,7 +83,7 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
     basics, fleet, prompts = inputs.basics, inputs.fleet, inputs.prompts
     steps = _steps(inputs)
     reading = Reading(prompts.reader, prompts.pool)
-    route = PromptRoute(fleet, reading, prompts.encoders, Names(basics.secret))
+    route = PromptRoute(fleet, reading, prompts.encoders, HintReader(basics.secret))
     explainer = Explainer(
         prompts=route,
         recognition=steps.recognition,

@@ -16,15 +16,18 @@ from router.fleet.worker import Worker
 class Lease:
     """One running request on one worker. Enter at dispatch, leave at the last byte or at any failure."""
 
-    __slots__ = ("_idle_at", "_open", "_queued_tokens", "_tells", "alone_s", "on_end", "prompt_tokens", "worker")
+    __slots__ = (
+        "_idle_at", "_open", "_queued_tokens", "_shows_prefill",
+        "alone_s", "on_end", "prompt_tokens", "worker",
+    )  # fmt: skip
 
-    def __init__(self, worker: Worker, prompt_tokens: int, uncached_tokens: int, tells: bool = False) -> None:
-        """`tells`: its first byte shows the end of its prefill (a stream of an answer to a prompt)."""
+    def __init__(self, worker: Worker, prompt_tokens: int, uncached_tokens: int, shows_prefill: bool = False) -> None:
+        """`shows_prefill`: the first byte shows that prefill has ended, as in the stream of an answer to a prompt."""
         self.worker = worker
         self.prompt_tokens = prompt_tokens
         self._queued_tokens = uncached_tokens
         self._open = False
-        self._tells = tells
+        self._shows_prefill = shows_prefill
         self._idle_at = 0.0
         self.alone_s = 0.0
         """Seconds to its first byte, if it had the worker to itself until then; else 0."""
@@ -36,7 +39,7 @@ class Lease:
         worker = self.worker
         worker.running.held_tokens += self.prompt_tokens
         due = worker.queue_prefill(self._queued_tokens)
-        if self._tells:
+        if self._shows_prefill:
             self._idle_at = worker.idle_at()
             worker.running.lateness.dispatched(self, due)
         worker.count_in_flight(1)
@@ -47,7 +50,7 @@ class Lease:
     def first_byte(self) -> None:
         """Prefill is done: its tokens are no longer work that waits. Safe to call again."""
         self._unqueue()
-        if self._tells:
+        if self._shows_prefill:
             self.worker.running.lateness.answered(self)
             if self._idle_at:
                 self.alone_s = max(0.0, self.worker.idle_at(1) - self._idle_at)
@@ -69,7 +72,7 @@ class Lease:
         self._open = False
         self._unqueue()
         worker = self.worker
-        if self._tells:
+        if self._shows_prefill:
             worker.running.lateness.ended(self)
         worker.running.held_tokens -= self.prompt_tokens
         worker.count_in_flight(-1)

@@ -11,7 +11,7 @@ from router.prompts.encoders import EncoderSet
 from router.prompts.reading import Reading
 from router.routing.asked import Asked
 from router.routing.priority import level_of
-from router.sessions.recognition.hints import Names, with_header
+from router.sessions.recognition.hints import HintReader, with_header
 from router.wire.errors import ApiError
 from router.wire.exchange import Exchange
 from router.wire.limits import model_error
@@ -24,11 +24,11 @@ from tokenizer_cache.prompt import BadRequest
 class PromptRoute:
     """The four prompt APIs."""
 
-    def __init__(self, fleet: Fleet, reading: Reading, encoders: EncoderSet, names: Names) -> None:
+    def __init__(self, fleet: Fleet, reading: Reading, encoders: EncoderSet, hints: HintReader) -> None:
         self._fleet = fleet
         self._reading = reading
         self._encoders = encoders
-        self._names = names
+        self._hints = hints
 
     async def read(self, exchange: Exchange, body: bytes) -> Asked:
         """The request as it was read. Raises ApiError."""
@@ -36,7 +36,7 @@ class PromptRoute:
         assert asked.request is not None
         said = with_header(headers.forward, headers.session)
         label = "" if asked.client is None else asked.client.label
-        hint = self._names.hint(label, asked.group.name, said, asked.request.fields)
+        hint = self._hints.read(label, asked.group.name, said, asked.request.fields)
         level = level_of(headers.priority, asked.request.fields.priority)
         return replace(asked, session=headers.session, hint=hint, level=level)
 

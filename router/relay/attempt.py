@@ -58,7 +58,7 @@ class Attempt:
         self.choice = choice
         self.number = number
         self.body = asked.body if body is None else body
-        self.lease = Lease(worker, choice.prompt_tokens, choice.uncached_tokens, choice.tells)
+        self.lease = Lease(worker, choice.prompt_tokens, choice.uncached_tokens, choice.shows_prefill)
         self.record: PromptRecord | None = None
         if choice.prompt is not None:
             self.record = PromptRecord(index, worker.holder, choice.prompt, choice.cached_tokens)

@@ -51,7 +51,7 @@ class Choice(msgspec.Struct, frozen=True):
     uncached_tokens: int = 0
     prefill_s: float = 0.0
     """Estimated time until prefill is done; confirms the prompt of an answer that comes in one piece."""
-    tells: bool = False
+    shows_prefill: bool = False
     """Its first byte shows the end of its prefill."""
 
     @property

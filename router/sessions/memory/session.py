@@ -28,7 +28,7 @@ class Session:
     __slots__ = (
         "anchors", "answering", "broken", "ended_at", "ending", "family", "family_id", "group", "held_tokens", "id",
         "kept_until", "leaves", "leaving", "own_id", "place", "prompt_tokens", "router", "running", "runs", "since",
-        "start", "told", "turns",
+        "start", "told_anchors", "turns",
     )  # fmt: skip
 
     def __init__(self, group: str = "", session_id: bytes = b"") -> None:
@@ -61,7 +61,7 @@ class Session:
         self.leaving = False
         """It leaves at the end of its turn: another session has waited for long enough."""
         self.anchors: list[bytes] = []
-        self.told: list[bytes] = []
+        self.told_anchors: list[bytes] = []
         """Its anchors as the other routers know them."""
         self.held_tokens = 0
         self.own_id = self.family_id = b""

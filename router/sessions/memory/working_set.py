@@ -59,7 +59,7 @@ class WorkingSet:
     def enter(self, session: Session, now: float) -> None:
         """It is inside from now on, with nothing so far."""
         session.place, session.since, session.leaving = self, now, False
-        session.anchors, session.told, session.held_tokens = [], [], 0
+        session.anchors, session.told_anchors, session.held_tokens = [], [], 0
         self.sessions[session] = None
 
     def hold(self, session: Session, wanted: Footprint) -> None:
@@ -80,7 +80,7 @@ class WorkingSet:
         self._drop(session.anchors)
         self._own_tokens -= session.held_tokens - len(session.anchors) * self.anchor_tokens
         del self.sessions[session]
-        session.anchors, session.told, session.held_tokens = [], [], 0
+        session.anchors, session.told_anchors, session.held_tokens = [], [], 0
         session.place, session.leaving = None, False
 
     def idle_until(self, when: float) -> None:

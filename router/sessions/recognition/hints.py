@@ -79,13 +79,13 @@ class _Metadata(msgspec.Struct):
     session_id: str = ""
 
 
-class Names:
+class HintReader:
     """Hashes what clients say. `secret`: the same on routers that share what they know of sessions."""
 
     def __init__(self, secret: bytes) -> None:
         self._key = blake2b(secret, person=b"session names", digest_size=32).digest()
 
-    def hint(self, client: str, model: str, headers: Iterable[tuple[bytes, bytes]], fields: Fields) -> Hint:
+    def read(self, client: str, model: str, headers: Iterable[tuple[bytes, bytes]], fields: Fields) -> Hint:
         """Of one request. `headers` are in lower case."""
         told = {name: value for name, value in headers if name in _READ}
         claude, others = (b"", b"") if fields.metadata is ABSENT else _of_metadata(fields.metadata)

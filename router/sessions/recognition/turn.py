@@ -23,8 +23,10 @@ UNSTREAMED_SHARE = 0.5
 """Of `session_wait_s`, for answers in one piece: their clients hear nothing before the whole answer."""
 
 
-class Desk(Protocol):
-    """Keeps the account of who is inside: see `SessionAdmission`."""
+class SessionAccount(Protocol):
+    """Keeps account of the sessions and who is inside. `SessionAdmission` is the one of the product.
+
+    A turn passes on what happens to it, in this order. Nothing here blocks or fails."""
 
     def begin(self, turn: "Turn", worker: Worker) -> None: ...
 
@@ -39,12 +41,12 @@ class Turn:
     """From its arrival to its end. `SessionAdmission` alone writes it."""
 
     __slots__ = (
-        "_desk", "arrived_at", "began_at", "broken", "came", "claim", "expected_tokens", "family", "group", "heard",
+        "_account", "arrived_at", "began_at", "broken", "came", "claim", "expected_tokens", "family", "group", "heard",
         "hint", "kept", "parent", "prompt", "session", "session_id", "standing", "streams", "waited", "wanted",
     )  # fmt: skip
 
-    def __init__(self, desk: Desk, group: str, prompt: Prompt, now: float, hint: Hint = NO_HINT) -> None:
-        self._desk = desk
+    def __init__(self, account: SessionAccount, group: str, prompt: Prompt, now: float, hint: Hint = NO_HINT) -> None:
+        self._account = account
         self.group = group
         self.prompt = prompt
         """As it was known when `wanted` was reckoned."""
@@ -106,19 +108,19 @@ class Turn:
 
     def begin(self, worker: Worker) -> None:
         """It goes to `worker`."""
-        self._desk.begin(self, worker)
+        self._account.begin(self, worker)
 
     def answers(self, prompt: Prompt) -> None:
         """Its answer begins. `prompt`: as it is known by now."""
-        self._desk.answers(self, prompt)
+        self._account.answers(self, prompt)
 
     def left(self, prompt: Prompt | None, answered: bool, gone: bool = False) -> None:
         """Its attempt has ended. `prompt`: as it is known by now, if it is; `gone`: the client has hung up."""
-        self._desk.left(self, prompt, answered, gone)
+        self._account.left(self, prompt, answered, gone)
 
     def learn(self, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
         """What the answer said: whether it calls a tool, its length, and what was really cached of the prompt."""
-        self._desk.learn(self, calls, completion_tokens, cached_tokens)
+        self._account.learn(self, calls, completion_tokens, cached_tokens)
 
 
 def _standing(found: Found, related: bool) -> Standing:

@@ -60,7 +60,8 @@ class StreamNews(NamedTuple):
     first: Position | None
     """The oldest entry that is kept."""
     position: bytes
-    told: bool
+    written: bool
+    """The batch that the call brought is in the stream."""
     more: bool
     entries: list[StreamEntry]
 
@@ -162,7 +163,7 @@ class BookExchange:
         call = self._call(body, takes=True, urgent=True)
         await asyncio.wait((call,))  # a cancelled request must not cancel what is read
         news = _news(call.result())
-        return Taken.UNSURE if news is None else Taken.YES if news.told else Taken.NO
+        return Taken.UNSURE if news is None else Taken.YES if news.written else Taken.NO
 
     def _call(
         self, body: bytes, takes: bool = False, urgent: bool = False, asks: bool = False
@@ -184,7 +185,7 @@ class BookExchange:
         if news is None or now_ms is None:
             return
         self._read_at, self._cut_off = self._clock(), False
-        if asks and news.told:
+        if asks and news.written:
             self.book.asks = False
         if position != self._position and not (position and self._position):
             return  # asked before something was missed, or while it was
@@ -223,7 +224,7 @@ def _news(answer: Answer) -> StreamNews | None:
     """The answer, if it is one."""
     if not isinstance(answer, list) or len(answer) < 4 or (len(answer) - 4) % 3:
         return None
-    first, position, told, more = answer[:4]
+    first, position, written, more = answer[:4]
     if not isinstance(first, bytes) or not isinstance(position, bytes) or not ID.fullmatch(position):
         return None
     entries = [
@@ -231,4 +232,4 @@ def _news(answer: Answer) -> StreamNews | None:
         for each, router, raw in zip(answer[4::3], answer[5::3], answer[6::3], strict=True)
         if isinstance(each, bytes) and isinstance(raw, bytes) and isinstance(router, bytes) and NAME.fullmatch(router)
     ]
-    return StreamNews(_id(first) if first else None, position, told == 1, more == 1, entries)
+    return StreamNews(_id(first) if first else None, position, written == 1, more == 1, entries)

@@ -1,6 +1,6 @@
 -- Read what routers have told of sessions since a position, and tell something. Both happen at once, so that a batch
 -- which takes room can be refused if another one has taken some since.
--- Answers {id of the first entry or '', position from now on, 1 if the batch was told, 1 if there is more to read,
+-- Answers {id of the first entry or '', position from now on, 1 if the batch was written, 1 if there is more to read,
 -- and of each entry of another router: its id, the router, the batch}.
 -- KEYS[1]: the stream. ARGV: this router, position ('' for the end), the batch ('' for none), '1' if it takes room, most
 -- entries to read, most bytes of a batch, most bytes of all, entries that are kept, lifetime (ms).

@@ -316,7 +316,7 @@ class FleetBook:
             anchors = []  # a state was missed: all counts as its own
         tokens = max(state.held_tokens, len(anchors) * state.anchor_tokens)
         place.hold(session, Footprint(anchors, state.anchor_tokens, tokens))
-        session.told = anchors
+        session.told_anchors = anchors
         session.leaving = bool(state.flags & LEAVING)
         session.kept_until = written_at + state.keeps_ms / 1000
         if not session.running:
@@ -349,7 +349,7 @@ class FleetBook:
         outside = [each for each in islice(self.admission.book.latest(), RECENT) if each.place is None]
         for session in (*outside, *inside):
             if not session.router:
-                session.told = []
+                session.told_anchors = []
                 self._changed(session)
 
     def lose(self) -> None:

@@ -63,9 +63,9 @@ def crowd_of(admission: SessionAdmission) -> Crowd:
 def state_of(session: Session, pauses: bool, names: NameNumbers, now: float) -> SessionState:
     """A session's. `pauses`: its next turn has not come yet. What is new of its anchors counts as told."""
     place: WorkingSet | None = session.place
-    anchors, told = session.anchors[:MAX_ANCHORS], session.told
+    anchors, told = session.anchors[:MAX_ANCHORS], session.told_anchors
     known = len(told) if anchors[: len(told)] == told else 0
-    session.told = anchors
+    session.told_anchors = anchors
     flags = ANSWERING * session.answering + LEAVING * session.leaving + RETURNED * (not pauses)
     flags += BROKEN * session.broken
     return SessionState(

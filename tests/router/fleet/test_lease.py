@@ -56,10 +56,10 @@ def test_a_prompt_that_has_the_worker_to_itself_is_timed() -> None:
     clock = Clock()
     worker = make_worker(clock=clock)
 
-    def time_to_first(others: int = 0, come: int = 0, tells: bool = True) -> float:
+    def time_to_first(others: int = 0, come: int = 0, shows_prefill: bool = True) -> float:
         """With `others` there before it, and `come` that come before its first byte."""
         crowd = [Lease(worker, 10, 10).__enter__() for _ in range(others)]
-        with Lease(worker, 1000, 300, tells) as lease:
+        with Lease(worker, 1000, 300, shows_prefill) as lease:
             crowd += [Lease(worker, 10, 10).__enter__() for _ in range(come)]
             clock.now += 0.5
             lease.first_byte()
@@ -72,7 +72,7 @@ def test_a_prompt_that_has_the_worker_to_itself_is_timed() -> None:
     assert time_to_first() == 0.5
     assert time_to_first(others=1) == 0
     assert time_to_first(come=1) == 0
-    assert time_to_first(tells=False) == 0, "its first byte comes with its last one"
+    assert time_to_first(shows_prefill=False) == 0, "its first byte comes with its last one"
     elsewhere = Elsewhere(0, 0, 0)
     worker.elsewhere = lambda now: elsewhere
     assert time_to_first() == 0.5

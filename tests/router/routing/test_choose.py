@@ -75,7 +75,7 @@ async def test_a_choice_says_what_is_expected_of_its_worker() -> None:
     assert choice.worker is case.two
     assert (choice.candidates, choice.prompt, choice.format) == (1, PROMPT, case.two.format)
     assert (choice.prompt_tokens, choice.cached_tokens, choice.uncached_tokens) == (150, 0, 150)
-    assert (choice.source, choice.charged_tokens, choice.tells) == ("encoded", 150, True)
+    assert (choice.source, choice.charged_tokens, choice.shows_prefill) == ("encoded", 150, True)
     assert choice.prefill_s == pytest.approx(150 / 8000)
 
 

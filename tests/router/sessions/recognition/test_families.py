@@ -10,7 +10,7 @@ import pytest
 from router.sessions.memory.footprint import footprint_of
 from router.sessions.memory.session import AWAY_S, Session
 from router.sessions.recognition.families import MAX_IDS, MAX_MEMBERS, Families
-from router.sessions.recognition.hints import NO_HINT, Hint, Names
+from router.sessions.recognition.hints import NO_HINT, Hint, HintReader
 from router.sessions.recognition.turn import Turn
 from tests.router.fleets import MODEL
 from tests.router.sessions.admission.test_admission import Site
@@ -18,7 +18,7 @@ from tests.router.sessions.chains import prompt_of
 from tokenizer_cache.bodies.request import parse
 
 CLIENTS: dict[str, Any] = tomllib.loads((Path(__file__).parent / "clients.toml").read_text())
-NAMES = Names(b"secret")
+READER = HintReader(b"secret")
 ITEMS = {"chat": "messages", "messages": "messages", "responses": "input"}
 
 
@@ -57,7 +57,7 @@ def found(name: str, with_ids: bool) -> list[tuple[dict[str, Any], Session]]:
         body = {"model": "m", ITEMS[client["api"]]: [{"role": "user", "content": "x"}], **request.get("body", {})}
         fields = parse(client["api"], json.dumps(body).encode()).fields
         headers = [(key.encode(), value.encode()) for key, value in request.get("headers", {}).items()]
-        hint = NAMES.hint("team", MODEL, headers, fields) if with_ids else NO_HINT
+        hint = READER.read("team", MODEL, headers, fields) if with_ids else NO_HINT
         sessions.append((request, site.whole(hint, *map(tuple, request["prompt"]))))
     return sessions
 

@@ -11,18 +11,18 @@ from router.sessions.recognition.hints import (
     MAX_METADATA_BYTES,
     NO_HINT,
     Hint,
-    Names,
+    HintReader,
     with_header,
 )
 from tokenizer_cache.bodies.request import parse
 
-NAMES = Names(b"secret")
+READER = HintReader(b"secret")
 
 
 def hint(headers: dict[str, str] | None = None, *, client: str = "a", model: str = "m", **fields: Any) -> Hint:
     body = {"model": "m", "messages": [{"role": "user", "content": "x"}], **fields}
     pairs = [(name.encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
-    return NAMES.hint(client, model, pairs, parse("chat", json.dumps(body).encode()).fields)
+    return READER.read(client, model, pairs, parse("chat", json.dumps(body).encode()).fields)
 
 
 def test_nothing_said_is_no_hint() -> None:
@@ -41,7 +41,7 @@ def test_an_id_is_hashed_with_its_client_and_model() -> None:
     ]
     assert len({one, *others}) == 4
     assert (
-        Names(b"other").hint(
+        HintReader(b"other").read(
             "a", "m", [(b"x-session-id", b"s")], parse("chat", b'{"model":"m","messages":[{}]}').fields
         )
         != one
@@ -85,7 +85,7 @@ def test_the_operators_own_header_comes_first_of_its_kind() -> None:
     assert with_header([(b"a", b"b")], b"") == [(b"a", b"b")]
     said = with_header([(b"x-session-id", b"o"), (b"x-team-session", b"s")], b"s")
     fields = parse("chat", b'{"model":"m","messages":[{}]}').fields
-    assert NAMES.hint("a", "m", said, fields) == hint({"x-session-id": "s"})
+    assert READER.read("a", "m", said, fields) == hint({"x-session-id": "s"})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whose turn a request is, and that all that becomes of it is told to the desk that made it."""
+"""Whose turn a request is, and that all that becomes of it is told to the account that made it."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.router.sessions.chains import prompt_of
 PROMPT = prompt_of(("a", 3000))
 
 
-class Desk:
+class Account:
     """Notes what it is told."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ def inside() -> Session:
     ],
 )
 def test_its_standing_follows_from_what_was_found(found: Found, family: Any, standing: str, known: bool) -> None:
-    turn = Turn(Desk(), MODEL, PROMPT, 1.0)
+    turn = Turn(Account(), MODEL, PROMPT, 1.0)
     assert (turn.standing, turn.known, turn.inside) == ("new", False, False)
     turn.found(found, family)
     assert (turn.standing, turn.known, turn.inside) == (standing, known, standing == "inside")
@@ -59,7 +59,7 @@ def test_its_standing_follows_from_what_was_found(found: Found, family: Any, sta
 
 def test_a_session_that_lost_its_place_meanwhile_is_not_inside() -> None:
     session = inside()
-    turn = Turn(Desk(), MODEL, PROMPT, 1.0)
+    turn = Turn(Account(), MODEL, PROMPT, 1.0)
     turn.found(Found(session, None), None)
     session.place.leave(session)
     assert not turn.inside
@@ -67,14 +67,14 @@ def test_a_session_that_lost_its_place_meanwhile_is_not_inside() -> None:
 
 
 def test_the_desk_is_told_all_of_it() -> None:
-    desk, worker = Desk(), make_worker()
-    turn = Turn(desk, MODEL, PROMPT, 1.0)
+    account, worker = Account(), make_worker()
+    turn = Turn(account, MODEL, PROMPT, 1.0)
     turn.begin(worker)
     turn.answers(PROMPT)
     turn.left(PROMPT, True)
     turn.left(None, False, gone=True)
     turn.learn(True, 7, None)
-    assert desk.told == [
+    assert account.told == [
         ("begin", turn, worker),
         ("answers", turn, PROMPT),
         ("left", turn, PROMPT, True, False),
