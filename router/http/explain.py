@@ -31,7 +31,7 @@ class Explainer:
 
     async def explain(self, api: str, body: bytes) -> dict[str, Any]:
         """The decision as JSON. Raises ApiError like the request itself would."""
-        asked = self.chooser.arrived(await self.recognition.complete(await self.prompts.ask(api, body)))
+        asked = self.chooser.with_turn(await self.recognition.complete(await self.prompts.ask(api, body)))
         try:
             sight = await self.chooser.look(asked)
             chosen = self.chooser.choose(asked, sight)

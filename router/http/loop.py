@@ -104,7 +104,7 @@ class Loop:
         try:
             if asked.response_id:
                 asked = await with_owner(asked, steps.owners)
-            asked = progress.asked = steps.chooser.arrived(await steps.recognition.complete(asked))
+            asked = progress.asked = steps.chooser.with_turn(await steps.recognition.complete(asked))
             while True:
                 choice = await self._choose(asked, failed, outcome.kind, progress, alive)
                 attempt = self._begin(asked, choice, charge, progress)

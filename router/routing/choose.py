@@ -61,7 +61,7 @@ class Choice(msgspec.Struct, frozen=True):
 
     @property
     def charged_tokens(self) -> int:
-        """What a client pays for it, as far as is known: an owner's cache is not looked at."""
+        """Tokens that a client pays for, as far as is known: what an owner has cached is not looked up."""
         return self.uncached_tokens if self.prompt is not None else self.prompt_tokens
 
 
@@ -72,20 +72,20 @@ class Chooser:
         self,
         fleet: Fleet,
         decider: Decider,
-        room: WaitingRoom,
+        waiting_room: WaitingRoom,
         book: FleetBook,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._book = book
         self._fleet = fleet
         self._decider = decider
-        self._room = room
+        self._waiting_room = waiting_room
         self._admission = book.admission
         self._clock = clock
-        self._bound_s = room.limits.bound_s
+        self._bound_s = waiting_room.limits.bound_s
 
-    def arrived(self, asked: Asked) -> Asked:
-        """The same, with the session whose turn it is. Raises ApiError 400 for a prompt that no worker's KV memory
+    def with_turn(self, asked: Asked) -> Asked:
+        """The request with the session whose turn it is. Raises ApiError 400 for a prompt that no worker's KV memory
         holds."""
         for prompt in asked.prompts.values():
             if prompt.exact and prompt.tokens > LEAST_TOO_LONG and too_long(prompt, asked.group):
@@ -95,13 +95,15 @@ class Chooser:
         return asked if turn is None else replace(asked, turn=turn)
 
     async def decide(self, asked: Asked, failed: Collection[Worker] = ()) -> Decision | None:
-        """Look and choose, without those that have failed it; None if there is no room for it anywhere. A request that
-        has failed once goes wherever it can. Raises NoWorkerError."""
+        """Look and choose, without the workers that have `failed` the request; None if no worker has room for it.
+
+        A request that has failed once goes to any worker, with room or without. Raises NoWorkerError."""
         return self.choose(asked, await self.look(asked, failed), bool(failed))
 
     async def look(self, asked: Asked, failed: Collection[Worker] = ()) -> Sight:
-        """Who could serve it, and what each holds of its prompt. Whose turn it is, of nobody that this router knows, it
-        asks the other routers in the same round trip."""
+        """Find the workers that could serve the request, and what each holds of its prompt.
+
+        If this router does not know the session, the other routers are asked in the same round trip."""
         fresh = self._book.refresh(asked.turn)
         sight = await self._decider.look(asked.group, asked.prompts, failed)
         if fresh is not None and not fresh.done():
@@ -110,39 +112,45 @@ class Chooser:
         return sight
 
     async def reserve(self, asked: Asked, decision: Decision) -> bool:
-        """Have the other routers know of the room that it takes; False if they have taken it. The attempt must begin
-        before anything else is awaited."""
+        """Tell the other routers of the room that the request takes; False if one of them has taken it meanwhile.
+
+        The attempt must begin before anything else is awaited."""
         return await self._book.reserve(asked.turn, decision.worker)
 
     def choose(self, asked: Asked, sight: Sight, anywhere: bool = False) -> Decision | None:
-        """The decision on what was seen. Pure but for the policy's own counters."""
-        places: Sequence[Worker] = sight.workers
-        if asked.turn is not None and not anywhere and places:
-            places = self._admission.places(asked.turn, places)
-            if not places and len(sight.workers) < len(asked.group.workers):  # a sample of a large fleet
-                places = self._admission.places(asked.turn, available(asked.group))[:SMALL_FLEET]
-            if not places:
+        """The decision on what was seen; None if no worker has room for the turn. `anywhere`: room does not count.
+
+        Pure but for the policy's own counters."""
+        workers: Sequence[Worker] = sight.workers
+        if asked.turn is not None and not anywhere and workers:
+            workers = self._admission.workers_for(asked.turn, workers)
+            if not workers and len(sight.workers) < len(asked.group.workers):  # a sample of a large fleet
+                workers = self._admission.workers_for(asked.turn, available(asked.group))[:SMALL_FLEET]
+            if not workers:
                 return None
-        return self._decider.choose(Sight(places, sight.held), asked.prompts, asked.session)
+        return self._decider.choose(Sight(workers, sight.held), asked.prompts, asked.session)
 
     def costs(self, asked: Asked, decision: Decision) -> list[float]:
         """The policy's cost for each candidate of `decision`: to explain it."""
         return self._decider.costs(decision, asked.prompts, asked.session)
 
     def must_wait(self, asked: Asked, decision: Decision | None) -> bool:
-        """Is there no room, is every worker saturated, or does another request wait already? A request without a prompt
-        never waits, and a turn whose memory is kept not for those that wait for room."""
+        """Is there no room, is every worker saturated, or does another request wait already?
+
+        A request without a prompt never waits. Nor does a turn whose memory is kept, while others wait for room."""
         if decision is None:
             return True
         if not asked.prompts or self._admission.pinned(asked.turn):
             return False
-        if self._room.crowded(asked.group.name):
+        if self._waiting_room.crowded(asked.group.name):
             return True
         return bool(self._bound_s) and saturated(decision, self._bound_s, self._clock())
 
     async def wait(self, asked: Asked, alive: KeepAlive) -> Decision:
-        """Wait for a place, and decide when there is one: workers may have come and gone meanwhile. `alive` tells the
-        client where it stands. Raises ClientError, and UnservedError for a new session when there are too many."""
+        """Wait in line, and decide when a worker can take the request: workers may have come and gone meanwhile.
+
+        `alive` tells the client how many are before it. Raises ClientError, and UnservedError for a new session when
+        there are too many."""
 
         verdict = Verdict(False, 0)
 
@@ -156,15 +164,15 @@ class Chooser:
 
         search = self.search(asked)
         ticket = ticket_of(asked, search)
-        back = self._room.comes_back(ticket)
+        back = self._waiting_room.comes_back(ticket)
         if search is not None and back:
             search.came(ticket.came)
         elif search is not None and search.hopeless():
             self._admission.refused += 1
-            raise no_room(search.round_s()).behind(len(self._room))
-        alive.before = partial(self._room.line.before, ticket)
+            raise no_room(search.round_s()).behind(len(self._waiting_room))
+        alive.before = partial(self._waiting_room.line.before, ticket)
         try:
-            decision = await self._room.wait(ticket, decide, lambda _: verdict)
+            decision = await self._waiting_room.wait(ticket, decide, lambda _: verdict)
         finally:
             alive.before = None
             if search is not None:
@@ -173,16 +181,16 @@ class Chooser:
         return decision
 
     def search(self, asked: Asked) -> "Search | None":
-        """For room in the workers' KV memory; None for what needs none. It must be ended."""
+        """A search for room in the workers' KV memory; None for a request that needs none. The caller must end it."""
         return Search(self._book, self._fleet, asked, asked.turn, self._clock) if asked.turn is not None else None
 
     def renewed(self, asked: Asked) -> Asked:
-        """The same with its group as it is now."""
+        """The request with its model's workers as they are now."""
         group = self._fleet.group(asked.model)
         return asked if group is None or group is asked.group else replace(asked, group=group)
 
     def judge(self, decision: Decision | None) -> Verdict:
-        """May it go, and at what cost?"""
+        """May the request go as decided, and how many uncached tokens does it cost?"""
         if decision is None:
             return Verdict(False, 0)
         full = bool(self._bound_s) and saturated(decision, self._bound_s, self._clock())
@@ -190,7 +198,7 @@ class Chooser:
 
 
 def ticket_of(asked: Asked, search: "Search | None") -> Ticket:
-    """What stands in line for it."""
+    """The ticket that stands in line for a request."""
     assert asked.client is not None
     turn = asked.request.turn if asked.request is not None else b""
     patient = search is not None and search.patient
@@ -214,16 +222,17 @@ class Search:
 
     @property
     def waited(self) -> bool:
-        """There was no room at a look."""
+        """A look has found no room for the turn."""
         return self._turn.waited
 
     def came(self, at: float) -> None:
-        """The same turn waited before, since then."""
+        """The same turn has waited before: its wait began at `at`."""
         self._turn.arrived_at = at
 
     def found(self) -> bool:
-        """Is there room now? Where no worker is left there is nothing to wait for. It is not looked for again before
-        something has changed."""
+        """Is there room now? Also True where no worker is left, because then there is nothing to wait for.
+
+        Looks again only when something has changed, or after `LEASES_S`."""
         admission, now = self._admission, self._clock()
         self._book.notice(self._turn)
         if admission.changes == self._seen and now < self._again_at:
@@ -236,7 +245,7 @@ class Search:
         return found
 
     def claim(self) -> bool:
-        """Have room made, once it has waited for long enough. False if that was tried a moment ago."""
+        """Have room made, once the turn has waited for long enough. False if that was tried a moment ago."""
         now = self._clock()
         if now < self._claims_at:
             return False
@@ -245,16 +254,16 @@ class Search:
         return True
 
     def hopeless(self) -> bool:
-        """Is it a new session, and are there too many?"""
+        """Is this a new session for which there is no room, and do too many wait already?"""
         workers = self._workers()
         return not self._admission.has_room(self._turn, workers) and self._admission.too_many(self._turn, workers)
 
     def round_s(self) -> float:
-        """Seconds in which all that wait are loaded once."""
+        """Seconds in which the workers compute all that waits for room."""
         return self._admission.round_s(self._turn.group, self._workers())
 
     def end(self) -> None:
-        """It has found room, or looks no more."""
+        """The turn has found room, or looks for it no more."""
         self._admission.go(self._turn)
 
     def _workers(self) -> list[Worker]:
@@ -267,7 +276,7 @@ def too_long(prompt: Prompt, group: ModelGroup) -> bool:
 
 
 def available(group: ModelGroup) -> list[Worker]:
-    """Those that may be given a request now."""
+    """The workers that may be given a request now."""
     return [worker for worker in group.workers if worker.available()]
 
 
@@ -278,7 +287,7 @@ def no_room(round_s: float) -> UnservedError:
 
 
 def choice_of(asked: Asked, decision: Decision) -> Choice:
-    """The decision, as an attempt is made of it. Pure."""
+    """The choice that carries out a decision. Pure."""
     worker, selection = decision.worker, decision.selection
     candidate, prompt = selection.candidate, asked.prompts.get(worker.format)
     if prompt is None:

@@ -1,11 +1,11 @@
-"""Which request is next: start-time fair queueing over clients by the work they ask for, and within a client over the
-levels of its requests; within a level, first come first served.
+"""Which request is next: start-time fair queueing over clients by the work that they ask for, and within a client over
+the levels of its requests. Within a level the first to come is the first served.
 
-Pure: no clock, no tasks. Each client, and each level of it, has a *pass* that grows with what it was given, divided by
-its weight; the lowest pass is next. A client that returns starts at the pass of the one served last: while away it
+Pure: no clock, no tasks. Each client, and each level of it, has a *pass*. A pass grows with what was given, divided by
+the weight, and the lowest one is next. A client that returns starts at the pass of the one served last: while away it
 neither saved nor owed anything. When the queue is full, the client with the most tickets for its weight loses its
-newest one of the last level, so a flood from one client pushes out no other client. Turns of known sessions stay while
-it has others.
+newest one of the last level. So a flood from one client pushes out no other client. A known session's turn is pushed
+out only where the client has no other ticket.
 """
 
 import heapq
@@ -23,20 +23,20 @@ class RoomSearch(Protocol):
 
     @property
     def patient(self) -> bool:
-        """It is a known session's turn."""
+        """The request is a known session's turn."""
         ...
 
     @property
     def waited(self) -> bool:
-        """There was none at a look."""
+        """A look has found no room for it."""
         ...
 
     def found(self) -> bool:
-        """Is there one now?"""
+        """Is there room now?"""
         ...
 
     def claim(self) -> bool:
-        """It has waited for the bound: have room made for it. False if that was tried a moment ago."""
+        """Have room made, as the request has waited for the bound. False if that was tried a moment ago."""
         ...
 
 
@@ -47,27 +47,27 @@ class Ticket:
     client: str
     weight: float
     group: str
-    """The model it asks for: what its turn depends on."""
+    """The model that it asks for."""
     search: "RoomSearch | None" = None
     """Its search for KV memory; None for a request that needs none."""
     level: int = USUAL
-    """How urgent it is among its client's: see `priority`."""
+    """Its level among its client's requests, the lowest first: see `priority`."""
     patient: bool = False
     """A known session's turn: it is not refused for waiting long."""
     came: float = 0.0
-    """It stands in line since then."""
+    """When it came into the line, in seconds of the line's clock."""
     since: float = 0.0
-    """It waits for a worker since then: since it came, or since there was room for it."""
+    """When its wait for a worker began: when it came, or when there was room for it."""
     lacks_room: bool = False
     """At the last look no room was found for it."""
     turn: bytes = b""
-    """The same for the same turn sent again; empty where nothing tells."""
+    """Equal for a turn that is sent again; empty where that is not known."""
     number: int = 0
     """Order of arrival. Set by the queue, unless it comes back to the place where it stood."""
     out: bool = False
     """Pushed out by the queue, which was full."""
     late: bool = False
-    """Its time is over."""
+    """It has waited for too long."""
     before: int = 0
     """Tickets before it when it was pushed out, or its time was over."""
 
@@ -76,24 +76,24 @@ Lane = dict[Ticket, None]
 
 
 class Passes:
-    """How far each of several names has come."""
+    """The pass of each of several names, which are clients or levels."""
 
     def __init__(self) -> None:
         self._at: dict[str | int, float] = {}
         self._reached = 0.0
 
     def enter(self, name: str | int) -> None:
-        """It has come back."""
+        """The name has tickets again. Its pass is at least that of the name served last."""
         self._at[name] = max(self._at.get(name, 0.0), self._reached)
 
     def charge(self, name: str | int, cost: float) -> None:
-        """It was given something of this cost, over its weight."""
+        """Add `cost`, which is divided by its weight already, to the name's pass."""
         at = self._at.get(name, self._reached)
         self._reached = max(self._reached, at)
         self._at[name] = at + cost
 
     def in_order(self, names: Iterable[Name]) -> list[Name]:
-        """Those of which the first is next. All must have entered."""
+        """The names by their passes, the next one first. All must have entered."""
         return sorted(names, key=self._at.__getitem__)
 
     def forget(self, present: Collection[str | int]) -> None:

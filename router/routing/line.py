@@ -22,21 +22,25 @@ MOST_CLAIMS = 4
 inside, each takes 0.7 ms."""
 MAX_RETRY_AFTER_S = 60
 PACE = 0.05
+"""Weight of the last gap between two requests that went, in the mean that `retry_after_s` goes by."""
 
 
 class LineLimits(msgspec.Struct, frozen=True):
-    """What waits how long. Times in seconds."""
+    """Bounds of the line. Times are seconds."""
 
     bound_s: float
-    """A worker is saturated for what would wait there longer than this; 0: nothing waits for that."""
+    """A worker is saturated for a request that would wait there longer than this; 0: no worker ever is."""
     timeout_s: float
     """The longest wait for a worker that is not saturated."""
     max_requests: int
+    """Requests in line at most; with more, one is pushed out."""
 
 
 class Line:
-    """All requests that wait in this router. Each is called when it may try, when it was pushed out, and when its time
-    is over; its ticket says which."""
+    """All requests that wait in this router.
+
+    Each is called when it may try, when it was pushed out, and when it has waited for too long. Its ticket says
+    which."""
 
     def __init__(self, limits: LineLimits, clock: Callable[[], float]) -> None:
         self.limits = limits
@@ -66,14 +70,15 @@ class Line:
         return iter(self._calls)
 
     def before(self, ticket: Ticket) -> int:
-        """How many stood before it when that was last counted; all of them before one that was not here. It is counted
-        once between two looks, as all may ask at the same moment."""
+        """How many tickets stood before this one at the last count; all of them for a ticket that was not here.
+
+        They are counted once between two looks, because all may ask at the same moment."""
         if self._places is None:
             self._places = {other: place for place, other in enumerate(self._queue.in_order())}
         return self._places.get(ticket, len(self))
 
     def enter(self, ticket: Ticket, call: Callable[[], None]) -> None:
-        """Stand in line. Somebody else's newest ticket, or this one, may be pushed out for it."""
+        """Stand in line. Where that is full, another client's newest ticket, or this one, is pushed out."""
         now = self._clock()
         ticket.came, ticket.since = ticket.came or now, ticket.since or now
         self._calls[ticket] = call
@@ -98,22 +103,23 @@ class Line:
                 self._call(ticket)
 
     def stay(self, ticket: Ticket, call: Callable[[], None]) -> None:
-        """It tried, and must wait on: so must the others of its group, until the next look."""
+        """The ticket has tried and must wait on. Nor do others of its group try before the next look."""
         self._blocked.add(ticket.group)
         self._calls[ticket] = call
         self._trying = None
         self.give()
 
     def went(self, ticket: Ticket, cost_tokens: int) -> None:
-        """It goes to a worker. Call before `leave`."""
+        """The ticket's request goes to a worker. Call before `leave`."""
         now = self._clock()
         self._queue.served(ticket, MIN_COST_TOKENS + cost_tokens)
         self._gap_s += PACE * (min(now - self._went_at, float(MAX_RETRY_AFTER_S)) - self._gap_s)
         self._went_at = now
 
     def leave(self, ticket: Ticket) -> bool:
-        """It does not wait any more. Safe for a ticket that was pushed out. Returns whether it was trying: then `give`
-        must be called once it has taken its lease."""
+        """The ticket does not wait any more. Safe for one that was pushed out.
+
+        Returns whether it was trying. Then `give` must be called once its request has taken its lease."""
         self._queue.leave(ticket)
         self._calls.pop(ticket, None)
         if self._trying is not ticket:
@@ -123,7 +129,7 @@ class Line:
 
     @property
     def retry_after_s(self) -> int:
-        """The time in which the line so far should have gone."""
+        """Seconds in which the line as it is now should have gone, from 1 to 60."""
         return min(max(1, math.ceil(len(self._calls) * self._gap_s)), MAX_RETRY_AFTER_S)
 
     def _may_try(self, ticket: Ticket) -> bool:

@@ -117,7 +117,7 @@ class VirtualRouter:
         prompts = {worker.format: order.prompt for worker in group.workers[:1]}
         asked = Asked(group=group, model=MODEL, session=order.session, stream=True, prompts=prompts)
         try:
-            asked = self.chooser.arrived(asked)
+            asked = self.chooser.with_turn(asked)
         except ApiError as error:
             order.ended(Try(self, order, None, (), f"status_{error.status}"))
             return

@@ -13,7 +13,8 @@ from router.fleet.lease import Lease
 from router.fleet.workers import Fleet
 from router.prefix.index import Held, Record
 from router.prefix.residency import Limits, Residency
-from router.sessions.shared.fleet_book import FleetBook, Taken
+from router.sessions.shared.fleet_book import FleetBook
+from router.sessions.shared.telling import Taken
 
 Clock = Callable[[], float]
 Later = Callable[[Callable[[], None]], None]

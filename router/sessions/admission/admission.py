@@ -28,29 +28,32 @@ MANY = 0.5
 """Where more turns wait than this many for each session under way, that share is less, in proportion. Danger: without
 it, a crowd's loads cost more turns than they let in sooner; with less, the longest waits are longer where few wait."""
 LEAST_TOKENS = 1024
-"""A shorter prompt goes at once and is not counted: it needs little memory, and a session is known from its first
-longer prompt on."""
+"""A shorter prompt goes at once and is not counted: it needs little memory. A session is known from its first longer
+prompt on."""
 MAX_GROUPS = 1024
+"""Models whose demand is remembered."""
 PLENTY = 4
 """Room for this many sessions like it, for each router, is given without asking the others. Danger: with less, what
 they have taken in the last tenth of a second may be the same room."""
 
 
 class SessionAdmission(Rotation):
-    """One router's. `bound_s`: for how long a turn waits at most before the session that is inside for longest makes
-    room for it, 0 for no admission at all; `extra_tokens`: KV tokens of each worker's host."""
+    """One router's admission of sessions.
+
+    `bound_s`: seconds that a turn waits at most before the session that is inside for longest makes room for it; 0 for
+    no admission at all. `extra_tokens`: KV tokens that each worker keeps in its host's memory."""
 
     def __init__(self, bound_s: float, extra_tokens: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(extra_tokens, clock)
         self.bound_s = bound_s
         self.heard = 0
-        """How often something was heard of other routers' sessions."""
+        """Number of times that another router has told of its sessions."""
         self.book = SessionBook()
         self.families = Families()
         self.ids_dropped = 0
-        """Requests whose client called its session something that is no id."""
+        """Requests whose client named its session by something that is no id."""
         self.refused = 0
-        """New sessions that were refused."""
+        """Number of new sessions that were refused."""
         self._demands: dict[str, ModelDemand] = {}
 
     def demand(self, group: str) -> ModelDemand:
@@ -63,7 +66,7 @@ class SessionAdmission(Rotation):
         return demand
 
     def demands(self) -> list[tuple[str, ModelDemand]]:
-        """By model."""
+        """The demand of each model, by name."""
         return list(self._demands.items())
 
     def holds_back(self, group: str) -> bool:
@@ -73,8 +76,9 @@ class SessionAdmission(Rotation):
     def arrive(
         self, group: str, prompts: Mapping[str, Prompt], streams: bool = True, hint: Hint = NO_HINT
     ) -> Turn | None:
-        """Whose turn a request is; None for a prompt that needs little memory. Changes nothing, unless a client says in
-        such a prompt that its session ends."""
+        """The turn that a request is; None for a prompt that needs little memory.
+
+        Changes nothing, unless the client says in such a prompt that its session ends."""
         if not self.bound_s:
             return None
         self.ids_dropped += hint.dropped
@@ -91,15 +95,15 @@ class SessionAdmission(Rotation):
         return turn
 
     def recognise(self, turn: Turn) -> None:
-        """Look whose turn it is, by what is known now."""
+        """Find the session whose turn it is, by what is known now."""
         found, hint, turn.heard = self.book.find(turn.prompt), turn.hint, self.heard
         if hint is NO_HINT:
             turn.found(found, None)
         else:
             turn.found(self.families.find(found, hint, turn.prompt), self.families.of(hint))
 
-    def places(self, turn: Turn | None, workers: Sequence[Worker]) -> Sequence[Worker]:
-        """Those of `workers` to which the turn may go now, in their order; none if it must wait."""
+    def workers_for(self, turn: Turn | None, workers: Sequence[Worker]) -> Sequence[Worker]:
+        """The workers among `workers` to which the turn may go now, in their order; none if it must wait."""
         if turn is None:
             return workers
         now, demand = self._clock(), self.demand(turn.group)
@@ -114,12 +118,13 @@ class SessionAdmission(Rotation):
         return [worker for worker in workers if self._has_room(turn, worker, now)]
 
     def has_room(self, turn: Turn, workers: Iterable[Worker]) -> bool:
-        """Is there any place for a turn that waits?"""
+        """Has any of these workers room for a turn that waits?"""
         now = self._clock()
         return not self.holds_back(turn.group) or any(self._has_room(turn, worker, now) for worker in workers)
 
     def takes_room(self, turn: Turn, worker: Worker, routers: int) -> bool:
-        """Does it take room at this worker, which another one of so many routers might give at the same moment?"""
+        """Does the turn take room at this worker that another of `routers` routers might give away at the same
+        moment?"""
         place, capacity = self.sets.get(worker.holder), self._capacity(worker)
         if not capacity or not self.holds_back(turn.group):
             return False
@@ -128,27 +133,27 @@ class SessionAdmission(Rotation):
         return turn.home is not place and place.tokens + turn.wanted.tokens * routers * PLENTY > self._limit(worker)
 
     def fits(self, turn: Turn, worker: Worker) -> bool:
-        """Is there room for it at this worker, whether or not it would wait for that?"""
+        """Has this worker room for the turn, whether or not the turn would wait for that?"""
         return self._has_room(turn, worker, self._clock())
 
     def pinned(self, turn: Turn | None) -> bool:
-        """Does it go at once, while others wait for room?"""
+        """Does the turn go to its session's worker at once, while others wait for room?"""
         return turn is not None and turn.home is not None and self.demand(turn.group).crowded
 
     def wait(self, turn: Turn) -> None:
-        """It waits for room from now on. May be called again."""
+        """The turn waits for room from now on. May be called again."""
         demand = self.demand(turn.group)
         turn.waited = True
         demand.wait(turn)
         self._came(turn, demand)
 
     def go(self, turn: Turn) -> None:
-        """It does not wait any more, whatever became of it. May be called again."""
+        """The turn does not wait any more, whatever became of it. May be called again."""
         self.demand(turn.group).go(turn)
         self._unclaim(turn)
 
     def _came(self, turn: Turn, demand: ModelDemand) -> None:
-        """The pause before it is over: learned once."""
+        """Learn, once, that the pause before this turn is over."""
         session = turn.session
         if not turn.came and session is not None and session.turns:
             demand.returned(session, 0.0 if session.running else turn.arrived_at - session.ended_at)
@@ -168,14 +173,15 @@ class SessionAdmission(Rotation):
         return tokens / max(1.0, sum(worker.prefill_rate for worker in workers))
 
     def claim_after_s(self, group: str, workers: Sequence[Worker], streams: bool = True) -> float:
-        """Room is made for a turn that has waited for this many seconds. It is always more than a round of loads, or
-        loads would take all of the workers' time."""
+        """Seconds after which room is made for a turn that waits.
+
+        They are always more than a round of loads takes, or loads would take all of the workers' time."""
         round_s, rounds = self.round_s(group, workers), max(1.0, self.demand(group).crowd / MANY) / LOADING_SHARE
         bound_s = self.bound_s * (1.0 if streams else UNSTREAMED_SHARE)
         return min(rounds * round_s, (1 - LOADING_SHARE) * bound_s + round_s)
 
     def begin(self, turn: Turn, worker: Worker) -> None:
-        """The turn goes to `worker`."""
+        """The turn goes to `worker`, and its session is inside there from now on."""
         self.go(turn)
         now, demand = self._clock(), self.demand(turn.group)
         session = turn.session
@@ -218,8 +224,10 @@ class SessionAdmission(Rotation):
             self.on_change(session)
 
     def left(self, turn: Turn, prompt: Prompt | None, answered: bool, gone: bool = False) -> None:
-        """The turn's attempt has ended. `prompt`: as it is known by now, if it is; `gone`: its client has hung up, and
-        is likely to send the same again."""
+        """The turn's attempt has ended.
+
+        `prompt`: what is known of it by now, or None. `gone`: its client has hung up, and is likely to send the same
+        turn again."""
         session, now = turn.session, self._clock()
         if session is None:
             return
@@ -254,7 +262,7 @@ class SessionAdmission(Rotation):
         self.free_relatives(session, now)
 
     def free_relatives(self, session: Session, now: float) -> None:
-        """They wait for its turn no more: each has a lease from now on, or leaves."""
+        """The session's relatives wait for its turn no more: each has a lease from now on, or leaves."""
         for relative in () if session.family is None else waited_for(session, now):
             if relative.leaving:
                 self.rotated += 1
@@ -264,7 +272,7 @@ class SessionAdmission(Rotation):
                 self.on_change(relative)
 
     def learn(self, turn: Turn, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
-        """What the answer said: how it ended, how long it was, and what was really cached of the prompt."""
+        """Learn from the answer: how it ended, its length, and how much of the prompt was really cached."""
         session, demand = turn.session, self.demand(turn.group)
         if session is None or not session.turns:
             return
@@ -282,8 +290,10 @@ class SessionAdmission(Rotation):
         self.on_change(session)
 
     def _has_room(self, turn: Turn, worker: Worker, now: float) -> bool:
-        """A session that is larger than what the margin leaves goes in where it is alone. One that is larger than the
-        memory goes at once: waiting would not help it, and the engine says so."""
+        """Has this worker room for the turn now?
+
+        A session that is larger than what the margin leaves has room where it is alone. One that is larger than the
+        whole memory goes at once: waiting would not help it, and the engine says so."""
         place = self.sets.get(worker.holder)
         if place is None:
             return True
@@ -299,26 +309,26 @@ class SessionAdmission(Rotation):
         return place.needs(turn.wanted) <= spare + (lent(turn, place) if turn.family is not None else 0)
 
     def _yield(self, turn: Turn, place: WorkingSet, worker: Worker) -> None:
-        """Its relatives make room for it, as far as that is needed."""
+        """Have relatives of the turn's session leave, as far as it needs their room."""
         for member in yielding(turn, place) if turn.family is not None else ():
             if place.tokens + place.needs(turn.wanted) > self._limit(worker):
                 self._leave(member)
 
     def _end(self, hint: Hint) -> None:
-        """Sessions that a client says are over."""
+        """Forget the sessions that a client says are over."""
         for session in self.families.named(hint):
             if not session.running:
                 self._forget(session)
                 self.on_change(session)
 
     def _forget(self, session: Session) -> None:
-        """It does not come again, as far as is known."""
+        """The session does not come again, as far as is known."""
         self._leave(session)
         self.families.forget(session)
         self.book.forget(session)
 
     def _keep(self, session: Session, demand: ModelDemand, now: float, least_s: float = 0.0) -> None:
-        """An idle session's memory is kept until its lease ends."""
+        """Keep an idle session's memory until its lease ends, and for `least_s` seconds at least."""
         lease_s = demand.lease_s(session.ending)
         session.kept_until = now + (lease_s if lease_s > least_s else least_s)
         session.place.idle_until(session.kept_until)

@@ -11,24 +11,24 @@ from router.sessions.memory.working_set import WorkingSet
 
 
 class Inside:
-    """Of all workers. `extra_tokens`: KV tokens of each worker's host."""
+    """The working sets of all workers. `extra_tokens`: KV tokens that each worker keeps in its host's memory."""
 
     def __init__(self, extra_tokens: int, clock: Callable[[], float]) -> None:
         self.share = 1.0
-        """Of each worker's memory, that is this router's to give: less than 1 while it hears nothing of the others."""
+        """Share of each worker's memory that this router may give: below 1 while it hears nothing of the others."""
         self.on_change: Callable[[Session], None] = lambda session: None
         """Called with a session that the other routers must hear of."""
         self.sets: dict[str, WorkingSet] = {}
-        """By holder: a restarted engine has kept nothing."""
+        """The working sets by holder: a restarted engine is another holder, and has kept nothing."""
         self.changes = 0
-        """How often room may have come free."""
+        """Number of times that room may have come free."""
         self.expired = 0
-        """Sessions whose lease ended before they came back."""
+        """Number of sessions whose lease ended before they came back."""
         self._extra_tokens = extra_tokens
         self._clock = clock
 
     def forget(self, holder: str) -> None:
-        """This worker has lost what it held, or is gone."""
+        """This holder has lost what it held, or is gone."""
         self.changes += 1
         place = self.sets.pop(holder, None)
         if place is not None:
@@ -36,11 +36,11 @@ class Inside:
                 place.leave(session)
 
     def room(self, worker: Worker) -> int:
-        """KV tokens that sessions may need there; 0 when unknown."""
+        """KV tokens that sessions may need at this worker; 0 when unknown."""
         return int(self._limit(worker))
 
     def place_of(self, holder: str) -> WorkingSet:
-        """The working set of this holder, from now on."""
+        """The working set of this holder; a new one where there is none."""
         place = self.sets.get(holder)
         if place is None:
             place = self.sets[holder] = WorkingSet(holder)
@@ -62,7 +62,7 @@ class Inside:
         return sum(self._capacity(worker) for worker in workers)
 
     def end_leases(self) -> None:
-        """Those that are over, of workers too that nobody asks of."""
+        """End the leases that are over, also at workers that no turn asks for."""
         now = self._clock()
         for place in self.sets.values():
             if now >= place.soonest_end:

@@ -20,17 +20,19 @@ class Rotation(Inside, ABC):
     def __init__(self, extra_tokens: int, clock: Callable[[], float]) -> None:
         super().__init__(extra_tokens, clock)
         self.rotated = 0
-        """Sessions that made room for one that had waited."""
+        """Number of sessions that made room for one that had waited."""
         self.outgrown = 0
-        """Idle sessions that left because another one at their worker had grown."""
+        """Number of idle sessions that left because another one at their worker had grown."""
 
     @abstractmethod
     def claim_after_s(self, group: str, workers: Sequence[Worker], streams: bool = True) -> float:
-        """Room is made for a turn that has waited for this many seconds."""
+        """Seconds after which room is made for a turn that waits."""
 
     def claim(self, turn: Turn, workers: Sequence[Worker]) -> None:
-        """The turn has waited for long enough: sessions that are inside for longest make room for it, between two of
-        their turns. May be called again, and should be: the first one that is idle leaves."""
+        """Have the sessions that are inside for longest make room for the turn, if it has waited for long enough.
+
+        A session leaves between two of its turns. So call this again and again: the first session that is idle
+        leaves."""
         now = self._clock()
         worker = next((w for w in workers if turn.claim is not None and self.sets.get(w.holder) is turn.claim), None)
         if worker is None:
@@ -45,7 +47,8 @@ class Rotation(Inside, ABC):
         self._make_room(turn, self.sets[worker.holder], worker, now)
 
     def _claimed(self, turn: Turn, workers: Sequence[Worker], now: float) -> Worker | None:
-        """The worker with the session that is inside for longest, among those that are not promised to others."""
+        """The worker with the session that is inside for longest, among workers whose room is not promised to
+        others."""
         found: tuple[float, Worker] | None = None
         for worker in workers:
             place, limit = self.sets.get(worker.holder), self._limit(worker)
@@ -63,8 +66,8 @@ class Rotation(Inside, ABC):
             turn.claim = None
 
     def _leavers(self, worker: Worker, now: float) -> list[Session]:
-        """Sessions that may make room: inside for longer than their load took, and for one turn at least, unless its
-        client has hung up."""
+        """The sessions that may make room: those inside for longer than their load took, and for one answered turn at
+        least, unless the client has hung up."""
         place = self.sets.get(worker.holder)
         if place is None:
             return []
@@ -72,9 +75,10 @@ class Rotation(Inside, ABC):
         return [s for s in place.sessions if (s.turns or not s.running) and now - s.since > s.held_tokens / rate]
 
     def _make_room(self, turn: Turn, place: WorkingSet, worker: Worker, now: float) -> None:
-        """Have sessions leave until what is claimed there, up to this turn's claim, fits: of those that are inside for
-        longest the idle ones; if that is not enough, those whose turns run leave at their ends, unless another session
-        is idle before."""
+        """Have sessions leave until what is claimed there, up to this turn's claim, fits.
+
+        The idle ones that are inside for longest leave now. If that is not enough, busy ones are marked to leave at the
+        end of their turns, unless another session becomes idle before."""
         room = self._limit(worker) - place.promised_before(turn) - place.claims[turn]
         leavers = sorted(self._leavers(worker, now), key=_since)
         for session in leavers:
@@ -90,7 +94,8 @@ class Rotation(Inside, ABC):
                 staying -= session.held_tokens if staying > room else 0
 
     def _relieve(self, place: WorkingSet, worker: Worker, demand: ModelDemand) -> None:
-        """Sessions inside have outgrown the memory: the one that is inside for longest leaves."""
+        """Have sessions leave while those inside need more than the memory, the one that is inside for longest
+        first."""
         limit = self._capacity(worker) * self.share * (place.margin.share + OVER)
         while limit and place.tokens > limit and len(place.sessions) > 1:
             idle = next(place.idle(self._clock()), None)

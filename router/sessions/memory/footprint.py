@@ -24,15 +24,15 @@ class Footprint(NamedTuple):
     """The memory that one prompt needs."""
 
     anchors: list[bytes]
-    """Of its known part, from its start."""
+    """The anchors of its known part, from its start on."""
     anchor_tokens: int
     """Tokens from one anchor to the next."""
     tokens: int
-    """All of it, in tokens."""
+    """Tokens of the whole prompt and its answer."""
 
 
 def footprint_of(prompt: Prompt, before: Sequence[bytes] = (), answer_tokens: int = 0) -> Footprint:
-    """Of a prompt that may extend another one, whose anchors are `before`, and of its answer."""
+    """The footprint of a prompt and its answer. The prompt may extend another one, whose anchors are `before`."""
     stride = max(1, ANCHOR_TOKENS // prompt.block_tokens)
     step, chain = stride * HASH_BYTES, prompt.chain
     first = (len(before) + 1) * step
@@ -41,7 +41,7 @@ def footprint_of(prompt: Prompt, before: Sequence[bytes] = (), answer_tokens: in
 
 
 def whole_blocks(prompt: Prompt) -> int:
-    """The blocks of its exact part that a prompt which extends this one must have."""
+    """Number of whole, exact blocks that each prompt which extends this one must have too."""
     lasting = (prompt.tokens - CLOSING_TOKENS) // prompt.block_tokens
     return max(0, min(prompt.known_blocks, lasting, len(prompt.chain) // HASH_BYTES))
 

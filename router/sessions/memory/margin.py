@@ -6,27 +6,29 @@ margin is either too thin for some engines, or costs a whole place where few ses
 """
 
 FULL = 0.95
-"""Share at the start."""
+"""`share` at the start."""
 LEAST, MOST = 0.5, 1.0
+"""`share` stays within these."""
 TURNS = 20
 """The share is judged once in this many turns of sessions that kept their place."""
 TOO_MUCH = 0.10
-"""Share of what was kept for them and yet recomputed, above which less is let in."""
+"""If more than this share of what was kept for them was recomputed, less is let in."""
 LITTLE = 0.03
-"""Below this share more is let in, if any session waits."""
+"""If less than this share was recomputed and a session waits, more is let in."""
 DOWN, UP = 0.9, 0.02
+"""`share` is multiplied by the first where too much was recomputed, and raised by the second where little was."""
 
 
 class Margin:
-    """One worker's."""
+    """The margin of one worker."""
 
     __slots__ = ("_expected", "_missed", "_turns", "recomputed_share", "share")
 
     def __init__(self) -> None:
         self.share = FULL
-        """Of the KV memory, that may be needed."""
+        """Share of the KV memory that the sessions inside may need."""
         self.recomputed_share = 0.0
-        """At the last judgement."""
+        """Share of the kept tokens that were recomputed, at the last judgement."""
         self._turns = 0
         self._expected = 0
         self._missed = 0

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 ID_BYTES: Final = 8
 AWAY_S: Final = 600.0
-"""A session waits for a relative for this many seconds at most, and one that was outside for longer is away. Danger:
-without an end, one turn that always runs keeps the memory of fifteen that do not, whoever waits for it."""
+"""Seconds that a session waits for a relative at most. A session that was outside for longer counts as away. Danger:
+without an end, one turn that always runs keeps the memory of fifteen relatives, whoever waits for it."""
 
 
 class Ending(IntEnum):
@@ -23,7 +23,7 @@ class Ending(IntEnum):
 
 
 class Session:
-    """Mutable. The working set writes what is held, admission the rest."""
+    """One session. Its working set writes what it holds, admission writes the rest."""
 
     __slots__ = (
         "anchors", "answering", "broken", "ended_at", "ending", "family", "family_id", "group", "held_tokens", "id",
@@ -35,35 +35,39 @@ class Session:
         self.id = session_id or urandom(ID_BYTES)
         """The same on every router."""
         self.group = group
-        """The model's."""
+        """The model that it is of."""
         self.router = ""
-        """The one that changed it last; empty for this one."""
+        """The router that changed it last; empty for this router."""
         self.runs: dict[str, int] | None = None
-        """Its turns that run through other routers, by router."""
+        """How many of its turns run through each other router."""
         self.leaves: list[bytes] = []
-        """Of its last prompts, the newest last."""
+        """The leaves of its last prompts, the newest last."""
         self.turns = 0
-        """Answered so far."""
+        """Turns that were answered so far."""
         self.running = 0
         """Turns that run now, through all routers."""
         self.answering = False
-        """The answer of the turn that runs has begun, so that the next turn may come before its end was noticed."""
+        """The answer of the turn that runs has begun. So the next turn may come before that one's end was noticed."""
         self.prompt_tokens = 0
-        """Of its last answered turn."""
+        """Length of the prompt of its last answered turn."""
         self.ended_at = 0.0
+        """When its last turn ended."""
         self.ending = Ending.FIRST_ANSWER
+        """How its last turn ended."""
         self.place: Any = None
-        """The working set that it is inside of; None outside."""
+        """The working set that it is inside of; None while it is outside."""
         self.since = 0.0
-        """It came inside then."""
+        """When it came inside."""
         self.kept_until = 0.0
-        """While it is idle: the end of its lease."""
+        """When its lease ends, while it is idle."""
         self.leaving = False
         """It leaves at the end of its turn: another session has waited for long enough."""
         self.anchors: list[bytes] = []
+        """The anchors of what it holds (see `footprint`)."""
         self.told_anchors: list[bytes] = []
         """Its anchors as the other routers know them."""
         self.held_tokens = 0
+        """KV tokens that it needs, with its answer."""
         self.own_id = self.family_id = b""
         """Hashes of what its client calls it and its relatives; empty for what was not said."""
         self.family: Any = None
@@ -75,15 +79,16 @@ class Session:
 
     @property
     def waits_until(self) -> float:
-        """Until then it waits for a relative that runs, as its last answer called a tool."""
+        """When it stops to wait for a relative that runs; the past if it waits for none. It waits if its last answer
+        called a tool."""
         waits = self.family is not None and self.ending is Ending.CALL and self.family.runs
         return self.ended_at + AWAY_S if waits else -math.inf
 
     def busy(self, now: float) -> bool:
-        """A turn of it runs, or it waits for a relative."""
+        """Does a turn of it run, or does it wait for a relative?"""
         return bool(self.running) or now < self.waits_until
 
     @property
     def runs_here(self) -> int:
-        """Turns that run through this router."""
+        """Number of its turns that run through this router."""
         return self.running - sum(self.runs.values()) if self.runs else self.running

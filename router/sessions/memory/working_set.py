@@ -9,7 +9,7 @@ from router.sessions.memory.session import Session
 
 
 class WorkingSet:
-    """One worker's. Sessions enter, grow and leave; what two of them share counts once."""
+    """The sessions inside one worker. They enter, grow and leave; what two of them share counts once."""
 
     __slots__ = ("_anchors", "_own_tokens", "anchor_tokens", "claims", "holder", "margin", "sessions", "soonest_end")
 
@@ -20,16 +20,16 @@ class WorkingSet:
         self.anchor_tokens = 0
         self._own_tokens = 0
         self.soonest_end = math.inf
-        """When the first lease of an idle session ends, at the earliest: `ended_leases` has nothing before."""
+        """No idle session's lease ends before this. `ended_leases` need not be called earlier."""
         self.sessions: dict[Session, None] = {}
-        """Those inside, in the order in which they came."""
+        """The sessions inside, in the order in which they came."""
         self.claims: dict[object, int] = {}
-        """Room that is made for turns that have waited for long, in tokens: the first claim is served first."""
+        """Tokens of room that are made for each turn that has waited for long. The first claim is served first."""
         self.margin = Margin()
 
     @property
     def tokens(self) -> int:
-        """What all of them need."""
+        """KV tokens that the sessions inside need together."""
         return len(self._anchors) * self.anchor_tokens + self._own_tokens
 
     def promised_before(self, turn: object) -> int:
@@ -46,7 +46,7 @@ class WorkingSet:
         return wanted.tokens - self._shared(wanted.anchors) * wanted.anchor_tokens
 
     def _shared(self, anchors: list[bytes]) -> int:
-        """How many of a prompt's anchors are here, by bisection: with one, all before it are."""
+        """How many of a prompt's anchors are here. Found by bisection: where one anchor is here, all before it are."""
         here = self._anchors
         if not anchors or anchors[0] not in here:
             return 0
@@ -57,13 +57,13 @@ class WorkingSet:
         return low
 
     def enter(self, session: Session, now: float) -> None:
-        """It is inside from now on, with nothing so far."""
+        """The session is inside from now on, and holds nothing so far."""
         session.place, session.since, session.leaving = self, now, False
         session.anchors, session.told_anchors, session.held_tokens = [], [], 0
         self.sessions[session] = None
 
     def hold(self, session: Session, wanted: Footprint) -> None:
-        """What a session inside needs has changed: usually it has grown."""
+        """Set what a session inside needs now. Usually that has grown."""
         self.anchor_tokens = wanted.anchor_tokens
         had, new = session.anchors, wanted.anchors
         if new[: len(had)] == had:
@@ -76,7 +76,7 @@ class WorkingSet:
         session.anchors, session.held_tokens = new, wanted.tokens
 
     def leave(self, session: Session) -> None:
-        """Its memory is not kept any more."""
+        """The session's memory is not kept any more."""
         self._drop(session.anchors)
         self._own_tokens -= session.held_tokens - len(session.anchors) * self.anchor_tokens
         del self.sessions[session]
@@ -84,18 +84,18 @@ class WorkingSet:
         session.place, session.leaving = None, False
 
     def idle_until(self, when: float) -> None:
-        """A session inside is idle, and its lease ends then."""
+        """A session inside is idle, and its lease ends at `when`."""
         self.soonest_end = min(self.soonest_end, when)
 
     def ended_leases(self, now: float) -> list[Session]:
-        """Sessions inside whose lease is over."""
+        """The sessions inside whose lease is over."""
         idle = [session for session in self.sessions if not session.running]
         ends = [max(session.kept_until, session.waits_until) for session in idle]
         self.soonest_end = min((end for end in ends if end > now), default=math.inf)
         return [session for session, end in zip(idle, ends, strict=True) if end <= now]
 
     def idle(self, now: float) -> Iterator[Session]:
-        """Sessions inside of which no turn runs, nor of a relative, in the order in which they came."""
+        """The sessions inside that are not busy, in the order in which they came."""
         return (session for session in self.sessions if not session.busy(now))
 
     def _add(self, anchors: list[bytes]) -> None:
@@ -113,5 +113,5 @@ class WorkingSet:
 
 
 def _own(tokens: int, anchors: list[bytes], wanted: Footprint) -> int:
-    """Tokens after the last anchor."""
+    """Tokens behind the last anchor, which no other session shares."""
     return tokens - len(anchors) * wanted.anchor_tokens

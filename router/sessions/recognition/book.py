@@ -13,21 +13,21 @@ from router.sessions.memory.session import Session
 from tokenizer_cache.prompt import Prompt
 
 MAX_SESSIONS = 100_000
-"""Sessions that are remembered. The one that was idle for longest is forgotten. One takes 0.9 KB, and while it is
-inside 0.1 KB more for each 1,000 tokens of its prompt."""
+"""Sessions that are remembered; with more, the one that was idle for longest is forgotten. One takes 0.9 KB, and while
+it is inside 0.1 KB more for each 1,000 tokens of its prompt."""
 LEAVES = 4
 """Earlier prompts of a session by which a fork is known."""
 
 
 class Found(NamedTuple):
-    """Whose prompt it is."""
+    """The session that a prompt belongs to."""
 
     session: Session | None = None
-    """The session that it continues."""
+    """The session that the prompt continues."""
     parent: Session | None = None
-    """Else the session of which it is a branch."""
+    """If it continues none: the session of which it is a branch."""
     broken: bool = False
-    """It is that session by its id alone: the chain has broken off."""
+    """The session is known by the client's id alone: the chain has broken off."""
 
 
 NOBODY = Found()
@@ -46,7 +46,7 @@ class SessionBook:
         return len(self._sessions)
 
     def knows(self, session: Session) -> bool:
-        """Has a prompt of it been answered, or kept?"""
+        """Was a prompt of this session noted?"""
         return session in self._sessions
 
     def find(self, prompt: Prompt) -> Found:
@@ -66,23 +66,23 @@ class SessionBook:
         return self._by_id.get(session_id)
 
     def known(self) -> list[Session]:
-        """All of them, and those whose first turn runs."""
+        """All sessions, also those whose first turn runs."""
         return list(self._by_id.values())
 
     def begin(self, session: Session) -> None:
-        """Its first turn runs: it must be answered, or the session be forgotten."""
+        """The session's first turn runs. Call `note` when it is answered, else `forget`."""
         self._by_id[session.id] = session
 
     def latest(self) -> Iterator[Session]:
-        """All of them, those used last first."""
+        """All sessions with a noted prompt, the one used last first."""
         return reversed(self._sessions)
 
     def note(self, session: Session, prompt: Prompt) -> list[Session]:
-        """A session's prompt was answered. Returns sessions that are forgotten for it."""
+        """Note a prompt of the session. Returns the sessions that are forgotten to make room."""
         return self.note_leaf(session, leaf_of(prompt))
 
     def note_leaf(self, session: Session, leaf: bytes) -> list[Session]:
-        """The same, by the prompt's leaf; empty for none."""
+        """As `note`, by the prompt's leaf; empty for a prompt without one."""
         self._sessions.pop(session, None)
         self._sessions[session] = None
         self._by_id[session.id] = session
@@ -94,7 +94,7 @@ class SessionBook:
         return self._shortened() if len(self._sessions) > self._max_sessions else []
 
     def forget(self, session: Session) -> None:
-        """It never comes again. Safe for one that is not here."""
+        """Forget the session. Safe for one that is not here."""
         self._sessions.pop(session, None)
         self._by_id.pop(session.id, None)
         for leaf in session.leaves:

@@ -1,8 +1,8 @@
 """Sessions that clients say belong together: subagents, and what comes after a compaction.
 
 A family has the room that its members have inside. One of them may always run: the idle ones make room for it. While
-one runs, those keep their memory whose last answer called a tool, as a parent waits for its child. An id that many
-sessions have at once names no family: some fleets send one for all.
+one runs, members whose last answer called a tool keep their memory, as a parent waits for its child. An id that many
+sessions have at once names no family: some fleets send one id for all.
 """
 
 from router.prefix.index import HASH_BYTES
@@ -14,32 +14,33 @@ from router.sessions.recognition.turn import Turn
 from tokenizer_cache.prompt import Prompt
 
 MAX_MEMBERS = 16
-"""Of a family at one time. Danger: with more, strangers under one id push each other's memory out."""
+"""Members of a family at one time. Danger: with more, strangers under one id push each other's memory out."""
 MAX_IDS = 2 * MAX_MEMBERS
-"""By which a family is found. Danger: without a bound, who sends one known id with ever new ones fills the memory."""
+"""Ids by which a family is found. Danger: without a bound, a client that sends one known id with ever new ones fills
+the memory."""
 
 
 class Family:
-    """Mutable. `Families` alone writes it."""
+    """One family. `Families` alone writes it."""
 
     __slots__ = ("ids", "members", "name", "wide")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
         self.ids: set[bytes] = set()
-        """By which it is found: its name, and its members' own."""
+        """The ids by which it is found: its name, and its members' own ids."""
         self.members: dict[Session, None] = {}
         self.wide = False
-        """Too many had the id at once: it says nothing."""
+        """Too many sessions had the id at once, so it says nothing."""
 
     @property
     def runs(self) -> bool:
-        """A turn of any of its members runs."""
+        """Does a turn of any member run?"""
         return not self.wide and any(member.running for member in self.members)
 
 
 class Families:
-    """All that are known to this router, by the hashes of their ids."""
+    """All families that this router knows, by the hashes of their ids."""
 
     def __init__(self) -> None:
         self._by_id: dict[bytes, Family] = {}
@@ -48,16 +49,19 @@ class Families:
         return len(self._by_id)
 
     def of(self, hint: Hint) -> Family | None:
-        """The family of which a request is, by its id, or by the id of the one that it descends from."""
+        """The family of a request, by its own id or by the id of the session that it descends from; None without
+        one."""
         if not hint.family:
             return None
         family = self._by_id.get(hint.family) or self._by_id.get(hint.own)
         return None if family is None or family.wide else family
 
     def find(self, found: Found, hint: Hint, prompt: Prompt) -> Found:
-        """Whose prompt it is, where `found` is what its chain says. A chain that breaks goes on as the same session if
-        one alone has its id, nothing of that runs, and both begin alike; not a second time before it has gone on by its
-        chain, or two chains under one id would take turns as one session."""
+        """The session of a prompt. `found` is what its chain says.
+
+        A chain that breaks goes on as the same session if that session alone has the id, no turn of it runs, and both
+        chains begin alike. It does so once, until the session goes on by its chain again: otherwise two chains under
+        one id would take turns as one session."""
         family = None if found.session is not None or not hint.own else self.of(hint)
         if family is None:
             return found
@@ -74,7 +78,7 @@ class Families:
         return Found(session, broken=True) if goes_on else found
 
     def join(self, session: Session, hint: Hint, now: float) -> None:
-        """A session that is new, or of which another router tells."""
+        """Take a session into its family: a new one, or one that another router has told of."""
         if not hint.family:
             return
         session.own_id, session.family_id = hint.own, hint.family
@@ -92,7 +96,7 @@ class Families:
         session.family = family
 
     def forget(self, session: Session) -> None:
-        """It is no member any more. Safe for one that is none."""
+        """The session is no member any more. Safe for one that is none."""
         family, session.family = session.family, None
         if family is None:
             return
@@ -106,13 +110,13 @@ class Families:
             del self._by_id[own]
 
     def named(self, hint: Hint) -> list[Session]:
-        """Those that have exactly this id."""
+        """The sessions that have exactly this id."""
         family = self.of(hint) if hint.own else None
         return [] if family is None else [member for member in family.members if member.own_id == hint.own]
 
 
 def yielding(turn: Turn, place: WorkingSet) -> list[Session]:
-    """Relatives of a turn's session that make room for it at this place: all are idle, or none."""
+    """Relatives of a turn's session that make room for it at this place. None do while one of them runs."""
     family: Family | None = turn.family
     if family is None or family.wide or family.runs:
         return []
@@ -120,7 +124,7 @@ def yielding(turn: Turn, place: WorkingSet) -> list[Session]:
 
 
 def lent(turn: Turn, place: WorkingSet) -> int:
-    """Tokens that they give up, less what the turn shares with each of them."""
+    """Tokens that yielding relatives give up, less what the turn shares with each of them."""
     needs = place.needs(turn.wanted)
     shared = turn.wanted.tokens - needs
     return sum(max(0, member.held_tokens - shared) for member in yielding(turn, place))

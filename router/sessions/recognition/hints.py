@@ -53,16 +53,16 @@ _CLAUDE: Final = re.compile(r"_session_([0-9A-Za-z-]+)\Z")
 
 
 class Hint(NamedTuple):
-    """Hashes; empty for what was not said."""
+    """Hashes of the ids that a client gave; empty for what it did not give."""
 
     own: bytes = b""
-    """Of this chain of prompts."""
+    """The id of this chain of prompts."""
     family: bytes = b""
-    """Of it and its relatives."""
+    """The id that it shares with its relatives."""
     ends: bool = False
     """The session ends with this request."""
     dropped: bool = False
-    """Something was said that is no id."""
+    """The client gave something that is no id."""
 
 
 NO_HINT: Final = Hint()
@@ -80,13 +80,13 @@ class _Metadata(msgspec.Struct):
 
 
 class HintReader:
-    """Hashes what clients say. `secret`: the same on routers that share what they know of sessions."""
+    """Reads and hashes ids. `secret`: the same on routers that share what they know of sessions."""
 
     def __init__(self, secret: bytes) -> None:
         self._key = blake2b(secret, person=b"session names", digest_size=32).digest()
 
     def read(self, client: str, model: str, headers: Iterable[tuple[bytes, bytes]], fields: Fields) -> Hint:
-        """Of one request. `headers` are in lower case."""
+        """The hint of one request. The names of `headers` are in lower case."""
         told = {name: value for name, value in headers if name in _READ}
         claude, others = (b"", b"") if fields.metadata is ABSENT else _of_metadata(fields.metadata)
         texts = _text(fields.prompt_cache_key), _text(fields.session_id), others

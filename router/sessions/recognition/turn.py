@@ -11,16 +11,16 @@ from router.sessions.recognition.hints import NO_HINT, Hint
 from tokenizer_cache.prompt import Prompt
 
 Standing = Literal["new", "branch", "inside", "returned"]
-"""A session that nobody knows; a branch of a known one, or of a known family; one whose memory is kept; one that had
-given its place up."""
+"""`new`: no router knows the session. `branch`: it branches off a known session, or a known family has it. `inside`:
+its memory is kept. `returned`: it is known, and had left its place."""
 
 
 RETURN_S = 30.0
-"""For so long memory and places in line are kept after a client has hung up, so that the same turn sent again finds
-them. Clients try again within 10 s. Danger: longer, and memory stands idle for clients that never come back."""
+"""Seconds for which memory and places in line are kept after a client has hung up, so that the same turn, sent again,
+finds them. Clients try again within 10 s. Danger: longer, and memory stands idle for clients that never come back."""
 NOTHING_WANTED = Footprint([], 0, 0)
 UNSTREAMED_SHARE = 0.5
-"""Of `session_wait_s`, for answers in one piece: their clients hear nothing before the whole answer."""
+"""Share of `session_wait_s` that a turn waits whose answer comes in one piece: its client hears nothing before."""
 
 
 class SessionAccount(Protocol):
@@ -38,7 +38,7 @@ class SessionAccount(Protocol):
 
 
 class Turn:
-    """From its arrival to its end. `SessionAdmission` alone writes it."""
+    """One turn, from its arrival to its end. `SessionAdmission` alone writes it."""
 
     __slots__ = (
         "_account", "arrived_at", "began_at", "broken", "came", "claim", "expected_tokens", "family", "group", "heard",
@@ -49,77 +49,79 @@ class Turn:
         self._account = account
         self.group = group
         self.prompt = prompt
-        """As it was known when `wanted` was reckoned."""
+        """The prompt, as it was known when `wanted` was reckoned."""
         self.wanted = NOTHING_WANTED
-        """The memory that it needs, with its answer."""
+        """The memory that the turn needs, with its answer."""
         self.arrived_at = now
         self.session: Session | None = None
         """None for a new session until the turn goes to a worker."""
         self.parent: Session | None = None
         """The session of which a new one is a branch."""
         self.broken = False
-        """It is known by its id alone."""
+        """Its session is known by the client's id alone, not by the chain."""
         self.hint = hint
-        """What its client says of its session."""
+        """What the client says of its session."""
         self.family: Any = None
-        """The sessions with which it belongs together."""
+        """The family of its session; None without one."""
         self.standing: Standing = "new"
-        """Whose turn it was when that was last looked for."""
+        """Whose turn it was at the last look."""
         self.streams = True
         """Its answer comes as a stream."""
         self.session_id = b""
-        """Of a new session, once the other routers know it."""
+        """Id of a new session, once the other routers know of it; else empty."""
         self.heard = 0
-        """What had been heard of other routers' sessions by then."""
+        """`SessionAdmission.heard` at that look."""
         self.waited = False
         """There was no room for it at once."""
         self.began_at = 0.0
         self.came = False
-        """The pause before it was learned."""
+        """The pause before this turn was learned."""
         self.kept = False
         """Its session's memory was kept for it."""
         self.expected_tokens = 0
-        """Of its prompt, what was kept."""
+        """Tokens of its prompt that were kept."""
         self.claim: WorkingSet | None = None
-        """Where room is made for it: it has waited for long enough."""
+        """The working set in which room is made for it; None before it has waited for long enough."""
 
     def found(self, found: Found, family: Any) -> None:
-        """Whose turn it is, as far as is known by now."""
+        """Note whose turn it is, as far as is known by now."""
         self.session, self.parent, self.broken = found
         self.family = family
         self.standing = _standing(found, family is not None)
 
     @property
     def known(self) -> bool:
-        """It is of a session that is known, or of a relative."""
+        """Is its session known, or a relative of it?"""
         return self.session is not None or self.parent is not None or self.family is not None
 
     @property
     def home(self) -> WorkingSet | None:
-        """Where its session's memory is kept for it; None where another turn has gone on from the session meanwhile:
-        of several that are sent at once only one is its next turn, and the others need room of their own."""
+        """The working set in which its session's memory is kept for this turn.
+
+        None where another turn of the session runs: of several that are sent at once only one is the next turn, and the
+        others need room of their own."""
         session = self.session
         return None if session is None or (session.running and not session.answering) else session.place
 
     @property
     def inside(self) -> bool:
-        """Its session's memory is kept somewhere."""
+        """Is its session's memory kept at any worker?"""
         return self.session is not None and self.session.place is not None
 
     def begin(self, worker: Worker) -> None:
-        """It goes to `worker`."""
+        """The turn goes to `worker`."""
         self._account.begin(self, worker)
 
     def answers(self, prompt: Prompt) -> None:
-        """Its answer begins. `prompt`: as it is known by now."""
+        """Its answer begins. `prompt`: what is known of it by now."""
         self._account.answers(self, prompt)
 
     def left(self, prompt: Prompt | None, answered: bool, gone: bool = False) -> None:
-        """Its attempt has ended. `prompt`: as it is known by now, if it is; `gone`: the client has hung up."""
+        """Its attempt has ended. `prompt`: what is known of it by now, or None. `gone`: the client has hung up."""
         self._account.left(self, prompt, answered, gone)
 
     def learn(self, calls: bool, completion_tokens: int | None, cached_tokens: int | None) -> None:
-        """What the answer said: whether it calls a tool, its length, and what was really cached of the prompt."""
+        """Learn from the answer: whether it calls a tool, its length, and how much of the prompt was really cached."""
         self._account.learn(self, calls, completion_tokens, cached_tokens)
 
 

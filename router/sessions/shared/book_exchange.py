@@ -13,7 +13,8 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from router.sessions.shared.batch import MAX_BATCH_BYTES, BadBatchError
-from router.sessions.shared.fleet_book import FleetBook, Taken
+from router.sessions.shared.fleet_book import FleetBook
+from router.sessions.shared.telling import Taken
 from router.shared.failure import LOST, Failure
 from router.shared.keys import Keys
 from router.shared.link import Answer, Link

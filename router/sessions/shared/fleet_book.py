@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum
 from itertools import islice
 from typing import Any
 
@@ -37,34 +36,25 @@ from router.sessions.shared.batch import (
     SessionState,
     unpack,
 )
-from router.sessions.shared.telling import Crowd, batch_of, crowd_of, state_of, taking
+from router.sessions.shared.telling import Crowd, Taken, batch_of, crowd_of, state_of, taking
 
 LIFE_S = 3.0
 """A router that was not heard of for so long is taken for dead. Each tells something at least once a second."""
 TRIES = 4
-"""How often room is asked for while other routers take some at the same time, or Redis does not answer in time. Danger:
-with one try, a stall of a busy machine lets in sessions that nobody has counted."""
+"""Times that room is asked for, while other routers take some at the same time or Redis does not answer in time.
+Danger: with one try, a stall of a busy machine lets in sessions that nobody has counted."""
 RECENT = 2_000
-"""Sessions outside that are told to a router that asks: those used last."""
+"""Sessions outside that are told to a router that asks. They are those used last."""
 NOTICED, NOTICE_S = 8, 0.01
-"""Of the turns that wait, so many are looked at again in so many seconds. Danger: with all, 64 long prompts of new
-sessions stop the event loop for 25 ms whenever another router tells something."""
-AGAIN_S = 1.0
-"""All is told at most once in this many seconds."""
+"""At most this many of the turns that wait are looked at again within this many seconds. Danger: with all, 64 long
+prompts of new sessions stop the event loop for 25 ms whenever another router tells something."""
+TELL_ALL_EVERY_S = 1.0
+"""This router tells all of its sessions at most once in this many seconds."""
 MAX_HOLDERS = 16_384
+"""Working sets that are kept; other routers cannot make it keep more."""
 ENDINGS = tuple(Ending)
 FULL_BYTES = 1 << 16
 """A batch with so many bytes of anchors takes no further state."""
-
-
-class Taken(Enum):
-    """What became of a state that takes room."""
-
-    YES = "yes"
-    NO = "no"
-    """Another router has taken room since it was last heard of. It has been heard of by now."""
-    UNSURE = "unsure"
-    """The others may have been told, or not."""
 
 
 class _Other:
@@ -77,15 +67,16 @@ class _Other:
 
 
 class FleetBook:
-    """The part of it that knows no transport. `take` tells the others a batch, unless room was taken meanwhile; `wake`
-    says that there is something to tell."""
+    """The book, without a transport. `BookExchange` sets `take`, `wake` and `read`.
+
+    `take` tells the others a batch, unless room was taken meanwhile. `wake` says that there is something to tell."""
 
     def __init__(
         self, admission: SessionAdmission, name: str = "", clock: Callable[[], float] = time.monotonic
     ) -> None:
         """`name`: this router's, for as long as it lives."""
         self.admission = admission
-        """This router's own, which knows all sessions."""
+        """This router's admission, which knows all sessions."""
         self.shared = False
         """Are there other routers?"""
         self.asks = True
@@ -93,16 +84,16 @@ class FleetBook:
         self.wake: Callable[[], None] = _nothing
         self.take: Callable[[bytes], Awaitable[Taken]] = _nobody_answers
         self.read: Callable[[], asyncio.Future[Any] | None] = _nothing
-        """Asks what the others have told; None if that is known, or cannot be asked."""
+        """Asks what the others have told; None if that is known already, or Redis cannot be asked."""
         self.outcomes = dict.fromkeys(Taken, 0)
-        """What became of the room that was asked for."""
+        """Number of times that each came of room that was asked for."""
         self._name = name
         self._clock = clock
         self._dirty: dict[Session, None] = {}
         self._others: dict[str, _Other] = {}
         self._said: Crowd = ([], [])
         self._asked = False
-        self._told_all_at = -AGAIN_S
+        self._told_all_at = -TELL_ALL_EVERY_S
         self._noticed, self._notices_at = 0, 0.0
         admission.on_change = self._changed
 
@@ -118,13 +109,13 @@ class FleetBook:
             self.wake()
 
     def refresh(self, turn: Turn | None) -> asyncio.Future[Any] | None:
-        """Ask the others for a turn of a session that nobody here knows. The future is shared: wait for it, do not
-        await it."""
+        """Ask the others about a turn whose session this router does not know. The future is shared: wait for it, do
+        not await it."""
         return self.read() if self.shared and turn is not None and turn.session is None else None
 
     def recognise(self, turn: Turn | None) -> None:
-        """Look again whose turn it is: other routers may have told meanwhile. A place whose lease is over may be given
-        to another session by now."""
+        """Look again whose turn it is, because other routers may have told something. End leases that are over, because
+        another session may have the place by now."""
         if turn is None:
             return
         session = turn.session
@@ -138,7 +129,8 @@ class FleetBook:
             self.admission.recognise(turn)
 
     def notice(self, turn: Turn) -> None:
-        """As `recognise`, for one of many that wait: of a few at once, of the others at a later call."""
+        """As `recognise`, for one of many turns that wait: only a few of them are looked at now, the others at a later
+        call."""
         if turn.session is not None or turn.heard == self.admission.heard:
             self.recognise(turn)
             return
@@ -150,7 +142,8 @@ class FleetBook:
             self.recognise(turn)
 
     async def reserve(self, turn: Turn | None, worker: Worker) -> bool:
-        """May it go to `worker`, by what all routers know? It must begin at once after that."""
+        """May the turn go to `worker`, by what all routers know? If so, it must begin before anything else is
+        awaited."""
         if turn is None or not self.shared or not self.admission.takes_room(turn, worker, 1 + self.routers):
             return True
         session = turn.session
@@ -179,7 +172,7 @@ class FleetBook:
 
     @contextmanager
     def _promised(self, turn: Turn, worker: Worker) -> Iterator[None]:
-        """Inside the block, the room that it takes at this worker is not given to others."""
+        """Inside the block, the room that the turn takes at this worker is not given to others."""
         claims = self.admission.place_of(worker.holder).claims
         new = turn not in claims
         claims.setdefault(turn, turn.wanted.tokens)
@@ -190,8 +183,8 @@ class FleetBook:
                 claims.pop(turn, None)
 
     def write(self, anyway: bool = False) -> bytes | None:
-        """What the others do not know yet, or a part of it; None if that is nothing. `anyway`: they want to hear that
-        this router lives."""
+        """A batch of what the others do not know yet; None if there is nothing. `anyway`: write one all the same, so
+        that they hear that this router lives."""
         names, size, now = NameNumbers(), 0, self._clock()
         states: list[SessionState] = []
         while self._dirty and len(states) < MAX_STATES and size < FULL_BYTES:
@@ -291,7 +284,8 @@ class FleetBook:
             admission.families.join(session, Hint(state.own_id, state.family_id), written_at)
 
     def _hear_of_own(self, session: Session, state: SessionState, names: list[str]) -> None:
-        """Another router may ask that it leave at the end of its turn, no more."""
+        """A state of a session whose turn runs here. Another router may only ask that it leave at the end of its
+        turn."""
         place: WorkingSet | None = session.place
         if place is not None and state.worker != OUTSIDE and names[state.worker] == place.holder:
             session.leaving = bool(state.flags & LEAVING)
@@ -333,16 +327,16 @@ class FleetBook:
         self.admission.book.forget(session)
 
     def beat(self) -> None:
-        """Call often: routers that are silent are forgotten, and who asked is told all."""
+        """Forget silent routers, and tell all to a router that has asked. Call often."""
         now = self._clock()
         for router, other in list(self._others.items()):
             if now - other.heard_at > LIFE_S:
                 self._forget(router)
-        if self._asked and now - self._told_all_at >= AGAIN_S:
+        if self._asked and now - self._told_all_at >= TELL_ALL_EVERY_S:
             self.tell_all()
 
     def tell_all(self) -> None:
-        """Of all sessions that this router changed last the others shall hear again."""
+        """Tell the others again of all sessions that this router was the last to change."""
         self._asked, self._told_all_at = False, self._clock()
         self.admission.end_leases()
         inside = [session for place in self.admission.sets.values() for session in place.sessions]
@@ -353,7 +347,7 @@ class FleetBook:
                 self._changed(session)
 
     def lose(self) -> None:
-        """Nothing is known of the others any more. Their sessions are remembered, outside."""
+        """Forget what the others had told. Their sessions are remembered, as outside."""
         for place in self.admission.sets.values():
             for session in [each for each in place.sessions if each.router]:
                 self._leave(session)

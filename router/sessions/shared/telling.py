@@ -1,6 +1,7 @@
 """What this router tells the others of its sessions, made of how they are now. Pure."""
 
 from collections.abc import Sequence
+from enum import Enum
 
 from router.fleet.worker import Worker
 from router.prefix.index import HASH_BYTES
@@ -33,6 +34,16 @@ from router.sessions.shared.batch import (
 
 Crowd = tuple[list[tuple[str, int, int]], list[tuple[str, int]]]
 """Models, each with turns and tokens that wait; workers, each with tokens that are claimed."""
+
+
+class Taken(Enum):
+    """What became of a state that takes room."""
+
+    YES = "yes"
+    NO = "no"
+    """Another router has taken room meanwhile. This router knows of it by now."""
+    UNSURE = "unsure"
+    """The others may have been told, or not."""
 
 
 def batch_of(states: Sequence[SessionState], crowd: Crowd, names: NameNumbers, asks: bool) -> bytes:

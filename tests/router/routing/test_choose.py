@@ -24,7 +24,8 @@ from router.routing.waiting_room import WaitingRoom
 from router.sessions.admission.admission import SessionAdmission
 from router.sessions.memory.session import Session
 from router.sessions.recognition.turn import Turn
-from router.sessions.shared.fleet_book import NOTICE_S, NOTICED, FleetBook, Taken
+from router.sessions.shared.fleet_book import NOTICE_S, NOTICED, FleetBook
+from router.sessions.shared.telling import Taken
 from router.wire.errors import ApiError, UnservedError
 from router.wire.keep_alive import KeepAlive
 from tests.router.fleets import MODEL, make_fleet
@@ -138,7 +139,7 @@ async def test_a_turn_that_finds_no_room_must_wait_and_one_that_failed_goes_anyw
         assert other is not None
         other.begin(worker)
     prompt = Prompt(bytes(range(8)) * 31, 31, 2000, 64, True, "ids")
-    asked = case.chooser.arrived(replace(case.asked, prompts={case.one.format: prompt}))
+    asked = case.chooser.with_turn(replace(case.asked, prompts={case.one.format: prompt}))
     assert asked.turn is not None
     assert await case.chooser.decide(asked) is None
     assert case.chooser.must_wait(asked, None)
@@ -158,7 +159,7 @@ async def test_a_turn_that_finds_no_room_must_wait_and_one_that_failed_goes_anyw
 async def test_a_turn_whose_room_another_router_has_taken_waits_on() -> None:
     case = Case()
     prompt = Prompt(bytes(range(8)) * 31, 31, 30_000, 64, True, "ids")
-    asked = case.chooser.arrived(
+    asked = case.chooser.with_turn(
         replace(
             case.asked,
             prompts={case.one.format: prompt},
@@ -193,7 +194,7 @@ async def test_a_turn_whose_room_another_router_has_taken_waits_on() -> None:
 async def test_a_session_that_another_router_tells_of_is_recognised_in_the_look() -> None:
     case = Case()
     prompt = Prompt(bytes(range(8)) * 31, 31, 2000, 64, True, "ids")
-    asked = case.chooser.arrived(replace(case.asked, prompts={case.one.format: prompt}))
+    asked = case.chooser.with_turn(replace(case.asked, prompts={case.one.format: prompt}))
     assert asked.turn is not None
     assert asked.turn.session is None
     told = asyncio.get_running_loop().create_future()
@@ -216,11 +217,11 @@ async def test_a_session_that_another_router_tells_of_is_recognised_in_the_look(
 async def test_a_prompt_that_no_worker_can_hold_is_refused() -> None:
     case = Case()
     with pytest.raises(ApiError) as caught:
-        case.chooser.arrived(replace(case.asked, prompts={case.one.format: replace(PROMPT, tokens=100_001)}))
+        case.chooser.with_turn(replace(case.asked, prompts={case.one.format: replace(PROMPT, tokens=100_001)}))
     assert (caught.value.status, caught.value.code) == (400, "context_length_exceeded")
-    case.chooser.arrived(replace(case.asked, prompts={case.one.format: replace(PROMPT, tokens=100_000)}))
+    case.chooser.with_turn(replace(case.asked, prompts={case.one.format: replace(PROMPT, tokens=100_000)}))
     estimated = replace(PROMPT, tokens=100_001, exact=False)
-    case.chooser.arrived(replace(case.asked, prompts={case.one.format: estimated}))
+    case.chooser.with_turn(replace(case.asked, prompts={case.one.format: estimated}))
 
 
 async def test_who_comes_back_is_not_refused_as_new_and_has_waited_already() -> None:
@@ -234,12 +235,12 @@ async def test_who_comes_back_is_not_refused_as_new_and_has_waited_already() -> 
     client = Client(ClientSpec(label="a", hash=""), bytes(16), lambda: 0.0)
     new = replace(case.asked, client=client, prompts={case.one.format: prompt_of(("new", 60_000))})
     with pytest.raises(UnservedError) as caught:
-        await case.chooser.wait(case.chooser.arrived(new), alive())
+        await case.chooser.wait(case.chooser.with_turn(new), alive())
     assert (caught.value.code, caught.value.in_line) == ("no_room", 0)
     stood = ticket_of(new, None)
     stood.number, stood.came = 5, -9.0
     case.room._kept.keep(stood, 0.0)
-    again = case.chooser.arrived(new)
+    again = case.chooser.with_turn(new)
     waiting = asyncio.ensure_future(case.chooser.wait(again, told := alive()))
     await asyncio.sleep(0)
     assert told.before is not None

@@ -2,7 +2,8 @@
 
 from router.fleet.worker import Worker
 from router.sessions.recognition.turn import Turn
-from router.sessions.shared.fleet_book import FleetBook, Taken
+from router.sessions.shared.fleet_book import FleetBook
+from router.sessions.shared.telling import Taken
 from tests.router.fleets import MODEL
 from tests.router.sessions.admission.test_admission import Site
 

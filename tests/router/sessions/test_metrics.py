@@ -5,7 +5,8 @@ from prometheus_client import CollectorRegistry
 from router.sessions.memory.session import Ending
 from router.sessions.metrics import SessionCollector
 from router.sessions.recognition.hints import Hint
-from router.sessions.shared.fleet_book import FleetBook, Taken
+from router.sessions.shared.fleet_book import FleetBook
+from router.sessions.shared.telling import Taken
 from tests.router.fleets import MODEL
 from tests.router.sessions.admission.test_admission import BOUND_S, Site
 

@@ -41,7 +41,7 @@ class Site:
         return turn, prompt
 
     def places(self, turn: Turn) -> list[str]:
-        return [worker.url[7:9] for worker in self.admission.places(turn, self.workers)]
+        return [worker.url[7:9] for worker in self.admission.workers_for(turn, self.workers)]
 
     def run(self, name: str, worker: Worker | None = None, seconds: float = 1.0, ending: bool = True) -> Turn:
         """A whole turn. `ending`: it calls a tool."""

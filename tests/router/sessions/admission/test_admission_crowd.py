@@ -36,7 +36,7 @@ class Crowd:
     def wait_on(self, turn: Turn, prompt: Prompt) -> None:
         admission = self.site.admission
         admission.claim(turn, self.site.workers)
-        places = admission.places(turn, self.site.workers)
+        places = admission.workers_for(turn, self.site.workers)
         if places:
             turn.begin(self.rng.choice(places))
             self.open.append((turn, prompt, True))

@@ -12,7 +12,8 @@ from router.sessions.recognition.turn import Turn
 from router.sessions.shared import book_exchange as module
 from router.sessions.shared.batch import VERSION, Batch, pack
 from router.sessions.shared.book_exchange import BookExchange
-from router.sessions.shared.fleet_book import TRIES, FleetBook, Taken
+from router.sessions.shared.fleet_book import TRIES, FleetBook
+from router.sessions.shared.telling import Taken
 from router.shared.keys import Keys
 from router.shared.link import Link
 from router.shared.publishing import Publisher

@@ -276,7 +276,7 @@ def test_sessions_of_a_draining_or_dead_worker_move_at_their_next_turn() -> None
     assert left == [two.workers[1]]
     turn, _ = two.arrive("a", grow=200)
     assert turn.standing == "inside"
-    assert two.admission.places(turn, left) == left
+    assert two.admission.workers_for(turn, left) == left
     turn.begin(two.workers[1])
     routers.talk()
     assert routers.agree()[1] == 2, "the others stay until their next turns"

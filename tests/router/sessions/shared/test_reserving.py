@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from router.sessions.shared.fleet_book import TRIES, Taken
+from router.sessions.shared.fleet_book import TRIES
+from router.sessions.shared.telling import Taken
 from tests.router.sessions.pair import MODEL, Routers
 
 

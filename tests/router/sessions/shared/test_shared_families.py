@@ -8,7 +8,8 @@ from router.sessions.recognition.families import MAX_MEMBERS
 from router.sessions.recognition.hints import NO_HINT, Hint
 from router.sessions.recognition.turn import Turn
 from router.sessions.shared.batch import unpack
-from router.sessions.shared.fleet_book import LIFE_S, Taken
+from router.sessions.shared.fleet_book import LIFE_S
+from router.sessions.shared.telling import Taken
 from tests.router.fleets import MODEL
 from tests.router.sessions.chains import prompt_of
 from tests.router.sessions.pair import Routers, Told
