@@ -138,6 +138,7 @@ class EncoderSet:
             try:
                 if tokenizer is None:
                     tokenizer = await asyncio.to_thread(_load_warm, source)
+                    tokenizer.use_tiktoken()
                 self._served.update(await self._prepare(source, tokenizer))
                 self._tokenizers[source[:2]] = tokenizer
             except TokenizerUnavailable as error:
@@ -262,7 +263,7 @@ def _load_warm(source: TokenSource) -> Tokenizer:
         template = Path(source.template).read_text(encoding="utf-8") if source.template else None
     except (OSError, ValueError) as error:
         raise TokenizerUnavailable(f"{source.template}: {error}") from error
-    tokenizer = load(source.spec, template)
+    tokenizer = load(source.spec, template, for_this_thread=False)
     probe = parse("chat", b'{"model":"m","messages":[{"role":"user","content":"hello"}]}')
     PromptEncoder("warm-up", tokenizer, 64, b"warm-up").encode(probe)
     return tokenizer

@@ -7,10 +7,11 @@ from tokenizer_cache.tokenizers.tokenizer import Tokenizer, TokenizerUnavailable
 from tokenizer_cache.tokenizers.tokenizer_files import load_as_engines_do, load_file
 
 
-def load(spec: str, chat_template: str | None = None) -> Tokenizer:
+def load(spec: str, chat_template: str | None = None, *, for_this_thread: bool = True) -> Tokenizer:
     """A tokenizer from a folder, a hub id, a `tokenizer.json`, Qwen's `.tiktoken` vocabulary, or `package:NAME[/FILE]`
     (an installed package).
-    `chat_template`: source of the template to use in place of the tokenizer's own.
+    `chat_template`: source of the template to use in place of the tokenizer's own. Where it is for another thread, that
+    one should call `use_tiktoken`.
 
     Takes seconds and may reach out to the hub: call it in a thread. Raises TokenizerUnavailable.
     """
@@ -20,7 +21,9 @@ def load(spec: str, chat_template: str | None = None) -> Tokenizer:
         raise
     except Exception as error:  # which is what tokenizers raises for a damaged file; transformers raises all kinds
         raise TokenizerUnavailable(f"{spec}: {error}") from error
-    loaded.use_tiktoken()
+    loaded.find_twin()
+    if for_this_thread:
+        loaded.use_tiktoken()
     return loaded if chat_template is None else loaded.with_template(chat_template)
 
 

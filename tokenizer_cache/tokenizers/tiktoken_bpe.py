@@ -60,7 +60,8 @@ class TiktokenBpe:
 
 
 def tiktoken_twin(raw: tokenizers.Tokenizer) -> TiktokenBpe | None:
-    """The same tokenizer in tiktoken, if the two agree. Takes about a second; `raw` must not be used meanwhile."""
+    """The same tokenizer in tiktoken, if the two should agree: `agree` must be asked before it is used. Takes about a
+    second; `raw` must not be used meanwhile."""
     pattern, composes = _pattern_of(_state(raw.pre_tokenizer)), _state(raw.normalizer) == {"type": "NFC"}
     if pattern is None or not (composes or not _state(raw.normalizer).get("normalizers", _state(raw.normalizer))):
         return None
@@ -71,8 +72,13 @@ def tiktoken_twin(raw: tokenizers.Tokenizer) -> TiktokenBpe | None:
         return None
     specials = {content: token["id"] for content, token in added.items()}
     encoding = tiktoken.Encoding("twin", pat_str=pattern, mergeable_ranks=ranks, special_tokens=specials)
-    twin = TiktokenBpe(encoding, composes)
-    return twin if all(twin.encode(text) in (None, _slow(raw, text)) for text in _PROBES) else None
+    return TiktokenBpe(encoding, composes)
+
+
+def agree(twin: TiktokenBpe, raw: tokenizers.Tokenizer) -> bool:
+    """Do both give the same ids for a few odd texts? The first thread that encodes with `twin` is the one in which it
+    is quickest from then on: its regular expression has one cache without a lock, for the thread that asks first."""
+    return all(twin.encode(text) in (None, _slow(raw, text)) for text in _PROBES)
 
 
 def _state(part: Any) -> dict[str, Any]:

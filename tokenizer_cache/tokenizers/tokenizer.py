@@ -14,7 +14,7 @@ from typing import Any
 import tokenizers
 
 from tokenizer_cache.rules import Served
-from tokenizer_cache.tokenizers.tiktoken_bpe import TiktokenBpe, tiktoken_twin
+from tokenizer_cache.tokenizers.tiktoken_bpe import TiktokenBpe, agree, tiktoken_twin
 
 _PROBES = (("ab c\n", "x"), ("x ", " y"), ("\n\n", "\n"), ("é中", "é"), ("a", "  "), ("", "a"), ("'", "s b"))
 _MAX_CUT_TOKENS = 128
@@ -46,7 +46,9 @@ class Tokenizer:
         raw.no_truncation()
         raw.no_padding()
         self._raw = raw
+        self._twin: TiktokenBpe | None = None
         self._tiktoken: TiktokenBpe | None = None
+        """The twin, once it is used."""
         self.chat_template = chat_template
         self.special_tokens = dict(special_tokens)
         """Variables of the template: bos_token, eos_token, ..."""
@@ -63,10 +65,15 @@ class Tokenizer:
         """Of its template, once `templates.render.renderer_of` has made it."""
         self.cut_tokens = tuple(self._find_cut_tokens())
 
+    def find_twin(self) -> None:
+        """Look whether tiktoken can encode in its place. Takes about a second. Call before the first encode."""
+        self._twin = tiktoken_twin(self._raw)
+
     def use_tiktoken(self) -> None:
-        """Encode with tiktoken from now on, in a fifth of the time, where it is proved to give the same ids. Takes
-        about a second. Call before the first encode."""
-        self._tiktoken = tiktoken_twin(self._raw)
+        """Encode with tiktoken from now on, in a fifth of the time, where it is proved to give the same ids. Call it in
+        the thread that encodes most, which is a quarter quicker than others then. Takes less than 1 ms."""
+        if self._twin is not None and agree(self._twin, self._raw):
+            self._tiktoken = self._twin
 
     def with_template(self, chat_template: str) -> "Tokenizer":
         """The same tokenizer with another template. The reason why it is not exact stays, if the model has one."""

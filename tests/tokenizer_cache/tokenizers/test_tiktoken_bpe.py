@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
 
 from tests.tokenizer_cache.small import SPECIAL, small_raw
-from tokenizer_cache.tokenizers.tiktoken_bpe import TiktokenBpe, byte_alphabet, tiktoken_twin
+from tokenizer_cache.tokenizers.tiktoken_bpe import TiktokenBpe, agree, byte_alphabet, tiktoken_twin
 
 QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CLASSES = (r"\p{L}", r"\p{N}", r"\p{M}", r"\p{Lu}", r"\p{Ll}", r"\p{Lt}", r"\p{Lm}", r"\p{P}", r"\p{S}", r"\s")
@@ -38,8 +38,14 @@ def both() -> list[tuple[tokenizers.Tokenizer, TiktokenBpe]]:
     return [(raw, one) for raw, one in zip(raws, quick, strict=True) if one is not None]
 
 
-def test_both_kinds_have_a_twin() -> None:
+def test_both_kinds_have_a_twin_that_agrees() -> None:
     assert len(both()) == 2
+    assert all(agree(quick, raw) for raw, quick in both())
+
+
+def test_a_twin_with_other_ids_does_not_agree() -> None:
+    (raw, _), (_, plain) = both()
+    assert not agree(plain, raw), "one cuts digits apart, the other does not"
 
 
 PIECES = st.one_of(
