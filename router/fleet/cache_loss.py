@@ -21,7 +21,7 @@ MAX_STARTS = 128
 
 
 class CacheReport(NamedTuple):
-    """What an engine said of one prompt."""
+    """What an engine said of one prompt, and what was predicted of it."""
 
     start: bytes
     """Hash of the prompt's first block."""
@@ -32,20 +32,24 @@ class CacheReport(NamedTuple):
     predicted_tokens: int
     cached_tokens: int
     written_tokens: int
-    """Computed for it, and now in the KV pool."""
+    """Tokens that were computed for it, and are now in the KV pool."""
     chain: bytes = b""
     """All of the prompt's blocks; empty where its tokens are not known exactly."""
     computed_tokens: int = 0
-    """Of the prompt, those that were not cached."""
+    """Tokens of the prompt that were not cached."""
     alone_s: float = 0.0
     """Seconds to its first token, if it had the worker to itself until then; else 0."""
 
 
 class _Touch(NamedTuple):
+    """One use of a prompt's start on the worker."""
+
     number: int
+    """How many requests had been reported by then."""
     written: int
-    """Tokens that had been written there by then."""
+    """Tokens that had been written into the KV pool by then."""
     room_tokens: int
+    """Tokens that then fitted into the KV pool beside the running requests."""
 
 
 class CacheLoss:
@@ -57,7 +61,7 @@ class CacheLoss:
         self._reports = 0
         self._written = 0
         self._own = 0
-        """Of that, by requests that were reported since the last scrape."""
+        """Tokens of `_written` that requests reported since the last scrape have written."""
         self._scraped = 0
         self._touched: OrderedDict[bytes, _Touch] = OrderedDict()
         self._missed: dict[bytes, str] = {}
@@ -66,7 +70,7 @@ class CacheLoss:
         """When the first of these came."""
 
     def scraped(self, written_tokens: int) -> None:
-        """The engine's own count of written tokens, which knows what other routers sent."""
+        """Take in the engine's own count of written tokens, which has what other routers sent too."""
         self._written += max(0, written_tokens - self._scraped - self._own)
         self._scraped, self._own = written_tokens, 0
 
@@ -91,7 +95,7 @@ class CacheLoss:
         return lost
 
     def clear(self) -> None:
-        """Nothing is believed to be cached there any more."""
+        """Forget the evidence: nothing is believed to be cached there any more."""
         self._missed.clear()
         self._touched.clear()
 
@@ -108,5 +112,5 @@ class CacheLoss:
         return len(self._missed) >= MISSES
 
     def _kept(self, touch: _Touch, room_tokens: int) -> bool:
-        """What was touched then cannot have been evicted since."""
+        """Can a start that was used then not have been evicted since?"""
         return (self._written - touch.written) * ROOM_PARTS < min(touch.room_tokens, room_tokens)

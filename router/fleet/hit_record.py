@@ -1,20 +1,20 @@
-"""Whether hits come at all where they were predicted: a worker whose hits never come is wrongly believed in.
+"""Whether any predicted hits come at one worker. Where none come, the router is wrong about the worker.
 
 Its cache may be off, its tokenizer or template another one than the router's, or its URL a balancer's.
 """
 
-MIN_PREDICTED_TOKENS = 512
-"""Smaller predictions may miss by an engine's block."""
+from router.fleet.cache_loss import MIN_PREDICTED_TOKENS
+
 JUDGED = 20
-"""So many predictions are needed for a judgement."""
+"""Predictions that are needed for a judgement."""
 MEMORY = 0.95
 """Weight that older predictions keep at each new one: about twenty count."""
 LITTLE = 0.1
-"""Share of the predicted tokens below which nothing is believed to come."""
+"""Of less than this share of the predicted tokens it is said that none come."""
 
 
 class HitRecord:
-    """One worker's."""
+    """Predicted and found tokens of one worker's latest prompts."""
 
     __slots__ = ("_cached", "_count", "_predicted")
 
@@ -22,12 +22,12 @@ class HitRecord:
         self.clear()
 
     def clear(self) -> None:
-        """Another engine is there, or its cache was lost."""
+        """Begin anew: another engine is there, or its cache was lost."""
         self._count = 0
         self._predicted = self._cached = 0.0
 
     def reported(self, predicted_tokens: int, cached_tokens: int) -> None:
-        """One request's prediction, and what the engine said."""
+        """Take in one request's prediction, and what the engine said."""
         if predicted_tokens >= MIN_PREDICTED_TOKENS:
             self._count = min(JUDGED, self._count + 1)
             self._predicted = self._predicted * MEMORY + predicted_tokens
@@ -35,5 +35,5 @@ class HitRecord:
 
     @property
     def none_come(self) -> bool:
-        """Hits were predicted and did not come."""
+        """Were hits predicted, again and again, and did none come?"""
         return self._count >= JUDGED and self._cached < LITTLE * self._predicted

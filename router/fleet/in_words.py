@@ -1,15 +1,17 @@
-"""What the log says of a worker, in one line. All of it comes from the worker: it is cut short, and nothing in it
-breaks the line."""
+"""What the log says of a worker, in one line.
+
+All of it comes from the worker, so it is cut short, and nothing in it breaks the line.
+"""
 
 from router.dial.quoting import one_line
 from router.fleet.worker import Worker
 
 MAX_MODELS = 4
-"""Models that are named; of more, the number."""
+"""Models that are named. Of the others the log says how many there are."""
 
 
 def in_words(worker: Worker) -> str:
-    """What it said of itself."""
+    """What the worker said of itself."""
     facts = worker.facts
     if facts is None:
         return "it has not said what it serves"

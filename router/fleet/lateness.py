@@ -13,16 +13,17 @@ from collections.abc import Callable, Hashable
 STAY_S = 5.0
 """Assumed for a worker without measurements: the median answer of recorded agents takes 4.9 s."""
 LEARN = 0.1
-"""Weight of the last one in the running mean here."""
+"""Weight of the last request in the running mean `usual_s`."""
 
 PRIOR_STAYS = 5
 """Weight of `STAY_S` in `stay_s`, in requests."""
 KEPT = 0.98
-"""What `stay_s` keeps of older stays at each new one: long ones are rare."""
+"""Weight that older stays keep in `stay_s` at each new one: long ones are rare."""
 
 
 class Lateness:
-    """One worker's. Times are seconds of `clock`; any hashable handle stands for a request."""
+    """When one worker's first tokens are due, and when they come. Times are seconds of `clock`; any hashable handle
+    stands for a request."""
 
     __slots__ = ("_alone", "_answered", "_clock", "_due", "_squares", "_stays", "stay_s", "usual_s")
 

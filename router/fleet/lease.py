@@ -1,9 +1,9 @@
 """A request on a worker is a lease: what is counted up is counted down by the same `with`, at the last byte, on every
 path.
 
-The counters of the worker change together and nowhere else: requests in flight, prompt
-tokens held, and tokens still to be prefilled; with them what first tokens say of its lateness. A lease that
-ended twice or never would lie to every later decision.
+The worker's counters change together and nowhere else: requests in flight, prompt tokens held, and tokens still to be
+prefilled. With them changes what first tokens say of the worker's lateness. A lease that ended twice or never would lie
+to every later decision.
 """
 
 from collections.abc import Callable

@@ -39,7 +39,7 @@ WRITE = read_script("router.fleet", "write_part")
 
 
 class LoadExchange:
-    """This router's end of it. `name` is this router's for as long as it lives, and no other's."""
+    """This router's end of the exchange. `name` is this router's for as long as it lives, and no other's."""
 
     def __init__(self, link: Link, keys: Keys, name: str, seal: Seal, clock: Callable[[], float]) -> None:
         self.others = Others(clock)
@@ -65,12 +65,12 @@ class LoadExchange:
 
     @property
     def name(self) -> str:
-        """This router's, for as long as it lives."""
+        """This router's name, for as long as it lives."""
         return self._name
 
     @property
     def names(self) -> list[str]:
-        """The other routers that live."""
+        """How many other routers live."""
         return self._names
 
     def now_ms(self) -> int | None:
@@ -79,7 +79,7 @@ class LoadExchange:
 
     @property
     def routers(self) -> int:
-        """Routers that live, this one included."""
+        """How many routers live, this one included."""
         return 1 + self.others.routers
 
     def attach(self, worker: Worker) -> None:
@@ -90,7 +90,7 @@ class LoadExchange:
         worker.set_elsewhere(self.others.total(number))
 
     def list_workers(self, workers: Iterable[Worker]) -> None:
-        """The fleet has changed."""
+        """List the workers of the fleet anew: it has changed."""
         self._workers = {number_of(worker.id): worker for worker in workers}
         self._own.list_workers(self._workers)
         self._queued.intersection_update(self._workers.values())
@@ -121,7 +121,7 @@ class LoadExchange:
             self._settle()
 
     async def leave(self) -> None:
-        """This router ends: its part goes at once."""
+        """Take this router's part away at once: it ends."""
         if self._link.connected:
             self._link.tell(command("ZREM", self._keys.routers, self._name))
             await self._link.tell(command("DEL", self._keys.load(self._name)))

@@ -21,7 +21,7 @@ COUNT_BITS = 16
 MAX_COUNT = (1 << COUNT_BITS) - 1
 MAX_TOKENS = (1 << 32) - 1
 _COUNT_COLUMN = 0 if sys.byteorder == "little" else 3
-"""Of the four u16 of a head, the count."""
+"""Which of the four u16 of a head is the count."""
 _NUMBER_COLUMNS = tuple(place for place in range(4) if place != _COUNT_COLUMN)
 
 
@@ -35,7 +35,7 @@ def number_of(worker_id: str) -> int:
 
 
 class Part:
-    """A part that was read, as it lies in memory. `read_at` is when, on this router's own clock."""
+    """A part that was read, as it lies in memory. `read_at` is the time of that on this router's own clock."""
 
     __slots__ = ("heads", "held", "queued", "read_at")
 
@@ -59,16 +59,16 @@ class Part:
         return head & MAX_COUNT, self.queued[place], self.held[place]
 
     def numbers(self) -> list[int]:
-        """Of the workers that are listed."""
+        """The numbers of the workers that are listed."""
         return [head >> COUNT_BITS for head in self.heads.tolist()]
 
     def workers(self) -> bytes:
-        """Stands for them: parts of one fleet have the same."""
+        """Bytes that stand for the listed workers: parts of one fleet have the same."""
         columns = self.heads.cast("B").cast("H")
         return b"".join([columns[place::4].tobytes() for place in _NUMBER_COLUMNS])
 
     def counts(self) -> list[int]:
-        """Requests in flight, in the order of the workers."""
+        """Requests in flight of each listed worker, in their order."""
         return self.heads.cast("B").cast("H")[_COUNT_COLUMN::4].tolist()
 
 
@@ -82,7 +82,7 @@ class OwnPart:
         self._held = array("I")
 
     def list_workers(self, numbers: Iterable[int]) -> None:
-        """The workers have changed. All counts are 0 until they are set again."""
+        """List these workers in place of the earlier ones. All counts are 0 until they are put again."""
         ordered = sorted(numbers)[:MAX_WORKERS]
         self._places = {number: place for place, number in enumerate(ordered)}
         self._heads = array("Q", [number << COUNT_BITS for number in ordered])
@@ -90,7 +90,7 @@ class OwnPart:
         self._held = array("I", bytes(4 * len(ordered)))
 
     def put(self, number: int, in_flight: int, queued_tokens: int, held_tokens: int) -> None:
-        """A worker's counts as they are now. Workers that are not listed are left out."""
+        """Set a worker's counts. Workers that are not listed are left out."""
         place = self._places.get(number)
         if place is not None:
             self._heads[place] = number << COUNT_BITS | min(in_flight, MAX_COUNT)
@@ -98,6 +98,6 @@ class OwnPart:
             self._held[place] = min(held_tokens, MAX_TOKENS)
 
     def pack(self) -> bytes:
-        """As it is written."""
+        """The part as it is written to Redis."""
         head = HEADER.pack(VERSION, len(self._heads))
         return b"".join((head, self._heads.tobytes(), self._queued.tobytes(), self._held.tobytes()))

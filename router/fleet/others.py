@@ -21,7 +21,7 @@ class Elsewhere(NamedTuple):
 
     in_flight: int
     queued_tokens: int
-    """Prefill work still to be done, as estimated for now."""
+    """Tokens of prefill still to be computed, as estimated for now."""
     held_tokens: int
 
 
@@ -29,11 +29,11 @@ NOTHING = Elsewhere(0, 0, 0)
 
 
 class _Column(NamedTuple):
-    """Of one part: requests in flight, in the order of its workers."""
+    """The column of one part that says how many requests are in flight, in the order of its workers."""
 
     part: Part
     workers: bytes
-    """Stands for them."""
+    """Bytes that stand for these workers."""
     numbers: list[int]
     counts: list[int]
 
@@ -49,11 +49,11 @@ class Others:
 
     @property
     def routers(self) -> int:
-        """Other routers that live."""
+        """How many other routers live."""
         return len(self._parts)
 
     def hear(self, router: str, raw: bytes) -> None:
-        """A router's new part. Raises BadPartError."""
+        """Take in a router's new part. Raises BadPartError."""
         self._parts[router] = Part(raw, self._clock())
 
     def keep(self, routers: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ STEP = 1 / 16
 many conversations."""
 LEAST = 1 / 4
 """Share of the memory that is always believed."""
-TOLD = 1 / 64
+TOLD_STEP = 1 / 64
 """Share of the memory by which the belief must have moved until the index is told: that is a command to Redis."""
 MAX_ENDS = 256
 """Earlier prompts that are remembered for each worker, at about 120 bytes."""
@@ -30,15 +30,16 @@ MAX_SEARCHED = 512
 
 
 class PoolBelief:
-    """One worker's."""
+    """How many tokens of its KV memory one worker is believed to lack for prefixes."""
 
     __slots__ = ("_capacity", "_ends", "_fell", "_feller", "_told", "lacking_tokens")
 
     def __init__(self) -> None:
         self.lacking_tokens = 0
-        """Of the memory that the engine says it has."""
+        """Tokens of the memory that the engine says it has, and that it is not believed to keep prefixes in."""
         self._capacity = 0
         self._told = 0
+        """What the index was last told of `lacking_tokens`."""
         self._ends: OrderedDict[bytes, str] = OrderedDict()
         """The last block's hash of earlier prompts, the latest last, with their clients."""
         self._fell = b""
@@ -46,14 +47,14 @@ class PoolBelief:
         self._feller = ""
         """Its client."""
 
-    def size(self, capacity_tokens: int) -> None:
-        """The engine says that it has this much memory: what was learned of another size says nothing."""
+    def set_capacity(self, capacity_tokens: int) -> None:
+        """The engine says that it has memory for so many tokens. What was learned of another size is forgotten."""
         if capacity_tokens != self._capacity:
             self._capacity = capacity_tokens
             self.lacking_tokens = self._told = 0
 
     def clear(self) -> None:
-        """Nothing is believed to be cached there any more; how much it keeps stays true."""
+        """Forget the prompts: nothing is believed to be cached there any more. How much it keeps stays true."""
         self._ends.clear()
 
     def reported(self, report: CacheReport) -> bool:
@@ -65,13 +66,13 @@ class PoolBelief:
         if end:
             self._compare(report, end * block, chain[(end - 1) * HASH_BYTES : end * HASH_BYTES])
         self._remember(chain[-HASH_BYTES:], report.client)
-        if abs(self.lacking_tokens - self._told) < self._capacity * TOLD:
+        if abs(self.lacking_tokens - self._told) < self._capacity * TOLD_STEP:
             return False
         self._told = self.lacking_tokens
         return True
 
     def _compare(self, report: CacheReport, left: int, conversation: bytes) -> None:
-        """An earlier prompt of this conversation had left `left` tokens there."""
+        """Move the belief: an earlier prompt of this conversation had left `left` tokens there."""
         most = int(self._capacity * STEP)
         missed = min(left, report.predicted_tokens) - report.cached_tokens
         found = min(left, report.cached_tokens) - report.predicted_tokens
@@ -84,11 +85,12 @@ class PoolBelief:
             self.lacking_tokens = max(0, self.lacking_tokens - min(found, most))
 
     def _repeats(self, client: str) -> bool:
-        """This client lowered the belief last, and others would lose by it."""
+        """Did this client lower the belief last, and would others lose if it did so again?"""
         return bool(client) and client == self._feller and any(other != client for other in self._ends.values())
 
     def _end(self, chain: bytes, blocks: int) -> int:
-        """The longest earlier prompt that this one goes on from, among its first `blocks` blocks; 0 for none."""
+        """The end, in blocks, of the longest earlier prompt that this one goes on from, within its first `blocks`
+        blocks. 0: there is none."""
         last = min(blocks, len(chain) // HASH_BYTES)
         for end in range(last, max(0, last - MAX_SEARCHED), -1):
             if chain[(end - 1) * HASH_BYTES : end * HASH_BYTES] in self._ends:

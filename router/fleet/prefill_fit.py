@@ -9,7 +9,7 @@ least a third), no part is below 0, and the rate stays within a factor of the ex
 from collections.abc import Sequence
 
 MEMORY = 0.99
-"""What is kept of older times at each new one: about a hundred count."""
+"""Weight that older times keep at each new one: about a hundred count."""
 ODD = 3.0
 """Factor by which a time may differ from the expected one. Danger: less, and workers that have changed are believed
 late; more, and one collection of garbage counts like ten prompts."""
@@ -24,14 +24,17 @@ had come first."""
 EMPTY_S = 0.1
 """Seconds of the imagined empty prompt that would not surprise."""
 LEAST_WEIGHT = 0.1
-"""Of them in the end: all prompts may be of one length."""
+"""Weight that the two imagined times keep for good: all prompts may be of one length."""
 PRIOR_TOKENS = 4096
+"""Tokens of the other imagined prompt."""
 NO_PAIRS = (1e8, 1.0, 1e-3)
-"""Of an imagined time that keeps the attention small where nothing shows it: its pairs, seconds and weight."""
+"""Pairs, seconds and weight of a third imagined time: it keeps the attention small where nothing shows it."""
 GRAIN_S = 0.01
-"""Times that are shorter count as this long: nothing is measured better."""
+"""Seconds that no time is measured more exactly than: they are added where times are compared."""
 MAX_TOKENS = 1 << 21
+"""A prompt with more tokens is not fitted."""
 MAX_S = 600.0
+"""A time of more seconds is not fitted."""
 BOUNDS = (1 / 20, 20.0)
 """The rate may leave the expected one by these factors: times can lie."""
 PARTS = ((0, 1, 2), (0, 1), (1, 2), (1,))
@@ -39,7 +42,7 @@ PARTS = ((0, 1, 2), (0, 1), (1, 2), (1,))
 
 
 class PrefillFit:
-    """Of all workers of a kind. Pure: no clock."""
+    """The fit over all workers of a kind. Pure: no clock."""
 
     __slots__ = ("_count", "_pairs", "_prior_weight", "_products", "_times", "_tokens", "prior", "rate", "terms")
 
@@ -57,17 +60,17 @@ class PrefillFit:
 
     @property
     def sure(self) -> bool:
-        """Enough times are known to tell an odd one."""
+        """Are enough times known to tell an odd one?"""
         return self._count >= SURE
 
     def expect(self, prior: float) -> None:
-        """The expected rate is found to be another one."""
+        """Take another expected rate, in tokens per second, and fit again."""
         if prior != self.prior:
             self.prior = prior
             self._fit()
 
     def expected_s(self, tokens: int, cached: int) -> float:
-        """Seconds for so many tokens behind so many that are cached."""
+        """Seconds in which so many tokens are computed behind so many that are cached."""
         fixed, token, pair = self.terms
         return fixed + token * tokens + pair * pairs_of(tokens, cached)
 
@@ -105,12 +108,12 @@ class PrefillFit:
 
 
 def pairs_of(tokens: int, cached: int) -> float:
-    """Tokens that are computed, each with all before it."""
+    """Pairs of a computed token and one before it, cached or computed too."""
     return tokens * (cached + tokens / 2)
 
 
 def _weight(seconds: float) -> float:
-    """Of a time in the least squares: what counts is its relative error."""
+    """The weight of a time in the least squares: what counts is its relative error."""
     return 1 / (seconds + GRAIN_S) ** 2
 
 

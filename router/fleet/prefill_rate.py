@@ -14,9 +14,9 @@ from router.fleet.prefill_fit import BOUNDS, MAX_S, ODD, PrefillFit
 PRIOR_TOKENS = 65_536
 """Weight of the expected rate beside the sums, in tokens: after about this many the sums dominate."""
 MEMORY = 0.98
-"""What is kept of older measurements at each new one."""
+"""Weight that older measurements keep at each new one."""
 MIN_TOKENS = 1024
-"""An interval with fewer computed tokens says more about fixed costs than about the rate."""
+"""Intervals with fewer computed tokens are left out: they say more about fixed costs than about the rate."""
 MAX_TOKENS = 1 << 25
 """No worker computes more between two looks: one lie would outweigh all that is measured after it."""
 MAX_SUM_S = 131_072.0
@@ -53,17 +53,17 @@ class PrefillSums:
 
 
 class PrefillPace:
-    """One worker's, beside its kind's."""
+    """How much slower one worker prefills than its kind."""
 
     __slots__ = ("_logs", "_weight", "factor")
 
     def __init__(self) -> None:
         self._logs = self._weight = 0.0
         self.factor = 1.0
-        """How many times as long it takes."""
+        """How many times as long it takes as its kind."""
 
     def took(self, seconds: float, expected_s: float) -> None:
-        """One prompt took so long."""
+        """Take in the seconds of one prompt's prefill, and those that its kind is expected to take."""
         log = math.log(seconds / expected_s)
         most = math.log(ODD)
         odd = min(max(log, -most), most)
@@ -81,14 +81,15 @@ class _Kind:
 
 
 class PrefillRates:
-    """All kinds, by what their workers serve."""
+    """The prefill rates of all kinds, by what their workers serve."""
 
     def __init__(self, prior: float) -> None:
         self._prior = prior
         self._kinds: dict[str, _Kind] = {}
 
     def scraped(self, kind: str, pace: PrefillPace, before: Load | None, after: Load) -> float:
-        """What happened between two looks at the worker with this pace. Returns its rate in tokens per second."""
+        """Take in what happened between two looks at the worker with this pace. Returns its rate in tokens per
+        second."""
         known = self._kind(kind)
         if before is not None and len(before.ranks) == len(after.ranks):
             tokens = after.prefill_tokens_sum - before.prefill_tokens_sum

@@ -17,9 +17,9 @@ class Running:
         self.in_flight = 0
         """Requests dispatched whose last byte has not come."""
         self.held_tokens = 0
-        """Prompt tokens of these."""
+        """Prompt tokens of the requests in flight."""
         self.queued_tokens = 0
-        """Uncached prompt tokens of those whose first byte has not come."""
+        """Uncached prompt tokens of the requests in flight whose first byte has not come."""
         self.lateness = Lateness(clock)
         self._prefill_ends = 0.0
 
@@ -31,7 +31,7 @@ class Running:
         return self._prefill_ends
 
     def unqueue(self, tokens: int, rate: float, free_at: float) -> None:
-        """They are computed, or given up."""
+        """Take `tokens` uncached prompt tokens out of the queue: they are computed, or given up."""
         self.queued_tokens -= tokens
         self._prefill_ends = min(self._prefill_ends, free_at + self.queued_tokens / rate)
 

@@ -55,14 +55,14 @@ def chain_block_tokens(engine_block_tokens: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class KvPool:
-    """What a worker's facts say of its KV cache, and what its reports say of them."""
+    """What is known of a worker's KV cache: from its facts, as corrected by its reports."""
 
     capacity_tokens: int = 0
-    """0 when unknown."""
+    """Tokens that the engine says it can hold; 0 when unknown."""
     kept_tokens: int = 0
-    """Of these, what it is believed to keep for prefixes."""
+    """Of these, the tokens that it is believed to keep for prefixes."""
     align_tokens: int = 1
-    """Cached tokens are a multiple of this."""
+    """Cached tokens are a multiple of this number."""
     caches: bool = True
     """False when its prefix cache is switched off."""
 
@@ -74,7 +74,7 @@ class Gauges:
     waiting: int = 0
     """Requests waiting in the engine."""
     strangers: int = 0
-    """Of these, requests that no router sent."""
+    """Of these, the requests that no router sent."""
     kv_usage: float = 0.0
     """Share of KV blocks that running requests reference, 0..1."""
 
@@ -88,7 +88,7 @@ class Worker:
     ) -> None:
         self._clock = clock
         self.block_tokens = 0
-        """Of an index block, in place of what its engine's blocks ask for; 0 for that."""
+        """Tokens of an index block that an operator has set. 0: as the engine's blocks ask for."""
         self.warmth = Warmth(clock)
         self.url = url.rstrip("/")
         self.rank = rank
@@ -96,7 +96,7 @@ class Worker:
         self.ranks: list[Worker] = [self]
         """All workers of its server, itself included: one list that they share. For `Fleet` alone to write."""
         self.rank_header: Headers = ()
-        """What requests to it say besides, so that its server gives them to this rank."""
+        """The header by which its server gives requests to this rank; empty where the server has one rank."""
         self.id = worker_id(self.url, rank)
         self.breaker = breaker
         self.state = WorkerState.UNHEALTHY
@@ -114,14 +114,14 @@ class Worker:
         self.load: Load | None = None
         self.pace = PrefillPace()
         self.prefill_rate = prefill_rate
-        """In tokens per second: its kind's, at its own pace."""
+        """Tokens per second: the rate of its kind, at its own pace."""
         self.pool = KvPool()
         self.gauges = Gauges()
         self.format = ""
         """Name of its prompt format: workers of one format share a chain."""
         self.chain_block_tokens = MIN_CHAIN_BLOCK_TOKENS
         self.running = Running(clock)
-        """What this router has there. For `Lease` alone to write."""
+        """What this router has running there. For `Lease` alone to write."""
         self.unique_share = UniqueShare()
         self.orders: list[LoadOrder[Worker]] = []
         self.draining = self.healthy = False
@@ -144,26 +144,26 @@ class Worker:
 
     @property
     def name(self) -> str:
-        """For people: its URL, and its rank where there are several."""
+        """Its name for people: its URL, and its rank where there are several."""
         return self.url if len(self.ranks) == 1 else f"{self.url} rank {self.rank}"
 
     @property
     def models(self) -> tuple[ModelCard, ...]:
-        """What the worker said that it serves, and may; empty until it was read."""
+        """The models that the worker said it serves, and for which it may get requests; empty until that was read."""
         return tuple(card for card in self.facts.models if self.labels.serves(card)) if self.facts else ()
 
     def set_ranks(self, ranks: "list[Worker]") -> None:
-        """It is one of these workers of one server. For `Fleet` only."""
+        """Set the workers of its server, itself included. For `Fleet` only."""
         self.ranks = ranks
         self.rank_header = ((RANK_HEADER, b"%d" % self.rank),) if len(ranks) > 1 else ()
 
     def set_format(self, facts: Facts) -> None:
-        """Which prompts it shares a chain with. For `Fleet` only."""
+        """Set the format that its facts say: workers of one format share chains. For `Fleet` only."""
         self.chain_block_tokens = self.block_tokens or chain_block_tokens(facts.block_tokens)
         self.format = f"{facts.served.key}/{self.chain_block_tokens}"
 
     def known(self) -> Elsewhere:
-        """What is there of requests in flight, over all routers."""
+        """What requests in flight have there, over all routers."""
         others = self.elsewhere(self._clock()) if self.elsewhere is not None else NOTHING
         return Elsewhere(
             self.running.in_flight + others.in_flight,
@@ -173,11 +173,11 @@ class Worker:
 
     @property
     def kind(self) -> str:
-        """Workers of one kind are expected to be equally fast."""
+        """Its kind: workers of one kind are expected to be equally fast."""
         return f"{self.format} {self.models[0].root if self.models else ''}"
 
     def idle_at(self, requests: int = 0) -> float:
-        """The time, if no more than so many requests of this router and none of others are there; else 0."""
+        """The time of the clock, if at most `requests` of this router and none of others are there; else 0."""
         if self.running.in_flight > requests or self.gauges.waiting:
             return 0.0
         now = self._clock()
@@ -193,17 +193,17 @@ class Worker:
         return self.running.queue(tokens, self.prefill_rate, self._free_at())
 
     def end_prefill(self, tokens: int) -> None:
-        """They are computed, or given up. For `Lease` only."""
+        """Take `tokens` out of its queue: they are computed, or given up. For `Lease` only."""
         self.running.unqueue(tokens, self.prefill_rate, self._free_at())
 
     def _free_at(self) -> float:
-        """When the prefills that other routers queued there should be computed; now without others."""
+        """The time at which the prefills that other routers queued there should be computed; now without others."""
         now = self._clock()
         return now if self.elsewhere is None else now + self.elsewhere(now).queued_tokens / self.prefill_rate
 
     def room_tokens(self) -> int:
-        """What fits into the KV pool beside the running requests. 0 where that is not known: while requests wait, an
-        engine short of memory evicts before it admits."""
+        """Tokens that fit into the KV pool beside the running requests. 0 where that is not known: while requests wait,
+        an engine short of memory evicts before it admits."""
         if self.gauges.waiting or self.facts is None:
             return 0
         others = self.elsewhere(self._clock()) if self.elsewhere is not None else NOTHING
@@ -214,7 +214,7 @@ class Worker:
 
     @property
     def in_service(self) -> bool:
-        """Healthy, and not draining."""
+        """Is it healthy, and not draining?"""
         return self.state is WorkerState.HEALTHY
 
     def available(self) -> bool:
@@ -239,7 +239,7 @@ class Worker:
 
     @property
     def ordered_load(self) -> int:
-        """What load orders go by: requests in flight, over all routers."""
+        """The number that load orders go by: requests in flight, over all routers."""
         return self.running.in_flight + self._ordered_elsewhere
 
     def _reorder(self, before: int) -> None:

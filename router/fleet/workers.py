@@ -19,7 +19,7 @@ log = logging.getLogger("warmroute")
 
 
 class DuplicateWorkerError(ValueError):
-    """A worker with this URL is there already."""
+    """The fleet already has a worker with this URL."""
 
 
 class UnknownWorkerError(KeyError):
@@ -60,7 +60,7 @@ class Fleet:
         """Called with a worker that is found to keep more or less than was believed."""
 
     def add(self, url: str) -> Worker:
-        """A new worker, unhealthy until it was probed. Raises DuplicateWorkerError."""
+        """Add a worker, unhealthy until it was probed. Raises DuplicateWorkerError."""
         worker = self._make_worker(url)
         if worker.id in self.workers:
             raise DuplicateWorkerError(worker.url)
@@ -99,7 +99,7 @@ class Fleet:
         return server
 
     def label(self, worker_id: str, labels: Labels) -> Worker:
-        """What an operator says of its server has changed. Raises UnknownWorkerError."""
+        """Set what an operator says of its server. Raises UnknownWorkerError."""
         server = self.get(worker_id).server
         for worker in server.ranks:
             worker.labels = labels
@@ -107,7 +107,7 @@ class Fleet:
         return server
 
     def on_facts(self, worker_id: str, facts: Facts) -> None:
-        """What a probe read of a server. It is given as many workers as it has ranks. A changed generation is a
+        """Take in what a probe read of a server, and have as many workers as it has ranks. A changed generation is a
         restart: they hold nothing any more."""
         server = self.workers.get(worker_id)
         if server is None:
@@ -145,7 +145,7 @@ class Fleet:
         worker.generation = facts.generation or worker.generation
         changed = worker.facts is None or worker.facts != facts
         worker.facts = facts
-        worker.belief.size(facts.kv_capacity_tokens)
+        worker.belief.set_capacity(facts.kv_capacity_tokens)
         worker.pool = KvPool(
             capacity_tokens=facts.kv_capacity_tokens,
             kept_tokens=facts.kv_capacity_tokens - (0 if worker.events_complete else worker.belief.lacking_tokens),
@@ -188,8 +188,8 @@ class Fleet:
             callback(worker)
 
     def on_load(self, worker_id: str, load: Load) -> None:
-        """The server's own figures, as scraped. Those of another number of ranks than its facts tell are left out: the
-        facts are older."""
+        """Take in the server's own figures, as scraped. Figures of another number of ranks than its facts tell are left
+        out: the facts are older."""
         server = self.workers.get(worker_id)
         if server is None:
             return
@@ -210,7 +210,7 @@ class Fleet:
             worker.unique_share.learn(computed, load.kv_usage * worker.pool.capacity_tokens)
 
     def reported(self, worker: Worker, report: CacheReport) -> None:
-        """What an engine said of one request. Where hits that must come do not, it dropped its cache without
+        """Take in what an engine said of one request. Where hits that must come do not, it dropped its cache without
         restarting: what is believed of it is forgotten. Other misses say that it keeps less than was believed."""
         worker.hits.reported(report.predicted_tokens, report.cached_tokens)
         if report.alone_s:
@@ -232,11 +232,11 @@ class Fleet:
                 worker.belief.clear()
 
     def on_healthy(self, worker_id: str) -> None:
-        """A probe succeeded."""
+        """Note that a probe of this server succeeded."""
         self._health(worker_id, True, "")
 
     def on_unhealthy(self, worker_id: str, reason: str) -> None:
-        """Probes failed, or the worker must not be used."""
+        """Note that probes of this server failed, or that it must not be used."""
         self._health(worker_id, False, reason)
 
     def _health(self, worker_id: str, healthy: bool, reason: str) -> None:

@@ -26,7 +26,7 @@ def report(name: str, blocks: int, predicted: int, cached: int, client: str = ""
 
 def belief_after(*reports: CacheReport) -> PoolBelief:
     belief = PoolBelief()
-    belief.size(CAPACITY)
+    belief.set_capacity(CAPACITY)
     for each in reports:
         belief.reported(each)
     return belief
@@ -88,9 +88,9 @@ def test_many_conversations_never_take_all_of_it() -> None:
 
 def test_another_size_is_learned_anew_and_the_same_one_is_not() -> None:
     belief = belief_after(report("a", 50, 0, 0), report("a", 60, 50, 20))
-    belief.size(CAPACITY)
+    belief.set_capacity(CAPACITY)
     assert belief.lacking_tokens
-    belief.size(CAPACITY + 64)
+    belief.set_capacity(CAPACITY + 64)
     assert not belief.lacking_tokens
 
 
