@@ -1,4 +1,4 @@
-"""Keeps the listening process running, tells it whom to follow, and takes what it says into the index.
+"""Keeps the listening process running, tells it which workers to follow, and takes what it says into the index.
 
 Events correct the simulation: what is lost is not believed any more, what is held is. Where all that an engine ever did
 is known, its pool is not simulated to be smaller than it says. A worker that nobody listens to is simulated.
@@ -27,9 +27,9 @@ from tokenizer_cache.bodies.identity import plain_scope
 from tokenizer_cache.conversations.chain import ID_BYTES, Chain
 
 BEAT_S = 1.0
-"""Seconds between two looks at whom to follow."""
+"""Seconds between two looks at which workers to follow."""
 MAX_NAMES = 4
-"""Names of one model for which chains are kept."""
+"""Names of one model for which chains are kept, at most."""
 END_S = 2.0
 
 
@@ -43,14 +43,14 @@ class HeardWorker:
     blocks: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     heard_at: float = 0.0
-    """When its last batch came."""
+    """The time at which its last batch came."""
     computed_then: int = 0
     """Prompt tokens that the engine had computed by then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """Whom a router follows, and how it hashes."""
+    """Which workers a router follows, and how it hashes."""
 
     leases: Leases
     hosts: HostAddresses
@@ -63,15 +63,15 @@ Find = Callable[[bytes, Sequence[str]], Mapping[str, Held]]
 
 
 class Follower:
-    """One router's. `find` looks into its own index."""
+    """Takes the events of one router's workers into its index. `find` looks into that index."""
 
     def __init__(self, fleet: Fleet, index: PrefixIndex, find: Find, following: Following) -> None:
         self.heard: dict[str, HeardWorker] = {}
-        """By worker, for as long as this router listens to it."""
+        """What is known of each worker's events, for as long as this router listens to it."""
         self.process: Process | None = None
-        """The listening process; None while nobody is followed."""
+        """The listening process; None while no worker is followed."""
         self.refused = 0
-        """Messages of the listening process that were no news."""
+        """How many messages of the listening process could not be read as news."""
         self._fleet = fleet
         self._index = index
         self._find = find
@@ -79,7 +79,7 @@ class Follower:
         self._ordered: list[EventSource] = []
 
     async def run(self) -> None:
-        """For ever. Raises when the listening process ends: the caller starts it again."""
+        """Follow for ever. Raises when the listening process ends: the caller starts it again."""
         while not await self._choose():  # noqa: ASYNC110 - nothing tells of workers that may be followed
             await asyncio.sleep(BEAT_S)
         process = await asyncio.create_subprocess_exec(
@@ -99,7 +99,7 @@ class Follower:
             await _end(process)
 
     async def _order(self, process: Process, reading: "asyncio.Task[None]") -> None:
-        """Tell it whom to follow, until it has ended."""
+        """Tell the listening process which workers to follow, until it has ended."""
         assert process.stdin is not None
         while not reading.done():
             wanted = await self._choose()
@@ -138,7 +138,7 @@ class Follower:
         self._fleet.on_events(heard.worker.id, False)
 
     async def _read(self, process: Process) -> None:
-        """Take in what it says until it ends."""
+        """Take in what the listening process says, until it ends."""
         assert process.stdout is not None
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
@@ -182,8 +182,8 @@ def computed_by(worker: Worker) -> int:
 
 
 def ports_of(worker: Worker, rules: Sequence[EventRule]) -> EventPorts | None:
-    """Where on its host this worker publishes; None where nobody listens to it. Each rank has a publisher of its
-    own."""
+    """The ports on its host at which this worker publishes; None where no router listens to it. Each rank has a
+    publisher of its own."""
     facts, rule = worker.facts, rule_of(worker.url, rules)
     if facts is None or not worker.in_service or rule.mode == "off" or not facts.prefix_caching:
         return None

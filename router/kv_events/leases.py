@@ -13,7 +13,7 @@ from router.shared.script import read_script
 
 LIFE_MS = 4000
 AT_ONCE = 64
-"""Leases of one call: some 100 us of Redis' time."""
+"""Leases in one call at most: they take some 100 us of Redis' time."""
 LEASES = read_script("router.kv_events", "leases")
 
 
@@ -21,7 +21,7 @@ class Leases(Protocol):
     """Says which workers are this router's to listen to."""
 
     async def mine(self, workers: Sequence[str]) -> set[str]:
-        """Of these ids. Never raises."""
+        """Those of these ids that this router listens to. Never raises."""
         ...
 
 

@@ -23,15 +23,17 @@ MAX_COPIES = 255
 MAX_BLOCKS = 2_000_000
 """Engine blocks of one worker that are known at most; with more of them the worker is simulated again."""
 MAX_CHAIN_BLOCKS = 1 << 17
-"""Of one prompt: 8 million tokens in blocks of 64. Danger: the router's event loop takes a chain in at once."""
+"""Blocks of one prompt's chain at most: 8 million tokens in blocks of 64. Danger: the router's event loop takes a chain
+in at once."""
 MAX_ID_BYTES = 256 << 20
-"""Of one worker's token ids: 64 million. Danger: each branch repeats its cell's head, and a cell is as large as the
-engine says: 2,000,000 branches of one cell of 65,536 tokens are 500 GB."""
+"""Bytes of one worker's token ids at most: 64 million ids. Danger: each branch repeats its cell's head, and a cell is
+as large as the engine says. 2,000,000 branches of one cell of 65,536 tokens are 500 GB."""
 MAX_STEMS = 256
-"""Branches of branches, in one cell. Danger: they are gone through by recursion, which Python ends at 1,000."""
+"""Depth at most to which the branches of one cell branch again. Danger: these are gone through by recursion, which
+Python ends at 1,000."""
 MAX_CHAIN_BYTES = 64 << 20
-"""Of the chains that are told at once. Danger: each repeats what it begins with, so that 100,000 ends of one chain of
-as many blocks are 80 GB."""
+"""Bytes at most of the chains that are told at once. Danger: each repeats what it begins with, so that 100,000 ends of
+one chain of as many blocks are 80 GB."""
 
 
 class FullLedgerError(Exception):
@@ -49,16 +51,16 @@ class Cell:
         self.stem = stem
         """The cell with which it shares its first engine blocks."""
         self.first = first
-        """How many these are."""
+        """How many engine blocks it shares with its stem."""
         self.stems: int = stem.stems + 1 if stem is not None else 0
         """Cells from which it branches off, one from the other."""
         self.copies = bytearray()
-        """Of its own engine blocks."""
+        """How many copies of each of its own engine blocks are held."""
         self.hashes: list[int] = []
         self.ids = bytearray()
-        """All of its token ids."""
+        """The token ids of all its engine blocks."""
         self.hash = b""
-        """In the chain; empty until it is full."""
+        """The hash of its block in the chain; empty until it is full."""
         self.children: dict[Cell, None] = {}
         self.branches: dict[Cell, None] = {}
         """Cells whose stem it is."""
@@ -85,7 +87,8 @@ class Changes(NamedTuple):
 
 
 class Ledger:
-    """One worker's, for one name of its model. `root` is the parent of each prompt's first block."""
+    """What one worker holds, as blocks of one of its model's names. `root` is the parent of each prompt's first
+    block."""
 
     def __init__(self, chain: Chain, root: bytes, counts: Counter[str], max_blocks: int = MAX_BLOCKS) -> None:
         self._chain = chain
@@ -93,13 +96,13 @@ class Ledger:
         self._counts = counts
         self._max_blocks = max_blocks
         self._cells: dict[int, tuple[Cell, int]] = {}
-        """By engine block: its cell and its place there."""
+        """The cell of each known engine block, and its place there."""
         self._id_bytes = 0
         self._touched: dict[Cell, int] = {}
         """Cells of which an engine block has come or gone, with the first such one."""
 
     def __len__(self) -> int:
-        """Engine blocks that are known."""
+        """How many engine blocks are known."""
         return len(self._cells)
 
     def apply(self, event: Event) -> None:
@@ -112,7 +115,7 @@ class Ledger:
             self._store(event)
 
     def clear(self) -> None:
-        """It holds nothing, or nothing is known of it any more."""
+        """Forget all: the worker holds nothing, or what it holds is not known any more."""
         self._cells.clear()
         self._touched.clear()
         self._id_bytes = 0
@@ -282,7 +285,7 @@ def _chain_of(cell: Cell) -> bytes:
 
 
 def _chains_of(cells: Sequence[Cell]) -> list[bytes]:
-    """Raises FullLedgerError."""
+    """The whole chains that end with these cells. Raises FullLedgerError."""
     chains, found = list[bytes](), 0
     for cell in cells:
         chains.append(_chain_of(cell))

@@ -14,12 +14,12 @@ from router.kv_events.wire import MAX_TALK_BYTES, EventSource, News
 from tokenizer_cache.conversations.chain import Chain
 
 MAX_UNTOLD = 100_000
-"""Chains that wait to be told; with more the worker is simulated again. Danger: without a bound, an engine that makes
-prompts up fills the memory."""
+"""Chains that wait to be told at most; with more the worker is simulated again. Danger: without a bound, an engine that
+makes prompts up fills the memory."""
 
 
 class Listener:
-    """One source's. Its caller has the sockets and the clock."""
+    """What one source's batches come to. Its caller has the sockets and the clock."""
 
     def __init__(self, source: EventSource, secret: bytes) -> None:
         self.source = source
@@ -96,7 +96,7 @@ class Listener:
             self._simulate_again()
 
     def _simulate_again(self) -> None:
-        """It has more than is known at most."""
+        """Give the worker's ledgers up: it has more than is known at most."""
         self._counts["full"] += 1
         self.stream.complete = False
         self._begin_anew(cleared=False)

@@ -12,11 +12,11 @@ from enum import Enum
 MAX_HELD = 10_000
 """Batches held while others are asked for: engines keep as many to be repeated."""
 MAX_HELD_BYTES = 256 << 20
-"""And their size. Danger: 10,000 of the largest batches are 640 GB."""
+"""Bytes of the batches that are held at most. Danger: 10,000 of the largest batches are 640 GB."""
 ANSWER_S = 3.0
-"""The missing batches must have come within this many seconds."""
+"""Seconds within which the missing batches must have come."""
 LATE_S = 2.0
-"""A batch that was repeated may come a second time, by the other socket, within this many seconds."""
+"""Seconds within which a batch that was repeated may come a second time, by the other socket."""
 
 
 class Sign(Enum):
@@ -34,16 +34,16 @@ Step = bytes | Sign
 
 @dataclass(slots=True)
 class Stream:
-    """One source's. `repeats`: missing batches can be asked for."""
+    """The order of one source's batches. `repeats`: missing batches can be asked for."""
 
     repeats: bool
     complete: bool = False
-    """Everything since the engine's start was applied."""
+    """Has everything since the engine's start been applied?"""
     asks: int | None = None
-    """Ask for the batches from this number on; to be taken by the caller."""
+    """The number from which on the caller is to ask for batches; the caller takes it away."""
     _next: int | None = None
     _asked_at: float | None = None
-    """When the missing batches were asked for; None while none are."""
+    """The time at which the missing batches were asked for; None while none are."""
     _asked_for: int = -1
     """The number that was asked for last."""
     _heard_first: bool = False
@@ -57,7 +57,7 @@ class Stream:
             self._ask(0, now)
 
     def live(self, number: int, payload: bytes, now: float) -> list[Step]:
-        """A batch has come."""
+        """Take in a batch that has come by the subscription. Returns what is to be done now."""
         if self._asked_at is not None:
             self._hold(number, payload)
             return self.give_up(now) if len(self._held) > MAX_HELD or self._held_bytes > MAX_HELD_BYTES else []
@@ -70,7 +70,7 @@ class Stream:
         return self._go_on(number, payload, now)
 
     def repeated(self, number: int, payload: bytes, now: float) -> list[Step]:
-        """A batch that was asked for."""
+        """Take in a batch that was asked for. Returns what is to be done now."""
         if self._asked_at is None:
             return []
         self._asked_at = now
@@ -88,7 +88,7 @@ class Stream:
         return [*steps, payload]
 
     def end(self, now: float) -> list[Step]:
-        """All that was asked for has come."""
+        """All that was asked for has come. Returns what is to be done now."""
         if self._asked_at is None:
             return []
         if self._next is None:
@@ -97,13 +97,13 @@ class Stream:
         return self._settle(now)
 
     def give_up(self, now: float) -> list[Step]:
-        """What was asked for does not come."""
+        """Wait no longer for what was asked for. Returns what is to be done now."""
         missed = self._miss() if self._next is not None else []
         self._next = None
         return [*missed, *self._settle(now)]
 
     def is_late(self, now: float) -> bool:
-        """What was asked for should have come."""
+        """Should what was asked for have come by now?"""
         return self._asked_at is not None and now - self._asked_at > ANSWER_S
 
     def _restart(self, number: int, payload: bytes, now: float) -> list[Step]:
