@@ -16,6 +16,7 @@ from loadtests.laboratory.simulate.hosts import MODEL
 from loadtests.laboratory.simulate.run import Run
 from loadtests.laboratory.simulate.scenario import Scenario
 from router.clients import ANONYMOUS
+from router.shadow.months import Months
 from router.shadow.shadows import SERVED, Shadows
 
 ARMS = ("round_robin", "least_loaded")
@@ -49,14 +50,13 @@ def compare(scenario: Scenario, arms: Sequence[str] = ARMS, seed: int = 1) -> li
 
 def restart(shadows: Shadows) -> None:
     """Count from here on: the memories are warm."""
-    for counter in (shadows.prompt_tokens, shadows.cached_tokens):
-        counter.values.clear()
+    shadows.counted = Months()
 
 
 def share(shadows: Shadows, policy: str) -> float:
     """Of the prompt tokens, those cached."""
-    cached, prompt = shadows.cached_tokens.values, shadows.prompt_tokens.values
-    return cached[MODEL, ANONYMOUS, policy] / prompt[MODEL, ANONYMOUS]
+    counted = shadows.counted.since_start[MODEL, ANONYMOUS, policy]
+    return counted.cached_tokens / counted.prompt_tokens
 
 
 def main(argv: Sequence[str] | None = None) -> int:

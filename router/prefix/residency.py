@@ -7,7 +7,7 @@ Work that may take long (eviction after a large record, removal of a worker) is 
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from router.prefix.index import HASH_BYTES, Held, Record, State
@@ -67,13 +67,17 @@ class Residency:
         add_holders(path, known, also, self._holders, found)
         return found
 
-    def depths(self, chain: bytes, names: Iterable[str]) -> list[int]:
-        """Blocks of the chain that each of these holders has, without those that are pending."""
+    def depths(self, chain: bytes) -> Callable[[str], int]:
+        """Tells by a holder's name how many blocks of the chain it has, without those that are pending. Not to be kept:
+        true until the next record."""
         path, known = self.tree.walk(chain)
-        if not path:
-            return [0 for _ in names]
-        holders = self._holders
-        return [depth_of(path, known, holder) if (holder := holders.get(name)) is not None else 0 for name in names]
+        holders = self._holders if path else {}
+
+        def depth(name: str) -> int:
+            holder = holders.get(name)
+            return depth_of(path, known, holder) if holder is not None else 0
+
+        return depth
 
     def apply(self, record: Record) -> None:
         """Apply one record at once."""

@@ -7,29 +7,26 @@ so is a world whose memory or count fails.
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from prometheus_client.core import Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from router.clients import ANONYMOUS
 from router.observe.faults import without_text
-from router.observe.instruments import Counter
 from router.routing.asked import Asked
 from router.routing.choose import Choice, available
+from router.routing.decide import request_facts
 from router.routing.prompt_record import PromptRecord
-from router.shadow.months import Months
-from router.shadow.world import Placing, World
+from router.shadow.months import Counted, Months
+from router.shadow.world import Placing, World, offers
 
 SERVED = "served"
 """The label of what was really done, beside the policies' names."""
 log = logging.getLogger("warmroute")
 
 
-@dataclass(frozen=True, slots=True)
-class Shadowed:
+class Shadowed(NamedTuple):
     """One request that the worlds have placed."""
 
     model: str
@@ -57,33 +54,21 @@ class Shadows(Collector):
         self._routers = routers
         self._shared_by = 1
         self._capacities: dict[str, int] = {}
-        self.prompt_tokens = Counter(
-            "warmroute_shadow_prompt_tokens",
-            "Prompt tokens of answers that shadow policies were tried on.",
-            ("model", "client"),
-        )
-        self.cached_tokens = Counter(
-            "warmroute_shadow_cached_tokens",
-            "Of these, cached: as served, and as each policy says.",
-            ("model", "client", "policy"),
-        )
-        self.months = Months()
-        self.prefill_seconds = Counter(
-            "warmroute_shadow_prefill_seconds", "Time to compute the others, by policy.", ("model", "client", "policy")
-        )
+        self.counted = Months()
 
     def __bool__(self) -> bool:
         return bool(self.worlds)
 
     def begin(self, asked: Asked, choice: Choice) -> Shadowed:
         """Place it in every world."""
-        with self._or_given_up(*self.worlds):
+        with Fuse(self.worlds, *self.worlds):
             self._share()
         now, workers = self._clock(), available(asked.group) or [choice.worker]
+        offered, facts = offers(workers, asked.prompts), request_facts(asked.prompts, asked.session)
         placings = []
         for name, world in list(self.worlds.items()):
-            with self._or_given_up(name):
-                placing = world.begin(workers, asked.prompts, asked.session, now)
+            with Fuse(self.worlds, name):
+                placing = world.begin(offered, asked.prompts, facts, now)
                 if placing is not None:
                     placings.append((name, world, placing))
         client = asked.client.label if asked.client is not None else ANONYMOUS
@@ -95,42 +80,27 @@ class Shadows(Collector):
         now = self._clock()
         computed = record.prompt if record is not None and record.settled else None
         for name, world, placing in shadowed.placings:
-            with self._or_given_up(name):
+            with Fuse(self.worlds, name):
                 world.end(placing, computed, completion or 0, now)
         if record is not None and shadowed.placings:
-            with self._or_given_up(*(name for name, _, _ in shadowed.placings)):
+            with Fuse(self.worlds, *[name for name, _, _ in shadowed.placings]):
                 self._count(shadowed, record, cached)
-
-    @contextmanager
-    def _or_given_up(self, *names: str) -> Iterator[None]:
-        """If what is done here for these worlds fails, they are given up and the request goes on."""
-        try:
-            yield
-        except Exception as error:
-            log.error("shadow %s is given up: it failed", " and ".join(names), exc_info=without_text(error))
-            for name in names:
-                self.worlds.pop(name, None)
 
     def _count(self, shadowed: Shadowed, record: PromptRecord, cached: int | None) -> None:
         """Like with like: what was predicted by the same rules, but no more than the engine had."""
-        label, tokens = (shadowed.model, shadowed.client), record.prompt.tokens
+        model, client, tokens = shadowed.model, shadowed.client, record.prompt.tokens
         served = record.predicted_tokens if cached is None else min(record.predicted_tokens, cached)
-        self.prompt_tokens.add(tokens, label)
-        self._add((*label, SERVED), min(served, tokens), tokens, shadowed.rate)
-        for name, _, placing in shadowed.placings:
-            self._add((*label, name), min(placing.cached_tokens, tokens), tokens, placing.worker.prefill_rate)
-
-    def _add(self, label: tuple[str, str, str], cached: int, tokens: int, rate: float) -> None:
-        prefill_s = (tokens - cached) / rate
-        self.cached_tokens.add(cached, label)
-        self.prefill_seconds.add(prefill_s, label)
-        self.months.add(label, tokens, cached, prefill_s)
+        found = [(SERVED, served, shadowed.rate)]
+        found += [(name, placing.cached_tokens, placing.worker.prefill_rate) for name, _, placing in shadowed.placings]
+        for name, had, rate in found:
+            cached_tokens = min(had, tokens)
+            self.counted.add((model, client, name), tokens, cached_tokens, (tokens - cached_tokens) / rate)
 
     def set_capacity(self, holder: str, blocks: int) -> None:
         """As `PrefixIndex.set_capacity`."""
         self._capacities[holder] = blocks
         for name, world in list(self.worlds.items()):
-            with self._or_given_up(name):
+            with Fuse(self.worlds, name):
                 world.residency.set_capacity(holder, blocks // self._shared_by)
 
     def _share(self) -> None:
@@ -145,42 +115,70 @@ class Shadows(Collector):
         """As `PrefixIndex.remove_worker`."""
         self._capacities.pop(holder, None)
         for name, world in list(self.worlds.items()):
-            with self._or_given_up(name):
+            with Fuse(self.worlds, name):
                 world.residency.remove_worker(holder)
 
     def collect(self) -> Iterator[Metric]:
-        """All of them."""
-        for counter in (self.prompt_tokens, self.cached_tokens, self.prefill_seconds):
-            yield from counter.collect()
+        """What was counted since the start."""
+        labels = ("model", "client", "policy")
+        tokens = CounterMetricFamily(
+            "warmroute_shadow_prompt_tokens",
+            "Prompt tokens of answers that shadow policies were tried on.",
+            labels=labels[:2],
+        )
+        cached = CounterMetricFamily(
+            "warmroute_shadow_cached_tokens", "Of these, cached: as served, and as each policy says.", labels=labels
+        )
+        seconds = CounterMetricFamily(
+            "warmroute_shadow_prefill_seconds", "Time to compute the others, by policy.", labels=labels
+        )
+        for label, counted in list(self.counted.since_start.items()):
+            if label[2] == SERVED:
+                tokens.add_metric(label[:2], counted.prompt_tokens)
+            cached.add_metric(label, counted.cached_tokens)
+            seconds.add_metric(label, counted.prefill_s)
+        yield from (tokens, cached, seconds)
 
     def savings(self) -> list[dict[str, Any]]:
         """For the status: by model, what was served and what each policy would have found."""
-        tokens = _over_clients(self.prompt_tokens)
-        cached, prefill_s = _over_clients(self.cached_tokens), _over_clients(self.prefill_seconds)
-
-        def of(model: str, policy: str) -> dict[str, Any]:
-            label = (model, policy)
-            return {
-                "policy": policy,
-                "cached_tokens": cached.get(label, 0.0),
-                "prefill_s": prefill_s.get(label, 0.0),
-            }
-
-        names = (SERVED, *self.worlds)
+        sums: dict[str, dict[str, Counted]] = {}
+        for (model, _, policy), counted in list(self.counted.since_start.items()):
+            sums.setdefault(model, {}).setdefault(policy, Counted()).include(counted)
         return [
-            {"model": model, "prompt_tokens": count, "policies": [of(model, name) for name in names]}
-            for (model,), count in tokens.items()
+            {
+                "model": model,
+                "prompt_tokens": policies[SERVED].prompt_tokens,
+                "policies": [
+                    {"policy": name, "cached_tokens": found.cached_tokens, "prefill_s": found.prefill_s}
+                    for name in (SERVED, *self.worlds)
+                    for found in [policies.get(name, Counted())]
+                ],
+            }
+            for model, policies in sums.items()
         ]
 
     def savings_table(self, price: float | None) -> str:
         """By month, model and client, as CSV. `price`: of a worker hour."""
-        return self.months.table(SERVED, price)
+        return self.counted.table(SERVED, price)
 
 
-def _over_clients(counter: Counter) -> dict[tuple[str, ...], float]:
-    """Its sums, by the labels other than the client, which is the second one."""
-    sums: dict[tuple[str, ...], float] = {}
-    for label, value in list(counter.values.items()):
-        key = (label[0], *label[2:])
-        sums[key] = sums.get(key, 0.0) + value
-    return sums
+class Fuse:
+    """If what is done for these worlds fails, they are given up and the request goes on."""
+
+    __slots__ = ("_names", "_worlds")
+
+    def __init__(self, worlds: dict[str, World], *names: str) -> None:
+        self._worlds = worlds
+        self._names = names
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        """Errors end here; what ends the task or the process does not."""
+        if not isinstance(error, Exception):
+            return False
+        log.error("shadow %s is given up: it failed", " and ".join(self._names), exc_info=without_text(error))
+        for name in self._names:
+            self._worlds.pop(name, None)
+        return True

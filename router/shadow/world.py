@@ -10,12 +10,12 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from policies.api import Candidate, Policy, candidate
+from policies.api import Candidate, Policy, RequestFacts, candidate
 from router.engines.probe import SCRAPE_INTERVAL_S
 from router.fleet.worker import Worker
 from router.prefix.index import Record, State
 from router.prefix.residency import Limits, Residency
-from router.routing.decide import cached_tokens, request_facts
+from router.routing.decide import cached_tokens
 from tokenizer_cache.prompt import Prompt
 
 MOST_CANDIDATES = 64
@@ -24,6 +24,32 @@ SWEPT = 16
 """Records between two sweeps of a world's memory, which do what one record has postponed."""
 MOST_LOADS = 4096
 """Workers whose load is remembered. When there are more, the idle ones are forgotten."""
+
+
+class Offer(NamedTuple):
+    """A worker as every world finds it for one request."""
+
+    worker: Worker
+    holder: str
+    prompt: Prompt | None
+    """In its format."""
+    tokens: int
+    align_tokens: int
+    """Cached tokens are a multiple of it; 0 where its engine caches nothing."""
+    capacity_tokens: int
+    rate: float
+    """Tokens per second that it prefills."""
+
+
+def offers(workers: Sequence[Worker], prompts: Mapping[str, Prompt]) -> list[Offer]:
+    """One for each of these workers."""
+    found = []
+    for worker in workers:
+        pool, prompt = worker.pool, prompts.get(worker.format)
+        tokens = prompt.tokens if prompt is not None else 0
+        align = pool.align_tokens if pool.caches else 0
+        found.append(Offer(worker, worker.holder, prompt, tokens, align, pool.capacity_tokens, worker.prefill_rate))
+    return found
 
 
 class Placing(NamedTuple):
@@ -56,21 +82,17 @@ class ImaginedLoad:
 
     def count(self, requests: int, tokens: int, now: float) -> None:
         """So many more requests and tokens of prompts are there from now on."""
-        self.scraped(now)
+        self.scraped(int(now / SCRAPE_INTERVAL_S))
         self.in_flight += requests
         self.held_tokens += tokens
 
-    def scraped(self, now: float) -> int:
-        """Tokens held at the last scrape. Danger: with those held now, a session finds its worker just left, and
-        policies that go by usage stay with it as they do not in truth (61 % hits instead of 40)."""
-        scrape = int(now / SCRAPE_INTERVAL_S)
+    def scraped(self, scrape: int) -> int:
+        """Tokens held at the last scrape, which has this number. Danger: with those held now, a session finds its
+        worker just left, and policies that go by usage stay with it as they do not in truth (61 % hits instead of
+        40)."""
         if scrape != self._scrape:
             self._scrape, self._scraped_tokens = scrape, self.held_tokens
         return self._scraped_tokens
-
-
-IDLE = ImaginedLoad()
-"""Of workers to which nothing was sent. Nobody counts in it."""
 
 
 class World:
@@ -85,24 +107,23 @@ class World:
         self._confirmed = 0
 
     def begin(
-        self, workers: Sequence[Worker], prompts: Mapping[str, Prompt], session: bytes, now: float
+        self, offered: Sequence[Offer], prompts: Mapping[str, Prompt], facts: RequestFacts, now: float
     ) -> Placing | None:
-        """Choose one of `workers` (never empty); None where the choice has no prompt in its worker's format."""
+        """Choose one of them (never empty); None where the choice has no prompt in its worker's format."""
         self._now = now
-        if len(workers) > MOST_CANDIDATES:
-            workers = self._rng.sample(workers, MOST_CANDIDATES)
-        seen = self._candidates(workers, prompts, now)
-        chosen = self._policy.select(request_facts(prompts, session), seen).candidate
-        worker = workers[seen.index(chosen)]
-        prompt = prompts.get(worker.format)
+        if len(offered) > MOST_CANDIDATES:
+            offered = self._rng.sample(offered, MOST_CANDIDATES)
+        seen = self._candidates(offered, prompts, now)
+        chosen = self._policy.select(facts, seen).candidate
+        worker, holder, prompt, *_, rate = offered[seen.index(chosen)]
         if prompt is None:
             return None
         load = self._load(worker)
         load.count(1, prompt.tokens, now)
-        load.free_at = max(now, load.free_at) + chosen.uncached_tokens / worker.prefill_rate
+        load.free_at = max(now, load.free_at) + chosen.uncached_tokens / rate
         if prompt.exact:
-            self._confirm(worker.holder, prompt)
-        return Placing(worker, load, worker.holder, prompt, chosen.cached_tokens)
+            self._confirm(holder, prompt)
+        return Placing(worker, load, holder, prompt, chosen.cached_tokens)
 
     def end(self, placing: Placing, computed: Prompt | None, completion_tokens: int, now: float) -> None:
         """The real request has ended. `computed`: its prompt, exact by now; None where it was not answered."""
@@ -121,31 +142,30 @@ class World:
             if self._confirmed % SWEPT == 0:
                 self.residency.sweep()
 
-    def _candidates(self, workers: Sequence[Worker], prompts: Mapping[str, Prompt], now: float) -> list[Candidate]:
+    def _candidates(self, offered: Sequence[Offer], prompts: Mapping[str, Prompt], now: float) -> list[Candidate]:
         """As `router.routing.decide.candidate_of`, with this world's load. One loop: it is run over all workers in each
         world, for each prompt."""
-        holders = [worker.holder for worker in workers]
-        found = {name: self.residency.depths(prompt.chain, holders) for name, prompt in prompts.items()}
-        seen, loads = [], self._loads
-        for at, worker in enumerate(workers):
-            pool, rate, tokens, cached = worker.pool, worker.prefill_rate, 0, 0
-            prompt = prompts.get(worker.format)
-            if prompt is not None:
-                tokens = prompt.tokens
-                blocks = found[worker.format][at]
-                if blocks and pool.caches:
-                    cached = cached_tokens(blocks, prompt, pool.align_tokens)
-            load, size = loads.get(worker.id, IDLE), pool.capacity_tokens
+        depths = {name: self.residency.depths(prompt.chain) for name, prompt in prompts.items()}
+        seen, loads, scrape = [], self._loads, int(now / SCRAPE_INTERVAL_S)
+        for worker, holder, prompt, tokens, align, size, rate in offered:
+            cached = queued = in_flight = held = scraped = 0
+            if align and prompt is not None and (blocks := depths[worker.format](holder)):
+                cached = cached_tokens(blocks, prompt, align)
+            load = loads.get(worker.id)
+            if load is not None:
+                in_flight, held, scraped = load.in_flight, load.held_tokens, load.scraped(scrape)
+                if load.free_at > now:
+                    queued = int((load.free_at - now) * rate)
             seen.append(
                 candidate(
                     worker=worker.id,
                     cached_tokens=cached,
                     uncached_tokens=tokens - cached,
-                    queued_tokens=int((load.free_at - now) * rate) if load.free_at > now else 0,
-                    in_flight=load.in_flight,
-                    held_tokens=load.held_tokens,
+                    queued_tokens=queued,
+                    in_flight=in_flight,
+                    held_tokens=held,
                     waiting=0,
-                    kv_usage=min(1.0, load.scraped(now) / size) if size else 0.0,
+                    kv_usage=min(1.0, scraped / size) if size and scraped else 0.0,
                     kv_capacity_tokens=size,
                     prefill_rate=rate,
                 )

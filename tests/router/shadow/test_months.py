@@ -1,5 +1,6 @@
 """What a month saved, by model and client, as CSV that a spreadsheet opens."""
 
+import calendar
 import csv
 import io
 
@@ -47,6 +48,16 @@ def test_each_month_model_and_client_is_compared_with_what_was_served() -> None:
     }
     assert (told[1]["saved_worker_hours"], told[1]["saved_money"]) == ("0.0000", "0.00")
     assert {row["saved_money"] for row in rows(found)} == {""}
+
+
+def test_a_month_ends_with_its_last_second() -> None:
+    now = [calendar.timegm((2026, 12, 31, 23, 59, 59, 0, 0, 0))]
+    found = Months(lambda: now[0])
+    for second in range(3):
+        now[0] += second
+        found.add(("m", "a", "served"), 10, 0, 1.0)
+    assert [(row["month"], row["requests"]) for row in rows(found)] == [("2026-12", "1"), ("2027-01", "2")]
+    assert found.since_start["m", "a", "served"].requests == 3
 
 
 def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

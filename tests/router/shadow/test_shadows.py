@@ -95,16 +95,16 @@ def failing(*_: object) -> int:
     raise RuntimeError("no")
 
 
-@pytest.mark.parametrize(("part", "name"), [("counters", "prefill_seconds"), ("worlds", "routers"), ("worlds", "set")])
+@pytest.mark.parametrize("part", ["count", "routers", "capacity"])
 async def test_what_fails_beside_the_policies_costs_no_request(
-    part: str, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    part: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with EngineThread(model=MODEL) as engine:
         async with running_router(engine.url, shadows=("round_robin", "least_loaded")) as router:
             shadows = router.parts.shadows
-            if part == "counters":
-                monkeypatch.setattr(getattr(shadows, name), "add", failing)
-            elif name == "routers":
+            if part == "count":
+                monkeypatch.setattr(shadows.counted, "add", failing)
+            elif part == "routers":
                 shadows._routers = failing
             else:
                 shadows._routers = lambda: 2

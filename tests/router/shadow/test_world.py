@@ -9,7 +9,8 @@ import policies
 from policies.api import Candidate, Selection, candidate
 from router.fleet.workers import Fleet
 from router.prefix.residency import Limits
-from router.shadow.world import MOST_CANDIDATES, ImaginedLoad, World
+from router.routing.decide import request_facts
+from router.shadow.world import MOST_CANDIDATES, ImaginedLoad, Placing, World, offers
 from tests.router.fleets import MODEL, make_fleet
 from tokenizer_cache.prompt import Prompt
 
@@ -35,10 +36,15 @@ class Site:
         self.world = World(policy, Limits(), random.Random(1))
         self.now = 1000.0
 
+    def begin(self, prompt: Prompt) -> Placing:
+        prompts = {self.workers[0].format: prompt}
+        placing = self.world.begin(offers(self.workers, prompts), prompts, request_facts(prompts, b""), self.now)
+        assert placing is not None
+        return placing
+
     def turn(self, prompt: Prompt, computed: Prompt | None = None, completion: int = 0) -> int:
         """Begin and end it. Returns the tokens that would have been cached."""
-        placing = self.world.begin(self.workers, {self.workers[0].format: prompt}, b"", self.now)
-        assert placing is not None
+        placing = self.begin(prompt)
         self.world.end(placing, computed or prompt, completion, self.now)
         return placing.cached_tokens
 
@@ -78,9 +84,7 @@ def test_an_estimated_prompt_is_remembered_as_what_it_turned_out_to_be() -> None
 
 def test_a_request_that_was_not_answered_leaves_its_load_and_no_memory() -> None:
     site = Site(Watched())
-    prompts = {site.workers[0].format: prompt_of(1, 2, exact=False)}
-    placing = site.world.begin(site.workers, prompts, b"", site.now)
-    assert placing is not None
+    placing = site.begin(prompt_of(1, 2, exact=False))
     site.world.end(placing, None, 0, site.now)
     assert (placing.load.in_flight, placing.load.held_tokens) == (0, 0)
     assert site.turn(prompt_of(1, 2)) == 0
@@ -97,11 +101,11 @@ def test_memory_that_is_full_forgets_what_was_used_longest_ago() -> None:
 def test_new_tokens_are_computed_one_prompt_after_the_other() -> None:
     policy = Watched()
     site = Site(policy)
-    prompts = {site.workers[0].format: prompt_of(1, exact=False, tokens=8000)}
+    prompt = prompt_of(1, exact=False, tokens=8000)
     for _ in range(2):
-        site.world.begin(site.workers, prompts, b"", site.now)
+        site.begin(prompt)
     site.now += 0.5
-    site.world.begin(site.workers, prompts, b"", site.now)
+    site.begin(prompt)
     chosen, other = policy.seen
     assert (chosen.queued_tokens, chosen.in_flight, chosen.held_tokens) == (12_000, 2, 16_000)
     assert (other.queued_tokens, other.in_flight) == (0, 0)
@@ -110,18 +114,16 @@ def test_new_tokens_are_computed_one_prompt_after_the_other() -> None:
 def test_usage_is_that_of_the_last_scrape() -> None:
     load = ImaginedLoad()
     load.count(1, 100, 10.2)
-    assert load.scraped(10.9) == 0
-    assert load.scraped(11.1) == 100
+    assert load.scraped(10) == 0
+    assert load.scraped(11) == 100
     load.count(-1, -100, 11.2)
-    assert load.scraped(11.9) == 100
-    assert load.scraped(12.0) == 0
+    assert load.scraped(11) == 100
+    assert load.scraped(12) == 0
 
 
 def test_a_restarted_engine_has_nothing_in_any_world() -> None:
     site = Site(Watched())
-    prompts = {site.workers[0].format: prompt_of(1, 2, exact=False)}
-    placing = site.world.begin(site.workers, prompts, b"", site.now)
-    assert placing is not None
+    placing = site.begin(prompt_of(1, 2, exact=False))
     site.workers[0].holder = "another generation"
     site.world.end(placing, prompt_of(1, 2), 0, site.now)
     assert site.world.residency.holders() == []
