@@ -20,8 +20,8 @@ stay whole."""
 
 
 MAX_PATH_CHARS = 512
-"""Of a path in a line. Danger: without a bound, paths of 64 KB that nobody needs a key for fill disks, and the memory
-while the writer is slow."""
+"""Characters of a path in a line, at most. Danger: without a bound, paths of 64 KB that nobody needs a key for fill
+disks, and the memory while the writer is slow."""
 
 
 class AccessLine(msgspec.Struct, omit_defaults=True):

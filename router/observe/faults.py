@@ -2,5 +2,5 @@
 
 
 def without_text(error: BaseException) -> RuntimeError:
-    """To be logged in place of the error."""
+    """An error to be logged in place of `error`: with its type and its place, without its text."""
     return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

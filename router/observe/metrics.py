@@ -96,7 +96,7 @@ class Instruments(Collector):
         self.restarts.add(1, ("record batcher",))
 
     def _add_shared(self) -> None:
-        """Of the index, and of what routers share, and of the tasks that keep them."""
+        """Add the metrics of the index, of what routers share, and of the tasks that keep them."""
         self.registry_entries = Counter(
             "warmroute_registry_entries", "Entries of the shared registry that were read, by outcome.", ("outcome",)
         )
@@ -110,7 +110,7 @@ class Instruments(Collector):
         )
 
     def _add_clients(self) -> None:
-        """By the label of the client's key: a closed set, from the keys file."""
+        """Add the metrics by client. Their labels are those of the keys file: a closed set."""
         self.client_requests = Counter(
             "warmroute_client_requests", "Requests by the client's label and outcome.", ("client", "outcome")
         )
@@ -135,7 +135,7 @@ class Instruments(Collector):
         )
 
     def collect(self) -> Iterator[Metric]:
-        """All of them."""
+        """All metrics of requests, of clients and of what routers share."""
         for value in vars(self).values():
             yield from value.collect()
 
@@ -151,7 +151,7 @@ class GaugeCollector(Collector):
         self._gauges = tuple(gauges)
 
     def collect(self) -> Iterator[Metric]:
-        """One family each."""
+        """One family for each gauge."""
         for name, help_text, read in self._gauges:
             family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
             yield family(name.removesuffix("_total"), help_text, value=read())

@@ -21,7 +21,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     method: str
     path: str
-    """Of the workers' API: an address that the client wrote only where no endpoint is known by name."""
+    """The path in the workers' API. The client wrote it only where no endpoint is known by name."""
     endpoint: str
     """From a closed set: fit for a label."""
     status: int

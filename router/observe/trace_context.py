@@ -21,7 +21,7 @@ class TraceContext(NamedTuple):
     parent: int
     """The client's span; 0 when the trace begins here."""
     span: int
-    """Of our request to the worker: the parent of what the worker does."""
+    """The span of the router's request to the worker: the parent of what the worker does."""
     sampled: bool
 
     @property

@@ -52,13 +52,13 @@ _match = msgspec.msgpack.Decoder(
 
 
 class Answers:
-    """Reads them."""
+    """Reads the answers of Redis, and counts those that are none."""
 
     def __init__(self, refused: Counter) -> None:
         self._refused = refused
 
     def match(self, answer: Answer) -> Match | None:
-        """Of `match.lua`."""
+        """Read an answer of `match.lua`; None where it is none."""
         if isinstance(answer, bytes):
             try:
                 epoch, holders = _match.decode(answer)
@@ -70,7 +70,7 @@ class Answers:
         return None
 
     def outcome(self, answer: Answer) -> Outcome | None:
-        """The answer of a script that writes; None where it is not one."""
+        """Read an answer of a script that writes; None where it is none."""
         try:
             number, refused, unfinished, epoch = msgspec.convert(answer, _outcome, builtin_types=(bytes,))
         except msgspec.ValidationError:
@@ -79,7 +79,7 @@ class Answers:
         return Outcome(number, bool(refused), bool(unfinished), epoch or b"")
 
     def time_s(self, answer: Answer) -> float | None:
-        """Of TIME."""
+        """Read an answer to TIME, as seconds since 1970; None where it is none."""
         if isinstance(answer, list) and len(answer) == 2:
             seconds, micros = answer
             if isinstance(seconds, bytes) and isinstance(micros, bytes) and _TIME.fullmatch(seconds + b" " + micros):
@@ -88,7 +88,7 @@ class Answers:
         return None
 
     def epoch(self, answer: Answer) -> tuple[bytes | None] | None:
-        """Of `Verbs.epoch`."""
+        """Read an answer to `Verbs.epoch`; None where it is none."""
         if answer is None or (isinstance(answer, bytes) and len(answer) <= 32):
             return (answer,)
         self._refuse()

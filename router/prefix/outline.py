@@ -62,7 +62,7 @@ def _newest(holder: Holder) -> list[Node]:
 
 
 def _choose(node: Node, chosen: dict[Node, None]) -> None:
-    """With all that leads to it, if there is room for them."""
+    """Choose a node with all nodes that lead to it, if there is room for them."""
     path = []
     at: Node | None = node
     while at is not None and at.parent is not None and at not in chosen:

@@ -14,7 +14,7 @@ from router.shared.keys import Keys
 from router.shared.script import Command, Script, command, read_script
 
 SEGMENT_BLOCKS = 128
-"""As in `segments.lua`."""
+"""Blocks of one segment: as in `segments.lua`."""
 SLICE_SEGMENTS = 4
 SLICE_BYTES = SLICE_SEGMENTS * SEGMENT_BLOCKS * HASH_BYTES
 MAX_GENERATED = 65_535

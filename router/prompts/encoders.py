@@ -40,7 +40,7 @@ EXACT_ENGINES = frozenset({"vllm", "sglang"})
 
 
 MAX_ENCODERS: Final = 256
-"""With this many encoders, those of formats that no worker has any more are dropped."""
+"""From this number of encoders on, those of formats that no worker has any more are dropped."""
 MAX_NAMED: Final = 64
 """Tokenizers that one server's models may ask for; the prompts of its further models get their ids from the workers.
 Danger: with more, a server that calls its models anew at each look has other servers' tokenizers wait behind
@@ -92,7 +92,7 @@ class EncoderSet:
         self._encoders: dict[tuple[str, str], Encoder] = {}
         self._tokenizers: dict[tuple[str, str], Tokenizer | None] = {}
         self._served: dict[tuple[str, str, str], Tokenizer] = {}
-        """By the first two parts of the source, and the server's options."""
+        """The tokenizer of each source's first two parts and server's options."""
         self._wanted: asyncio.Queue[TokenSource] = asyncio.Queue()
         self._unloaded = 0
         self._failed: set[TokenSource] = set()

@@ -45,7 +45,7 @@ class Encoder(Protocol):
         ...
 
     def encode_briefly(self, request: Request) -> Prompt | None:
-        """As `encode`, for a short tail; None where it would still take long."""
+        """Encode a prompt of which only a short tail is new; None where that would still take long."""
         ...
 
     def encode(self, request: Request) -> Prompt:

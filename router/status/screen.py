@@ -25,7 +25,7 @@ def screen(status: Mapping[str, Any], width: int, height: int, color: bool = Tru
 
 
 Line = tuple[str, str]
-"""Its style, and what it says."""
+"""A line's style, and its text."""
 
 
 def _head(status: Mapping[str, Any]) -> Iterator[Line]:
@@ -123,12 +123,12 @@ def bar(memory: Mapping[str, Any]) -> str:
 
 
 def share(part: float, every: float) -> str:
-    """As a percentage; a dash for a part of nothing."""
+    """A part as a percentage; a dash for a part of nothing."""
     return f"{part / every:.1%}" if every else "-"
 
 
 def seconds(value: float | None) -> str:
-    """As a person says it."""
+    """Seconds as people read them: milliseconds, seconds, minutes or hours; a dash for None."""
     if value is None:
         return "-"
     if value < 1:

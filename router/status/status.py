@@ -52,7 +52,7 @@ class StatusParts:
 
 
 def status(parts: StatusParts) -> dict[str, Any]:
-    """All of it, as of now. From now on decisions are kept for the next reading."""
+    """The whole status, as of now. From now on decisions are kept for the next reading."""
     now = time.monotonic()
     workers = sorted(parts.fleet.workers.values(), key=_order)
     shown = workers[:MOST_WORKERS]

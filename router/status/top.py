@@ -27,7 +27,7 @@ ALL = 1000
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 """Another screen, without a cursor, and back."""
 HOME, REST, BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
-"""To the start of the screen; clear the rest of the line; clear what is below."""
+"""Go to the start of the screen; clear the rest of the line; clear what is below."""
 VARIABLE = "WARMROUTE_ADMIN_API_KEY"
 
 
@@ -87,7 +87,7 @@ def _watch(look: Callable[[], dict[str, Any]], out: TextIO) -> None:
 
 
 def _drawn(status: dict[str, Any], out: TextIO) -> list[str]:
-    """Its lines: for a terminal as large as it is, else all of them. Raises NoStatusError."""
+    """The lines of the status: as many as fit a terminal, else all of them. Raises NoStatusError."""
     width, height = shutil.get_terminal_size()
     live = out.isatty()
     try:

@@ -47,8 +47,8 @@ def describe(worker: Worker) -> dict[str, Any]:
 
 
 def hits(instruments: Instruments, worker: Worker) -> dict[str, float]:
-    """Of the answers that said what was cached: their prompts' tokens, those predicted to be cached, those that
-    were."""
+    """Over the answers that said what was cached: the tokens of their prompts, those predicted to be cached, and those
+    that were."""
     label = (worker.id,)
     return {
         "prompt_tokens": instruments.reported_prompt_tokens.values.get(label, 0.0),

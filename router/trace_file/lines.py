@@ -35,23 +35,24 @@ class TraceHead(msgspec.Struct, frozen=True):
 
 
 class TraceLine(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
-    """One answered request, in the order in which they ended."""
+    """One answered request. Lines are in the order in which requests ended."""
 
     at: float
-    """When its last byte came in, in seconds since the head's `began`."""
+    """When the answer's last byte came in, in seconds since the head's `began`."""
     conversation: int
     """A number within the file."""
     prompt_tokens: int
     keep: int = 0
     """Blocks in common with the line before it of this conversation."""
     blocks: bytes = b""
-    """Hashes of the others, 8 bytes each. In the file it is base64."""
+    """Hashes of the blocks after these, 8 bytes each. In the file they are base64."""
     block_tokens: int = USUAL_BLOCK_TOKENS
     cached_tokens: int | None = None
-    """As the engine reported; the same for the answer."""
+    """Prompt tokens that were cached, as the engine reported; None where it did not."""
     answer_tokens: int | None = None
+    """Tokens of the answer, as the engine reported; None where it did not."""
     calls_tool: bool = False
-    """The answer calls one."""
+    """Does the answer call a tool?"""
     ttft_s: float
     took_s: float
     model: str = ""
@@ -66,7 +67,7 @@ class Blinder:
         self._cipher = Cipher(algorithms.AES(key), modes.ECB())
 
     def blind(self, chain: bytes) -> bytes:
-        """As many hashes."""
+        """The chain with each of its hashes hashed."""
         plain = array("Q", bytes(2 * len(chain)))
         plain[::2] = array("Q", chain)
         return array("Q", self._cipher.encryptor().update(plain.tobytes()))[::2].tobytes()

@@ -23,13 +23,14 @@ from router.trace_file.lines import VERSION, Blinder, TracedWorker, TraceHead, T
 
 FLUSH_S = 0.25
 RETRY_S = 60
-"""Between a write that failed and the next one."""
+"""Seconds between a write that failed and the next one."""
 MAX_WAITING_LINES = 10_000
 MAX_WAITING_TOKENS = 200_000_000
-"""Of the prompts whose lines wait: their chains take up to 25 MB."""
+"""Prompt tokens of the lines that wait, at most: the prompts' chains take up to 25 MB."""
 FILE_BYTES = 64 << 20
 OLD_FILES = 7
-"""Kept beside the one that is written, as `FILE.1` (the youngest) to `FILE.7`: all together at most 512 MB."""
+"""Files that are kept beside the one that is written, as `FILE.1` (the youngest) to `FILE.7`: all together at most 512
+MB."""
 log = logging.getLogger("warmroute")
 
 
@@ -39,12 +40,12 @@ class Passed(NamedTuple):
     record: RequestRecord
     prompt: PromptRecord
     tokens: int | None
-    """Of the prompt, as the engine reported."""
+    """Prompt tokens, as the engine reported; None where it did not."""
     calls_tool: bool
 
 
 class TraceFile:
-    """The writer. `path=""` writes nothing. `run` until cancelled, then `close`."""
+    """Writes the trace file. With `path=""` it writes nothing. `run` it until it is cancelled, then `close` it."""
 
     def __init__(
         self,
