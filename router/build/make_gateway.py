@@ -22,7 +22,7 @@ from router.http.gateway import Gateway, GatewayParts, GatewayRules, Tracer, Way
 from router.http.late_tokens import LateTokens
 from router.http.lessons import Lessons
 from router.http.load_route import LoadRoute
-from router.http.loop import Loop, Steps, Way
+from router.http.loop import Loop, LoopParts, Way
 from router.http.prompt_route import PromptRoute
 from router.http.realtime import Dialer, RealtimeRoute, Sessions
 from router.members.entry import Standing
@@ -81,16 +81,16 @@ class GatewayInputs:
 def make_gateway(inputs: GatewayInputs) -> Gateway:
     """The gateway, with every route and the control plane behind it."""
     basics, fleet, prompts = inputs.basics, inputs.fleet, inputs.prompts
-    steps = _steps(inputs)
+    loop_parts = _loop_parts(inputs)
     reading = Reading(prompts.reader, prompts.pool)
     route = PromptRoute(fleet, reading, prompts.encoders, HintReader(basics.secret))
     explainer = Explainer(
         prompts=route,
-        recognition=steps.recognition,
-        chooser=steps.chooser,
+        recognition=loop_parts.recognition,
+        chooser=loop_parts.chooser,
         waiting_room=inputs.waiting_room,
         admission=inputs.admission,
-        policy_name=steps.policy_name,
+        policy_name=loop_parts.policy_name,
     )
     relay = _relay(inputs)
     ways = Ways(
@@ -99,11 +99,11 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
         realtime=Way(RealtimeRoute(fleet), _sessions(inputs)),
     )
     rules = gateway_rules(basics.settings, basics.tuning, inputs.clients)
-    control: Any = control_app(_control_state(inputs, explainer, rules, steps.decisions))
+    control: Any = control_app(_control_state(inputs, explainer, rules, loop_parts.decisions))
     return Gateway(
         rules,
         GatewayParts(
-            loop=Loop(steps),
+            loop=Loop(loop_parts),
             ways=ways,
             control=control,
             watchdog=inputs.watchdog,
@@ -111,18 +111,18 @@ def make_gateway(inputs: GatewayInputs) -> Gateway:
             access_log=inputs.access_log,
             trace_file=inputs.trace_file,
             tracing=inputs.tracing,
-            decisions=steps.decisions,
+            decisions=loop_parts.decisions,
         ),
     )
 
 
-def _steps(inputs: GatewayInputs) -> Steps:
+def _loop_parts(inputs: GatewayInputs) -> LoopParts:
     basics, prompts = inputs.basics, inputs.prompts
     settings, instruments = basics.settings, basics.instruments
     index = TimedIndex(inputs.index, instruments.match)
     recall = inputs.sharing.recall if inputs.sharing else None
     owners = _owners(inputs)
-    return Steps(
+    return LoopParts(
         owners=owners,
         recognition=Recognition(prompts.pool, recall, instruments.degraded, settings.forward_token_ids),
         chooser=Chooser(inputs.fleet, _decider(inputs, index), inputs.waiting_room, inputs.book),

@@ -9,7 +9,7 @@ import msgspec
 
 from router.check.finding import Finding
 from router.engines import AnswerFault, WorkerAnswerError, fetch
-from router.engines.ids import WAYS, answers, ask, is_absent
+from router.engines.ids import IDS_ENDPOINTS, answers, ask, is_absent
 from router.fleet.in_words import in_words
 from router.fleet.worker import Worker, WorkerState
 from router.prompts.encoding import Encoder
@@ -112,11 +112,11 @@ async def _ids(client: httpx.AsyncClient, worker: Worker, request: Request, enco
         text = f"prompts of {model} are not exact: its tokenizer is not loaded"
         return Finding("warning", worker.url, text, "set --tokenizer to a folder, a hub id or package:NAME")
     prompt = await asyncio.to_thread(encoder.encode, request)
-    for way in WAYS[engine]:
-        if not answers(engine, way, request):
+    for endpoint in IDS_ENDPOINTS[engine]:
+        if not answers(engine, endpoint, request):
             continue
         try:
-            theirs = await ask(client, worker.url, way, request)
+            theirs = await ask(client, worker.url, endpoint, request)
         except WorkerAnswerError as error:
             if is_absent(error) or error.fault is AnswerFault.STATUS:
                 continue

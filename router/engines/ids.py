@@ -17,10 +17,10 @@ from tokenizer_cache.bodies.fields import ChatFields, given
 from tokenizer_cache.bodies.request import Request
 from tokenizer_cache.conversations.chain import SLICE_BYTES, read_ids
 
-Way = Literal["render", "tokenize"]
+IdsEndpoint = Literal["render", "tokenize"]
 
-WAYS: Final[dict[str, tuple[Way, ...]]] = {"vllm": ("render", "tokenize"), "sglang": ("tokenize",)}
-"""Ways by kind of engine, the better one first."""
+IDS_ENDPOINTS: Final[dict[str, tuple[IdsEndpoint, ...]]] = {"vllm": ("render", "tokenize"), "sglang": ("tokenize",)}
+"""The endpoints that give a prompt's ids, by kind of engine, the better one first."""
 _RENDER: Final = {
     "chat": "/v1/chat/completions/render",
     "messages": "/v1/messages/render",
@@ -44,9 +44,9 @@ class _Tokenized(msgspec.Struct):
     tokens: msgspec.Raw
 
 
-def answers(engine: str, way: Way, request: Request) -> bool:
-    """Can this way give the ids of such a request?"""
-    if way == "render":
+def answers(engine: str, endpoint: IdsEndpoint, request: Request) -> bool:
+    """Can this endpoint give the ids of such a request?"""
+    if endpoint == "render":
         return request.api in _RENDER
     fields = request.fields
     if not isinstance(fields, ChatFields) or request.api != "chat":
@@ -54,13 +54,13 @@ def answers(engine: str, way: Way, request: Request) -> bool:
     return engine == "sglang" or not any(given(getattr(fields, name)) for name in _UNREAD)
 
 
-async def ask(client: httpx.AsyncClient, url: str, way: Way, request: Request) -> Sequence[int]:
+async def ask(client: httpx.AsyncClient, url: str, endpoint: IdsEndpoint, request: Request) -> Sequence[int]:
     """The ids of the request's prompt. Raises WorkerAnswerError."""
-    path = _RENDER[request.api] if way == "render" else "/tokenize"
+    path = _RENDER[request.api] if endpoint == "render" else "/tokenize"
     body = await fetch(client, url, path, bytes(request.body))
     most = len(request.body) + _MOST_ADDED
     try:
-        if way == "render":
+        if endpoint == "render":
             raw = msgspec.json.decode(body, type=_Rendered).token_ids
         else:
             raw = msgspec.json.decode(body, type=_Tokenized).tokens

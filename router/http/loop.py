@@ -63,8 +63,8 @@ class Way(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Steps:
-    """The objects that the loop's steps use."""
+class LoopParts:
+    """What a loop asks, tells and counts at its steps."""
 
     owners: ResponseOwners
     recognition: Recognition
@@ -86,30 +86,30 @@ class Steps:
 
 
 class Loop:
-    """Stateless between requests but for the retry budget."""
+    """The loop of attempts. It keeps nothing between requests but the retry budget."""
 
-    def __init__(self, steps: Steps) -> None:
-        self._steps = steps
+    def __init__(self, parts: LoopParts) -> None:
+        self._parts = parts
 
     async def serve(self, exchange: Exchange, way: Way[R], body: bytes, progress: Progress) -> str:
         """Answer one request. Returns how it ended. Raises ApiError."""
-        steps, carrier = self._steps, way.carrier
+        parts, carrier = self._parts, way.carrier
         asked = progress.asked = await way.route.read(exchange, body)
         charge = charge_of(asked)
-        steps.budget.request()
+        parts.budget.request()
         failed: tuple[Worker, ...] = ()
         outcome: AttemptOutcome[R] = AttemptOutcome()
         answered: Attempt | None = None
-        alive = KeepAlive(exchange, steps.keep_alive_s if asked.stream and exchange.api else 0)
+        alive = KeepAlive(exchange, parts.keep_alive_s if asked.stream and exchange.api else 0)
         try:
             if asked.response_id:
-                asked = await with_owner(asked, steps.owners)
-            asked = progress.asked = steps.chooser.with_turn(await steps.recognition.complete(asked))
+                asked = await with_owner(asked, parts.owners)
+            asked = progress.asked = parts.chooser.with_turn(await parts.recognition.complete(asked))
             while True:
                 choice = await self._choose(asked, failed, outcome.kind, progress, alive)
                 attempt = self._begin(asked, choice, charge, progress)
                 with attempt:
-                    steps.late_tokens.follow(attempt)
+                    parts.late_tokens.follow(attempt)
                     progress.dispatched_at = progress.dispatched_at or exchange.clock()
                     outcome = await carrier.ask(exchange, attempt)
                     step = self._next(outcome, attempt, failed)
@@ -124,7 +124,7 @@ class Loop:
                     break
                 self._count_retry(outcome.kind)
                 failed = (*failed, *attempt.worker.ranks)
-                asked = steps.chooser.renewed(attempt.learnt())
+                asked = parts.chooser.renewed(attempt.learnt())
             if step is Next.GIVE_UP:
                 raise gave_up(outcome.kind)
             answered = attempt
@@ -133,18 +133,18 @@ class Loop:
             return outcome.label
         finally:
             alive.stop()
-            progress.lesson = steps.lessons.take(exchange, asked, charge, answered)
+            progress.lesson = parts.lessons.take(exchange, asked, charge, answered)
             if progress.shadowed is not None:
                 usage, record = progress.lesson.usage, answered.record if answered is not None else None
-                told = (usage.cached_tokens, usage.completion_tokens) if usage is not None else (None, None)
-                steps.shadows.end(progress.shadowed, record, *told)
+                counts = (usage.cached_tokens, usage.completion_tokens) if usage is not None else (None, None)
+                parts.shadows.end(progress.shadowed, record, *counts)
 
     async def _choose(
         self, asked: Asked, failed: tuple[Worker, ...], kind: str, progress: Progress, alive: KeepAlive
     ) -> Choice:
         """Decide, or wait for a worker first; a request that is tried again never waits. Raises ApiError where no
         worker is left after an attempt that failed with `kind`."""
-        chooser = self._steps.chooser
+        chooser = self._parts.chooser
         try:
             if asked.owner is not None:
                 return at_owner(asked, asked.owner, failed)
@@ -159,39 +159,39 @@ class Loop:
         except NoWorkerError:
             raise gave_up(kind) from None
         if asked.request is not None:
-            self._steps.instruments.decisions.add(1, (self._steps.policy_name, decision.selection.reason))
-            if self._steps.decisions.watched:
-                self._steps.decisions.note(progress, asked, decision, chooser)
+            self._parts.instruments.decisions.add(1, (self._parts.policy_name, decision.selection.reason))
+            if self._parts.decisions.watched:
+                self._parts.decisions.note(progress, asked, decision, chooser)
         return choice_of(asked, decision)
 
     def _begin(self, asked: Asked, choice: Choice, charge: Charge | None, progress: Progress) -> Attempt:
         """Take the lease before anything is awaited: the next decision must see this one."""
-        steps, request = self._steps, asked.request
+        parts, request = self._parts, asked.request
         progress.choice = choice
         progress.attempts += 1
-        if steps.shadows and progress.attempts == 1 and choice.prompt is not None:
-            progress.shadowed = steps.shadows.begin(asked, choice)
+        if parts.shadows and progress.attempts == 1 and choice.prompt is not None:
+            progress.shadowed = parts.shadows.begin(asked, choice)
         body = asking = None
         if request is not None:
             if charge is not None:
                 charge.set(choice.charged_tokens)
             if choice.source == "text":
-                steps.instruments.degraded.add(1, ("text",))
-            if steps.forward_ids and choice.prompt is not None:
+                parts.instruments.degraded.add(1, ("text",))
+            if parts.forward_ids and choice.prompt is not None:
                 body = body_with_ids(request, choice.prompt, choice.worker.facts)
             if body is not None:
-                steps.instruments.forwarded_ids.add(1, (asked.model,))
-            if steps.asks_usage:
+                parts.instruments.forwarded_ids.add(1, (asked.model,))
+            if parts.asks_usage:
                 asking = with_usage(request, body or request.body, choice.worker.facts)
-        attempt = Attempt(asked, choice, progress.attempts, steps.index, asking or body)
+        attempt = Attempt(asked, choice, progress.attempts, parts.index, asking or body)
         attempt.hides_usage = asking is not None
         progress.prompt = attempt.record
         return attempt
 
     def _next(self, outcome: AttemptOutcome[R], attempt: Attempt, failed: tuple[Worker, ...]) -> Next:
         others = bool(outcome.kind) and others_available(attempt.asked, (*failed, *attempt.worker.ranks))
-        return next_attempt(outcome, attempt.number, others, self._steps.budget.left)
+        return next_attempt(outcome, attempt.number, others, self._parts.budget.left)
 
     def _count_retry(self, kind: str) -> None:
-        self._steps.budget.spend(kind)
-        self._steps.instruments.retries.add(1, (kind,))
+        self._parts.budget.spend(kind)
+        self._parts.instruments.retries.add(1, (kind,))

@@ -13,7 +13,7 @@ from typing import Final, Self
 import httpx
 
 from router.engines import Facts, WorkerAnswerError
-from router.engines.ids import WAYS, Way, answers, ask, is_absent
+from router.engines.ids import IDS_ENDPOINTS, IdsEndpoint, answers, ask, is_absent
 from router.fleet.breaker import Breaker, Fault
 from router.fleet.worker import Worker
 from router.observe.instruments import Counter
@@ -37,13 +37,13 @@ class _Answerer:
 
     facts: Facts
     breaker: Breaker
-    ways: tuple[Way, ...]
-    """The ways that it has not refused, the better one first."""
+    endpoints: tuple[IdsEndpoint, ...]
+    """The endpoints that it has not refused, the better one first."""
     running: int = 0
 
 
 class TokenAsker:
-    """Asks, and remembers which worker answers in which way. With `off` no worker is ever asked."""
+    """Asks, and remembers which worker answers at which endpoint. With `off` no worker is ever asked."""
 
     def __init__(
         self, client: httpx.AsyncClient, make_breaker: Callable[[], Breaker], count: Counter, off: bool = False
@@ -73,37 +73,37 @@ class TokenAsker:
         """Can one of these workers give the request's ids?"""
         if self._off or len(request.body) > MAX_ASKED_BYTES:
             return False
-        return any(self._way(worker, request) is not None for worker in workers)
+        return any(self._endpoint(worker, request) is not None for worker in workers)
 
     def ask(self, worker: Worker, request: Request, done: GotIds) -> None:
         """Ask in the background; `done` gets the ids, or None where the worker does not give them."""
-        answerer, way = self._answerer(worker), self._way(worker, request)
-        if answerer is None or way is None:
+        answerer, endpoint = self._answerer(worker), self._endpoint(worker, request)
+        if answerer is None or endpoint is None:
             self._end("unavailable", None, done)
         elif answerer.running >= MAX_AT_ONCE:
             self._end("busy", None, done)
         else:
-            task = asyncio.create_task(self._ask(worker.url, answerer, way, request, done))
+            task = asyncio.create_task(self._ask(worker.url, answerer, endpoint, request, done))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _ask(self, url: str, answerer: _Answerer, way: Way, request: Request, done: GotIds) -> None:
+    async def _ask(self, url: str, answerer: _Answerer, endpoint: IdsEndpoint, request: Request, done: GotIds) -> None:
         answerer.running += 1
         answerer.breaker.begin()
         try:
-            ids = await ask(self._client, url, way, request)
+            ids = await ask(self._client, url, endpoint, request)
         except WorkerAnswerError as error:
-            self._end(self._failed(answerer, way, error), None, done)
+            self._end(self._failed(answerer, endpoint, error), None, done)
         else:
             answerer.breaker.success()
             self._end("told", ids, done)
         finally:
             answerer.running -= 1
 
-    def _failed(self, answerer: _Answerer, way: Way, error: WorkerAnswerError) -> str:
+    def _failed(self, answerer: _Answerer, endpoint: IdsEndpoint, error: WorkerAnswerError) -> str:
         if is_absent(error):
             answerer.breaker.success()
-            answerer.ways = tuple(other for other in answerer.ways if other != way)
+            answerer.endpoints = tuple(other for other in answerer.endpoints if other != endpoint)
             return "unavailable"
         if 400 <= error.status < 500:
             answerer.breaker.success()
@@ -111,12 +111,12 @@ class TokenAsker:
         answerer.breaker.failure(Fault.TIMEOUT)
         return "failed"
 
-    def _way(self, worker: Worker, request: Request) -> Way | None:
+    def _endpoint(self, worker: Worker, request: Request) -> IdsEndpoint | None:
         answerer = self._answerer(worker)
         if answerer is None or not worker.healthy or not answerer.breaker.allow():
             return None
         engine = answerer.facts.engine
-        return next((way for way in answerer.ways if answers(engine, way, request)), None)
+        return next((endpoint for endpoint in answerer.endpoints if answers(engine, endpoint, request)), None)
 
     def _answerer(self, worker: Worker) -> _Answerer | None:
         """The worker's answerer. It is made again when the facts change: a restarted server may have other options."""
@@ -125,7 +125,8 @@ class TokenAsker:
             return None
         known = self._answerers.get(worker.id)
         if known is None or (known.facts is not facts and known.facts != facts):
-            known = self._answerers[worker.id] = _Answerer(facts, self._make_breaker(), WAYS.get(facts.engine, ()))
+            endpoints = IDS_ENDPOINTS.get(facts.engine, ())
+            known = self._answerers[worker.id] = _Answerer(facts, self._make_breaker(), endpoints)
         return known
 
     def _end(self, outcome: str, ids: Sequence[int] | None, done: GotIds) -> None:

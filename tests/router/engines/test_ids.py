@@ -1,4 +1,4 @@
-"""Ids of a prompt from its worker: by which way, and what of its answer is believed."""
+"""Ids of a prompt from its worker: by which endpoint, and what of its answer is believed."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from router.engines.answers import AnswerFault, WorkerAnswerError
-from router.engines.ids import Way, answers, ask, is_absent
+from router.engines.ids import IdsEndpoint, answers, ask, is_absent
 from tests.router.fake_worker import Answer, FakeWorker, as_json, client
 from tokenizer_cache.bodies.request import parse
 
@@ -39,11 +39,13 @@ def test_tokenize_reads_chat_requests_only() -> None:
     assert not answers("sglang", "tokenize", request("responses"))
 
 
-@pytest.mark.parametrize(("way", "path", "key"), [("render", RENDER, "token_ids"), ("tokenize", "/tokenize", "tokens")])
-async def test_the_body_goes_as_it_came(way: Way, path: str, key: str) -> None:
+@pytest.mark.parametrize(
+    ("endpoint", "path", "key"), [("render", RENDER, "token_ids"), ("tokenize", "/tokenize", "tokens")]
+)
+async def test_the_body_goes_as_it_came(endpoint: IdsEndpoint, path: str, key: str) -> None:
     asked = request()
     async with FakeWorker({path: as_json({"count": 2, key: [1, 2]})}) as worker:
-        assert list(await ask(client(5.0), worker.url, way, asked)) == [1, 2]
+        assert list(await ask(client(5.0), worker.url, endpoint, asked)) == [1, 2]
         assert worker.sent == [(path, bytes(asked.body))]
 
 
@@ -77,7 +79,7 @@ async def test_a_prompt_has_no_more_tokens_than_bytes_and_a_template_s() -> None
 
 
 @pytest.mark.parametrize(("status", "absent"), [(403, True), (404, True), (405, True), (501, True), (500, False)])
-async def test_a_way_that_is_not_there(status: int, absent: bool) -> None:
+async def test_an_endpoint_that_is_not_there(status: int, absent: bool) -> None:
     async with FakeWorker({RENDER: Answer(status=status)}) as worker:
         with pytest.raises(WorkerAnswerError) as refused:
             await ask(client(5.0), worker.url, "render", request())
