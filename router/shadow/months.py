@@ -19,14 +19,14 @@ HEADER = (
     "saved_worker_hours", "saved_money",
 )  # fmt: skip
 MARKS = ("=", "+", "-", "@", "\t", "\r")
-"""With these a spreadsheet takes a cell for a formula."""
+"""Beginnings by which a spreadsheet takes a cell for a formula."""
 
 Label = tuple[str, str, str]
 """Model, client, policy."""
 
 
 class Counted:
-    """Of one label."""
+    """What the requests of one label come to."""
 
     __slots__ = ("cached_tokens", "prefill_s", "prompt_tokens", "requests")
 
@@ -98,7 +98,8 @@ class Months:
             del self._began[next(iter(self._began))]
 
     def table(self, served: str, price: float | None) -> str:
-        """As CSV. `served`: the policy with which the others are compared; `price`: of a worker hour."""
+        """The months as CSV. `served`: the policy with which the others are compared; `price`: money for a worker
+        hour."""
         out = io.StringIO()
         rows = csv.writer(out, lineterminator="\r\n")
         rows.writerow(HEADER)
@@ -124,7 +125,7 @@ def _between(before: Mapping[Label, Counted], after: Mapping[Label, Counted]) ->
 
 
 def _first_second(year: int, month: int) -> float:
-    """Of a month, in seconds since 1970."""
+    """The first second of a month, as seconds since 1970."""
     return calendar.timegm((year, month, 1, 0, 0, 0))
 
 

@@ -31,7 +31,7 @@ class Shadowed(NamedTuple):
 
     model: str
     client: str
-    """Its label."""
+    """The label of the client's key."""
     choice: Choice
     rate: float
     """Tokens per second that its worker prefills."""
@@ -104,7 +104,7 @@ class Shadows(Collector):
                 world.residency.set_capacity(holder, blocks // self._shared_by)
 
     def _share(self) -> None:
-        """As many routers share the workers as now."""
+        """Give each world the part of each worker's memory that falls to one of the routers that share it now."""
         routers = max(1, self._routers())
         if routers != self._shared_by:
             self._shared_by = routers
@@ -140,7 +140,7 @@ class Shadows(Collector):
         yield from (tokens, cached, seconds)
 
     def savings(self) -> list[dict[str, Any]]:
-        """For the status: by model, what was served and what each policy would have found."""
+        """What the status shows: by model, what was served and what each policy would have found."""
         sums: dict[str, dict[str, Counted]] = {}
         for (model, _, policy), counted in list(self.counted.since_start.items()):
             sums.setdefault(model, {}).setdefault(policy, Counted()).include(counted)
@@ -158,7 +158,7 @@ class Shadows(Collector):
         ]
 
     def savings_table(self, price: float | None) -> str:
-        """By month, model and client, as CSV. `price`: of a worker hour."""
+        """The savings by month, model and client, as CSV. `price`: money for a worker hour."""
         return self.counted.table(SERVED, price)
 
 

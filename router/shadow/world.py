@@ -76,7 +76,7 @@ class ImaginedLoad:
         self.in_flight = 0
         self.held_tokens = 0
         self.free_at = 0.0
-        """Its queue is worked off then."""
+        """The time of the clock, in seconds, at which its queue is worked off."""
         self._scrape = 0
         self._scraped_tokens = 0
 
