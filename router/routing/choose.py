@@ -167,7 +167,7 @@ class Chooser:
         back = self._waiting_room.comes_back(ticket)
         if search is not None and back:
             search.came(ticket.came)
-        elif search is not None and search.hopeless():
+        elif search is not None and search.hopeless(self._waiting_room.line.part(ticket)):
             self._admission.refused += 1
             raise no_room(search.round_s()).behind(len(self._waiting_room))
         alive.before = partial(self._waiting_room.line.before, ticket)
@@ -203,7 +203,8 @@ def ticket_of(asked: Asked, search: "Search | None") -> Ticket:
     turn = asked.request.turn if asked.request is not None else b""
     patient = search is not None and search.patient
     client, group = asked.client, asked.group.name
-    return Ticket(client.label, client.weight, group, search, asked.level, patient, turn=turn)
+    tokens = asked.turn.wanted.tokens if asked.turn is not None else 0
+    return Ticket(client.label, client.weight, group, search, asked.level, patient, tokens=tokens, turn=turn)
 
 
 class Search:
@@ -253,10 +254,11 @@ class Search:
         self._admission.claim(self._turn, self._workers())
         return True
 
-    def hopeless(self) -> bool:
-        """Is this a new session for which there is no room, and do too many wait already?"""
-        workers = self._workers()
-        return not self._admission.has_room(self._turn, workers) and self._admission.too_many(self._turn, workers)
+    def hopeless(self, part: float = 1.0) -> bool:
+        """Is this a new session for which there is no room, and do too many wait already? `part`: see
+        `SessionAdmission.too_many`."""
+        workers, turn = self._workers(), self._turn
+        return not self._admission.has_room(turn, workers) and self._admission.too_many(turn, workers, part)
 
     def round_s(self) -> float:
         """Seconds in which the workers compute all that waits for room."""

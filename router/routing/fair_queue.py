@@ -60,6 +60,8 @@ class Ticket:
     """When its wait for a worker began: when it came, or when there was room for it."""
     lacks_room: bool = False
     """At the last look no room was found for it."""
+    tokens: int = 0
+    """KV tokens that it looks for."""
     turn: bytes = b""
     """Equal for a turn that is sent again; empty where that is not known."""
     number: int = 0
@@ -120,6 +122,20 @@ class FairQueue:
     def has(self, group: str) -> bool:
         """Does any request wait for this group?"""
         return any(group in lanes for levels in self._lanes.values() for lanes in levels.values())
+
+    def part(self, ticket: Ticket) -> float:
+        """What its client has of the tokens that are looked for in its group, over its fair share of them, 1 at most;
+        1 where nobody looks for any."""
+        own = every = 0
+        weights = ticket.weight
+        for client, levels in self._lanes.items():
+            tokens = sum(other.tokens for lanes in levels.values() for other in lanes.get(ticket.group, ()))
+            every += tokens
+            if client == ticket.client:
+                own = tokens
+            elif tokens:
+                weights += _weight(levels)
+        return min(1.0, own * weights / (every * ticket.weight)) if every else 1.0
 
     def enter(self, ticket: Ticket) -> Ticket | None:
         """Add a ticket to the line. If the queue was full, returns the ticket that was removed for it: another one, or

@@ -77,6 +77,10 @@ class Line:
             self._places = {other: place for place, other in enumerate(self._queue.in_order())}
         return self._places.get(ticket, len(self))
 
+    def part(self, ticket: Ticket) -> float:
+        """See `FairQueue.part`."""
+        return self._queue.part(ticket)
+
     def enter(self, ticket: Ticket, call: Callable[[], None]) -> None:
         """Stand in line. Where that is full, another client's newest ticket, or this one, is pushed out."""
         now = self._clock()

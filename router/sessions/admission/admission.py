@@ -160,11 +160,13 @@ class SessionAdmission(Rotation):
             self.on_change(session)
         turn.came = True
 
-    def too_many(self, turn: Turn, workers: Sequence[Worker]) -> bool:
-        """Would a new session wait for longer than the bound, because one round of loads takes that long already?"""
+    def too_many(self, turn: Turn, workers: Sequence[Worker], part: float = 1.0) -> bool:
+        """Would a new session wait for longer than the bound, because one round of loads takes that long already?
+        `part`: what its client has of those that wait, over its fair share, 1 at most. Danger: with 1 for all, one
+        client's crowd has every other client's new sessions refused."""
         if turn.known or not workers:
             return False
-        return self.round_s(turn.group, workers) > self.bound_s
+        return part * self.round_s(turn.group, workers) > self.bound_s
 
     def round_s(self, group: str, workers: Sequence[Worker]) -> float:
         """Seconds in which `workers` compute all that waits for room."""

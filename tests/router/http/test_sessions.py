@@ -3,9 +3,11 @@
 import asyncio
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 from tests.engines import EngineThread, quick_profile
+from tests.router.clients.files import table, write
 from tests.router.http.site import CHAT, COMPLETIONS
 from tests.routers import MODEL, RunningRouter, chat, running_router
 
@@ -125,6 +127,32 @@ async def test_a_new_session_that_is_refused_is_counted() -> None:
             metrics = await router.metrics()
     assert {answer.json()["error"]["code"] for answer in refused} == {"no_room"}
     assert metrics["warmroute_sessions_refused_total"] == len(refused) > 0
+
+
+async def test_a_crowd_of_one_client_has_nobody_else_refused(tmp_path: Path) -> None:
+    keys = write(tmp_path / "keys", table("crowd", "key-a"), table("other", "key-b"))
+    crowd, other = {"x-api-key": "key-a"}, {"x-api-key": "key-b"}
+    with EngineThread(model=MODEL, profile=TIGHT) as engine:
+        async with running_router(engine.url, session_wait_s=0.1, keys_file=str(keys)) as router:
+
+            async def ask(number: int, headers: dict[str, str], most: int = 4) -> Any:
+                return await router.client.post(CHAT, json={**asked_for(number), "max_tokens": most}, headers=headers)
+
+            slow = [asyncio.create_task(ask(number, crowd, 2000)) for number in range(SESSIONS)]
+            demand = router.parts.admission.demand(MODEL)
+            async with asyncio.timeout(20):
+                while not demand.waiting:
+                    await asyncio.sleep(0.01)
+            waiting = len(demand.waiting)
+            assert (await ask(60, crowd)).json()["error"]["code"] == "no_room"
+            patient = asyncio.create_task(ask(61, other))
+            async with asyncio.timeout(20):
+                while len(demand.waiting) <= waiting and not patient.done():
+                    await asyncio.sleep(0.01)
+            assert not patient.done() or patient.result().status_code == 200
+            for task in (*slow, patient):
+                task.cancel()
+            await asyncio.gather(*slow, patient, return_exceptions=True)
 
 
 async def test_what_a_client_calls_its_session_is_a_hint_and_told_to_nobody() -> None:

@@ -13,6 +13,20 @@ def ticket(client: str, group: str = "m", weight: float = 1.0) -> Ticket:
     return Ticket(client, weight, group)
 
 
+def test_the_part_of_a_client_is_measured_by_its_weight() -> None:
+    queue = FairQueue(100)
+    new = {client: Ticket(client, weight, "m") for client, weight in (("crowd", 1.0), ("small", 0.5), ("other", 0.5))}
+    assert queue.part(new["crowd"]) == 1.0, "nobody looks for room"
+    for client, tokens, group in (("crowd", 900, "m"), ("small", 100, "m"), ("other", 5000, "n")):
+        queue.enter(Ticket(client, new[client].weight, group, tokens=tokens))
+    assert queue.part(new["crowd"]) == 1.0
+    assert queue.part(new["small"]) == pytest.approx(0.1 / (0.5 / 1.5))
+    assert queue.part(new["other"]) == 0.0, "it waits for another model"
+    alone = FairQueue(10)
+    alone.enter(Ticket("crowd", 1.0, "m", tokens=1))
+    assert alone.part(new["crowd"]) == 1.0
+
+
 def first(queue: FairQueue) -> Ticket | None:
     return next(queue.in_order(), None)
 
