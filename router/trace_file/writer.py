@@ -4,6 +4,7 @@ What must not be broken: a full or slow disk costs lines, which are counted, and
 """
 
 import asyncio
+import errno
 import logging
 import os
 import threading
@@ -154,6 +155,8 @@ class TraceFile:
         """A new file: those before it get the next number, and the oldest is deleted. Danger: a full disk must not cost
         the old files, so an empty one is deleted in their place."""
         assert self._path is not None
+        if self._path.exists() and not self._path.is_file():  # a folder, /dev/null: neither moved nor deleted
+            raise OSError(errno.EEXIST, "there is something that is no plain file")
         if self._path.exists() and not self._path.stat().st_size:
             self._path.unlink()
         names = [self._path, *(self._path.with_name(f"{self._path.name}.{n}") for n in range(1, OLD_FILES + 1))]

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,19 @@ def prompt(*blocks: int, known: int | None = None) -> PromptRecord:
 
 def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_plain_file_is_left_as_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, make: Callable[[Path], None]
+) -> None:
+    make(path := tmp_path / "there")
+    was = path.stat()
+    file = TraceFile(str(path), SECRET)
+    file.write(record(), prompt(1, 2), 131)
+    file.close()
+    assert (list(tmp_path.iterdir()), path.stat(), file.dropped) == ([path], was, 1)
+    assert "there is something that is no plain file" in caplog.text
 
 
 def test_a_file_holds_a_head_and_a_line_for_each_answered_prompt(tmp_path: Path) -> None:
