@@ -18,6 +18,8 @@ BYTES = "bytes"
 """The tokenizer that is none: four bytes of text a token."""
 MAX_LINE = 1 << 28
 """Characters: a file without line ends must not fill the memory."""
+BAD_ROW = (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError, msgspec.ValidationError)
+"""What readers raise for a row that is none."""
 _VERSION = "1"
 Form = Literal["azure", "mooncake", "kvtraces", "sessions", "log", "passed", "vllm"]
 _T = TypeVar("_T")
@@ -85,7 +87,9 @@ class Trace:
         """What a reader makes of the rows; a row that it cannot read raises UnknownTraceError, with its line."""
         try:
             yield from found
-        except (KeyError, TypeError, IndexError, AttributeError, msgspec.ValidationError) as error:
+        except UnknownTraceError:
+            raise
+        except BAD_ROW as error:
             said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise UnknownTraceError(f"{self._path}, line {self._line}: {said} (see docs/laboratory.md)") from None
 
@@ -97,7 +101,7 @@ class Trace:
     def _row(self, line: str) -> Any:
         try:
             return msgspec.json.decode(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise UnknownTraceError(f"{self._path}, line {self._line}: {error}") from None
 
 
@@ -124,7 +128,7 @@ def _form(first: str, path: Path) -> Form | Literal["litellm"]:
         return "vllm"
     try:
         row = msgspec.json.decode(first)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         row = None
     marks: dict[Form | Literal["litellm"], set[str]] = {
         "mooncake": {"hash_ids"},
@@ -143,7 +147,10 @@ def _form(first: str, path: Path) -> Form | Literal["litellm"]:
 def lines(path: Path) -> Iterator[str]:
     """The lines of a file, compressed or not, that hold anything. Raises UnknownTraceError for one without end."""
     packed = path.suffix == ".zst"
-    with path.open("rb") as file, io.TextIOWrapper(_unpacked(file) if packed else file, encoding="utf-8") as text:
+    with (
+        path.open("rb") as file,
+        io.TextIOWrapper(_unpacked(file) if packed else file, encoding="utf-8", errors="replace") as text,
+    ):
         while line := text.readline(MAX_LINE):
             if len(line) == MAX_LINE:
                 raise UnknownTraceError(f"{path}: a line is longer than {MAX_LINE:,} characters")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from loadtests.engine.chains import Words
-from loadtests.laboratory.traces.script import BLOCK_TOKENS, Script, Turn, delta, linked, numbers
+from loadtests.laboratory.traces.script import BLOCK_TOKENS, MOST_BLOCKS, Script, Turn, delta, linked, numbers
 
 
 def read(rows: Iterator[Mapping[str, Any]]) -> Iterator[Script]:
@@ -28,6 +28,8 @@ def _script(row: Mapping[str, Any]) -> Script:
     for request in row["requests"]:
         ids = ids[: request["keep"]]
         for first, count in request["new"]:
+            if len(ids) + count > MOST_BLOCKS:
+                raise ValueError(f"a prompt of {len(ids) + count:,} blocks")
             ids.extend(range(first, first + count))
         chain = linked(_blocks(ids, row["id"], tools, system), 0)
         keep, new = delta(before, chain)

@@ -14,12 +14,14 @@ import numpy as np
 from loadtests.engine.chains import Words
 from loadtests.laboratory.traces.requests import marked
 from loadtests.laboratory.traces.script import BLOCK_TOKENS, GOLDEN, Script, Turn, delta
+from router.engines.metrics import MAX_BLOCK_TOKENS, MAX_KV_TOKENS
 from router.prefix.index import HASH_BYTES
 from router.trace_file.conversations import TracedConversations
 from router.trace_file.lines import VERSION, TracedWorker, TraceHead, TraceLine
 
 MOST_TOKENS = 100_000_000
 """Of a prompt or an answer."""
+MOST_WORKERS = 16_384
 Row = Mapping[str, Any]
 
 
@@ -60,6 +62,9 @@ def requests_of(rows: Iterator[Row]) -> Iterator[TracedRequest]:
     head = msgspec.convert(next(rows), TraceHead)
     if head.warmroute_trace != VERSION:
         raise msgspec.ValidationError(f"a trace file of version {head.warmroute_trace}, not {VERSION}")
+    workers = head.workers
+    if len(workers) > MOST_WORKERS or not all(0 <= one.kv_tokens <= MAX_KV_TOKENS for one in workers):
+        raise msgspec.ValidationError("the workers are out of range")
     chains: dict[int, bytes] = {}
     for row in rows:
         line = msgspec.convert(row, TraceLine)
@@ -96,7 +101,7 @@ class _Growing:
 
     def add(self, line: TraceLine, chain: bytes, came: float, ended: float) -> None:
         """Its next turn."""
-        blocks = in_usual_blocks(chain, line.block_tokens)[: line.prompt_tokens // BLOCK_TOKENS]
+        blocks = in_usual_blocks(chain, line.block_tokens, line.prompt_tokens // BLOCK_TOKENS)
         keep, new = delta(self._blocks, blocks)
         think_s = max(0.0, came - self._ended) if self.turns else 0.0
         prompt, answer = max(1, line.prompt_tokens), max(1, line.answer_tokens or 1)
@@ -104,12 +109,12 @@ class _Growing:
         self._blocks, self._ended = blocks, ended
 
 
-def in_usual_blocks(chain: bytes, block_tokens: int) -> Words:
-    """The chain in the laboratory's blocks: each is known by the block in which it ends."""
+def in_usual_blocks(chain: bytes, block_tokens: int, most: int = MOST_TOKENS) -> Words:
+    """The chain in the laboratory's blocks, `most` at most: each is known by the block in which it ends."""
     hashes = np.frombuffer(chain, dtype=np.uint64)
     if block_tokens == BLOCK_TOKENS:
-        return hashes
-    places = np.arange(len(hashes) * block_tokens // BLOCK_TOKENS, dtype=np.uint64)
+        return hashes[:most]
+    places = np.arange(min(most, len(hashes) * block_tokens // BLOCK_TOKENS), dtype=np.uint64)
     ends = ((places + np.uint64(1)) * np.uint64(BLOCK_TOKENS) - np.uint64(1)) // np.uint64(block_tokens)
     return np.asarray(hashes[ends] ^ (places * GOLDEN), dtype=np.uint64)
 
@@ -119,7 +124,7 @@ def _check(line: TraceLine, most_kept: int) -> None:
         raise msgspec.ValidationError(f"keep is {line.keep}, and the line before has {most_kept} blocks")
     if len(line.blocks) % HASH_BYTES:
         raise msgspec.ValidationError("blocks are not of 8 bytes each")
-    if not BLOCK_TOKENS <= line.block_tokens <= MOST_TOKENS:
+    if not BLOCK_TOKENS <= line.block_tokens <= MAX_BLOCK_TOKENS:
         raise msgspec.ValidationError(f"block_tokens is {line.block_tokens}")
     for name in ("prompt_tokens", "cached_tokens", "answer_tokens"):
         if not 0 <= (getattr(line, name) or 0) <= MOST_TOKENS:

@@ -14,6 +14,8 @@ from loadtests.engine.chains import ChainHasher, Ids, Words, root_of
 
 BLOCK_TOKENS = 64
 """Of the chains here: the router's index block, and the finest that recorded traces know."""
+MOST_BLOCKS = 2_000_000
+"""Of a prompt. Danger: without a bound, a line of a hundred bytes fills the memory."""
 _HASHER = ChainHasher(BLOCK_TOKENS)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

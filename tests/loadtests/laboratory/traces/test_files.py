@@ -114,6 +114,28 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
         read(write(tmp_path / "x.jsonl", row, "{"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"timestamp": 0, "input_length": 10, "output_length": 5, "hash_ids": [-1]}',
+        '{"id": "x", "tool_tokens": 1, "system_tokens": 1, "requests": [{"keep": 0, "new": [[0, 10000000000]]}]}',
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:01:51.1,1000000000000,5",
+        "TIMESTAMP,ContextTokens,GeneratedTokens\nsoon,10,5",
+    ],
+)
+def test_rows_that_no_reader_can_use_are_named_and_fill_no_memory(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UnknownTraceError, match="line"):
+        read(write(tmp_path / "x.jsonl", text))
+
+
+def test_bytes_that_are_no_text_and_json_without_end_are_refused(tmp_path: Path) -> None:
+    row = b'{"timestamp": 0, "input_length": 10, "output_length": 5, "hash_ids": [7]}\n'
+    for number, content in enumerate((b"\xff\xfe", b"[" * 100_000, row + b"\xff\xfe", row + b"[" * 100_000)):
+        (path := tmp_path / f"{number}.jsonl").write_bytes(content)
+        with pytest.raises(UnknownTraceError):
+            read(path)
+
+
 def test_a_limit_reads_no_further(tmp_path: Path) -> None:
     row = {"timestamp": 0, "input_length": 10, "output_length": 5, "hash_ids": [7]}
     assert len(read(write(tmp_path / "x.jsonl", row, row, "{"), limit=2)) == 2

@@ -2,6 +2,7 @@
 
 import json
 import os
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,7 @@ def write(path: Path, *rows: dict[str, Any]) -> Path:
         {"blocks": [1, 2]},
         {"block_tokens": 0},
         {"block_tokens": 1},
+        {"block_tokens": 1 << 20},
         {"took_s": -1},
         {"took_s": 1e300},
         {"ttft_s": 1e300},
@@ -159,3 +161,16 @@ def test_a_file_without_line_ends_does_not_fill_the_memory(tmp_path: Path, monke
     path.write_bytes(b'{"warmroute_trace"' + os.urandom(2000).hex().encode())
     with pytest.raises(UnknownTraceError, match="longer than"):
         read(path)
+
+
+def test_one_short_line_makes_no_more_blocks_than_its_prompt_has(tmp_path: Path) -> None:
+    blocks = b64encode(bytes(range(256)) * 320).decode()
+    line = {**GOOD, "blocks": blocks, "block_tokens": 65_536, "prompt_tokens": 6400}
+    (script,) = read(write(tmp_path / "trace.jsonl", HEAD, line))
+    assert len(script.turns[0].new) == 100
+
+
+def test_workers_out_of_range_are_refused(tmp_path: Path) -> None:
+    head = {**HEAD, "workers": [{"kv_tokens": -5, "prefill_rate": 1.0}]}
+    with pytest.raises(UnknownTraceError, match="workers"):
+        read(write(tmp_path / "trace.jsonl", head, GOOD))
