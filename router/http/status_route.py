@@ -4,9 +4,10 @@ need no key: they hold nothing, and a browser cannot send one with an address th
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import FastAPI, Query, Response
-from fastapi.responses import JSONResponse
 
+from router.observe.one_page import OnePage
 from router.status.site import FIRST, HEADERS, page_files
 from router.status.status import StatusParts, status
 from router.wire.errors import ApiError
@@ -19,10 +20,15 @@ def add_status(app: FastAPI, parts: StatusParts, guarded: list[Any], exists: Cal
     where status and page need no key."""
     ui = page_files(needs_key=exists is not None)
 
+    async def make() -> bytes:
+        return msgspec.json.encode(status(parts))
+
+    one = OnePage(make, name="status")
+
     @app.get("/admin/status", dependencies=guarded if exists is not None else None)
-    async def show() -> JSONResponse:
+    async def show() -> Response:
         """What this router does, and what is amiss."""
-        return JSONResponse(status(parts), headers={"cache-control": "no-store"})
+        return Response(await one.page(), media_type="application/json", headers={"cache-control": "no-store"})
 
     @app.get("/admin/savings.csv", dependencies=guarded)
     async def savings(price: Annotated[float | None, Query(ge=0, le=1e9)] = None) -> Response:

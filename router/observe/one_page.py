@@ -1,4 +1,5 @@
-"""Makes the metrics page for all who ask for it: nobody needs a key for it, and making it takes CPU time from requests.
+"""Makes the metrics page for all who ask for it, and the status: nobody needs a key for the first, or for both, and
+making them takes CPU time from requests.
 
 Two pages are never made at once, and between two of them others have the time of three. Who asks while a page is made
 gets that one.
@@ -20,8 +21,10 @@ class OnePage:
         make: Callable[[], Awaitable[bytes]],
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        name: str = "metrics",
     ) -> None:
         self._make = make
+        self._name = name
         self._clock = clock
         self._sleep = sleep
         self._making: asyncio.Task[bytes] | None = None
@@ -31,7 +34,7 @@ class OnePage:
         """The page, for one who asks now. Raises what `make` raises."""
         making = self._making
         if making is None or making.done():
-            making = self._making = asyncio.create_task(self._next(), name="metrics page")
+            making = self._making = asyncio.create_task(self._next(), name=f"{self._name} page")
         return await asyncio.shield(making)
 
     async def _next(self) -> bytes:

@@ -1,8 +1,10 @@
 """The whole status, from a router that serves: what it says, who may read it, how large it may become."""
 
+import asyncio
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from router.settings import Secret
@@ -74,6 +76,16 @@ async def test_open_status_shows_status_and_page_without_a_key_and_nothing_else(
                 assert (await router.client.post("/admin/explain", json=chat())).status_code in (401, 403)
         async with running_router(engine.url) as router:
             assert b"data-open" not in (await router.client.get("/admin/ui")).content
+
+
+async def test_however_many_ask_at_once_it_is_made_once() -> None:
+    with EngineThread(model=MODEL) as engine:
+        async with running_router(engine.url, open_status=True) as router:
+            control: Any = router.parts.gateway._control
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app=control), base_url=router.url) as client:
+                answers = await asyncio.gather(*(client.get("/admin/status") for _ in range(100)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["at"] for answer in answers}) <= 2
 
 
 async def test_decisions_are_kept_only_while_somebody_watches() -> None:
