@@ -11,6 +11,7 @@ from router.fleet.worker import Worker
 from router.sessions.admission.pauses import Pauses
 from router.sessions.admission.worth import WorkerDemand, worth_waiting
 from router.sessions.memory.session import Ending, Session
+from router.sessions.recognition.book import MAX_SESSIONS
 from router.sessions.recognition.turn import Turn
 
 JUDGED_EVERY_S = 1.0
@@ -62,7 +63,9 @@ class ModelDemand:
         }
         self._leases = {Ending.FIRST_ANSWER: 0.0, Ending.ANSWER: 0.0, Ending.CALL: 2.0}
         self._live: dict[Session, float] = {}
-        """Sessions under way of which no turn waits for room, and when each began its last turn."""
+        """Sessions under way of which no turn waits for room, and when each began its last turn. As many as are
+        remembered: who hangs up on ever new ones, 500 a second, has 300,000 of them in the ten minutes after which they
+        are given up, and each is looked at once a second."""
         self._judged_at = -math.inf
 
     def lease_s(self, ending: Ending) -> float:
@@ -95,6 +98,8 @@ class ModelDemand:
         """A turn goes to a worker: the session is under way."""
         self._live.pop(session, None)
         self._live[session] = now
+        if len(self._live) > MAX_SESSIONS:
+            del self._live[next(iter(self._live))]
 
     def pauses(self, session: Session) -> bool:
         """Is the session under way, and has its next turn not come yet?"""

@@ -6,6 +6,7 @@ import pytest
 
 from router.sessions.admission.model_demand import JUDGED_EVERY_S, LIVE_MOST_S, ModelDemand
 from router.sessions.memory.session import Ending, Session
+from router.sessions.recognition.book import MAX_SESSIONS
 from tests.router.fleets import make_fleet
 
 CAPACITY = 400_000
@@ -61,6 +62,15 @@ def test_who_has_returned_once_is_expected_again() -> None:
     demand = after(3 * 24, 1.0, ending=Ending.FIRST_ANSWER)
     assert demand.lease_s(Ending.ANSWER) >= 1.0
     assert after(3 * 24, 100.0, ending=Ending.FIRST_ANSWER).lease_s(Ending.ANSWER) == 0.0
+
+
+def test_no_more_sessions_are_under_way_than_are_remembered() -> None:
+    demand = ModelDemand()
+    every = [Session() for _ in range(MAX_SESSIONS + 10)]
+    for session in every:
+        demand.began(session, 1.0)
+    assert not any(demand.pauses(session) for session in every[:10])
+    assert all(demand.pauses(session) for session in every[10:])
 
 
 def test_it_is_judged_once_in_a_while_and_not_without_workers_or_memory() -> None:
