@@ -20,7 +20,7 @@ every_policy = pytest.mark.parametrize("name", sorted(POLICIES))
 LOWEST_COST_WINS = sorted(set(POLICIES) - {"power_of_two", "random"})
 
 
-def test_the_names() -> None:
+def test_these_are_all_policies() -> None:
     assert sorted(POLICIES) == [
         "consistent_hash",
         "expected_ttft",

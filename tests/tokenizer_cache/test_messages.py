@@ -78,7 +78,7 @@ def test_a_system_message_is_known_to_another_conversation() -> None:
 
 
 @given(st.text("ab", max_size=30), st.text("ab", max_size=30))
-def test_the_common_start(one: str, other: str) -> None:
+def test_the_common_start_is_as_long_as_it_can_be(one: str, other: str) -> None:
     length = _common(one, other)
     assert one[:length] == other[:length]
     assert one[length : length + 1] != other[length : length + 1] or length == len(one) == len(other)

@@ -31,7 +31,7 @@ def timed(profile: str, prompt: int, answer: int) -> tuple[float, float]:
         ("kimi-k2.5-gb200", 23_700, 1.0),
     ],
 )
-def test_time_to_first_token(profile: str, prompt: int, seconds: float) -> None:
+def test_first_tokens_take_the_measured_time(profile: str, prompt: int, seconds: float) -> None:
     assert timed(profile, prompt, 1)[0] == pytest.approx(seconds, rel=0.15)
 
 

@@ -18,6 +18,6 @@ def test_lines_without_a_report_are_left_out() -> None:
     assert answered(lines) == [Answered(1000, 640, 512), Answered(1000, 0, 0)]
 
 
-def test_what_is_measured() -> None:
+def test_shares_of_right_and_cached_predictions_are_measured() -> None:
     found = measured([Answered(1000, 640, 512), Answered(1000, 0, 400), Answered(2000, 900, 0)], 128)
     assert found == pytest.approx((3, 912 / 4000, 1540 / 4000, 1 / 3, 1028 / 4000, 1428 / 4000))

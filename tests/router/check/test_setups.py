@@ -80,7 +80,7 @@ async def test_template_unlike(engine: EngineThread, tmp_path: Path) -> None:
     one_line(await check(settings), "token ids there")
 
 
-async def test_tokenizer_missing(engine: EngineThread, tmp_path: Path) -> None:
+async def test_a_missing_tokenizer_is_found(engine: EngineThread, tmp_path: Path) -> None:
     one_line(await check(settings_for(engine.url, tokenizer=str(tmp_path))), "not exact")
 
 

@@ -80,7 +80,7 @@ def test_broken_file(tmp_path: Path, text: str, complaint: str) -> None:
         ('label = "anonymous"\n' + HASH, "key anonymous: the router uses this label itself"),
     ],
 )
-def test_wrong_client(tmp_path: Path, lines: str, complaint: str) -> None:
+def test_a_wrong_key_is_refused_without_its_secrets(tmp_path: Path, lines: str, complaint: str) -> None:
     with pytest.raises(KeysFileError) as caught:
         read_keys_file(write(tmp_path / "keys", f"[[key]]\n{lines}\n"))
     assert complaint in str(caught.value)

@@ -96,7 +96,7 @@ def test_a_source_implies_private_addresses_on_its_own_port_only() -> None:
         (("169.254.169.254",), "listed.test", "169.254.169.254", True),
     ],
 )
-def test_where_a_name_may_lead(rules: tuple[str, ...], host: str, address: str, may: bool) -> None:
+def test_a_name_may_lead_to_allowed_addresses_alone(rules: tuple[str, ...], host: str, address: str, may: bool) -> None:
     allowed = allow(*rules, listed=("http://listed.test:8000",))
     assert allowed.allows_dial(host, 8000, ip_address(address)) is may
 

@@ -15,7 +15,7 @@ from router.dial.service_name import ServiceName, read_service
         ("a" * 63, ServiceName("http", "", "a" * 63, "", 0)),
     ],
 )
-def test_what_a_name_says(text: str, expected: ServiceName) -> None:
+def test_a_service_name_is_read(text: str, expected: ServiceName) -> None:
     assert read_service(text) == expected
 
 
@@ -23,7 +23,7 @@ def test_what_a_name_says(text: str, expected: ServiceName) -> None:
     "text",
     ["", "a/b/c", "../x", "Vllm", "vllm:65536", "vllm?x=1", "ftp://vllm", "a b", "-a", "a-", "a" * 64, "vllm:http:1"],
 )
-def test_what_is_none_is_refused_and_quoted(text: str) -> None:
+def test_text_that_is_no_service_name_is_refused_and_quoted(text: str) -> None:
     with pytest.raises(ValueError, match="must be") as refused:
         read_service(text)
     assert repr(text) in str(refused.value)

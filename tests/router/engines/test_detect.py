@@ -9,12 +9,12 @@ from router.engines.vllm import Vllm
 from tests.router.fake_worker import Answer, FakeWorker, as_json, client, models, sglang, vllm
 
 
-async def test_vllm() -> None:
+async def test_vllm_is_recognised() -> None:
     async with FakeWorker(vllm()) as worker, client() as http:
         assert await detect(http, worker.url) == Vllm()
 
 
-async def test_sglang() -> None:
+async def test_sglang_is_recognised() -> None:
     async with FakeWorker(sglang()) as worker, client() as http:
         assert await detect(http, worker.url) == Sglang()
 

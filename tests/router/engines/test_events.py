@@ -19,7 +19,7 @@ async def vllm_says(answer: Answer) -> dict[int, EventPorts]:
         return await vllm_events(http, worker.url)
 
 
-async def test_vllm() -> None:
+async def test_the_ports_of_vllm_are_read_from_its_configuration() -> None:
     source = {
         "endpoint": "tcp://*:5557",
         "replay_endpoint": "tcp://*:5558",
@@ -56,7 +56,7 @@ async def test_a_vllm_that_says_nothing() -> None:
     assert await vllm_says(Answer("Not Found", status=404)) == {}
 
 
-def test_sglang() -> None:
+def test_the_ports_of_sglang_are_read_from_its_configuration() -> None:
     raw = msgspec.Raw(msgspec.json.encode({**SGLANG, "replay_endpoint_port_base": 5600}))
     assert sglang_events(raw) == EventPorts(5557, 5600, "t")
     assert sglang_events(msgspec.Raw(msgspec.json.encode(SGLANG))) == EventPorts(5557, 0, "t")

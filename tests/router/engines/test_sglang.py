@@ -15,7 +15,7 @@ COUNTERS = Answer(
 )
 
 
-async def test_facts() -> None:
+async def test_facts_are_read_from_sglang() -> None:
     async with FakeWorker(sglang()) as worker, client() as http:
         facts = await Sglang().facts(http, worker.url)
     assert (facts.engine, facts.version) == ("sglang", "0.5.23")

@@ -8,7 +8,7 @@ from router.engines.vllm import Vllm, recognise
 from tests.router.fake_worker import Answer, FakeWorker, as_json, client, vllm, vllm_metrics
 
 
-async def test_facts() -> None:
+async def test_facts_are_read_from_vllm() -> None:
     async with FakeWorker(vllm()) as worker, client() as http:
         facts = await Vllm().facts(http, worker.url)
     assert facts.engine == "vllm"

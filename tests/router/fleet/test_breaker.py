@@ -230,7 +230,7 @@ def test_verdicts_on_requests_sent_before_it_opened_change_nothing(breaker: Brea
         (504, Fault.ERROR),
     ],
 )
-def test_what_a_status_says(status: int, fault: Fault | None) -> None:
+def test_some_statuses_are_faults(status: int, fault: Fault | None) -> None:
     assert fault_of_status(status) is fault
 
 

@@ -15,7 +15,7 @@ def test_none_come() -> None:
     assert record_of(*[200] * JUDGED).none_come
 
 
-def test_what_is_no_alarm() -> None:
+def test_few_small_or_partly_right_predictions_are_no_alarm() -> None:
     assert not record_of(*[0] * (JUDGED - 1)).none_come
     assert not record_of(*[1000] * JUDGED).none_come
     assert not record_of(*[0] * JUDGED, predicted=500).none_come

@@ -10,7 +10,7 @@ from router.fleet.in_words import in_words
 from tests.router.fleets import facts, make_fleet, make_worker
 
 
-def test_what_a_worker_said() -> None:
+def test_a_line_says_what_a_worker_serves() -> None:
     fleet = make_fleet(1, "a", "b")
     (worker,) = fleet.workers.values()
     assert in_words(worker) == "vllm 0.30; models: a, b; blocks of 16 tokens; 100,000 KV tokens"

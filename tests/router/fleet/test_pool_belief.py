@@ -55,7 +55,7 @@ def test_what_was_there_and_not_promised_is_not_lacking() -> None:
     ],
     ids=["no earlier prompt was there", "right", "an answer was cached too", "nothing was promised"],
 )
-def test_what_says_nothing(second: CacheReport) -> None:
+def test_reports_that_say_nothing_do_not_move_the_belief(second: CacheReport) -> None:
     assert belief_after(report("a", 50, 0, 0), second).lacking_tokens == 0
 
 

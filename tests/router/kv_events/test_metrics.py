@@ -9,7 +9,7 @@ from tests.router.kv_events.test_wire import SOURCE
 from tests.router.metrics_page import page
 
 
-def test_what_was_heard() -> None:
+def test_events_are_counted_for_each_worker() -> None:
     worker = make_worker()
     heard = HeardWorker(worker, SOURCE, complete=True, blocks=7, counts=Counter(stored=9))
     found = page(EventCollector(lambda: [heard]))

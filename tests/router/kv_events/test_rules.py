@@ -25,7 +25,7 @@ def test_rules(text: str, rule: EventRule) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yes", "0", "65536", "5557/0", "5557/", "10.0.0.1=off", f"{WORKER}=", 5, None])
-def test_what_is_no_rule(text: object) -> None:
+def test_text_that_is_no_rule_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="must be auto, on, off"):
         parse_rule(text)
 

@@ -9,7 +9,7 @@ SOURCE = EventSource(key="w.1", events="tcp://h:1", roots=(b"12345678",), cell_b
 NEWS = News(key="w.1", complete=True, lost=[b"12345678"], held=[b"12345678" * 2], counts={"stored": 3}, blocks=2)
 
 
-def test_there_and_back() -> None:
+def test_orders_and_news_are_read_as_they_were_written() -> None:
     orders = Orders(secret=b"s", sources=[SOURCE])
     assert read_orders(packed(orders)[LENGTH.size :]) == orders
     assert read_news(packed(NEWS)[LENGTH.size :]) == NEWS
@@ -26,7 +26,7 @@ def test_there_and_back() -> None:
         {"complete": 1},
     ],
 )
-def test_what_is_no_news(change: dict[str, object]) -> None:
+def test_malformed_news_are_refused(change: dict[str, object]) -> None:
     body = msgspec.msgpack.encode({**msgspec.to_builtins(NEWS, builtin_types=(bytes,)), **change})
     with pytest.raises(msgspec.DecodeError):
         read_news(body)

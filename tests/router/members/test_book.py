@@ -25,7 +25,7 @@ def book() -> Book:
     return Book(AllowList((read_rule("10.0.0.0/8"),), ()).check, worker_id)
 
 
-def test_the_newest_holds() -> None:
+def test_the_newest_entry_holds() -> None:
     one = book()
     assert one.accept(ID, entry(), NOW) is EntryOutcome.ACCEPTED
     assert one.accept(ID, entry(), NOW) is EntryOutcome.KNOWN
@@ -62,7 +62,7 @@ def test_a_removal_cannot_be_undone_by_a_copy() -> None:
         (worker_id("http://192.168.0.1"), entry(url="http://192.168.0.1", added=False), EntryOutcome.ACCEPTED),
     ],
 )
-def test_verdicts(worker: str, given_entry: Entry, verdict: EntryOutcome) -> None:
+def test_only_entries_that_fit_are_accepted(worker: str, given_entry: Entry, verdict: EntryOutcome) -> None:
     one = book()
     assert one.accept(worker, given_entry, NOW) is verdict
     assert (one.get(worker) is not None) is (verdict is EntryOutcome.ACCEPTED)

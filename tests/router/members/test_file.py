@@ -91,7 +91,7 @@ def test_json_and_toml_say_the_same() -> None:
         ("[" * 5000, False, "is not JSON|does not hold"),
     ],
 )
-def test_what_is_wrong_is_said(text: str, toml: bool, complaint: str) -> None:
+def test_a_wrong_file_is_refused_with_what_is_wrong(text: str, toml: bool, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         read_page(text.encode("utf-8", "surrogatepass"), toml)
 

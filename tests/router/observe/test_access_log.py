@@ -74,7 +74,7 @@ def test_what_cannot_be_written_is_dropped_and_counted() -> None:
     assert log.dropped == 5
 
 
-def test_switched_off() -> None:
+def test_a_log_that_is_off_writes_nothing() -> None:
     log = AccessLog(None)
     log.write(record(1))
     log.flush()

@@ -167,7 +167,7 @@ HELD, EVICTED = Step("confirmed", 0, "a", "a", 5), Step("capacity", 0, "a", "a",
 @example([HELD, PENDING, Step("confirmed", 1, "a", "b", 78)], 80)
 @example([OUTPUT, HELD, Step("confirmed", 0, "a", "ba", 74)], 80)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_they_say_the_same(history: list[Step], capacity: int) -> None:
+def test_the_tree_and_redis_say_the_same(history: list[Step], capacity: int) -> None:
     asyncio.run(run(history, capacity))
 
 

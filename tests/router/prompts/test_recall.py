@@ -141,7 +141,7 @@ async def test_without_a_match_nothing_is_changed(own_server: RedisServer) -> No
         assert two.results == {("missing",): 2}
 
 
-async def test_what_differs_ends_it(own_server: RedisServer) -> None:
+async def test_a_part_that_differs_ends_the_recall(own_server: RedisServer) -> None:
     """A router of this deployment that is wrong: who only writes to Redis cannot sign it."""
     seal = Seal(SECRET, "recall", "conversation")
     async with side(own_server) as one, side(own_server) as two:

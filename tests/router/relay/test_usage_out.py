@@ -21,7 +21,7 @@ def through(*chunks: bytes) -> bytes:
     return b"".join([out.take(chunk) for chunk in chunks]) + out.end()
 
 
-def test_whole_events() -> None:
+def test_the_usage_event_is_taken_out_of_a_stream() -> None:
     assert through(TOKEN, USAGE, DONE) == TOKEN + DONE
     assert through(TOKEN, USAGE + DONE) == TOKEN + DONE
     assert through(STREAM) == STREAM.replace(USAGE, b"")
@@ -52,7 +52,7 @@ def test_however_it_is_cut(seed: int) -> None:
         bytes(range(256)) + b'"usage"\n\n',
     ],
 )
-def test_what_is_not_it_stays(event: bytes) -> None:
+def test_events_that_are_not_usage_stay(event: bytes) -> None:
     assert through(TOKEN, event, DONE) == TOKEN + event + DONE
     assert through(TOKEN + event) == TOKEN + event
 

@@ -14,7 +14,7 @@ from tests.router.shared.conftest import make_link, running_link, until
 from tests.servers import RedisServer, binaries
 
 
-def test_urls() -> None:
+def test_a_url_says_where_the_server_is_and_who_logs_in() -> None:
     one = parse_address("redis://user:p%40ss@example.org:7000/2")
     assert (one.endpoints, one.username, one.password, one.db) == ((Endpoint("example.org", 7000),), "user", "p@ss", 2)
     assert parse_address("redis://host").endpoints == (Endpoint("host", 6379),)
@@ -28,7 +28,7 @@ def test_urls() -> None:
     assert watched.redacted == "a:26379,b:7000"
 
 
-def test_tls() -> None:
+def test_rediss_checks_the_certificate_unless_it_says_not_to() -> None:
     checked = parse_address("rediss://host").tls
     assert checked is not None and checked.check_hostname and checked.verify_mode is ssl.CERT_REQUIRED
     trusting = parse_address("rediss+sentinel://host/main?ssl_cert_reqs=none").tls
@@ -57,7 +57,7 @@ def test_tls() -> None:
         "redis+cluster://a,.b",
     ],
 )
-def test_what_is_refused(url: str) -> None:
+def test_urls_that_are_wrong_are_refused_without_their_password(url: str) -> None:
     with pytest.raises(ValueError, match=r"must|names") as refused:
         parse_address(url)
     assert "secret" not in str(refused.value)

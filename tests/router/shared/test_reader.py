@@ -93,7 +93,7 @@ def test_status_and_errors() -> None:
         b"\r\n",
     ],
 )
-def test_what_is_refused(raw: bytes) -> None:
+def test_malformed_replies_are_unreadable(raw: bytes) -> None:
     with pytest.raises(UnreadableError):
         read(raw)
 

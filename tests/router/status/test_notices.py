@@ -60,7 +60,7 @@ def without_size(fleet: Fleet) -> None:
         (without_size, "http://w0:8000 does not say how large its KV memory is."),
     ],
 )
-def test_the_state_of_a_worker(change: Callable[[Fleet], object], what: str) -> None:
+def test_each_bad_state_of_a_worker_is_a_notice(change: Callable[[Fleet], object], what: str) -> None:
     fleet = make_fleet(1)
     change(fleet)
     assert what in [notice.what for notice in said(fleet)]

@@ -41,7 +41,7 @@ def test_prompts_shorter_than_a_block_stand_alone() -> None:
     assert [known.next(b"", at, at + 1) for at in range(3)] == [(1, 0), (2, 0), (3, 0)]
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_conversations_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversations, "MAX_CONVERSATIONS", 3)
     known = TracedConversations()
     for number in range(10):

@@ -225,7 +225,7 @@ def test_a_folder_that_is_not_there_costs_lines_alone(tmp_path: Path) -> None:
     assert file.dropped == 1
 
 
-def test_switched_off() -> None:
+def test_a_trace_file_that_is_off_writes_and_counts_nothing() -> None:
     file = TraceFile("", SECRET)
     file.write(record(), prompt(1), None)
     file.close()

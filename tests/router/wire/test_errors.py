@@ -73,5 +73,5 @@ def test_a_redirect_is_no_answer(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 299, 304, 400])
-def test_all_else_is(status: int) -> None:
+def test_other_statuses_are_no_redirect(status: int) -> None:
     check_redirect(status)

@@ -25,7 +25,7 @@ def written(one: Any) -> bytes:
     return b"".join(one.cycle.transport.written)
 
 
-def test_what_the_path_says() -> None:
+def test_the_path_says_which_api_and_style_are_meant() -> None:
     one = exchange(query=b"a=1")
     assert (one.api, one.style, one.target) == ("chat", "openai", b"/v1/chat/completions?a=1")
     other = exchange("GET", "/v1/messages")

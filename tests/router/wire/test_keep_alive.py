@@ -133,7 +133,7 @@ async def test_codex_gets_data() -> None:
         ("anthropic", True, PING),
     ],
 )
-def test_what_counts_as_life(style: Style, comments_count: bool, sign: bytes) -> None:
+def test_the_sign_of_life_depends_on_the_style(style: Style, comments_count: bool, sign: bytes) -> None:
     assert sign_of(style, comments_count) == sign
 
 

@@ -38,7 +38,7 @@ def chat(content: Any = "hi", **more: Any) -> Request:
         (chat(), "vllm", None),
     ],
 )
-def test_which_ids_count(request_: Request, engine: str, ids: list[int] | None) -> None:
+def test_only_ids_that_the_engine_would_take_count(request_: Request, engine: str, ids: list[int] | None) -> None:
     assert ids_in_place_of_messages(request_, engine) == (None if ids is None else pack(ids))
 
 

@@ -38,7 +38,7 @@ def test_each_field_once(body: bytes) -> None:
         b'{"a":' + b"[" * 100_000,
     ],
 )
-def test_two_readings(body: bytes) -> None:
+def test_bodies_that_readers_could_take_differently_are_left(body: bytes) -> None:
     assert fields_once(body) is None
 
 

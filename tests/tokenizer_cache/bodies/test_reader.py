@@ -189,7 +189,7 @@ def test_random_bodies_and_edits_are_read_as_in_full(data: st.DataObject) -> Non
         same(reader, body)
 
 
-def test_memory_is_bounded() -> None:
+def test_known_bodies_stay_within_the_bytes_that_are_allowed() -> None:
     reader = Reader(1 << 16, KEYED)
     for number in range(200):
         for turn in range(3):

@@ -17,7 +17,7 @@ def folder_of(path: Path, **files: Any) -> Path:
     return path / "tokenizer.json"
 
 
-def test_the_file_alone(tmp_path: Path) -> None:
+def test_a_tokenizer_file_alone_has_no_template(tmp_path: Path) -> None:
     loaded = load_file(folder_of(tmp_path), CHATML)
     assert loaded.encode("hello") == small("chatml").encode("hello")
     assert (loaded.chat_template, loaded.not_exact) == (CHATML, None)

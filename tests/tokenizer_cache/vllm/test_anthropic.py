@@ -109,7 +109,7 @@ def test_a_result_in_an_assistant_turn_is_printed() -> None:
     )
 
 
-def test_tools() -> None:
+def test_tools_become_the_functions_that_vllm_prints() -> None:
     tools = [
         {"cache_control": {}, "input_schema": {"properties": {}}, "description": "d", "name": "f"},
         {"name": "g", "input_schema": {"type": "x"}, "strict": True, "defer_loading": True},

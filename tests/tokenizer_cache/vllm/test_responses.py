@@ -116,7 +116,7 @@ def test_an_unfinished_last_message_is_continued(last: dict[str, Any], continued
     assert not call([last, USER]).continue_final_message
 
 
-def test_tools() -> None:
+def test_tools_become_the_functions_that_vllm_prints() -> None:
     tools = [
         {"type": "function", "strict": False, "name": "f", "parameters": {"b": 1}, "output_schema": {}},
         {"type": "web_search"},

@@ -58,7 +58,7 @@ def test_an_id_is_hashed_with_its_client_and_model() -> None:
         ({"x-session-id": "s"}, {"x-session-affinity": "o"}),
     ],
 )
-def test_which_one_counts(first: dict[str, str], then: dict[str, str]) -> None:
+def test_of_several_session_ids_the_surer_one_counts(first: dict[str, str], then: dict[str, str]) -> None:
     assert hint({**then, **first}).own == hint(first).own == hint({"x-session-id": "s"}).own
 
 
