@@ -56,7 +56,7 @@ async def error_of(answer: Answer, timeout_s: float = 5.0) -> WorkerAnswerError:
         (Answer("{}", headers={"bad header": "x"}), AnswerFault.NO_ANSWER, "/x: no answer (RemoteProtocolError)"),
     ],
 )
-async def test_an_answer_that_cannot_be_used_has_a_fault_and_a_reason(answer: Answer, fault: AnswerFault, reason: str) -> None:
+async def test_an_unusable_answer_has_a_fault_and_a_reason(answer: Answer, fault: AnswerFault, reason: str) -> None:
     error = await error_of(answer)
     assert error.fault is fault
     assert str(error).startswith(reason)
