@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import groupby
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from router.clients import hash_command
 from router.processes.supervisor import supervise
@@ -108,11 +108,22 @@ class Parser(argparse.ArgumentParser):
         super().error(message)
 
 
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
 def parser_of_all() -> argparse.ArgumentParser:
     """All commands, with their options: for shells that complete them too (docs/operations.md)."""
     parser = Parser(prog="warmroute", description="A router for LLM workers.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"warmroute {version('warmroute')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_serve(commands)
+    _add_check(commands)
+    _add_top(commands)
+    _add_hash_key(commands)
+    return parser
+
+
+def _add_serve(commands: Commands) -> None:
     serve = commands.add_parser(
         "serve",
         help="route requests",
@@ -123,6 +134,9 @@ def parser_of_all() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
     )
     _add_settings(serve)
+
+
+def _add_check(commands: Commands) -> None:
     check = commands.add_parser(
         "check",
         help="look at workers, tokenizers and Redis, and say what is amiss",
@@ -134,6 +148,9 @@ def parser_of_all() -> argparse.ArgumentParser:
     )
     check.add_argument("--json", dest="as_json", action="store_true", help="findings as JSON")
     _add_settings(check)
+
+
+def _add_top(commands: Commands) -> None:
     top = commands.add_parser(
         "top",
         help="show what a router does, in this terminal",
@@ -148,6 +165,9 @@ def parser_of_all() -> argparse.ArgumentParser:
         metavar="FILE",
         help="file with the admin key. Unset: WARMROUTE_ADMIN_API_KEY; without that it is asked for.",
     )
+
+
+def _add_hash_key(commands: Commands) -> None:
     hash_key = commands.add_parser(
         "hash-key",
         help="hash a client's key for the keys file",
@@ -155,7 +175,6 @@ def parser_of_all() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     hash_command.add_arguments(hash_key)
-    return parser
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

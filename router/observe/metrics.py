@@ -34,31 +34,7 @@ class Instruments(Collector):
         )
         self.prompts = Counter("warmroute_prompts", "Prompts by how their tokens were known at decision.", ("source",))
         self.prompt_tokens = Counter("warmroute_prompt_tokens", "Prompt tokens sent, by worker.", ("worker",))
-        self.reported_prompt_tokens = Counter(
-            "warmroute_reported_prompt_tokens",
-            "Prompt tokens of requests whose engine reported cached tokens.",
-            ("worker",),
-        )
-        self.predicted_cached_tokens = Counter(
-            "warmroute_predicted_cached_tokens", "Tokens predicted to be cached, of those requests.", ("worker",)
-        )
-        self.cached_tokens = Counter(
-            "warmroute_cached_tokens", "Tokens really cached, as the engine reported, of those requests.", ("worker",)
-        )
-        self.overpredicted_tokens = Counter(
-            "warmroute_overpredicted_tokens", "Tokens predicted to be cached that were not.", ("worker",)
-        )
-        self.token_asks = Counter(
-            "warmroute_token_asks", "Prompts whose token ids a worker was asked for, by outcome.", ("outcome",)
-        )
-        self.token_mismatches = Counter(
-            "warmroute_prompt_token_mismatches", "Prompts whose exact length differs from the engine's.", ("model",)
-        )
-        self.learn_skipped = Counter(
-            "warmroute_reports_missing",
-            "Answers that reported no cached tokens, or nothing to learn from, by worker.",
-            ("worker",),
-        )
+        self._add_predictions()
         self.client_errors = Counter(
             "warmroute_refused_requests", "Requests refused by the router, by status.", ("status",)
         )
@@ -94,6 +70,34 @@ class Instruments(Collector):
         """The writer of the prefix index crashed, and goes on behind what it was writing."""
         log.error("records of the prefix index were lost", exc_info=error)
         self.restarts.add(1, ("record batcher",))
+
+    def _add_predictions(self) -> None:
+        """Add the metrics of what was predicted to be cached, and what engines reported."""
+        self.reported_prompt_tokens = Counter(
+            "warmroute_reported_prompt_tokens",
+            "Prompt tokens of requests whose engine reported cached tokens.",
+            ("worker",),
+        )
+        self.predicted_cached_tokens = Counter(
+            "warmroute_predicted_cached_tokens", "Tokens predicted to be cached, of those requests.", ("worker",)
+        )
+        self.cached_tokens = Counter(
+            "warmroute_cached_tokens", "Tokens really cached, as the engine reported, of those requests.", ("worker",)
+        )
+        self.overpredicted_tokens = Counter(
+            "warmroute_overpredicted_tokens", "Tokens predicted to be cached that were not.", ("worker",)
+        )
+        self.token_asks = Counter(
+            "warmroute_token_asks", "Prompts whose token ids a worker was asked for, by outcome.", ("outcome",)
+        )
+        self.token_mismatches = Counter(
+            "warmroute_prompt_token_mismatches", "Prompts whose exact length differs from the engine's.", ("model",)
+        )
+        self.learn_skipped = Counter(
+            "warmroute_reports_missing",
+            "Answers that reported no cached tokens, or nothing to learn from, by worker.",
+            ("worker",),
+        )
 
     def _add_shared(self) -> None:
         """Add the metrics of the index, of what routers share, and of the tasks that keep them."""
