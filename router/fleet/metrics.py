@@ -22,7 +22,7 @@ GAUGES: tuple[Column, ...] = (
     ("warmroute_worker_engine_waiting", "Requests waiting, as the engine says.", lambda w: w.gauges.waiting),
     ("warmroute_worker_kv_usage_ratio", "KV blocks in use, as the engine says.", lambda w: w.gauges.kv_usage),
     ("warmroute_worker_kv_capacity_tokens", "KV pool size.", lambda w: w.pool.capacity_tokens),
-    ("warmroute_worker_kv_kept_tokens", "Of it, what is believed to be kept.", lambda w: w.pool.kept_tokens),
+    ("warmroute_worker_kv_kept_tokens", "Tokens believed to be kept for prefixes.", lambda w: w.pool.kept_tokens),
     ("warmroute_worker_prefill_tokens_per_second", "Prefill rate in use.", lambda w: w.prefill_rate),
     ("warmroute_worker_healthy", "1 when healthy.", lambda w: float(w.healthy)),
     ("warmroute_worker_draining", "1 when draining.", lambda w: float(w.state is WorkerState.DRAINING)),

@@ -79,10 +79,12 @@ class Instruments(Collector):
             ("worker",),
         )
         self.predicted_cached_tokens = Counter(
-            "warmroute_predicted_cached_tokens", "Tokens predicted to be cached, of those requests.", ("worker",)
+            "warmroute_predicted_cached_tokens",
+            "Tokens predicted to be cached, of requests whose engine reported cached tokens.",
+            ("worker",),
         )
         self.cached_tokens = Counter(
-            "warmroute_cached_tokens", "Tokens really cached, as the engine reported, of those requests.", ("worker",)
+            "warmroute_cached_tokens", "Tokens really cached, as the engine reported.", ("worker",)
         )
         self.overpredicted_tokens = Counter(
             "warmroute_overpredicted_tokens", "Tokens predicted to be cached that were not.", ("worker",)
@@ -127,7 +129,9 @@ class Instruments(Collector):
             "warmroute_client_prompt_tokens", "Prompt tokens of answered requests, by client.", ("client",)
         )
         self.client_uncached_tokens = Counter(
-            "warmroute_client_uncached_tokens", "Of these, not cached: what the client's limit counts.", ("client",)
+            "warmroute_client_uncached_tokens",
+            "Prompt tokens that were not cached: what the client's limit counts.",
+            ("client",),
         )
         self.queue_wait = Histogram(
             "warmroute_queue_wait_seconds",

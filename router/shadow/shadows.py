@@ -127,7 +127,7 @@ class Shadows(Collector):
             labels=labels[:2],
         )
         cached = CounterMetricFamily(
-            "warmroute_shadow_cached_tokens", "Of these, cached: as served, and as each policy says.", labels=labels
+            "warmroute_shadow_cached_tokens", "Prompt tokens cached: as served, and as each policy says.", labels=labels
         )
         seconds = CounterMetricFamily(
             "warmroute_shadow_prefill_seconds", "Time to compute the others, by policy.", labels=labels
