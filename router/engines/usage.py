@@ -21,10 +21,11 @@ MAX_UNSEEN_TOKENS = 1 << 20
 """A client pays for at most one token per byte and this many more: for media by URL, and for what the worker stores."""
 _BRACE = re.compile(rb"[{}]")
 _TOOL_CALL = re.compile(
-    rb'_(?:(?<="tool_)(?:calls|use)|(?:(?<="function_)|(?<="custom_tool_)|(?<="local_shell_))call)"[,}]'
+    rb'_(?:calls(?<="tool_calls)|use(?<="tool_use)'
+    rb'|call(?:(?<="function_call)|(?<="custom_tool_call)|(?<="local_shell_call)))"[,}]'
 )
 """A finish or stop reason, or the type of an output item: `"tool_calls"`, `"tool_use"`, `"function_call"` and so on. It
-begins with its rarest character, to which the search leaps."""
+begins with its rarest character, to which the search leaps, and goes on with letters, which rule out most places."""
 _VALUE = re.compile(rb'"usage"\s*:\s*\{')
 
 

@@ -140,11 +140,12 @@ class Chooser:
         A request without a prompt never waits. Nor does a turn whose memory is kept, while others wait for room."""
         if decision is None:
             return True
-        if not asked.prompts or self._admission.pinned(asked.turn):
+        if not asked.prompts:
             return False
-        if self._waiting_room.crowded(asked.group.name):
-            return True
-        return bool(self._bound_s) and saturated(decision, self._bound_s, self._clock())
+        crowded = self._waiting_room.crowded(asked.group.name)
+        if not (crowded or (self._bound_s and saturated(decision, self._bound_s, self._clock()))):
+            return False
+        return not self._admission.pinned(asked.turn)
 
     async def wait(self, asked: Asked, alive: KeepAlive) -> Decision:
         """Wait in line, and decide when a worker can take the request: workers may have come and gone meanwhile.

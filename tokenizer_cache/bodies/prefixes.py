@@ -52,12 +52,14 @@ class _Mark:
 class Scan:
     """The digests of one body at every step, as far as they were asked for."""
 
-    __slots__ = ("_body", "_hash", "found", "steps")
+    __slots__ = ("_body", "_end", "_hash", "found", "steps")
 
     def __init__(self, body: bytes, keyed: KeyedHash) -> None:
         self._body = memoryview(body)
         self._hash = keyed
         self.steps: list[bytes] = []
+        self._end = 0
+        """Length of the steps so far."""
         self.found = 0
         """How many of them are known, and were used just now."""
 
@@ -68,8 +70,8 @@ class Scan:
         """Digest of the first `number + 1` steps."""
         steps = self.steps
         while len(steps) <= number:
-            before, start, end = steps[-1] if steps else b"", _bytes_of(len(steps)), _bytes_of(len(steps) + 1)
-            steps.append(self._hash.of(self._body[start:end], before))
+            before, start, self._end = steps[-1] if steps else b"", self._end, _bytes_of(len(steps) + 1)
+            steps.append(self._hash.of(self._body[start : self._end], before))
         return steps[number]
 
     def at(self, length: int) -> bytes:

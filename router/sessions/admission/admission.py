@@ -184,7 +184,8 @@ class SessionAdmission(Rotation):
 
     def begin(self, turn: Turn, worker: Worker) -> None:
         """The turn goes to `worker`, and its session is inside there from now on."""
-        self.go(turn)
+        if turn.waited or turn.claim is not None:
+            self.go(turn)
         now, demand = self._clock(), self.demand(turn.group)
         session = turn.session
         if session is not None and session.running and not session.answering:
@@ -221,8 +222,7 @@ class SessionAdmission(Rotation):
         session = turn.session
         if session is not None:
             session.answering = True
-            for forgotten in self.book.note(session, prompt):
-                self._forget(forgotten)
+            self._note(turn, session, prompt)
             self.on_change(session)
 
     def left(self, turn: Turn, prompt: Prompt | None, answered: bool, gone: bool = False) -> None:
@@ -240,15 +240,20 @@ class SessionAdmission(Rotation):
         if answered and prompt is not None:
             session.turns += 1
             session.prompt_tokens = prompt.tokens
-            for forgotten in self.book.note(session, prompt):
-                self._forget(forgotten)
+            if prompt is not turn.noted or not self.book.knows(session):
+                self._note(turn, session, prompt)
             if place is not None and prompt is not turn.prompt and not session.running:
                 longer = max(0, turn.wanted.tokens - prompt.tokens)
                 place.hold(session, footprint_of(prompt, answer_tokens=longer))
         elif gone and not session.turns and prompt is not None and leaf_of(prompt):
-            for forgotten in self.book.note(session, prompt):
-                self._forget(forgotten)
+            self._note(turn, session, prompt)
         self._ended(turn, session, now, gone)
+
+    def _note(self, turn: Turn, session: Session, prompt: Prompt) -> None:
+        """The session is known by this prompt from now on."""
+        turn.noted = prompt
+        for forgotten in self.book.note(session, prompt):
+            self._forget(forgotten)
 
     def _ended(self, turn: Turn, session: Session, now: float, gone: bool) -> None:
         demand = self.demand(turn.group)

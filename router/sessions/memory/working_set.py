@@ -11,7 +11,9 @@ from router.sessions.memory.session import Session
 class WorkingSet:
     """The sessions inside one worker. They enter, grow and leave; what two of them share counts once."""
 
-    __slots__ = ("_anchors", "_own_tokens", "anchor_tokens", "claims", "holder", "margin", "sessions", "soonest_end")
+    __slots__ = (
+        "_anchors", "_own_tokens", "anchor_tokens", "claims", "holder", "margin", "sessions", "soonest_end", "tokens",
+    )  # fmt: skip
 
     def __init__(self, holder: str = "") -> None:
         self.holder = holder
@@ -19,6 +21,8 @@ class WorkingSet:
         """How many of the sessions inside have each anchor."""
         self.anchor_tokens = 0
         self._own_tokens = 0
+        self.tokens = 0
+        """KV tokens that the sessions inside need together. Read for each worker at each decision."""
         self.soonest_end = math.inf
         """No idle session's lease ends before this. `ended_leases` need not be called earlier."""
         self.sessions: dict[Session, None] = {}
@@ -26,11 +30,6 @@ class WorkingSet:
         self.claims: dict[object, int] = {}
         """Tokens of room that are made for each turn that has waited for long. The first claim is served first."""
         self.margin = Margin()
-
-    @property
-    def tokens(self) -> int:
-        """KV tokens that the sessions inside need together."""
-        return len(self._anchors) * self.anchor_tokens + self._own_tokens
 
     def promised_before(self, turn: object) -> int:
         """Tokens that are claimed before this turn's own claim; all of them if it has none."""
@@ -74,11 +73,13 @@ class WorkingSet:
             self._add(new)
         self._own_tokens += _own(wanted.tokens, new, wanted) - _own(session.held_tokens, had, wanted)
         session.anchors, session.held_tokens = new, wanted.tokens
+        self._sum()
 
     def leave(self, session: Session) -> None:
         """The session's memory is not kept any more."""
         self._drop(session.anchors)
         self._own_tokens -= session.held_tokens - len(session.anchors) * self.anchor_tokens
+        self._sum()
         del self.sessions[session]
         session.anchors, session.told_anchors, session.held_tokens = [], [], 0
         session.place, session.leaving = None, False
@@ -97,6 +98,9 @@ class WorkingSet:
     def idle(self, now: float) -> Iterator[Session]:
         """The sessions inside that are not busy, in the order in which they came."""
         return (session for session in self.sessions if not session.busy(now))
+
+    def _sum(self) -> None:
+        self.tokens = len(self._anchors) * self.anchor_tokens + self._own_tokens
 
     def _add(self, anchors: list[bytes]) -> None:
         here = self._anchors

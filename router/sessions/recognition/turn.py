@@ -42,7 +42,7 @@ class Turn:
 
     __slots__ = (
         "_account", "arrived_at", "began_at", "broken", "came", "claim", "expected_tokens", "family", "group", "heard",
-        "hint", "kept", "parent", "prompt", "session", "session_id", "standing", "streams", "waited", "wanted",
+        "hint", "kept", "noted", "parent", "prompt", "session", "session_id", "standing", "streams", "waited", "wanted",
     )  # fmt: skip
 
     def __init__(self, account: SessionAccount, group: str, prompt: Prompt, now: float, hint: Hint = NO_HINT) -> None:
@@ -78,6 +78,8 @@ class Turn:
         """The pause before this turn was learned."""
         self.kept = False
         """Its session's memory was kept for it."""
+        self.noted: Prompt | None = None
+        """The prompt by which its session is known since this turn was answered."""
         self.expected_tokens = 0
         """Tokens of its prompt that were kept."""
         self.claim: WorkingSet | None = None
