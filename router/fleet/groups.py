@@ -12,7 +12,7 @@ class ModelGroup:
     def __init__(self, name: str) -> None:
         self.name = name
         self.workers: list[Worker] = []
-        self.order: LoadOrder[Worker] = LoadOrder()
+        self._order: LoadOrder[Worker] | None = None
         self.by_holder: dict[str, Worker] = {}
         self.holders: tuple[str, ...] = ()
         self.base = name
@@ -21,6 +21,18 @@ class ModelGroup:
         """Where the model was loaded from, as its workers say: a folder or a hub id."""
         self.max_model_len = 0
 
+    @property
+    def order(self) -> LoadOrder[Worker]:
+        """The workers in service, by load. It is made at its first use, about 1 us a worker, and kept up to date from
+        then on. A small fleet, of which all workers are candidates, never asks for it."""
+        if self._order is None:
+            self._order = LoadOrder()
+            for worker in self.workers:
+                if worker.in_service:
+                    self._order.add(worker, worker.ordered_load)
+                    worker.orders.append(self._order)
+        return self._order
+
     def index(self) -> None:
         """Call after the workers or a holder changed."""
         self.by_holder = {worker.holder: worker for worker in self.workers}
@@ -28,12 +40,12 @@ class ModelGroup:
 
 
 def groups_of(workers: Iterable[Worker]) -> tuple[ModelGroup, dict[str, ModelGroup]]:
-    """One group of all, and one for each model name. Workers in service are in the groups' load orders, and know it."""
+    """One group of all, and one for each model name."""
     everyone = ModelGroup("")
     groups: dict[str, ModelGroup] = {}
     for worker in workers:
         worker.orders = []
-        _join(everyone, worker)
+        everyone.workers.append(worker)
         for card in worker.models:
             group = groups.get(card.id)
             if group is None:
@@ -41,14 +53,7 @@ def groups_of(workers: Iterable[Worker]) -> tuple[ModelGroup, dict[str, ModelGro
             group.base = card.parent or card.id
             group.root = card.root or card.id
             group.max_model_len = max(group.max_model_len, card.max_model_len)
-            _join(group, worker)
+            group.workers.append(worker)
     for group in (everyone, *groups.values()):
         group.index()
     return everyone, groups
-
-
-def _join(group: ModelGroup, worker: Worker) -> None:
-    group.workers.append(worker)
-    if worker.in_service:
-        group.order.add(worker, worker.ordered_load)
-        worker.orders.append(group.order)

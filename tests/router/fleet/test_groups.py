@@ -18,7 +18,19 @@ def test_a_worker_is_in_the_group_of_each_model_that_it_serves_and_in_that_of_al
     assert {name: group.workers for name, group in groups.items()} == {"a": [both], "b": [both, alone]}
     assert groups["b"].by_holder == {both.holder: both, alone.holder: alone}
     assert groups["b"].holders == (both.holder, alone.holder)
-    assert (len(both.orders), len(alone.orders)) == (3, 2)
+
+
+def test_an_order_is_kept_from_its_first_use_on() -> None:
+    fleet = make_fleet(2, "a")
+    one, other = fleet.workers.values()
+    everyone, groups = groups_of([one, other])
+    assert one.orders == []
+    assert everyone.order.lowest(2) == [one, other]
+    assert one.orders == other.orders == [everyone.order]
+    one.count_in_flight(1)
+    assert everyone.order.lowest(1) == groups["a"].order.lowest(1) == [other]
+    assert groups_of([one, other])[0] is not everyone
+    assert one.orders == []
 
 
 def test_a_worker_out_of_service_is_listed_but_in_no_order_of_load() -> None:
