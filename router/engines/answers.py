@@ -64,6 +64,13 @@ class WorkerAnswerError(Exception):
         self.status = status
 
 
+class _NoCookies(httpx.Cookies):
+    """Takes none. A jar would grow with every answer, and give one worker's cookies to another on the same host."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """See httpx.Cookies, which takes 5 % of a whole probe for it even where there are none."""
+
+
 def control_client(
     timeout_s: float, api_key: str = "", tls: WorkerTls | None = None, resolver: Resolver | None = None
 ) -> httpx.AsyncClient:
@@ -81,9 +88,11 @@ def control_client(
     transport: httpx.AsyncBaseTransport = plain_transport
     if resolver is not None:
         transport = CheckedTransport(transport, resolver, tls.name if tls else "")
-    return httpx.AsyncClient(
+    client = httpx.AsyncClient(
         headers=headers, timeout=timeout_s, transport=transport, trust_env=False, follow_redirects=False
     )
+    client._cookies = _NoCookies()  # the setter would copy them into a jar
+    return client
 
 
 async def fetch(

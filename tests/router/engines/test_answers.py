@@ -116,6 +116,14 @@ async def test_the_key_goes_to_the_worker() -> None:
         assert worker.authorizations == {"Bearer secret"}
 
 
+async def test_no_cookie_is_kept() -> None:
+    answer = Answer("hello", headers={"set-cookie": "of-this-worker=1; Path=/"})
+    async with FakeWorker({"/x": answer}) as worker, control_client(5.0) as http:
+        assert await fetch(http, worker.url, "/x") == b"hello"
+        assert "cookie" not in http.build_request("GET", worker.url).headers
+        assert len(http.cookies.jar) == 0
+
+
 async def test_cancelling_is_not_an_answer() -> None:
     async with FakeWorker({"/x": Answer(hang=True)}) as worker, client() as http:
         task = asyncio.create_task(fetch(http, worker.url, "/x"))
