@@ -122,7 +122,7 @@ class Ledger:
 
     def changes(self) -> Changes:
         """What has changed since the last call. Raises FullLedgerError."""
-        touched, self._touched = self._touched, {}
+        touched = self._spread()
         size = self._chain.block_bytes
         gone, leaves = list[Cell](), list[Cell]()
         whole, seen = dict[Cell, bool](), set[Cell]()
@@ -216,13 +216,28 @@ class Ledger:
                     self._touch(cell, place)
 
     def _touch(self, cell: Cell, place: int) -> None:
-        """An engine block of the cell has come or gone: all cells that have it are looked at, once."""
-        if self._touched.get(cell, place + 1) <= place:
-            return
-        self._touched[cell] = place
-        for branch in cell.branches:
-            if branch.first > place:
-                self._touch(branch, place)
+        """An engine block of the cell has come or gone."""
+        if self._touched.get(cell, place + 1) > place:
+            self._touched[cell] = place
+
+    def _spread(self) -> dict[Cell, int]:
+        """The touched cells, and all that have the touched blocks from their stems. Danger: with the branches looked
+        for at each touch, 65,000 removals from the end of one cell with 2,000 branches take 16 s."""
+        touched, self._touched = self._touched, {}
+        by_stems: dict[int, list[Cell]] = {}
+        for cell in touched:
+            by_stems.setdefault(cell.stems, []).append(cell)
+        stems = min(by_stems, default=0)
+        while by_stems:  # a cell's place is known once all its stems were looked at
+            for cell in by_stems.pop(stems, ()):
+                place = touched[cell]
+                for branch in cell.branches:
+                    if branch.first > place:
+                        if branch not in touched:
+                            by_stems.setdefault(branch.stems, []).append(branch)
+                        touched[branch] = min(place, touched.get(branch, place))
+            stems += 1
+        return touched
 
     def _collect(self, cell: Cell | None) -> None:
         """Forget cells of which nothing is held and on which nothing hangs."""

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
@@ -217,22 +218,26 @@ def test_a_long_prompt_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert looks.total() <= 4 * cells
 
 
-def test_what_is_told_again_and_again_is_looked_at_once() -> None:
-    class Counted(Ledger):
-        touches = 0
+def test_however_often_a_cell_is_touched_its_branches_are_looked_at_once() -> None:
+    class Counted(dict[Cell, None]):
+        looks = 0
 
-        def _touch(self, cell: Cell, place: int) -> None:
-            self.touches += 1
-            super()._touch(cell, place)
+        def __iter__(self) -> Iterator[Cell]:
+            self.looks += 1
+            return super().__iter__()
 
-    ledger, branches, again = Counted(CHAIN, ROOT, Counter()), 50, 50
-    ledger.apply(Stored([1, 2], None, pack([1, 2]), 1))
-    for number in range(branches):
-        ledger.apply(Stored([10 + number], 1, pack([10 + number]), 1))
+    ledger, _ = ledger_of()
+    ledger.apply(Stored(list(range(1, 51)), None, pack(list(range(50))), 1))
+    for number in range(50):
+        ledger.apply(Stored([100 + number], 50, pack([100 + number]), 1))
     ledger.changes()
-    ledger.touches = 0
-    ledger.apply(Stored([1] * again, None, pack([1] * again), 1))
-    assert ledger.touches == again + branches
+    stem, _ = ledger._cells[1]
+    assert len(stem.branches) == 49, "the first one fills the cell itself"
+    stem.branches = Counted(stem.branches)
+    ledger.apply(Removed(list(range(50, 0, -1))))
+    ledger.apply(Stored([1] * 50, None, pack([1] * 50), 1))
+    ledger.changes()
+    assert stem.branches.looks == 1
 
 
 def _expected(engine: Engine, prompts: list[list[int]], copies: Counter[int]) -> set[bytes]:
