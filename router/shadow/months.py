@@ -130,4 +130,6 @@ def _first_second(year: int, month: int) -> float:
 
 
 def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(MARKS) else text
+    """As text. Danger: where spreadsheets part cells by semicolons, what stands behind one is a cell of its own."""
+    text = text.replace(";", ",")
+    return f"'{text}" if text.lstrip(" ").startswith(MARKS) else text

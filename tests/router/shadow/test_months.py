@@ -76,9 +76,15 @@ def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({row["month"] for row in rows(found)}) == 24
 
 
-@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", 'a "quoted", name\r\nand a line'])
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "  =1", 'a "quoted", name\r\nand a line'])
 def test_a_name_is_no_formula_and_no_row(name: str) -> None:
     found = Months(lambda: NOVEMBER)
     found.add((name, name, "served"), 1, 0, 1.0)
     (row,) = rows(found)
-    assert row["model"] == row["client"] == (f"'{name}" if name[0] in "=+-@" else name)
+    assert row["model"] == row["client"] == (f"'{name}" if name.strip()[0] in "=+-@" else name)
+
+
+def test_no_cell_begins_behind_a_semicolon() -> None:
+    found = Months(lambda: NOVEMBER)
+    found.add(("m;=HYPERLINK(1)", "c", "served"), 1, 0, 1.0)
+    assert ";" not in found.table("served", None)
