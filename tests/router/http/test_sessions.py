@@ -3,9 +3,11 @@
 import asyncio
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from router.sessions.admission.model_demand import ModelDemand
 from tests.engines import EngineThread, quick_profile
 from tests.router.clients.files import table, write
 from tests.router.http.site import CHAT, COMPLETIONS
@@ -33,7 +35,7 @@ async def session(router: RunningRouter, number: int) -> list[Any]:
 
 
 async def cached_share(**settings: Any) -> float:
-    """Of all sessions at once."""
+    """The share of the prompt tokens that is cached, of all sessions at once."""
     with EngineThread(model=MODEL, profile=TIGHT) as engine:
         async with running_router(engine.url, **settings) as router:
             done = await asyncio.gather(*(session(router, number) for number in range(SESSIONS)))
@@ -55,6 +57,23 @@ async def test_sessions_take_turns_instead_of_pushing_each_other_out() -> None:
 
 def asked_for(number: int) -> dict[str, Any]:
     return {**chat(f"{number:04} " + "word " * WORDS), "max_tokens": 4}
+
+
+def slow_turns(router: RunningRouter, headers: Mapping[str, str] | None = None) -> list[asyncio.Task[Any]]:
+    """A turn with a long answer of each session: together they do not fit."""
+    return [
+        asyncio.create_task(router.client.post(CHAT, json={**asked_for(number), "max_tokens": 2000}, headers=headers))
+        for number in range(SESSIONS)
+    ]
+
+
+async def with_turns_waiting(router: RunningRouter) -> ModelDemand:
+    """The model's demand, as soon as turns wait for memory."""
+    demand = router.parts.admission.demand(MODEL)
+    async with asyncio.timeout(20):
+        while not demand.waiting:
+            await asyncio.sleep(0.01)
+    return demand
 
 
 async def explained(router: RunningRouter, number: int) -> dict[str, Any]:
@@ -99,14 +118,8 @@ async def test_what_waits_is_told_in_metrics_log_headers_and_explain() -> None:
 async def test_explain_says_that_a_turn_would_wait_and_where_it_does_not_fit() -> None:
     with EngineThread(model=MODEL, profile=TIGHT) as engine:
         async with running_router(engine.url, session_wait_s=30.0) as router:
-            slow = [
-                asyncio.create_task(router.client.post(CHAT, json={**asked_for(number), "max_tokens": 2000}))
-                for number in range(SESSIONS)
-            ]
-            demand = router.parts.admission.demand(MODEL)
-            async with asyncio.timeout(20):
-                while not demand.waiting:
-                    await asyncio.sleep(0.01)
+            slow = slow_turns(router)
+            await with_turns_waiting(router)
             told = await explained(router, 100)
             for task in slow:
                 task.cancel()
@@ -135,14 +148,11 @@ async def test_a_crowd_of_one_client_has_nobody_else_refused(tmp_path: Path) -> 
     with EngineThread(model=MODEL, profile=TIGHT) as engine:
         async with running_router(engine.url, session_wait_s=0.1, keys_file=str(keys)) as router:
 
-            async def ask(number: int, headers: dict[str, str], most: int = 4) -> Any:
-                return await router.client.post(CHAT, json={**asked_for(number), "max_tokens": most}, headers=headers)
+            async def ask(number: int, headers: dict[str, str]) -> Any:
+                return await router.client.post(CHAT, json=asked_for(number), headers=headers)
 
-            slow = [asyncio.create_task(ask(number, crowd, 2000)) for number in range(SESSIONS)]
-            demand = router.parts.admission.demand(MODEL)
-            async with asyncio.timeout(20):
-                while not demand.waiting:
-                    await asyncio.sleep(0.01)
+            slow = slow_turns(router, crowd)
+            demand = await with_turns_waiting(router)
             waiting = len(demand.waiting)
             assert (await ask(60, crowd)).json()["error"]["code"] == "no_room"
             patient = asyncio.create_task(ask(61, other))
@@ -180,14 +190,8 @@ async def test_a_subagent_of_a_known_session_is_not_refused_as_new() -> None:
         async with running_router(engine.url, session_wait_s=0.1) as router:
             parent = await router.client.post(CHAT, json=asked_for(50), headers={"x-claude-code-session-id": "s"})
             assert parent.status_code == 200
-            slow = [
-                asyncio.create_task(router.client.post(CHAT, json={**asked_for(number), "max_tokens": 2000}))
-                for number in range(SESSIONS)
-            ]
-            demand = router.parts.admission.demand(MODEL)
-            async with asyncio.timeout(20):
-                while not demand.waiting:
-                    await asyncio.sleep(0.01)
+            slow = slow_turns(router)
+            demand = await with_turns_waiting(router)
             waiting = len(demand.waiting)
             assert (await router.client.post(CHAT, json=asked_for(60))).json()["error"]["code"] == "no_room"
             child = asyncio.create_task(router.client.post(CHAT, json=asked_for(61), headers=agent))
