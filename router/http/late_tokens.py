@@ -85,14 +85,14 @@ class LateTokens:
 
     def _ask(self, sent: _Sent) -> None:
         """Ask the worker for the ids of a prompt that cannot be exact here; without an answer the prompt is text."""
-        told = worker_ids_encoder_of(sent.encoder)
-        if told is not None:
-            self._asker.ask(sent.worker, sent.request, partial(self._told, sent, told))
+        encoder = worker_ids_encoder_of(sent.encoder)
+        if encoder is not None:
+            self._asker.ask(sent.worker, sent.request, partial(self._have_ids, sent, encoder))
 
-    def _told(self, sent: _Sent, told: WorkerIdsEncoder, ids: Sequence[int] | None) -> None:
+    def _have_ids(self, sent: _Sent, encoder: WorkerIdsEncoder, ids: Sequence[int] | None) -> None:
         request = sent.request
-        learn = partial(told.as_text, request) if ids is None else partial(told.learn, request, ids)
+        learn = partial(encoder.as_text, request) if ids is None else partial(encoder.learn, request, ids)
         if max(len(request.body), len(ids or ())) <= LONG_BYTES:
             self._encoded(sent, learn())
         else:
-            self._pool.run((id(told), request.digest), learn, partial(self._encoded, sent))
+            self._pool.run((id(encoder), request.digest), learn, partial(self._encoded, sent))

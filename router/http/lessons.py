@@ -104,8 +104,8 @@ class Lessons:
             return Lesson(usage)
         calls = asked.turn is not None and exchange.answer.calls_tool()
         if asked.turn is not None:
-            told = (usage.completion_tokens, usage.cached_tokens) if usage is not None else (None, None)
-            asked.turn.learn(calls, *told)
+            counts = (usage.completion_tokens, usage.cached_tokens) if usage is not None else (None, None)
+            asked.turn.learn(calls, *counts)
         lesson = Lesson(usage, record.prompt.tokens, calls)
         label = (worker.id,)
         self._instruments.prompts.add(1, (answered.choice.source,))

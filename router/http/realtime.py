@@ -246,10 +246,10 @@ async def _refusal(status: int, headers: list[tuple[bytes, bytes]], reader: asyn
     could be the last answer."""
     if status < HTTPStatus.OK:
         raise ValueError("no final answer")
-    told = dict(headers)
-    if status in BODYLESS or b"transfer-encoding" in told:
+    fields = dict(headers)
+    if status in BODYLESS or b"transfer-encoding" in fields:
         return b""
-    length = told.get(b"content-length", b"")
+    length = fields.get(b"content-length", b"")
     wanted = min(int(length), MAX_REFUSAL_BYTES) if length.isdigit() and len(length) < 20 else MAX_REFUSAL_BYTES
     body = b""
     while len(body) < wanted and (chunk := await reader.read(wanted - len(body))):

@@ -34,7 +34,7 @@ class Run(NamedTuple):
     shares: list[Share]
     below: list[Run]
     more: int
-    """Runs right below it that are not told."""
+    """How many runs right below it are left out."""
 
 
 def outline(holders: Iterable[Holder], root: Node) -> list[Run]:
@@ -73,9 +73,9 @@ def _choose(node: Node, chosen: dict[Node, None]) -> None:
 
 
 def _run(node: Node, children: dict[Node | None, list[Node]], holders: list[Holder]) -> Run:
-    told = children.get(node, [])
-    below = [_run(child, children, holders) for child in told]
-    return Run(node.start, node.blocks(), _shares(node, holders), below, len(node.children) - len(told))
+    shown = children.get(node, [])
+    below = [_run(child, children, holders) for child in shown]
+    return Run(node.start, node.blocks(), _shares(node, holders), below, len(node.children) - len(shown))
 
 
 def _shares(node: Node, holders: list[Holder]) -> list[Share]:

@@ -29,7 +29,7 @@ class DecisionSeen:
 
     request: object | None
     """Known by identity, and forgotten when it has ended."""
-    told: dict[str, Any]
+    fields: dict[str, Any]
 
 
 class DecisionLog:
@@ -49,12 +49,12 @@ class DecisionLog:
     def watch(self) -> list[dict[str, Any]]:
         """Somebody looks: the newest decision comes first. Those before the first look are not known."""
         self._until = self._clock() + WATCHED_S
-        return [seen.told for seen in reversed(self._seen)]
+        return [seen.fields for seen in reversed(self._seen)]
 
     def note(self, request: object, asked: Asked, decision: Decision, chooser: Chooser) -> None:
         """A prompt goes to a worker. Call it right after the decision, while its prices are what they were."""
         prompt = asked.prompts.get(decision.worker.format)
-        told = {
+        fields = {
             "at": self._wall(),
             "model": one_line(asked.model),
             "client": asked.client.label if asked.client is not None else "",
@@ -70,7 +70,7 @@ class DecisionLog:
             "outcome": "",
             "candidates": _prices(decision, chooser.costs(asked, decision)),
         }
-        self._seen.append(DecisionSeen(request, told))
+        self._seen.append(DecisionSeen(request, fields))
 
     def finished(self, request: object, record: RequestRecord) -> None:
         """A request has ended: what came of it stands beside its decisions, of which it has one for each attempt."""
@@ -79,10 +79,10 @@ class DecisionLog:
         for seen in self._seen:
             if seen.request is request:
                 seen.request = None
-                seen.told["waited_s"] = record.queued_s
-                seen.told["cached_tokens"] = record.cached_tokens
-                seen.told["ttft_s"] = record.ttft_s or None
-                seen.told["outcome"] = record.outcome if record.worker == seen.told["worker"] else "tried again"
+                seen.fields["waited_s"] = record.queued_s
+                seen.fields["cached_tokens"] = record.cached_tokens
+                seen.fields["ttft_s"] = record.ttft_s or None
+                seen.fields["outcome"] = record.outcome if record.worker == seen.fields["worker"] else "tried again"
 
 
 def _prices(decision: Decision, costs: list[float]) -> list[dict[str, Any]]:

@@ -90,12 +90,12 @@ def _router(parts: StatusParts) -> dict[str, Any]:
 
 
 def _worker(parts: StatusParts, worker: Worker, now: float) -> dict[str, Any]:
-    told = describe(worker)
+    facts = describe(worker)
     return {
-        **told,
-        "reason": one_line(told["reason"]),
-        "models": [one_line(name) for name in told["models"][:MOST_NAMES]],
-        "version": one_line(told["version"] or "") or None,
+        **facts,
+        "reason": one_line(facts["reason"]),
+        "models": [one_line(name) for name in facts["models"][:MOST_NAMES]],
+        "version": one_line(facts["version"] or "") or None,
         "hits": hits(parts.instruments, worker),
         "memory": memory(worker, parts.admission, indexed_tokens(parts.residency, worker), now),
     }

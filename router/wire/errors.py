@@ -136,8 +136,8 @@ def error_event(style: Style, error: ApiError) -> bytes:
     """The end of a stream that broke in the middle: one complete SSE event (OpenAI's is followed by [DONE], as vLLM
     does it)."""
     if style == "responses":
-        told = {"type": "error", "code": error.code or "server_error", "message": error.message, "param": error.param}
-        return b"event: error\ndata: " + msgspec.json.encode(told) + b"\n\n"
+        event = {"type": "error", "code": error.code or "server_error", "message": error.message, "param": error.param}
+        return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
     body = error_body(style, error.status_in(style), error.message, error.code, error.param)
     if style == "anthropic":
         return b"event: error\ndata: " + body + b"\n\n"

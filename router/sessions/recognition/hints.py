@@ -87,13 +87,13 @@ class HintReader:
 
     def read(self, client: str, model: str, headers: Iterable[tuple[bytes, bytes]], fields: Fields) -> Hint:
         """The hint of one request. The names of `headers` are in lower case."""
-        told = {name: value for name, value in headers if name in _READ}
+        given = {name: value for name, value in headers if name in _READ}
         claude, others = (b"", b"") if fields.metadata is ABSENT else _of_metadata(fields.metadata)
         texts = _text(fields.prompt_cache_key), _text(fields.session_id), others
-        if not (told or claude != b"" or texts != NOTHING):
+        if not (given or claude != b"" or texts != NOTHING):
             return NO_HINT
-        said = {name: value for name, value in told.items() if len(value) <= MAX_ID_BYTES}
-        dropped = claude is None or None in texts or len(said) < len(told)
+        said = {name: value for name, value in given.items() if len(value) <= MAX_ID_BYTES}
+        dropped = claude is None or None in texts or len(said) < len(given)
         keyed = texts[0] or texts[1] or texts[2] or b""
         own = _first(OWN[:2], said) or claude or _first(OWN[2:], said)
         family = _first(FAMILY[:1], said) or claude or _first(FAMILY[1:], said) or keyed or own
