@@ -30,9 +30,9 @@ class Lab(NamedTuple):
     engines: Sequence[Engine]
     routers: Sequence[Router]
     key: str
-    """Of a client without limits."""
+    """The key of a client without limits."""
     limited_key: str
-    """Of one that may send a request each minute."""
+    """The key of a client that may send a request each minute."""
 
 
 @asynccontextmanager

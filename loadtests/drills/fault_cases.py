@@ -35,7 +35,7 @@ class Case(NamedTuple):
 
 
 async def nothing(site: Site) -> str:
-    """For comparison."""
+    """Break nothing, for comparison."""
     await asyncio.sleep(LASTS_S)
     return ""
 

@@ -22,7 +22,7 @@ WORKERS = 4
 ENGINE = ("--tokenizer", "bytes", "--block-tokens", "64", "--profile", "qwen3-32b-2xh100")
 SECRET = "of-the-faults"
 WORDS = 2500
-"""Of a conversation's first message: about 15 KB."""
+"""Words of a conversation's first message: about 15 KB."""
 READY_S = 30.0
 ANSWER_TOKENS = 16
 PAUSE_S = 0.5

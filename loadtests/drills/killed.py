@@ -34,23 +34,23 @@ class Times:
 
     killed: float
     serves: float
-    """The new process answers."""
+    """When the new process answers."""
     healthy: float
-    """The router knows."""
+    """When the router takes it as healthy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RouterFigures:
     """What the router itself says at the end."""
 
     retries: dict[str, float]
     restarts: float
-    """Of the killed worker."""
+    """Restarts of the killed worker that the router noticed."""
     left: dict[str, float]
 
 
 async def run() -> list[Table]:
-    """About 40 s."""
+    """Run the drill: about 40 s."""
     router_port, *engine_ports = ports(1 + WORKERS)
     engines = [Engine(port, *ENGINE) for port in engine_ports]
     router = Router(router_port, engines, "--tokenizer", "off")
@@ -61,7 +61,7 @@ async def run() -> list[Table]:
         metrics, left = await router.metrics(), await router.left_over()
     victim = engines[0].worker
     restarts = metrics["warmroute_worker_restarts_total"][victim]
-    return [table(results, times, victim, Told(metrics.get("warmroute_retries_total", {}), restarts, left))]
+    return [table(results, times, victim, RouterFigures(metrics.get("warmroute_retries_total", {}), restarts, left))]
 
 
 async def _under_load(router: Router, victim: Engine) -> tuple[list[r.Result], Times]:
@@ -91,7 +91,7 @@ async def _under_load(router: Router, victim: Engine) -> tuple[list[r.Result], T
     return await load + await asyncio.gather(*extra), Times(killed, serves, healthy)
 
 
-def table(results: list[r.Result], times: Times, victim: str, told: Told) -> Table:
+def table(results: list[r.Result], times: Times, victim: str, figures: RouterFigures) -> Table:
     """`victim` is the killed worker's id."""
     waiting = [result for result in results if result.waits_at(times.killed)]
     begun = [result for result in results if result.worker == victim and result.lives_at(times.killed)]
@@ -102,12 +102,12 @@ def table(results: list[r.Result], times: Times, victim: str, told: Told) -> Tab
         ("waiting for a first byte at the kill, on any worker", number(len(waiting))),
         ("... of these got none", number(r.count(waiting, r.End.FAILED, r.End.HUNG))),
         ("all requests that failed before their first byte", number(r.count(results, r.End.FAILED))),
-        ("retries", ", ".join(f"{count:.0f} {cause}" for cause, count in told.retries.items()) or "0"),
+        ("retries", ", ".join(f"{count:.0f} {cause}" for cause, count in figures.retries.items()) or "0"),
         ("streams begun on the killed worker", f"{len(begun)}: {r.ends(begun)}"),
         ("all other requests", f"{len(others)}: {r.ends(others)}"),
         ("seen healthy after its new process answered", number(times.healthy - times.serves, "s", 1)),
         ("first request answered by it was sent", number(back and back - times.serves, "s", 1)),
-        ("restarts noticed", number(told.restarts)),
-        ("left over at the end", str(told.left or 0)),
+        ("restarts noticed", number(figures.restarts)),
+        ("left over at the end", str(figures.left or 0)),
     ]
     return Table(f"One of {WORKERS} workers killed under {STREAMS} + {EXTRA} streams", ("", "measured"), rows)

@@ -25,11 +25,11 @@ class Work:
     """What the requests are like, and what counts as good."""
 
     shares: Mapping[str, float]
-    """Of the offered load, by client."""
+    """Each client's share of the offered load."""
     shared_tokens: int = 1000
     """A system prompt that all requests begin with."""
     new_tokens: int = 2000
-    """In the mean, of each request's own; from half to one and a half times as many."""
+    """Tokens of each request's own, in the mean; from half to one and a half times as many."""
     answer_tokens: int = 32
     objective_s: float = 2.0
     """Time to first token."""

@@ -45,7 +45,7 @@ class Fleet(NamedTuple):
     requests: int
     prompt_tokens: float
     cached_tokens: float
-    """As the engines counted."""
+    """Cached tokens, as the engines counted."""
     told: dict[str, float]
     """Cached tokens by policy, as the router's shadows say."""
 

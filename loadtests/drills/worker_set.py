@@ -71,7 +71,7 @@ class Churn:
         self._server.set("host.workers.test", "A", "127.0.0.1")
 
     async def run(self) -> None:
-        """For ever."""
+        """Change the set for ever."""
         async with httpx.AsyncClient(headers={"x-warmroute-admin-key": "x"}, timeout=10) as admin:
             due = time.perf_counter()
             while True:

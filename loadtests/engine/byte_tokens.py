@@ -87,7 +87,7 @@ def _system(content: object) -> list[bytes]:
 
 
 def _messages(messages: object) -> list[bytes]:
-    """Its loop is most of what a long prompt costs."""
+    """The bytes of each message. This loop is most of what a long prompt costs."""
     if not isinstance(messages, list) or not messages:
         raise Refused(400, "messages must be a list that is not empty", "messages")
     pieces: list[bytes] = []

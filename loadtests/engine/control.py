@@ -93,7 +93,7 @@ class Control:
 
 
 def _counts(engine: Engine) -> dict[str, int]:
-    """Of one rank."""
+    """The counts of one rank."""
     scheduler, stats = engine.scheduler, engine.stats
     return {
         "running": len(scheduler.running),

@@ -31,7 +31,7 @@ class Exchange:
         self.path: str = scope["path"]
         self.query: str = scope["query_string"].decode("latin-1")
         self.target: str = scope["raw_path"].decode("latin-1") + (f"?{self.query}" if self.query else "")
-        """As the client wrote it."""
+        """Path and query, as the client wrote them."""
         self.headers: Headers = scope["headers"]
         self.connection: Connection = scope["extensions"][SCOPE_KEY]
         self.nth_request: int = scope["extensions"][NTH_KEY]

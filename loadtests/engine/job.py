@@ -43,7 +43,7 @@ class Job:
     cached_tokens: int = 0
     """Prompt tokens found in the pool, or in a second tier, when it was first scheduled."""
     loaded_tokens: int = 0
-    """Of these, read from a second tier."""
+    """Tokens of these that were read from a second tier."""
     first_token: float | None = None
     computed: int = 0
     """Tokens whose KV is in the pool, cached ones included. 0 again after a preemption."""

@@ -47,7 +47,7 @@ class EngineStats:
     generated_tokens: int = 0
     cached_tokens: int = 0
     loaded_tokens: int = 0
-    """Of the cached ones, read from a second tier."""
+    """Cached tokens that were read from a second tier."""
     finished: int = 0
     aborted: int = 0
     prefill_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))

@@ -37,7 +37,7 @@ WITHOUT = "without-book"
 
 
 class LoneRouter(Router):
-    """One without the book."""
+    """A router without the book."""
 
     def start(self) -> None:
         self._command[self._command.index("router")] = "loadtests.evidence.bench_book"

@@ -48,15 +48,15 @@ LOOKUPS = "BENCH_LOOKUPS"
 
 
 class Cost(NamedTuple):
-    """Of one router, in one turn."""
+    """What one router took in one turn."""
 
     idle_ms: float
     """CPU of the serving process in a second without requests."""
     requests: int
     cpu_us: float
-    """Of the serving process, per request."""
+    """CPU of the serving process, per request."""
     listener_share: float
-    """Of a core, of the listening process."""
+    """Share of a core that the listening process took."""
     lookup_p50_us: float
     lookup_p99_us: float
     answer_p99_ms: float
@@ -114,7 +114,7 @@ class TimedRouter(Process):
         self._workers = len(workers)
 
     async def page(self) -> Mapping[str, Mapping[str, float]]:
-        """Its metrics."""
+        """The router's metrics."""
         status, page = await self.call("GET", "/metrics")
         return samples(page) if status == 200 else {}
 
@@ -127,7 +127,7 @@ class TimedRouter(Process):
         return Stat.parse(Path(f"/proc/{self._child.pid}/stat").read_text(), reaped=False)[2]
 
     def all_ms(self) -> float:
-        """With its children."""
+        """CPU of the process that serves and of its children."""
         assert self._child is not None
         return Usage(self._child.pid).cpu_ms()
 

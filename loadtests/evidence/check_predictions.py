@@ -43,7 +43,7 @@ def answered(lines: Iterable[str]) -> list[Answered]:
 
 
 def measured(rows: list[Answered], block: int) -> Predictions:
-    """Of at least one request."""
+    """How right the predictions of `rows` were; there is at least one."""
     prompt = sum(row.prompt for row in rows)
     return Predictions(
         requests=len(rows),

@@ -54,7 +54,7 @@ def restart(shadows: Shadows) -> None:
 
 
 def share(shadows: Shadows, policy: str) -> float:
-    """Of the prompt tokens, those cached."""
+    """The share of the prompt tokens that a policy found cached."""
     counted = shadows.counted.since_start[MODEL, ANONYMOUS, policy]
     return counted.cached_tokens / counted.prompt_tokens
 

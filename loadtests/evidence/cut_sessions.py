@@ -33,7 +33,7 @@ Measure = Callable[[Mapping[str, Any]], int]
 
 @dataclass(frozen=True)
 class Limits:
-    """Of a stretch."""
+    """The limits of a stretch."""
 
     min_tokens: int = 8_000
     max_tokens: int = 16_000

@@ -13,7 +13,7 @@ from router.shared.link import Link
 
 PROMPT_TOKENS = 100_000
 SYSTEM_SHARE = 0.15
-"""Of each prompt, what all workers have."""
+"""Share of each prompt that all workers have."""
 ASKED = 32
 """Chains that are asked for, in turn."""
 UNDER_WAY = 32

@@ -23,7 +23,7 @@ class Case:
 
     @property
     def title(self) -> str:
-        """As the table's row is called."""
+        """The name of the case's row in the table."""
         pace = f", {self.chunks} chunks {f'{self.interval_ms:g} ms apart' if self.interval_ms else 'at once'}"
         return f"{self.size_kb} KB{pace if self.chunks else ''}, {self.workers} workers"
 

@@ -17,7 +17,7 @@ import uvloop
 MODEL = "stub-model"
 BLOCK_TOKENS = 16
 KV_BLOCKS = 1_000_000
-"""Of each worker's pool."""
+"""Blocks of each worker's pool."""
 _BYTES_PER_TOKEN = 2
 """Fewer bytes than any tokenizer needs on this text: the stub's token counts are never below a router's prediction."""
 _WORDS = ("The", " next", " step", " is", " to", " read", " the", " failing", " test", " again", ".")

@@ -32,7 +32,7 @@ class Arm:
     router: str
     """`oracle`, `warmroute`, or a key of the rivals' interpreters: `sglang`, `vllm`, `smg`, `thunder`."""
     policy: str = ""
-    """Of a rival."""
+    """The policy of a rival; empty for Warmroute."""
     replicas: int = 1
     mesh: bool = False
     """smg: replicas that tell each other."""
@@ -47,7 +47,7 @@ class Arm:
 
     @property
     def names_sessions(self) -> bool:
-        """Its clients name their session in each request."""
+        """Do its clients name their session in each request?"""
         return self.router == THUNDER
 
     def runs_with(self, pythons: Mapping[str, str]) -> bool:

@@ -42,7 +42,7 @@ class Cell(msgspec.Struct, frozen=True):
     cores: float
     machine: str
     loop: Loop | None = None
-    """Of a scenario with tools: all turns count."""
+    """The loop of a scenario with tools, in which all turns count."""
 
     @property
     def failed(self) -> int:
@@ -54,7 +54,7 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 def cell(scenario: str, arm: str, played: Played) -> Cell:
-    """Of the requests after each session's first two."""
+    """The cell's figures, over the requests after each session's first two."""
     counted = [record for record in played.records if record.turn >= SKIP_TURNS]
     found = summary(counted, SLO)
     first = Times.of(record.ttft_s for record in played.records if record.turn < SKIP_TURNS and not record.error)

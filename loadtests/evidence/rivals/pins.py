@@ -24,5 +24,5 @@ class Pins:
         return home
 
     def ended(self, session: str) -> None:
-        """Its last answer is complete."""
+        """Forget the session: its last answer is complete."""
         self._homes.pop(session, None)

@@ -104,4 +104,4 @@ SCENARIOS = {
         Scenario("pressure-4", "Working set four times the KV memory", sessions=96, kv_tokens=81_920, longer=2.5),
     )
 }
-"""By value: the first ones first."""
+"""All scenarios; those that say most come first."""

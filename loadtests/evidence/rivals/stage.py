@@ -42,7 +42,7 @@ BURST_BYTES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Of every cell, in seconds."""
+    """The times of every cell, in seconds."""
 
     warmup_s: float
     measured_s: float
@@ -58,16 +58,16 @@ class Played:
     """All that was seen of a cell."""
 
     records: Sequence[Record]
-    """Of the measured part, first turns included."""
+    """Records of the measured part, first turns included."""
     engines: Mapping[str, Sight]
-    """In the measured part."""
+    """What each engine counted in the measured part."""
     router_cores: float
     """CPU time of the arm's routers over the measured time."""
     cores: float
-    """Likewise of engines, client and routers together."""
+    """CPU time of engines, client and routers together over the measured time."""
     machine: str
     loop: Loop | None = None
-    """Of a scenario with tools."""
+    """The loop of a scenario with tools."""
 
 
 class Stage:
@@ -167,7 +167,7 @@ class Stage:
         return self._rng.choice(serving or self._routers)
 
     async def _restart(self, router: Process) -> None:
-        """As behind a balancer that asks for readiness."""
+        """Restart a router as behind a balancer that asks for readiness."""
         self._restarting = router
         self._back.clear()
         try:

@@ -30,9 +30,9 @@ class Figures:
     ttft_p99: float
     e2e_mean: float
     requests: float
-    """Answered per second."""
+    """Answered requests per second."""
     input_tokens: float
-    """Of answered prompts, per second."""
+    """Tokens of answered prompts per second."""
     output_tokens: float
     same_worker: float
     """Share of the requests with a known prefix that went to the same worker as the last request with that prefix,

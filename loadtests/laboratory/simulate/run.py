@@ -15,7 +15,7 @@ from loadtests.laboratory.simulate.pace import cold_s
 from loadtests.laboratory.simulate.router import Build, Order, Try, VirtualRouter
 from loadtests.laboratory.simulate.scenario import Scenario
 from loadtests.laboratory.simulate.sessions import Session
-from loadtests.laboratory.simulate.shared import Later, Mirror, SharedSessions, Told
+from loadtests.laboratory.simulate.shared import Later, Mirror, SharedSessions, ToldBatch
 from loadtests.laboratory.simulate.timeline import Timeline
 from loadtests.laboratory.simulate.traffic import Start
 from loadtests.laboratory.traces.script import BLOCK_TOKENS
@@ -108,7 +108,7 @@ class Run:
             self._share_sessions(later)
 
     def _share_sessions(self, later: Later) -> None:
-        stream: list[Told] = []
+        stream: list[ToldBatch] = []
         clock = self._timeline.clock
         ends = [SharedSessions(n, each.book, stream, later, clock) for n, each in enumerate(self._routers)]
 

@@ -91,7 +91,7 @@ class Mirror:
         self._later(lambda: lease.__exit__(None, None, None))
 
 
-class Told(NamedTuple):
+class ToldBatch(NamedTuple):
     """A batch of one router's sessions."""
 
     router: int
@@ -103,7 +103,7 @@ class Told(NamedTuple):
 class SharedSessions:
     """One router's end of the stream in which all routers tell what they know of sessions."""
 
-    def __init__(self, number: int, book: FleetBook, stream: list[Told], later: Later, clock: Clock) -> None:
+    def __init__(self, number: int, book: FleetBook, stream: list[ToldBatch], later: Later, clock: Clock) -> None:
         self.others: list[SharedSessions] = []
         self._number = number
         self._book = book
@@ -147,7 +147,7 @@ class SharedSessions:
             self._wake()
 
     def _append(self, batch: bytes, takes_room: bool) -> None:
-        self._stream.append(Told(self._number, batch, takes_room, self._clock()))
+        self._stream.append(ToldBatch(self._number, batch, takes_room, self._clock()))
         for other in self.others:
             self._later(partial(_heard, other))
 

@@ -1,6 +1,6 @@
 """Who is counted as what when a worker died."""
 
-from loadtests.drills.killed import Times, Told, table
+from loadtests.drills.killed import RouterFigures, Times, table
 from loadtests.harness.results import End, Result
 
 
@@ -11,7 +11,7 @@ def test_streams_of_the_killed_worker_are_told_from_all_others() -> None:
         Result(9.0, 11.0, 15.0, End.COMPLETE, 200, "well"),
         Result(25.0, 26.0, 30.0, End.COMPLETE, 200, "dead"),
     ]
-    measured = table(seen, Times(10.0, 21.0, 22.0), "dead", Told({"reset": 1.0}, 1.0, {}))
+    measured = table(seen, Times(10.0, 21.0, 22.0), "dead", RouterFigures({"reset": 1.0}, 1.0, {}))
     rows = {row[0]: row[1] for row in measured.rows}
     assert rows["streams begun on the killed worker"] == "1: 1 error event"
     assert rows["all other requests"] == "3: 3 complete"

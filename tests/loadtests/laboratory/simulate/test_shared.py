@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from loadtests.laboratory.simulate.shared import SharedSessions, Told
+from loadtests.laboratory.simulate.shared import SharedSessions, ToldBatch
 from tests.router.fleets import MODEL
 from tests.router.sessions.chains import prompt_of
 from tests.router.sessions.pair import Routers
@@ -11,7 +11,7 @@ from tests.router.sessions.pair import Routers
 def test_what_one_tells_the_others_hear_later_and_room_is_given_once() -> None:
     routers = Routers(2).all
     later: list[Callable[[], None]] = []
-    stream: list[Told] = []
+    stream: list[ToldBatch] = []
     ends = [SharedSessions(n, each.book, stream, later.append, lambda: 0.0) for n, each in enumerate(routers)]
     for end in ends:
         end.others = [other for other in ends if other is not end]
