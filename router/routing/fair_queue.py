@@ -124,15 +124,15 @@ class FairQueue:
         return any(group in lanes for levels in self._lanes.values() for lanes in levels.values())
 
     def part(self, ticket: Ticket) -> float:
-        """What its client has of the tokens that are looked for in its group, over its fair share of them, 1 at most;
-        1 where nobody looks for any."""
-        own = every = 0
+        """What its client has, with this ticket, which comes, of the tokens that are looked for in its group, over its
+        fair share of them, 1 at most. Danger: without this ticket, of many clients with one each nobody is too many."""
+        own = every = ticket.tokens
         weights = ticket.weight
         for client, levels in self._lanes.items():
             tokens = sum(other.tokens for lanes in levels.values() for other in lanes.get(ticket.group, ()))
             every += tokens
             if client == ticket.client:
-                own = tokens
+                own += tokens
             elif tokens:
                 weights += _weight(levels)
         return min(1.0, own * weights / (every * ticket.weight)) if every else 1.0

@@ -13,18 +13,29 @@ def ticket(client: str, group: str = "m", weight: float = 1.0) -> Ticket:
     return Ticket(client, weight, group)
 
 
+def looking(client: str, tokens: int, weight: float = 1.0, group: str = "m") -> Ticket:
+    return Ticket(client, weight, group, tokens=tokens)
+
+
 def test_the_part_of_a_client_is_measured_by_its_weight() -> None:
     queue = FairQueue(100)
-    new = {client: Ticket(client, weight, "m") for client, weight in (("crowd", 1.0), ("small", 0.5), ("other", 0.5))}
-    assert queue.part(new["crowd"]) == 1.0, "nobody looks for room"
-    for client, tokens, group in (("crowd", 900, "m"), ("small", 100, "m"), ("other", 5000, "n")):
-        queue.enter(Ticket(client, new[client].weight, group, tokens=tokens))
-    assert queue.part(new["crowd"]) == 1.0
-    assert queue.part(new["small"]) == pytest.approx(0.1 / (0.5 / 1.5))
-    assert queue.part(new["other"]) == 0.0, "it waits for another model"
-    alone = FairQueue(10)
-    alone.enter(Ticket("crowd", 1.0, "m", tokens=1))
-    assert alone.part(new["crowd"]) == 1.0
+    assert queue.part(looking("crowd", 100)) == 1.0, "nobody else is there"
+    queue.enter(looking("crowd", 800))
+    queue.enter(looking("small", 50, 0.5))
+    queue.enter(looking("other", 5000, 0.5, "n"))
+    assert queue.part(looking("crowd", 100)) == 1.0
+    assert queue.part(looking("small", 50, 0.5)) == pytest.approx((100 / 900) / (0.5 / 1.5))
+    assert queue.part(looking("other", 50, 0.5)) == pytest.approx((50 / 900) / (0.5 / 2.0)), (
+        "it waits for another model"
+    )
+    assert queue.part(Ticket("crowd", 1.0, "x")) == 1.0, "nobody looks for any"
+
+
+def test_of_many_clients_with_one_each_all_have_their_part() -> None:
+    queue = FairQueue(100)
+    for number in range(50):
+        queue.enter(looking(f"client {number}", 100))
+    assert queue.part(looking("one more", 100)) == 1.0
 
 
 def first(queue: FairQueue) -> Ticket | None:
