@@ -146,18 +146,19 @@ async def test_a_crowd_of_one_client_has_nobody_else_refused(tmp_path: Path) -> 
     keys = write(tmp_path / "keys", table("crowd", "key-a"), table("other", "key-b"))
     crowd, other = {"x-api-key": "key-a"}, {"x-api-key": "key-b"}
     with EngineThread(model=MODEL, profile=TIGHT) as engine:
-        async with running_router(engine.url, session_wait_s=0.1, keys_file=str(keys)) as router:
+        async with running_router(engine.url, session_wait_s=2.0, keys_file=str(keys)) as router:
 
-            async def ask(number: int, headers: dict[str, str]) -> Any:
-                return await router.client.post(CHAT, json=asked_for(number), headers=headers)
+            async def ask(number: int, headers: dict[str, str], most: int = 4) -> Any:
+                return await router.client.post(CHAT, json={**asked_for(number), "max_tokens": most}, headers=headers)
 
-            slow = slow_turns(router, crowd)
-            demand = await with_turns_waiting(router)
-            waiting = len(demand.waiting)
-            assert (await ask(60, crowd)).json()["error"]["code"] == "no_room"
+            slow = [asyncio.create_task(ask(number, crowd, 2000)) for number in range(4 * SESSIONS)]
+            refused, _ = await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
+            assert refused.pop().result().json()["error"]["code"] == "no_room"
+            demand = router.parts.admission.demand(MODEL)
+            waiting = set(demand.waiting)
             patient = asyncio.create_task(ask(61, other))
             async with asyncio.timeout(20):
-                while len(demand.waiting) <= waiting and not patient.done():
+                while set(demand.waiting) <= waiting and not patient.done():
                     await asyncio.sleep(0.01)
             assert not patient.done() or patient.result().status_code == 200
             for task in (*slow, patient):
