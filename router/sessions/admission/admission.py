@@ -137,8 +137,12 @@ class SessionAdmission(Rotation):
         return self._has_room(turn, worker, self._clock())
 
     def pinned(self, turn: Turn | None) -> bool:
-        """Does the turn go to its session's worker at once, while others wait for room?"""
-        return turn is not None and turn.home is not None and self.demand(turn.group).crowded
+        """Does the turn go to its session's worker at once, while others wait for room? Danger: while admission stands
+        aside nobody makes room for those that waited before, so sessions inside that passed them by would hold the
+        workers for ever."""
+        if turn is None or turn.home is None:
+            return False
+        return self.holds_back(turn.group) and self.demand(turn.group).crowded
 
     def wait(self, turn: Turn) -> None:
         """The turn waits for room from now on. May be called again."""

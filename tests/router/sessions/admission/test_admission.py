@@ -71,6 +71,9 @@ def test_sessions_are_let_in_while_they_fit_and_come_back_to_their_place() -> No
     assert site.places(again) == ["w0"]
     assert site.admission.pinned(again)
     assert not site.admission.pinned(outside)
+    site.admission.demand(MODEL).holds_back = False
+    assert not site.admission.pinned(again), "it stands aside: those that wait do so for a worker, and first"
+    site.admission.demand(MODEL).holds_back = True
 
 
 @pytest.mark.parametrize("outside", [False, True])
