@@ -19,7 +19,7 @@ from router.fleet.workers import Fleet
 from router.routing.asked import Asked
 from router.routing.decide import SMALL_FLEET, Decider, Decision, NoWorkerError, Sight
 from router.routing.fair_queue import Ticket
-from router.routing.saturation import saturated
+from router.routing.saturation import FreeWorkers, saturated
 from router.routing.waiting_room import Verdict, WaitingRoom
 from router.sessions.recognition.turn import Turn
 from router.sessions.shared.fleet_book import FleetBook
@@ -83,6 +83,7 @@ class Chooser:
         self._admission = book.admission
         self._clock = clock
         self._bound_s = waiting_room.limits.bound_s
+        self._free = FreeWorkers(self._bound_s, clock)
 
     def with_turn(self, asked: Asked) -> Asked:
         """The request with the session whose turn it is. Raises ApiError 400 for a prompt that no worker's KV memory
@@ -183,7 +184,9 @@ class Chooser:
 
     def search(self, asked: Asked) -> "Search | None":
         """A search for room in the workers' KV memory; None for a request that needs none. The caller must end it."""
-        return Search(self._book, self._fleet, asked, asked.turn, self._clock) if asked.turn is not None else None
+        if asked.turn is None:
+            return None
+        return Search(self._book, self._fleet, self._free, asked, asked.turn, self._clock)
 
     def renewed(self, asked: Asked) -> Asked:
         """The request with its model's workers as they are now."""
@@ -211,7 +214,16 @@ def ticket_of(asked: Asked, search: "Search | None") -> Ticket:
 class Search:
     """One turn's search for room."""
 
-    def __init__(self, book: FleetBook, fleet: Fleet, asked: Asked, turn: Turn, clock: Callable[[], float]) -> None:
+    def __init__(  # noqa: PLR0913 - what it looks at, and for whom
+        self,
+        book: FleetBook,
+        fleet: Fleet,
+        free: FreeWorkers,
+        asked: Asked,
+        turn: Turn,
+        clock: Callable[[], float],
+    ) -> None:
+        self._free = free
         self._clock = clock
         self._book = book
         self._admission = book.admission
@@ -245,6 +257,11 @@ class Search:
             admission.wait(self._turn)
             self._seen, self._again_at = admission.changes, now + LEASES_S
         return found
+
+    def begins(self, look: int) -> bool:
+        """Would a worker that has room for the turn begin it soon? Also True where no worker is left."""
+        workers = self._workers()
+        return not workers or self._admission.has_room(self._turn, self._free.of(self._turn.group, workers, look))
 
     def claim(self) -> bool:
         """Have room made, once the turn has waited for long enough. False if that was tried a moment ago."""

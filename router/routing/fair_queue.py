@@ -35,6 +35,10 @@ class RoomSearch(Protocol):
         """Is there room now?"""
         ...
 
+    def begins(self, look: int) -> bool:
+        """Would a worker that has room begin it soon? `look`: a number that changes with the workers' load."""
+        ...
+
     def claim(self) -> bool:
         """Have room made, as the request has waited for the bound. False if that was tried a moment ago."""
         ...

@@ -5,11 +5,14 @@ count does not know other clients, the engine's gauge is as old as the last scra
 compute.
 """
 
+from collections.abc import Callable, Sequence
+
 from policies.api import Candidate
 from policies.expected_ttft import WAITING_TOKENS
 from policies.memory_wait import memory_wait_s
 from router.fleet.lateness import Lateness
-from router.routing.decide import Decision
+from router.fleet.worker import Worker
+from router.routing.decide import Decision, candidate_of
 
 
 def saturated(decision: Decision, bound_s: float, now: float) -> bool:
@@ -30,3 +33,29 @@ def wait_s(candidate: Candidate, lateness: Lateness, now: float) -> float:
     prompt_tokens = candidate.cached_tokens + candidate.uncached_tokens
     fits = prompt_tokens <= candidate.kv_capacity_tokens
     return max(ahead, engine, memory_wait_s(candidate, prompt_tokens) if fits else 0.0)
+
+
+class FreeWorkers:
+    """The workers that would begin a prompt within the bound. They are found once a look, for all that wait."""
+
+    def __init__(self, bound_s: float, clock: Callable[[], float]) -> None:
+        """`bound_s`: 0 where no worker is ever saturated."""
+        self._bound_s = bound_s
+        self._clock = clock
+        self._look = -1
+        self._found: dict[str, Sequence[Worker]] = {}
+
+    def of(self, group: str, workers: Sequence[Worker], look: int) -> Sequence[Worker]:
+        """Those among the group's `workers`, whatever the prompt. `look`: the number of the look."""
+        if not self._bound_s:
+            return workers
+        if look != self._look:
+            self._look, self._found = look, {}
+        found = self._found.get(group)
+        if found is None:
+            now = self._clock()
+            found = self._found[group] = [worker for worker in workers if self._is_free(worker, now)]
+        return found
+
+    def _is_free(self, worker: Worker, now: float) -> bool:
+        return wait_s(candidate_of(worker, None, None, now), worker.running.lateness, now) <= self._bound_s

@@ -156,6 +156,21 @@ async def test_a_turn_that_finds_no_room_must_wait_and_one_that_failed_goes_anyw
     assert case.admission.demand(MODEL).waiting == {}
 
 
+async def test_a_turn_with_room_at_a_saturated_worker_alone_does_not_begin() -> None:
+    case = Case()
+    other = case.admission.arrive(MODEL, {case.two.format: Prompt(bytes(8), 1, 99_000, 64, True, "ids")})
+    assert other is not None
+    other.begin(case.two)
+    prompt = Prompt(bytes(range(8)) * 31, 31, 2000, 64, True, "ids")
+    search = case.chooser.search(case.chooser.with_turn(replace(case.asked, prompts={case.one.format: prompt})))
+    assert search is not None
+    with Lease(case.one, 90_000, 90_000):
+        assert search.found()
+        assert not search.begins(1), "it would wait for 11 s at the worker that has room"
+    assert search.begins(2)
+    search.end()
+
+
 async def test_a_turn_whose_room_another_router_has_taken_waits_on() -> None:
     case = Case()
     prompt = Prompt(bytes(range(8)) * 31, 31, 30_000, 64, True, "ids")

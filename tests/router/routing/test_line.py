@@ -9,15 +9,21 @@ from router.routing.line import MOST_CLAIMS, MOST_SEARCHES, Line, LineLimits
 class FakeSearch:
     """A search whose result is set by the test."""
 
-    def __init__(self, found: bool = False) -> None:
+    def __init__(self, found: bool = False, begins: bool = True) -> None:
         self.is_there = found
+        self.is_free = begins
         self.patient = self.waited = False
         self.claims = 0
         self.looked = 0
+        self.looks: list[int] = []
 
     def found(self) -> bool:
         self.looked += 1
         return self.is_there
+
+    def begins(self, look: int) -> bool:
+        self.looks.append(look)
+        return self.is_free
 
     def claim(self) -> bool:
         self.claims += 1
@@ -75,6 +81,31 @@ def test_who_finds_no_room_is_passed_by_whoever_does() -> None:
     large, small = site.enter(search=FakeSearch()), site.enter(search=FakeSearch(True))
     site.line.look()
     assert (site.called, large.lacks_room, small.lacks_room) == ([small], True, False)
+
+
+def test_who_has_room_at_saturated_workers_alone_is_passed_and_has_no_room_made() -> None:
+    site = Site(timeout_s=5.0)
+    search = FakeSearch(True, begins=False)
+    first, second = site.enter(search=search), site.enter(search=FakeSearch(True))
+    site.line.look()
+    assert (site.called, first.lacks_room) == ([second], False)
+    site.go(second)
+    assert search.looks == [1, 2], "a departure may have changed what is saturated"
+    site.now = 6.0
+    site.line.look()
+    assert first.late, "it waits for a worker, not for room"
+    assert search.claims == 0
+
+
+def test_those_that_are_passed_at_a_look_are_bounded() -> None:
+    site = Site()
+    searches = [FakeSearch(True, begins=False) for _ in range(2 * MOST_SEARCHES)]
+    tickets = [site.enter(search=search) for search in searches]
+    last, other = site.enter(search=FakeSearch(True)), site.enter("n", FakeSearch(True))
+    site.line.look()
+    assert site.called == [other]
+    assert sum(search.looked for search in searches) == MOST_SEARCHES
+    assert not any(ticket.lacks_room for ticket in (*tickets, last))
 
 
 def test_a_wait_for_room_has_no_end_and_asks_for_room_to_be_made() -> None:

@@ -9,9 +9,10 @@ from policies.api import Selection
 from policies.expected_ttft import ExpectedTtft
 from policies.memory_wait import memory_wait_s
 from router.fleet.lateness import Lateness
+from router.fleet.lease import Lease
 from router.fleet.worker import Worker
 from router.routing.decide import Decision
-from router.routing.saturation import saturated, wait_s
+from router.routing.saturation import FreeWorkers, saturated, wait_s
 from tests.policies.candidates import a_request, a_worker
 from tests.router.fleets import make_worker
 
@@ -70,3 +71,15 @@ def test_saturated_only_when_all_are() -> None:
     assert not saturated(decision(90_000, 19_000, chosen=0), 2.0, 0.0), "waiting for its prefix was the policy's choice"
     assert saturated(decision(90_000, 21_000, chosen=1), 2.0, 0.0)
     assert not saturated(decision(90_000, 21_000, chosen=1), 3.0, 0.0)
+
+
+def test_free_workers_are_found_anew_at_each_look() -> None:
+    one, two = make_worker("one"), make_worker("two")
+    free = FreeWorkers(1.0, lambda: 0.0)
+    assert list(free.of("m", [one, two], 1)) == [one, two]
+    with Lease(one, 90_000, 90_000):
+        assert list(free.of("m", [one, two], 1)) == [one, two], "still the same look"
+        assert list(free.of("n", [one], 1)) == []
+        assert list(free.of("m", [one, two], 2)) == [two]
+        assert list(FreeWorkers(0.0, lambda: 0.0).of("m", [one, two], 1)) == [one, two], "no bound"
+    assert list(free.of("m", [one, two], 3)) == [one, two]
