@@ -15,8 +15,8 @@ from tests.router.fleets import MODEL, make_fleet
 from tokenizer_cache.bodies.request import Request, parse
 from tokenizer_cache.prompt import Prompt
 
-RATE = 8000.0
-"""Tokens per second of a worker that nobody has measured."""
+WAITS_S = 1.5
+"""A share of 1 of ESTIMATE's prefill is 2 s: who takes less than this has not waited for the encoder."""
 ESTIMATE = Prompt(chain=b"", known_blocks=0, tokens=16_000, block_tokens=64, exact=False, source="estimate")
 EXACT = Prompt(chain=b"k" * 8, known_blocks=1, tokens=16_100, block_tokens=64, exact=True, source="encoded")
 
@@ -79,11 +79,11 @@ class Case:
 
 
 async def test_a_new_prompt_waits_for_its_tokens() -> None:
-    case = Case(share=1.0)
+    case = Case(share=10.0)  # of 2 s
     threading.Timer(0.05, case.encoder.go.set).start()
     prompt, took_s = await case.wait()
     assert prompt is EXACT
-    assert 0.04 < took_s < ESTIMATE.tokens / RATE
+    assert took_s > 0.04
     assert not case.degraded.values
 
 
@@ -91,7 +91,7 @@ async def test_the_wait_ends_at_its_share_of_the_prefill() -> None:
     case = Case(share=0.05)  # of 2 s
     prompt, took_s = await case.wait()
     assert prompt is ESTIMATE
-    assert took_s == pytest.approx(0.1, abs=0.08)
+    assert 0.09 < took_s < WAITS_S
     assert case.degraded.values == {("encoding",): 1}
 
 
@@ -108,7 +108,7 @@ async def test_what_need_not_wait_does_not(share: float, prompt: Prompt) -> None
     case = Case(share, prompt)
     waited, took_s = await case.wait()
     assert waited is prompt
-    assert took_s < 0.05
+    assert took_s < WAITS_S
 
 
 async def test_of_a_group_that_all_have_left_nothing_is_waited_for() -> None:
@@ -116,7 +116,7 @@ async def test_of_a_group_that_all_have_left_nothing_is_waited_for() -> None:
     case.leave()
     prompt, took_s = await case.wait()
     assert prompt is ESTIMATE
-    assert took_s < 0.5
+    assert took_s < WAITS_S
 
 
 async def test_a_short_prompt_is_encoded_at_once() -> None:
@@ -136,4 +136,4 @@ async def test_what_another_router_knows_is_not_waited_for() -> None:
     case = Case(share=1.0, recall=KnownElsewhere())
     prompt, took_s = await case.wait()
     assert prompt.known_blocks == 200
-    assert took_s < 0.05
+    assert took_s < WAITS_S
