@@ -116,6 +116,7 @@ class Chooser:
         """Tell the other routers of the room that the request takes; False if one of them has taken it meanwhile.
 
         The attempt must begin before anything else is awaited."""
+        self._free.taken(decision.worker)
         return await self._book.reserve(asked.turn, decision.worker)
 
     def choose(self, asked: Asked, sight: Sight, anywhere: bool = False) -> Decision | None:
@@ -231,6 +232,8 @@ class Search:
         self._asked = asked
         self._turn = turn
         self.patient = turn.known
+        self.stalled = False
+        """At the last look every worker was saturated."""
         self._seen = -1
         self._again_at = self._claims_at = -math.inf
 
@@ -258,10 +261,12 @@ class Search:
             self._seen, self._again_at = admission.changes, now + LEASES_S
         return found
 
-    def begins(self, look: int) -> bool:
+    def begins(self) -> bool:
         """Would a worker that has room for the turn begin it soon? Also True where no worker is left."""
         workers = self._workers()
-        return not workers or self._admission.has_room(self._turn, self._free.of(self._turn.group, workers, look))
+        free = self._free.of(self._turn.group, workers)
+        self.stalled = bool(workers) and not free
+        return not workers or self._admission.has_room(self._turn, free)
 
     def claim(self) -> bool:
         """Have room made, once the turn has waited for long enough. False if that was tried a moment ago."""

@@ -35,8 +35,13 @@ class RoomSearch(Protocol):
         """Is there room now?"""
         ...
 
-    def begins(self, look: int) -> bool:
-        """Would a worker that has room begin it soon? `look`: a number that changes with the workers' load."""
+    @property
+    def stalled(self) -> bool:
+        """When it was last asked whether it `begins`, no worker would have begun any request soon."""
+        ...
+
+    def begins(self) -> bool:
+        """Would a worker that has room begin it soon?"""
         ...
 
     def claim(self) -> bool:

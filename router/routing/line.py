@@ -58,8 +58,6 @@ class Line:
         """Searches for room at this look that found none, by group."""
         self._passed: dict[str, int] = {}
         """Tickets passed at this look because every worker with room for them is saturated, by group."""
-        self._looks = 0
-        """Looks and departures: after each of them other workers may be saturated."""
         self._places: dict[Ticket, int] | None = None
         """How many stand before each; None while that was not counted since the last look."""
         self._gap_s = 1.0
@@ -103,7 +101,6 @@ class Line:
         self._blocked.clear()
         self._searches.clear()
         self._passed.clear()
-        self._looks += 1
         self._places = None
         self._end_waits()
         self.give()
@@ -126,7 +123,6 @@ class Line:
     def went(self, ticket: Ticket, cost_tokens: int) -> None:
         """The ticket's request goes to a worker. Call before `leave`."""
         now = self._clock()
-        self._looks += 1
         self._queue.served(ticket, MIN_COST_TOKENS + cost_tokens)
         self._gap_s += PACE * (min(now - self._went_at, float(MAX_RETRY_AFTER_S)) - self._gap_s)
         self._went_at = now
@@ -160,10 +156,10 @@ class Line:
         if ticket.lacks_room:
             self._searches[ticket.group] = searches + 1
             return False
-        if ticket.search.begins(self._looks):
+        if ticket.search.begins():
             return True
         passed = self._passed[ticket.group] = self._passed.get(ticket.group, 0) + 1
-        if passed == MOST_SEARCHES:
+        if passed == MOST_SEARCHES or ticket.search.stalled:
             self._blocked.add(ticket.group)
         return False
 

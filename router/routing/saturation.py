@@ -5,7 +5,8 @@ count does not know other clients, the engine's gauge is as old as the last scra
 compute.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection
 
 from policies.api import Candidate
 from policies.expected_ttft import WAITING_TOKENS
@@ -13,6 +14,13 @@ from policies.memory_wait import memory_wait_s
 from router.fleet.lateness import Lateness
 from router.fleet.worker import Worker
 from router.routing.decide import Decision, candidate_of
+
+FRESH_S, FRESH_WORKER_S = 0.009, 20e-6
+"""Seconds for which the free workers of a model count as found, and at least as many for each of its workers: finding
+them takes 2 us for each, so a tenth of the time at most. Danger: with more than the time between two looks of the line,
+a worker that comes free is not seen at the next one."""
+MOST_GROUPS = 1024
+"""Models whose free workers are remembered."""
 
 
 def saturated(decision: Decision, bound_s: float, now: float) -> bool:
@@ -36,26 +44,31 @@ def wait_s(candidate: Candidate, lateness: Lateness, now: float) -> float:
 
 
 class FreeWorkers:
-    """The workers that would begin a prompt within the bound. They are found once a look, for all that wait."""
+    """The workers that would begin a prompt within the bound, whatever it is: found once for all that wait."""
 
     def __init__(self, bound_s: float, clock: Callable[[], float]) -> None:
         """`bound_s`: 0 where no worker is ever saturated."""
         self._bound_s = bound_s
         self._clock = clock
-        self._look = -1
-        self._found: dict[str, Sequence[Worker]] = {}
+        self._found: dict[str, tuple[float, dict[Worker, None]]] = {}
 
-    def of(self, group: str, workers: Sequence[Worker], look: int) -> Sequence[Worker]:
-        """Those among the group's `workers`, whatever the prompt. `look`: the number of the look."""
+    def of(self, group: str, workers: Collection[Worker]) -> Collection[Worker]:
+        """Those among the group's `workers`, without those that were `taken` since they were found."""
         if not self._bound_s:
             return workers
-        if look != self._look:
-            self._look, self._found = look, {}
-        found = self._found.get(group)
-        if found is None:
-            now = self._clock()
-            found = self._found[group] = [worker for worker in workers if self._is_free(worker, now)]
+        now = self._clock()
+        found_at, found = self._found.get(group, (-math.inf, {}))
+        if now - found_at >= max(FRESH_S, FRESH_WORKER_S * len(workers)):
+            if len(self._found) >= MOST_GROUPS:
+                self._found.clear()
+            found = {worker: None for worker in workers if self._is_free(worker, now)}
+            self._found[group] = now, found
         return found
+
+    def taken(self, worker: Worker) -> None:
+        """A request goes to this worker, which may be saturated by it."""
+        for _, found in self._found.values():
+            found.pop(worker, None)
 
     def _is_free(self, worker: Worker, now: float) -> bool:
         return wait_s(candidate_of(worker, None, None, now), worker.running.lateness, now) <= self._bound_s

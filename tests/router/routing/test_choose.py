@@ -45,7 +45,8 @@ class Case:
         self.fleet = make_fleet(2)
         self.group = self.fleet.groups[MODEL]
         self.one, self.two = self.group.workers
-        clock = lambda: 0.0  # noqa: E731
+        self.now = 0.0
+        clock = lambda: self.now  # noqa: E731
         index = TreeIndex(Limits(), clock, lambda error: None)
         rng = Random(1)
         self.room = room = WaitingRoom(LineLimits(bound_s, 1.0, 1), clock, Histogram("w", "", ("client", "reason")))
@@ -166,8 +167,10 @@ async def test_a_turn_with_room_at_a_saturated_worker_alone_does_not_begin() -> 
     assert search is not None
     with Lease(case.one, 90_000, 90_000):
         assert search.found()
-        assert not search.begins(1), "it would wait for 11 s at the worker that has room"
-    assert search.begins(2)
+        assert not search.begins(), "it would wait for 11 s at the worker that has room"
+        assert not search.stalled, "the other worker is free"
+    case.now += 1.0
+    assert search.begins()
     search.end()
 
 

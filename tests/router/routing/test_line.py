@@ -15,14 +15,13 @@ class FakeSearch:
         self.patient = self.waited = False
         self.claims = 0
         self.looked = 0
-        self.looks: list[int] = []
+        self.stalled = False
 
     def found(self) -> bool:
         self.looked += 1
         return self.is_there
 
-    def begins(self, look: int) -> bool:
-        self.looks.append(look)
+    def begins(self) -> bool:
         return self.is_free
 
     def claim(self) -> bool:
@@ -90,11 +89,21 @@ def test_who_has_room_at_saturated_workers_alone_is_passed_and_has_no_room_made(
     site.line.look()
     assert (site.called, first.lacks_room) == ([second], False)
     site.go(second)
-    assert search.looks == [1, 2], "a departure may have changed what is saturated"
     site.now = 6.0
     site.line.look()
     assert first.late, "it waits for a worker, not for room"
     assert search.claims == 0
+
+
+def test_where_every_worker_is_saturated_nobody_else_is_looked_at() -> None:
+    site = Site()
+    first, second = FakeSearch(True, begins=False), FakeSearch(True, begins=False)
+    first.stalled = True
+    for search in (first, second):
+        site.enter(search=search)
+    other = site.enter("n", FakeSearch(True))
+    site.line.look()
+    assert (site.called, first.looked, second.looked) == ([other], 1, 0)
 
 
 def test_those_that_are_passed_at_a_look_are_bounded() -> None:

@@ -12,7 +12,7 @@ from router.fleet.lateness import Lateness
 from router.fleet.lease import Lease
 from router.fleet.worker import Worker
 from router.routing.decide import Decision
-from router.routing.saturation import FreeWorkers, saturated, wait_s
+from router.routing.saturation import FRESH_S, FRESH_WORKER_S, FreeWorkers, saturated, wait_s
 from tests.policies.candidates import a_request, a_worker
 from tests.router.fleets import make_worker
 
@@ -73,13 +73,30 @@ def test_saturated_only_when_all_are() -> None:
     assert not saturated(decision(90_000, 21_000, chosen=1), 3.0, 0.0)
 
 
-def test_free_workers_are_found_anew_at_each_look() -> None:
+def test_free_workers_are_found_once_for_all_that_wait() -> None:
+    now = 0.0
     one, two = make_worker("one"), make_worker("two")
-    free = FreeWorkers(1.0, lambda: 0.0)
-    assert list(free.of("m", [one, two], 1)) == [one, two]
+    free = FreeWorkers(1.0, lambda: now)
+    assert list(free.of("m", [one, two])) == [one, two]
     with Lease(one, 90_000, 90_000):
-        assert list(free.of("m", [one, two], 1)) == [one, two], "still the same look"
-        assert list(free.of("n", [one], 1)) == []
-        assert list(free.of("m", [one, two], 2)) == [two]
-        assert list(FreeWorkers(0.0, lambda: 0.0).of("m", [one, two], 1)) == [one, two], "no bound"
-    assert list(free.of("m", [one, two], 3)) == [one, two]
+        assert list(free.of("m", [one, two])) == [one, two], "as found a moment ago"
+        assert list(free.of("n", [one])) == []
+        now += FRESH_S
+        assert list(free.of("m", [one, two])) == [two]
+        assert list(FreeWorkers(0.0, lambda: now).of("m", [one, two])) == [one, two], "no bound"
+    free.taken(two)
+    assert list(free.of("m", [one, two])) == [], "a request has gone to the other one"
+    now += FRESH_S
+    assert list(free.of("m", [one, two])) == [one, two]
+
+
+def test_the_free_of_a_large_fleet_are_found_less_often() -> None:
+    now = 0.0
+    workers = [make_worker(f"w{number}") for number in range(1000)]
+    free = FreeWorkers(1.0, lambda: now)
+    assert len(free.of("m", workers)) == 1000
+    with Lease(workers[0], 90_000, 90_000):
+        now += FRESH_S
+        assert len(free.of("m", workers)) == 1000
+        now += 1000 * FRESH_WORKER_S
+        assert len(free.of("m", workers)) == 999
