@@ -170,7 +170,7 @@ class Chooser:
         back = self._waiting_room.comes_back(ticket)
         if search is not None and back:
             search.came(ticket.came)
-        elif search is not None and search.hopeless(self._waiting_room.line.part(ticket)):
+        elif search is not None and search.hopeless(partial(self._waiting_room.line.part, ticket)):
             self._admission.refused += 1
             raise no_room(search.round_s()).behind(len(self._waiting_room))
         alive.before = partial(self._waiting_room.line.before, ticket)
@@ -277,11 +277,13 @@ class Search:
         self._admission.claim(self._turn, self._workers())
         return True
 
-    def hopeless(self, part: float = 1.0) -> bool:
+    def hopeless(self, part: Callable[[], float] = lambda: 1.0) -> bool:
         """Is this a new session for which there is no room, and do too many wait already? `part`: see
-        `SessionAdmission.too_many`."""
-        workers, turn = self._workers(), self._turn
-        return not self._admission.has_room(turn, workers) and self._admission.too_many(turn, workers, part)
+        `SessionAdmission.too_many`; it goes through the whole line, so it is asked last."""
+        workers, turn, admission = self._workers(), self._turn, self._admission
+        if not admission.too_many(turn, workers) or admission.has_room(turn, workers):
+            return False
+        return admission.too_many(turn, workers, part())
 
     def round_s(self) -> float:
         """Seconds in which the workers compute all that waits for room."""
