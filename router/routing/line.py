@@ -5,7 +5,7 @@ not be broken: one request tries at a time, so that of two the later one's decis
 
 A request is passed by later ones while no worker has room for it, and while those that have are saturated. Danger:
 where the first in line holds up the others, a fleet whose memory just holds its sessions waits for one worker while
-seven are idle (64 sessions: 4 turns a second instead of 18).
+seven are idle (64 sessions: 4 to 8 turns a second instead of 17).
 """
 
 import math

@@ -69,7 +69,7 @@ class Months:
         self._clock = clock
         self._began: dict[str, Counts] = {}
         self._ends_at = 0.0
-        """The month that is now."""
+        """When the present month ends, in seconds since 1970."""
 
     def add(self, label: Label, prompt_tokens: int, cached_tokens: int, prefill_s: float) -> None:
         """One request."""
