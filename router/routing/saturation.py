@@ -17,8 +17,8 @@ from router.routing.decide import Decision, candidate_of
 
 FRESH_S, FRESH_WORKER_S = 0.009, 20e-6
 """Seconds for which the free workers of a model count as found, and at least as many for each of its workers: finding
-them takes about 1 us for each, so a twentieth of the time at most. Danger: with more than the time between two looks of the line,
-a worker that comes free is not seen at the next one."""
+them takes about 1 us for each, so a twentieth of the time at most. Danger: with more than the time between two looks of
+the line, a worker that comes free is not seen at the next one."""
 MOST_GROUPS = 1024
 """Models whose free workers are remembered."""
 
